@@ -1,0 +1,1 @@
+"""What the rooms agree on: settings, records, taxonomy, model bundle, classifier, store, metrics, errors."""

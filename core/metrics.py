@@ -1,0 +1,50 @@
+"""Prometheus metrics of every process. Label sets are closed: no label takes its values from outside newstide.
+
+`source` is the one exception in spirit: it is as wide as the operator's own list of feeds.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+INGESTED = Counter("newstide_ingested_messages", "Messages that Kafka acknowledged", ["source", "kind"])
+INGEST_REJECTED = Counter("newstide_ingest_rejected", "Inputs sent to the dead letters by ingest", ["source"])
+FEED_FETCHES = Counter("newstide_feed_fetches", "Fetches of a feed by outcome", ["source", "outcome"])
+FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded", ["source"])
+
+MESSAGES = Counter(
+    "newstide_messages", "Messages by outcome: stored, duplicate, dead-letter", ["source", "kind", "outcome"]
+)
+LATE = Counter("newstide_late_messages", "Messages stored behind the watermark of their partition plus lateness")
+STAGE_SECONDS = Histogram(
+    "newstide_stage_seconds",
+    "Time of one batch in a stage: decode, link, classify, store, publish",
+    ["stage"],
+    buckets=_SECONDS,
+)
+EVENT_TO_COMMIT_SECONDS = Histogram(
+    "newstide_receipt_to_commit_seconds",
+    "From receipt by ingest to the database commit",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+BATCH_MESSAGES = Histogram("newstide_batch_messages", "Messages in one batch", buckets=(1, 4, 16, 64, 128, 256, 512, 1024))
+LAG = Gauge("newstide_lag_messages", "Records not yet committed, by partition", ["topic", "partition"])
+LEDGER_GAPS = Counter("newstide_ledger_gap_messages", "Offsets that the ledger saw skipped", ["topic", "partition"])
+DATABASE_RETRIES = Counter("newstide_database_retries", "Transactions tried again after a failure")
+MODEL_IN_USE = Gauge("newstide_model_info", "1 for the model in use", ["name"])
+
+WATERMARK_SECONDS = Gauge("newstide_watermark_timestamp_seconds", "Event time up to which trends were judged")
+SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score of a series: -log10 of the tail probability", ["kind", "series"])
+SERIES_EXPECTED = Gauge("newstide_series_expected", "Expected negative stories in the leading window", ["kind", "series"])
+SERIES_OBSERVED = Gauge("newstide_series_observed", "Observed negative stories in the leading window", ["kind", "series"])
+ALERTS = Counter("newstide_alerts", "Alert state changes", ["state"])
+DELIVERIES = Counter("newstide_deliveries", "Deliveries from the outbox by outcome", ["channel", "outcome"])
+OUTBOX = Gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
+
+
+def serve(host: str, port: int) -> None:
+    """Expose the metrics of this process at http://host:port/metrics; port 0 does nothing."""
+    if port:
+        start_http_server(port, addr=host)

@@ -1,0 +1,263 @@
+"""The one settings class: defaults, then `newstide.toml`, then `NEWSTIDE_*` in the environment (the strongest).
+
+`NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS` sets `kafka.bootstrap_servers`. Every field's description is its documentation:
+docs/settings.md is generated from here, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from core.errors import SettingsError
+
+PREFIX = "NEWSTIDE_"
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str | None = None
+    """Brokers as `host:port,host:port`. Empty: the embedded broker of `newstide up`."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to talk to the brokers."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """SASL mechanism, where the protocol is SASL."""
+    sasl_username: str | None = None
+    """SASL user."""
+    sasl_password: SecretStr | None = None
+    """SASL password."""
+    ssl_cafile: Path | None = None
+    """PEM file of the certificate authority; the system's where empty."""
+    ssl_certfile: Path | None = None
+    """PEM file of the client certificate, for mutual TLS."""
+    ssl_keyfile: Path | None = None
+    """PEM file of the client key, for mutual TLS."""
+    topic_prefix: str = "newstide."
+    """Put before every topic name."""
+    partitions: int = Field(8, ge=1, le=1000)
+    """Partitions of `messages` and `classified` when newstide creates them: the upper bound of workers."""
+    replication: int = Field(-1, ge=-1)
+    """Replicas of the topics newstide creates; -1 takes the broker's default."""
+    retention_hours: int = Field(168, ge=1)
+    """How long the brokers keep records of the topics that newstide creates."""
+    start_timeout_s: float = Field(120, gt=0)
+    """How long a process waits for the brokers at its start before it gives up."""
+
+
+class DatabaseSettings(Section):
+    url: str | None = None
+    """Postgres 15 or later, `postgresql://user:password@host:port/name`. Empty: the embedded database."""
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """TLS to Postgres, in libpq's terms."""
+    sslrootcert: Path | None = None
+    """PEM file of the authority that signed the server's certificate."""
+    sslcert: Path | None = None
+    """PEM file of the client certificate."""
+    sslkey: Path | None = None
+    """PEM file of the client key."""
+    retention_days: int = Field(400, ge=1)
+    """Messages and stories stored longer ago than this are dropped by `newstide retention`; trends are kept."""
+    start_timeout_s: float = Field(120, gt=0)
+    """How long a process waits for Postgres at its start before it gives up."""
+
+
+class EmbeddedSettings(Section):
+    directory: Path = Path(".newstide")
+    """Where the embedded database, logs and state files live."""
+    broker_port: int = Field(0, ge=0, le=65535)
+    """Port of the embedded broker on loopback; 0 takes a free one."""
+    database_port: int = Field(0, ge=0, le=65535)
+    """Port of the embedded database on loopback; 0 takes a free one."""
+
+
+class IngestSettings(Section):
+    feeds: Path = Path("feeds.toml")
+    """RSS and Atom feeds to poll."""
+    push_host: str = "127.0.0.1"
+    """Address the HTTP push endpoint listens on."""
+    push_port: int = Field(8770, ge=0, le=65535)
+    """Port of the HTTP push endpoint."""
+    push_token: SecretStr | None = None
+    """Bearer token that `POST /v1/messages` asks for. The endpoint does not start without one."""
+    push_sources: list[str] = []
+    """Sources that may be pushed; empty accepts any well-formed name."""
+    push_max_bytes: int = Field(16_000_000, ge=1000)
+    """Largest body of one push."""
+    feed_max_bytes: int = Field(10_000_000, ge=1000)
+    """Largest feed document that is read."""
+    linger_ms: int = Field(20, ge=0)
+    """How long the producer waits to fill a batch."""
+
+
+class StreamSettings(Section):
+    workers: int = Field(1, ge=1, le=256)
+    """Worker processes that `newstide worker` and `newstide up` run."""
+    bundle: Path | None = None
+    """Model bundle directory. Empty: the one that ships in `models/`."""
+    batch_size: int = Field(256, ge=1, le=10_000)
+    """Most messages in one batch, and so in one transaction."""
+    batch_within_s: float = Field(0.2, gt=0, le=0.2)
+    """How long a batch may wait to fill."""
+    threads: int = Field(1, ge=1, le=64)
+    """ONNX Runtime threads of one worker. More processes beat more threads."""
+    watchlist: Path | None = None
+    """Companies with tickers and aliases. Empty: the list that ships."""
+    publish_classified: bool = True
+    """Write each classified message to the `classified` topic after its commit."""
+    story_window_hours: float = Field(72, gt=0)
+    """A near-duplicate joins a story whose first message is at most this far away in event time."""
+    retry_max_s: float = Field(15, gt=0)
+    """Longest pause between tries at a database that fails."""
+    watchdog_s: float = Field(60, gt=5)
+    """A worker that has lag and commits nothing for this long ends itself, to be restarted."""
+    session_timeout_s: float = Field(6, gt=1)
+    """Kafka group session timeout: how soon a dead worker's partitions go to the others."""
+
+
+class AlertingSettings(Section):
+    clock: Literal["wall", "event"] = "wall"
+    """`wall`: the wall clock less `allowed_lateness_s` moves the watermark on quiet feeds. `event`: only messages do."""
+    allowed_lateness_s: float = Field(60, ge=0)
+    """How late a message may come and still be judged in its minute."""
+    poll_s: float = Field(1, gt=0)
+    """Pause between two looks at the watermark."""
+    step_minutes: int = Field(5, ge=1, le=60)
+    """A series is judged once per step of this many minutes of event time."""
+    windows_minutes: list[int] = [30, 120, 360]
+    """Look-back windows of the tail test."""
+    history_days: int = Field(56, ge=2, le=400)
+    """Days of history behind a baseline."""
+    warmup_days: float = Field(3, ge=0)
+    """A series younger than this is not judged."""
+    threshold: float = Field(6, gt=0)
+    """An alert fires at this score, -log10 of the recalibrated tail probability."""
+    clear_threshold: float = Field(2, ge=0)
+    """An alert ends once the score stays below this (hysteresis)."""
+    min_excess: float = Field(8, ge=0)
+    """Least excess of negative stories over the expected number in a window: small counts never page."""
+    webhook_url: str | None = None
+    """Each change of an alert's state is posted here as JSON."""
+    webhook_timeout_s: float = Field(10, gt=0)
+    """How long a delivery may take."""
+    delivery_max_age_hours: float = Field(72, gt=0)
+    """A delivery that failed for this long is given up, and counted."""
+
+
+class MetricsSettings(Section):
+    host: str = "127.0.0.1"
+    """Address the Prometheus endpoints listen on."""
+    worker_port: int = Field(9870, ge=0, le=65535)
+    """Port of the first worker; worker i listens on this + i. 0 turns the endpoints of workers off."""
+    ingest_port: int = Field(9860, ge=0, le=65535)
+    """Port of the ingest process; 0 turns it off."""
+    alerting_port: int = Field(9861, ge=0, le=65535)
+    """Port of the alerting process; 0 turns it off."""
+
+
+class Settings(BaseSettings):
+    """All of newstide's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        toml_file="newstide.toml",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged, on standard error."""
+    taxonomy: Path | None = None
+    """Tasks and labels. Empty: the taxonomy that ships."""
+    kafka: KafkaSettings = KafkaSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    ingest: IngestSettings = IngestSettings()
+    stream: StreamSettings = StreamSettings()
+    alerting: AlertingSettings = AlertingSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def topic(self, name: str) -> str:
+        """Full name of the topic `name` (`messages`, `classified`, `alerts`, `dead-letters`)."""
+        return self.kafka.topic_prefix + name
+
+    @property
+    def bundle_directory(self) -> Path:
+        return self.stream.bundle or PROJECT / "models" / "default"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from overrides, environment and `newstide.toml`. Raises SettingsError naming each fault."""
+    _refuse_unknown_environment()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(fault) for fault in error.errors())) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"newstide.toml is not valid TOML: {error}; mend that line") from None
+    except Exception as error:
+        # pydantic-settings wraps JSON faults of list-valued variables in its own error
+        raise SettingsError(f"settings can't be read: {error}; lists are written as JSON, for example [30,120]") from error
+
+
+def field_names() -> list[str]:
+    """Every setting's dotted name, in order of definition."""
+    return [name for name, _ in describe()]
+
+
+def describe() -> list[tuple[str, Any]]:
+    """Pairs of dotted name and pydantic field of every setting."""
+    rows: list[tuple[str, Any]] = []
+    for name, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            rows.extend((f"{name}.{inner}", inner_field) for inner, inner_field in annotation.model_fields.items())
+        else:
+            rows.append((name, field))
+    return rows
+
+
+def variable(name: str) -> str:
+    """The environment variable of the dotted setting `name`."""
+    return PREFIX + name.upper().replace(".", "__")
+
+
+def _refuse_unknown_environment() -> None:
+    known = {variable(name) for name in field_names()} | {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError("\n".join(f"environment variable {name} is no setting{_closest(name, known)}" for name in unknown))
+
+
+def _closest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "; `newstide settings` lists them all"
+
+
+def _explain(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"setting `{name}` does not exist{_closest(name, set(field_names()))}"
+    return f"setting `{name}` is {fault.get('input')!r}: {fault['msg']} (environment: {variable(name)})"
