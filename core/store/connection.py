@@ -1,0 +1,78 @@
+"""Connecting to Postgres: one URL from the settings, for SQLAlchemy (reads) and psycopg (the worker's transaction)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from core.errors import DatabaseUnreachable, SettingsError
+from core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+
+
+def database_url(settings: Settings) -> URL:
+    """SQLAlchemy URL of the configured database, TLS options included. Raises SettingsError if it is no such URL."""
+    if not settings.database.url:
+        raise SettingsError(
+            "setting `database.url` is empty: run `newstide up`, which brings its own database, "
+            "or set NEWSTIDE_DATABASE__URL to postgresql://user:password@host:port/name"
+        )
+    try:
+        url = make_url(settings.database.url)
+    except ArgumentError:
+        raise SettingsError("setting `database.url` is no URL; expected postgresql://user:password@host:port/name") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise SettingsError(f"setting `database.url` names {url.get_backend_name()!r}; newstide needs postgresql://")
+    tls = {
+        name: str(value)
+        for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")
+        if (value := getattr(settings.database, name)) is not None and name not in url.query
+    }
+    return url.set(drivername="postgresql+psycopg").update_query_dict({**tls, "connect_timeout": "10"})
+
+
+def open_engine(settings: Settings, pool_size: int = 5) -> Engine:
+    """A pooled engine, not yet connected."""
+    return create_engine(database_url(settings), pool_size=pool_size, pool_pre_ping=True)
+
+
+def conninfo(settings: Settings) -> str:
+    """The same address in libpq's form."""
+    return database_url(settings).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
+    """A new psycopg connection in UTC. Raises psycopg.OperationalError where the server does not answer."""
+    return psycopg.connect(conninfo(settings), options="-c timezone=UTC", **options)
+
+
+def wait_for_database(settings: Settings, tell: Callable[[str], None] = log.warning) -> None:
+    """Return once Postgres answers; say what is waited for; raise DatabaseUnreachable after the start timeout."""
+    url = database_url(settings)
+    where = url.render_as_string(hide_password=True)
+    deadline = time.monotonic() + settings.database.start_timeout_s
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            connect(settings).close()
+            return
+        except (psycopg.OperationalError, OperationalError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            if time.monotonic() + pause > deadline:
+                raise DatabaseUnreachable(
+                    f"Postgres at {where} did not answer within {settings.database.start_timeout_s:g} s ({reason}); "
+                    "check `database.url`, that the server runs, and its credentials"
+                ) from error
+            tell(f"waiting for Postgres at {where}: {reason}; next try in {pause:.1f} s")
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_S)
