@@ -1,0 +1,1 @@
+"""Kafka -> classify -> Postgres: every message exactly once in the trends, whatever dies."""

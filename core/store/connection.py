@@ -30,7 +30,9 @@ def database_url(settings: Settings) -> URL:
     try:
         url = make_url(settings.database.url)
     except ArgumentError:
-        raise SettingsError("setting `database.url` is no URL; expected postgresql://user:password@host:port/name") from None
+        raise SettingsError(
+            "setting `database.url` is no URL; expected postgresql://user:password@host:port/name"
+        ) from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(f"setting `database.url` names {url.get_backend_name()!r}; newstide needs postgresql://")
     tls = {

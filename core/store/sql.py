@@ -1,0 +1,14 @@
+"""Named queries: SQL lives in `.sql` files, each statement under a `-- name: what_it_does` line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def load_queries(file: Path) -> dict[str, str]:
+    """Statements of `file` by name."""
+    parts = _NAME.split(file.read_text(encoding="utf-8"))
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}

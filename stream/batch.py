@@ -1,0 +1,137 @@
+"""A batch on its way through the worker: records decoded, classified, ready to commit. No I/O here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import UndecodableMessage
+from core.records import Message, decode, story_key
+from core.text import story_form
+from stream.entities import Watchlist
+from stream.series import SENTIMENTS, Counted, millionths, series_of
+from stream.stories import TextKey, text_key
+
+Scores = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as Kafka gave it. `end_offset` is the partition's high watermark when it was read, if known."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    end_offset: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where the record stood. The hash tells it from a record of another life of an in-memory broker."""
+        content = hashlib.blake2b((self.key or b"") + b"\x00" + (self.value or b""), digest_size=4)
+        return f"{self.topic}/{self.partition}/{self.offset}/{content.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that can't be processed, and why."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A decoded message beside the record it came from."""
+
+    record: Record
+    message: Message
+    uid: UUID
+    body: str
+    entities: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A message with its labels, its text's key and what the trends need."""
+
+    item: Item
+    text: TextKey
+    sentiment: str
+    sentiment_scores: list[float]
+    topic: str
+    topic_scores: list[float]
+    model: str
+
+    def counted(self, story: UUID) -> Counted:
+        message = self.item.message
+        return Counted(
+            uid=self.item.uid,
+            story=story,
+            published_at=message.published_at,
+            series=series_of(message.source, self.topic, self.item.entities),
+            sentiment=self.sentiment,
+            millionths=millionths(self.sentiment_scores),
+        )
+
+
+@dataclass(slots=True)
+class Batch:
+    """All records read, in order, and what became of them."""
+
+    records: Sequence[Record]
+    classified: list[Classified] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def read(records: Iterable[Record], watchlist: Watchlist) -> tuple[list[Item], list[Rejected]]:
+    """Decode and link records: items for the good ones, reasons for the others."""
+    items: list[Item] = []
+    rejected: list[Rejected] = []
+    for record in records:
+        try:
+            message = decode(record.value)
+        except UndecodableMessage as error:
+            rejected.append(Rejected(record, str(error)))
+            continue
+        body = message.body
+        items.append(Item(record, message, message.uid, body, watchlist.link(body, message.entities)))
+    return items, rejected
+
+
+def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: str) -> list[Classified]:
+    """Items with the likeliest label of each task; scores have one row per item."""
+    sentiment, topic = scores["sentiment"], scores["topic"]
+    best_sentiment, best_topic = sentiment.argmax(axis=1), topic.argmax(axis=1)
+    result = []
+    for i, item in enumerate(items):
+        form = story_form(item.body)
+        result.append(
+            Classified(
+                item=item,
+                text=text_key(story_key(form), form, item.entities, item.message.published_at, headline(item)),
+                sentiment=SENTIMENTS[best_sentiment[i]],
+                sentiment_scores=sentiment[i].tolist(),
+                topic=topics[best_topic[i]],
+                topic_scores=topic[i].tolist(),
+                model=model,
+            )
+        )
+    return result
+
+
+def headline(item: Item) -> str:
+    """What stands for the message in a list: its title, else the beginning of its text."""
+    return (item.message.title or item.message.text)[:200]
+
+
+def latest(moments: Iterable[datetime]) -> datetime | None:
+    """The last of `moments`, or None."""
+    return max(moments, default=None)

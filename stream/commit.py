@@ -1,0 +1,221 @@
+"""The one transaction of a batch. Either all of it is in the store, or none: this file is where exactness lives.
+
+Locks are taken in one order by every worker (ledger, keys, texts, stories, trends; each sorted), so waits do not
+become deadlocks; where two batches interleave their texts all the same, Postgres ends one and it is tried again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from core.store.partitions import ensure_partitions
+from core.store.sql import load_queries
+from stream.batch import Batch, Classified, Record, latest
+from stream.series import TrendChanges, count
+from stream.story_store import assign_stories, first_messages, store_first_messages
+
+_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a transaction changed: uids stored for the first time, and what the ledger saw, by partition."""
+
+    stored: frozenset[UUID] = frozenset()
+    late: int = 0
+    gaps: dict[int, int] = field(default_factory=dict)
+
+
+class Committer:
+    """Commits batches of one topic on one connection. Not thread-safe; one per worker."""
+
+    def __init__(self, topic: str, window: timedelta, allowed_lateness: timedelta) -> None:
+        self._topic = topic
+        self._window = window
+        self._lateness = allowed_lateness
+        self._partitions_until = date.min
+
+    def commit(self, connection: Connection, batch: Batch) -> Committed:
+        """Store `batch` and advance the ledger, atomically. Raises psycopg.Error with nothing changed."""
+        today = datetime.now(UTC).date()
+        if today >= self._partitions_until:
+            self._partitions_until = ensure_partitions(connection, today)
+        with connection.transaction():
+            ledger = self._lock_ledger(connection, batch.records)
+            stored = self._store_messages(connection, batch.classified, today)
+            late = self._count_late(batch.classified, stored, ledger)
+            gaps = self._advance_ledger(connection, batch, stored, ledger)
+        return Committed(frozenset(stored), late, gaps)
+
+    def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
+        once = {item.item.uid: item for item in reversed(classified)}
+        if not once:
+            return set()
+        rows = connection.execute(_SQL["insert_keys"], {"uids": sorted(once), "today": today})
+        stored = {row[0] for row in rows}
+        fresh = [item for uid, item in reversed(once.items()) if uid in stored]
+        if not fresh:
+            return stored
+        stories = assign_stories(connection, [item.text for item in fresh], self._window, today)
+        known = first_messages(connection, list({stories[item.text.key] for item in fresh}))
+        _upsert_stories(connection, fresh, stories, today)
+        changes, firsts = count([item.counted(stories[item.text.key]) for item in fresh], known)
+        if firsts:
+            store_first_messages(connection, firsts)
+        _copy_messages(connection, fresh, stories, today)
+        _add_to_trends(connection, changes)
+        return stored
+
+    def _lock_ledger(
+        self, connection: Connection, records: Sequence[Record]
+    ) -> dict[int, tuple[int | None, datetime | None]]:
+        partitions = sorted({record.partition for record in records})
+        parameters = {"topic": self._topic, "partitions": partitions}
+        rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
+        if len(rows) < len(partitions):
+            connection.execute(_SQL["open_ledger"], parameters)
+            rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
+        return {partition: (next_offset, event_time) for partition, next_offset, event_time in rows}
+
+    def _count_late(
+        self,
+        classified: Sequence[Classified],
+        stored: set[UUID],
+        ledger: Mapping[int, tuple[int | None, datetime | None]],
+    ) -> int:
+        late = 0
+        for item in classified:
+            reached = ledger[item.item.record.partition][1]
+            if reached is not None and item.item.uid in stored:
+                late += item.item.message.published_at < reached - self._lateness
+        return late
+
+    def _advance_ledger(
+        self,
+        connection: Connection,
+        batch: Batch,
+        stored: set[UUID],
+        ledger: Mapping[int, tuple[int | None, datetime | None]],
+    ) -> dict[int, int]:
+        records: defaultdict[int, list[Record]] = defaultdict(list)
+        for record in batch.records:
+            records[record.partition].append(record)
+        times: defaultdict[int, list[datetime]] = defaultdict(list)
+        messages: defaultdict[int, set[UUID]] = defaultdict(set)
+        for item in batch.classified:
+            times[item.item.record.partition].append(item.item.message.published_at)
+            if item.item.uid in stored:
+                messages[item.item.record.partition].add(item.item.uid)
+        rejected: defaultdict[int, int] = defaultdict(int)
+        for reject in batch.rejected:
+            # A redelivered dead letter was counted by the batch that advanced past it.
+            reached = ledger[reject.record.partition][0]
+            rejected[reject.record.partition] += reached is None or reject.record.offset >= reached
+        gaps = {partition: _gap(ledger[partition][0], found) for partition, found in records.items()}
+        partitions = sorted(records)
+        connection.execute(
+            _SQL["advance_ledger"],
+            {
+                "topic": self._topic,
+                "partition": partitions,
+                "next_offset": [records[p][-1].offset + 1 for p in partitions],
+                "end_offset": [max((r.end_offset or 0) for r in records[p]) or None for p in partitions],
+                "max_event_time": [latest(times[p]) for p in partitions],
+                "messages": [len(messages[p]) for p in partitions],
+                "dead_letters": [rejected[p] for p in partitions],
+                "gaps": [gaps[p] for p in partitions],
+            },
+        )
+        return {partition: gap for partition, gap in gaps.items() if gap}
+
+
+def _gap(expected: int | None, records: Sequence[Record]) -> int:
+    """Offsets skipped between what the ledger expected and `records` of one partition, in order."""
+    gap = 0
+    for record in records:
+        if expected is not None and record.offset > expected:
+            gap += record.offset - expected
+        expected = max(expected or 0, record.offset + 1)
+    return gap
+
+
+def _upsert_stories(
+    connection: Connection, fresh: Sequence[Classified], stories: Mapping[UUID, UUID], today: date
+) -> None:
+    members: defaultdict[UUID, list[Classified]] = defaultdict(list)
+    for item in fresh:
+        members[stories[item.text.key]].append(item)
+    ids = sorted(members)
+    # The signature is that of the first-named text, which is the one whose key is the story's id.
+    named = {item.text.key: item.text for item in fresh}
+    texts = [named.get(story, members[story][0].text) for story in ids]
+    times = [[item.item.message.published_at for item in members[story]] for story in ids]
+    connection.execute(
+        _SQL["upsert_stories"],
+        {
+            "ids": ids,
+            "headlines": [text.headline for text in texts],
+            "first_ats": [min(moments) for moments in times],
+            "last_ats": [max(moments) for moments in times],
+            "messages": [len(members[story]) for story in ids],
+            "signatures": [text.signature for text in texts],
+            "today": today,
+        },
+    )
+
+
+def _copy_messages(
+    connection: Connection, fresh: Sequence[Classified], stories: Mapping[UUID, UUID], today: date
+) -> None:
+    with connection.cursor() as cursor, cursor.copy(_SQL["copy_messages"]) as copy:
+        for item in fresh:
+            message = item.item.message
+            copy.write_row(
+                (
+                    item.item.uid,
+                    today,
+                    message.source,
+                    message.id,
+                    message.kind,
+                    message.published_at,
+                    message.received_at,
+                    message.title,
+                    message.text,
+                    message.url,
+                    message.author,
+                    message.language,
+                    item.item.entities,
+                    message.marks,
+                    msgspec.json.encode(message.extra).decode(),
+                    stories[item.text.key],
+                    item.sentiment,
+                    item.sentiment_scores,
+                    item.topic,
+                    item.topic_scores,
+                    item.model,
+                )
+            )
+
+
+def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:
+    rows = changes.rows()
+    if not rows:
+        return
+    parameters: dict[str, Any] = {
+        "kind": [cell[0] for cell, _ in rows],
+        "name": [cell[1] for cell, _ in rows],
+        "minute": [cell[2] for cell, _ in rows],
+    }
+    parameters |= {f"c{column}": [counts[column] for _, counts in rows] for column in range(9)}
+    connection.execute(_SQL["add_to_trends"], parameters)

@@ -1,0 +1,206 @@
+"""A batch from records to the committed store: decode, link, classify, commit; what can't be processed is set aside.
+
+Everything here blocks and runs in one executor thread. `process` returns once the batch is in the database for good,
+or raises: then nothing of it may be acknowledged, and the process ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from core import metrics
+from core.dead_letters import DeadLetter, dead_letter
+from stream.batch import Batch, Classified, Item, Record, Rejected, label, read
+from stream.commit import Committed, Committer
+from stream.entities import Watchlist
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.1
+
+
+class TextClassifier(Protocol):
+    """What the pipeline asks of a classifier (see `core.classifier.Classifier`)."""
+
+    @property
+    def name(self) -> str: ...
+    def labels(self, task: str) -> Sequence[str]: ...
+    def predict(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]: ...
+    def self_test(self) -> None: ...
+
+
+class Pipeline:
+    """One worker's work. `send_dead_letters` returns once Kafka has them; `connect` opens a database connection."""
+
+    def __init__(
+        self,
+        classifier: TextClassifier,
+        watchlist: Watchlist,
+        committer: Committer,
+        connect: Callable[[], psycopg.Connection[Any]],
+        send_dead_letters: Callable[[Sequence[DeadLetter]], None],
+        retry_max_s: float,
+    ) -> None:
+        self._classifier = classifier
+        self._watchlist = watchlist
+        self._committer = committer
+        self._connect = connect
+        self._send_dead_letters = send_dead_letters
+        self._retry_max_s = retry_max_s
+        self._connection: psycopg.Connection[Any] | None = None
+        self.waiting_for_database = False
+        self.stopping = threading.Event()
+
+    def process(self, records: Sequence[Record]) -> list[Classified]:
+        """Store `records`; the classified messages among them, new or not, in order.
+
+        Raises whatever can't be handled by trying again or by setting one message aside.
+        """
+        metrics.BATCH_MESSAGES.observe(len(records))
+        with _timed("decode"):
+            items, rejected = read(records, self._watchlist)
+        with _timed("classify"):
+            classified, poison = self._classify(items)
+        batch = Batch(
+            records, classified, sorted(rejected + poison, key=lambda r: (r.record.partition, r.record.offset))
+        )
+        if batch.rejected:
+            self._send_dead_letters([_letter(reject) for reject in batch.rejected])
+        with _timed("store"):
+            return self._store(batch)
+
+    def close(self) -> None:
+        """Give up waiting for the database and close the connection."""
+        self.stopping.set()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _classify(self, items: Sequence[Item]) -> tuple[list[Classified], list[Rejected]]:
+        try:
+            return self._label(items), []
+        except Exception as error:
+            # One message or the model itself? A model that fails its self-test must not turn good messages away.
+            log.warning(
+                "classifying a batch of %d failed (%s: %s); trying one by one", len(items), type(error).__name__, error
+            )
+            self._classifier.self_test()
+        classified: list[Classified] = []
+        poison: list[Rejected] = []
+        for item in items:
+            try:
+                classified += self._label([item])
+            except Exception as error:
+                poison.append(Rejected(item.record, f"the classifier failed on it: {type(error).__name__}: {error}"))
+        return classified, poison
+
+    def _label(self, items: Sequence[Item]) -> list[Classified]:
+        if not items:
+            return []
+        scores = self._classifier.predict([item.body for item in items])
+        return label(items, scores, self._classifier.labels("topic"), self._classifier.name)
+
+    def _store(self, batch: Batch) -> list[Classified]:
+        try:
+            committed = self._commit_until_done(batch)
+        except psycopg.DataError as error:
+            return self._store_halves(batch, error)
+        _count(batch, committed)
+        return batch.classified
+
+    def _store_halves(self, batch: Batch, error: psycopg.Error) -> list[Classified]:
+        """Postgres refused the content: find the message it refuses, set it aside, and store the others."""
+        if len(batch.classified) == 1:
+            reject = Rejected(batch.classified[0].item.record, f"Postgres refuses it: {str(error).strip()}")
+            self._send_dead_letters([_letter(reject)])
+            alone = Batch(batch.records, [], [*batch.rejected, reject])
+            _count(alone, self._commit_until_done(alone))
+            return []
+        if not batch.classified:
+            raise error
+        middle = batch.classified[len(batch.classified) // 2].item.record
+        at = next(i for i, record in enumerate(batch.records) if record is middle)
+        halves = [_part(batch, batch.records[:at]), _part(batch, batch.records[at:])]
+        return [item for half in halves for item in self._store(half)]
+
+    def _commit_until_done(self, batch: Batch) -> Committed:
+        """Commit, trying again for as long as the database is away or asks for another try."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = self._connect()
+                committed = self._committer.commit(self._connection, batch)
+                self.waiting_for_database = False
+                return committed
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if self.stopping.is_set():
+                    raise
+                self.waiting_for_database = True
+                metrics.DATABASE_RETRIES.inc()
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                log.warning(
+                    "the database failed (%s); %d messages are held, next try in %.1f s",
+                    reason,
+                    len(batch.records),
+                    pause,
+                )
+                if self._connection is not None and not isinstance(error, psycopg.errors.DeadlockDetected):
+                    self._connection.close()
+            if self.stopping.wait(pause):
+                raise InterruptedError("stopped while the database was away; the batch comes again")
+            pause = min(pause * 2, self._retry_max_s)
+
+
+def _part(batch: Batch, records: Sequence[Record]) -> Batch:
+    mine = {id(record) for record in records}
+    return Batch(
+        records,
+        [item for item in batch.classified if id(item.item.record) in mine],
+        [reject for reject in batch.rejected if id(reject.record) in mine],
+    )
+
+
+def _letter(reject: Rejected) -> DeadLetter:
+    record = reject.record
+    return dead_letter(
+        record.value, reject.reason, origin=record.origin, stage="stream", topic=record.topic, key=record.key
+    )
+
+
+def _count(batch: Batch, committed: Committed) -> None:
+    now = datetime.now(UTC)
+    left = set(committed.stored)
+    for item in batch.classified:
+        message = item.item.message
+        outcome = "stored" if item.item.uid in left else "duplicate"
+        left.discard(item.item.uid)
+        metrics.MESSAGES.labels(message.source, message.kind, outcome).inc()
+        metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
+    if batch.rejected:
+        metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))
+    metrics.LATE.inc(committed.late)
+    for partition, gap in committed.gaps.items():
+        metrics.LEDGER_GAPS.labels(batch.records[0].topic, str(partition)).inc(gap)
+        log.warning(
+            "partition %d skipped %d offsets: records were deleted before they were read, or a log was cut",
+            partition,
+            gap,
+        )
+
+
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    metrics.STAGE_SECONDS.labels(stage).observe(time.perf_counter() - begin)

@@ -1,0 +1,110 @@
+-- name: lock_ledger
+SELECT partition, next_offset, max_event_time
+FROM offset_ledger
+WHERE topic = %(topic)s AND partition = ANY(%(partitions)s)
+ORDER BY partition
+FOR UPDATE
+
+-- name: advance_ledger
+UPDATE offset_ledger AS ledger
+SET next_offset = greatest(ledger.next_offset, batch.next_offset),
+    end_offset = greatest(ledger.end_offset, batch.end_offset),
+    max_event_time = greatest(ledger.max_event_time, batch.max_event_time),
+    messages = ledger.messages + batch.messages,
+    dead_letters = ledger.dead_letters + batch.dead_letters,
+    gaps = ledger.gaps + batch.gaps,
+    updated_at = now()
+FROM unnest(%(partition)s::integer[], %(next_offset)s::bigint[], %(end_offset)s::bigint[],
+            %(max_event_time)s::timestamptz[], %(messages)s::bigint[], %(dead_letters)s::bigint[], %(gaps)s::bigint[])
+    AS batch (partition, next_offset, end_offset, max_event_time, messages, dead_letters, gaps)
+WHERE ledger.topic = %(topic)s AND ledger.partition = batch.partition
+
+-- name: open_ledger
+INSERT INTO offset_ledger (topic, partition)
+SELECT %(topic)s, partition FROM unnest(%(partitions)s::integer[]) AS t (partition) ORDER BY partition
+ON CONFLICT DO NOTHING
+
+-- name: note_end_offsets
+UPDATE offset_ledger AS ledger
+SET end_offset = greatest(ledger.end_offset, seen.end_offset)
+FROM unnest(%(partition)s::integer[], %(end_offset)s::bigint[]) AS seen (partition, end_offset)
+WHERE ledger.topic = %(topic)s AND ledger.partition = seen.partition
+  AND ledger.end_offset IS DISTINCT FROM greatest(ledger.end_offset, seen.end_offset)
+
+-- name: insert_keys
+INSERT INTO message_key (uid, stored_on)
+SELECT uid, %(today)s FROM unnest(%(uids)s::uuid[]) AS t (uid)
+ON CONFLICT DO NOTHING
+RETURNING uid
+
+-- name: copy_messages
+COPY message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language,
+              entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, model)
+FROM STDIN
+
+-- name: known_texts
+SELECT key, story FROM story_text WHERE key = ANY(%(keys)s)
+
+-- name: band_candidates
+SELECT band.band, story.id, story.signature, story.first_at
+FROM story_band AS band JOIN story ON story.id = band.story
+WHERE band.band = ANY(%(bands)s)
+
+-- name: insert_texts
+INSERT INTO story_text (key, story, stored_on)
+SELECT key, story, %(today)s FROM unnest(%(keys)s::uuid[], %(stories)s::uuid[]) AS t (key, story)
+ON CONFLICT (key) DO UPDATE SET story = story_text.story
+RETURNING key, story
+
+-- name: insert_bands
+INSERT INTO story_band AS band (band, story, first_at)
+SELECT * FROM unnest(%(bands)s::bigint[], %(stories)s::uuid[], %(first_ats)s::timestamptz[])
+ON CONFLICT (band) DO UPDATE SET story = excluded.story, first_at = excluded.first_at
+WHERE abs(extract(epoch FROM band.first_at - excluded.first_at)) > %(window_s)s
+
+-- name: lock_stories
+SELECT id FROM story WHERE id = ANY(%(stories)s) ORDER BY id FOR UPDATE
+
+-- name: upsert_stories
+INSERT INTO story AS known (id, headline, first_at, last_at, messages, signature, stored_on)
+SELECT id, headline, first_at, last_at, messages, signature, %(today)s
+FROM unnest(%(ids)s::uuid[], %(headlines)s::text[], %(first_ats)s::timestamptz[], %(last_ats)s::timestamptz[],
+            %(messages)s::bigint[], %(signatures)s::bytea[])
+    AS t (id, headline, first_at, last_at, messages, signature)
+ON CONFLICT (id) DO UPDATE
+SET first_at = least(known.first_at, excluded.first_at),
+    last_at = greatest(known.last_at, excluded.last_at),
+    messages = known.messages + excluded.messages
+
+-- name: story_firsts
+SELECT story, kind, name, first_at, uid, sentiment FROM story_series WHERE story = ANY(%(stories)s)
+
+-- name: upsert_story_firsts
+INSERT INTO story_series (story, kind, name, first_at, uid, sentiment)
+SELECT * FROM unnest(%(story)s::uuid[], %(kind)s::text[], %(name)s::text[], %(first_at)s::timestamptz[],
+                     %(uid)s::uuid[], %(sentiment)s::text[])
+ON CONFLICT (story, kind, name) DO UPDATE
+SET first_at = excluded.first_at, uid = excluded.uid, sentiment = excluded.sentiment
+
+-- name: add_to_trends
+INSERT INTO trend AS t (kind, name, minute, negative, neutral, positive, negative_stories, neutral_stories,
+                        positive_stories, p_negative, p_neutral, p_positive)
+SELECT * FROM unnest(%(kind)s::text[], %(name)s::text[], %(minute)s::timestamptz[], %(c0)s::integer[], %(c1)s::integer[],
+                     %(c2)s::integer[], %(c3)s::integer[], %(c4)s::integer[], %(c5)s::integer[], %(c6)s::bigint[],
+                     %(c7)s::bigint[], %(c8)s::bigint[])
+ON CONFLICT (kind, name, minute) DO UPDATE
+SET negative = t.negative + excluded.negative,
+    neutral = t.neutral + excluded.neutral,
+    positive = t.positive + excluded.positive,
+    negative_stories = t.negative_stories + excluded.negative_stories,
+    neutral_stories = t.neutral_stories + excluded.neutral_stories,
+    positive_stories = t.positive_stories + excluded.positive_stories,
+    p_negative = t.p_negative + excluded.p_negative,
+    p_neutral = t.p_neutral + excluded.p_neutral,
+    p_positive = t.p_positive + excluded.p_positive
+
+-- name: archive_dead_letters
+INSERT INTO dead_letter (origin, stage, topic, key, value, reason, failed_at)
+SELECT * FROM unnest(%(origin)s::text[], %(stage)s::text[], %(topic)s::text[], %(key)s::bytea[], %(value)s::bytea[],
+                     %(reason)s::text[], %(failed_at)s::timestamptz[])
+ON CONFLICT (origin) DO NOTHING

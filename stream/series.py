@@ -1,0 +1,103 @@
+"""From classified messages to changes of trend rows. Pure arithmetic on integers, so any order gives the same sums."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+SENTIMENTS = ("negative", "neutral", "positive")
+MILLION = 1_000_000
+
+Series = tuple[str, str]  # kind, name
+Cell = tuple[str, str, datetime]  # kind, name, minute
+StorySeries = tuple[UUID, str, str]  # story, kind, name
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the trends need to know of one stored message."""
+
+    uid: UUID
+    story: UUID
+    published_at: datetime
+    series: tuple[Series, ...]
+    sentiment: str
+    millionths: tuple[int, int, int]  # probabilities of SENTIMENTS times a million
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class First:
+    """The first message of a story in a series, by event time, then uid."""
+
+    published_at: datetime
+    uid: UUID
+    sentiment: str
+
+
+def series_of(source: str, topic: str, entities: Iterable[str]) -> tuple[Series, ...]:
+    """The series that a message counts in."""
+    return (("all", "all"), ("topic", topic), ("source", source), *(("entity", entity) for entity in entities))
+
+
+def minute_of(moment: datetime) -> datetime:
+    """Start of the minute of `moment`."""
+    return moment.replace(second=0, microsecond=0)
+
+
+def millionths(probabilities: Sequence[float]) -> tuple[int, int, int]:
+    """Three probabilities as whole millionths: sums of whole numbers do not depend on their order."""
+    negative, neutral, positive = (round(float(p) * MILLION) for p in probabilities)
+    return negative, neutral, positive
+
+
+class TrendChanges:
+    """Nine counters per cell: messages, stories and summed millionths, each by sentiment in the order of SENTIMENTS."""
+
+    def __init__(self) -> None:
+        self.cells: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * 9)
+
+    def count_message(self, message: Counted) -> None:
+        column = SENTIMENTS.index(message.sentiment)
+        minute = minute_of(message.published_at)
+        for kind, name in message.series:
+            cell = self.cells[kind, name, minute]
+            cell[column] += 1
+            for i, amount in enumerate(message.millionths):
+                cell[6 + i] += amount
+
+    def move_story(self, series: Series, before: First | None, after: First) -> None:
+        if before is not None:
+            self._count_story(series, before, -1)
+        self._count_story(series, after, +1)
+
+    def _count_story(self, series: Series, first: First, amount: int) -> None:
+        self.cells[series[0], series[1], minute_of(first.published_at)][3 + SENTIMENTS.index(first.sentiment)] += amount
+
+    def rows(self) -> list[tuple[Cell, list[int]]]:
+        """Changed cells in key order: every writer takes its row locks in the same order, so none can deadlock."""
+        return sorted((cell, counts) for cell, counts in self.cells.items() if any(counts))
+
+
+def count(
+    messages: Sequence[Counted], known: Mapping[StorySeries, First]
+) -> tuple[TrendChanges, dict[StorySeries, First]]:
+    """Changes of the trends by newly stored `messages`, and the first messages that are new or earlier than `known`.
+
+    A story counts once per series, in the minute and with the sentiment of its first message there. An earlier message
+    that comes later moves the count.
+    """
+    changes = TrendChanges()
+    firsts: dict[StorySeries, First] = {}
+    for message in messages:
+        changes.count_message(message)
+        mine = First(message.published_at, message.uid, message.sentiment)
+        for kind, name in message.series:
+            key = (message.story, kind, name)
+            before = firsts.get(key) or known.get(key)
+            if before is None or mine < before:
+                changes.move_story((kind, name), before, mine)
+                firsts[key] = mine
+    return changes, firsts

@@ -1,0 +1,86 @@
+"""One worker process, assembled: settings in, a running pump out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from kafka import KafkaConsumer
+
+from core import metrics
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.settings import Settings
+from core.store.connection import connect, open_engine, wait_for_database
+from core.store.ledger import open_ledger
+from core.store.migration import migrate
+from stream.archive import Archive
+from stream.commit import Committer
+from stream.engine import Engine, use_uvloop
+from stream.entities import load_watchlist
+from stream.pipeline import Pipeline, TextClassifier
+from stream.progress import EndOffsets, Lag
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], TextClassifier] | None = None) -> None:
+    """Run worker number `index` until SIGTERM or SIGINT. Raises SystemExit when stopped.
+
+    `wrap` may put something around the classifier. Raises NewstideError for a broken bundle or watch-list, and where
+    the brokers or the database do not answer within their start timeouts.
+    """
+    watchlist = load_watchlist(settings.stream.watchlist)
+    classifier = Classifier(load_bundle(settings.bundle_directory), threads=settings.stream.threads)
+    classifier.self_test()
+    wait_for_broker(settings)
+    ensure_topics(settings)
+    wait_for_database(settings)
+    prepare_store(settings)
+    metrics.MODEL_IN_USE.labels(classifier.name).set(1)
+    metrics.serve(settings.metrics.host, settings.metrics.worker_port and settings.metrics.worker_port + index)
+
+    def open_connection() -> psycopg.Connection[Any]:
+        return connect(settings, autocommit=True, application_name=f"newstide worker {index}")
+
+    topic = settings.topic("messages")
+    use_uvloop()
+    engine = Engine(
+        settings,
+        Archive(open_connection, settings.stream.retry_max_s),
+        EndOffsets(topic, open_connection),
+        Lag(settings, open_connection),
+    )
+    committer = Committer(
+        topic,
+        window=timedelta(hours=settings.stream.story_window_hours),
+        allowed_lateness=timedelta(seconds=settings.alerting.allowed_lateness_s),
+    )
+    log.info("worker %d reads %s with the model %s", index, topic, classifier.name)
+    engine.run(
+        Pipeline(
+            wrap(classifier) if wrap else classifier,
+            watchlist,
+            committer,
+            open_connection,
+            engine.send_dead_letters_blocking,
+            settings.stream.retry_max_s,
+        )
+    )
+
+
+def prepare_store(settings: Settings) -> None:
+    """Migrate the schema, and open a ledger row for every partition, so that each counts for the watermark."""
+    engine = open_engine(settings, pool_size=1)
+    topic = settings.topic("messages")
+    consumer = KafkaConsumer(**client_options(settings))
+    try:
+        migrate(engine)
+        open_ledger(engine, topic, sorted(consumer.partitions_for_topic(topic) or ()))
+    finally:
+        consumer.close(autocommit=False)
+        engine.dispose()
