@@ -1,0 +1,159 @@
+"""Kafka as every process sees it: how to connect, how to wait for the brokers, which topics must exist."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+
+from core.errors import BrokerUnreachable, NewstideError, SettingsError
+from core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 5.0
+_TRY_S = 5.0
+_REFUSED_CREDENTIALS = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError)
+
+
+class TopicError(NewstideError):
+    """Kafka refuses a topic that newstide needs; the message holds the broker's reason."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that every kafka-python client takes: the brokers and the security settings.
+
+    Raises BrokerUnreachable if no brokers are set, SettingsError for security settings that can't work.
+    """
+    kafka = settings.kafka
+    servers = [server.strip() for server in (kafka.bootstrap_servers or "").split(",") if server.strip()]
+    if not servers:
+        raise BrokerUnreachable(
+            "no Kafka brokers are set; run `newstide up`, which brings an embedded broker, "
+            "or set NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS=host:port"
+        )
+    options: dict[str, Any] = {
+        "bootstrap_servers": servers,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        password = kafka.sasl_password
+        if not kafka.sasl_username or password is None:
+            raise SettingsError(
+                f"kafka.security_protocol is {kafka.security_protocol}; it needs kafka.sasl_username and "
+                "kafka.sasl_password (NEWSTIDE_KAFKA__SASL_USERNAME, NEWSTIDE_KAFKA__SASL_PASSWORD)"
+            )
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": password.get_secret_value(),
+        }
+    if kafka.security_protocol.endswith("SSL"):
+        files = {"ssl_cafile": kafka.ssl_cafile, "ssl_certfile": kafka.ssl_certfile, "ssl_keyfile": kafka.ssl_keyfile}
+        for name, path in files.items():
+            if path is not None and not path.is_file():
+                raise SettingsError(f"setting `kafka.{name}` is {str(path)!r}; there is no such file")
+        options |= {name: str(path) for name, path in files.items() if path is not None}
+    return options
+
+
+def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> None:
+    """Return once a broker answers a metadata request, or once `stop` is set.
+
+    Tries again with growing pauses, saying so in the log. Raises BrokerUnreachable after
+    `kafka.start_timeout_s` seconds, and at once if the brokers refuse the credentials.
+    """
+    options = client_options(settings)
+    stop = stop or threading.Event()
+    deadline = time.monotonic() + settings.kafka.start_timeout_s
+    pause = _FIRST_PAUSE_S
+    while not stop.is_set():
+        left = deadline - time.monotonic()
+        try:
+            _ask_for_topics(options, max(0.5, min(_TRY_S, left)))
+            return
+        except _REFUSED_CREDENTIALS as error:
+            raise BrokerUnreachable(
+                f"the Kafka brokers at {settings.kafka.bootstrap_servers} refuse the credentials: {error}; "
+                "check kafka.sasl_username, kafka.sasl_password and kafka.sasl_mechanism"
+            ) from error
+        except kafka_errors.KafkaConfigurationError as error:
+            raise SettingsError(f"the kafka settings can't work: {error}") from error
+        except (kafka_errors.KafkaError, OSError, ValueError) as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BrokerUnreachable(
+                    f"no Kafka broker answered at {settings.kafka.bootstrap_servers} within "
+                    f"{settings.kafka.start_timeout_s:g} s ({type(error).__name__}: {error}); check the address in "
+                    "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS, the network and kafka.security_protocol"
+                ) from error
+            log.warning(
+                "waiting for Kafka at %s (%s); %.0f s left before giving up",
+                settings.kafka.bootstrap_servers,
+                type(error).__name__,
+                left,
+            )
+            stop.wait(min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create what is missing of `messages`, `classified`, `alerts` and `dead-letters`; leave existing topics alone.
+
+    Raises TopicError with the broker's reason, BrokerUnreachable if no broker answers.
+    """
+    kafka = settings.kafka
+    partitions = {"messages": kafka.partitions, "classified": kafka.partitions, "alerts": 1, "dead-letters": 1}
+    admin = _connect(settings)
+    try:
+        present = set(admin.list_topics())
+        missing = {
+            settings.topic(name): {
+                "num_partitions": count,
+                "replication_factor": kafka.replication,
+                "configs": {"retention.ms": str(kafka.retention_hours * 3_600_000)},
+            }
+            for name, count in partitions.items()
+            if settings.topic(name) not in present
+        }
+        if missing:
+            _create(admin, missing)
+            admin.wait_for_topics(list(missing), timeout_ms=30_000)
+    except kafka_errors.KafkaError as error:
+        raise TopicError(f"the topics of newstide can't be prepared: {error}; see the broker's log") from error
+    finally:
+        admin.close()
+
+
+def _connect(settings: Settings) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_TRY_S * 1000))
+    except (kafka_errors.KafkaError, OSError, ValueError) as error:
+        raise BrokerUnreachable(
+            f"no Kafka broker answers at {settings.kafka.bootstrap_servers}: {error}; check the address and the network"
+        ) from error
+
+
+def _ask_for_topics(options: dict[str, Any], timeout_s: float) -> None:
+    admin = KafkaAdminClient(**options, bootstrap_timeout_ms=int(timeout_s * 1000))
+    try:
+        admin.list_topics()
+    finally:
+        admin.close()
+
+
+def _create(admin: KafkaAdminClient, topics: dict[str, dict[str, Any]]) -> None:
+    response = admin.create_topics(topics, raise_errors=False)
+    for topic in response["topics"]:
+        fault = kafka_errors.for_code(topic["error_code"])
+        if fault in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+            continue
+        raise TopicError(
+            f"topic `{topic['name']}` can't be created: {topic.get('error_message') or fault.__name__}; create it "
+            "yourself, or mend kafka.partitions, kafka.replication or the rights of the Kafka user"
+        )
