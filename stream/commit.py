@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from core.store.arrays import bytes_array, plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
 from stream.batch import Batch, Classified, Record, latest
@@ -62,7 +63,7 @@ class Committer:
         once = {item.item.uid: item for item in reversed(classified)}
         if not once:
             return set()
-        rows = connection.execute(_SQL["insert_keys"], {"uids": sorted(once), "today": today})
+        rows = connection.execute(_SQL["insert_keys"], {"uids": plain_array(sorted(once)), "today": today})
         stored = {row[0] for row in rows}
         fresh = [item for uid, item in reversed(once.items()) if uid in stored]
         if not fresh:
@@ -81,7 +82,7 @@ class Committer:
         self, connection: Connection, records: Sequence[Record]
     ) -> dict[int, tuple[int | None, datetime | None]]:
         partitions = sorted({record.partition for record in records})
-        parameters = {"topic": self._topic, "partitions": partitions}
+        parameters = {"topic": self._topic, "partitions": plain_array(partitions)}
         rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
         if len(rows) < len(partitions):
             connection.execute(_SQL["open_ledger"], parameters)
@@ -128,13 +129,13 @@ class Committer:
             _SQL["advance_ledger"],
             {
                 "topic": self._topic,
-                "partition": partitions,
-                "next_offset": [records[p][-1].offset + 1 for p in partitions],
-                "end_offset": [max((r.end_offset or 0) for r in records[p]) or None for p in partitions],
-                "max_event_time": [latest(times[p]) for p in partitions],
-                "messages": [len(messages[p]) for p in partitions],
-                "dead_letters": [rejected[p] for p in partitions],
-                "gaps": [gaps[p] for p in partitions],
+                "partition": plain_array(partitions),
+                "next_offset": plain_array(records[p][-1].offset + 1 for p in partitions),
+                "end_offset": plain_array(max((r.end_offset or 0) for r in records[p]) or None for p in partitions),
+                "max_event_time": time_array(latest(times[p]) for p in partitions),
+                "messages": plain_array(len(messages[p]) for p in partitions),
+                "dead_letters": plain_array(rejected[p] for p in partitions),
+                "gaps": plain_array(gaps[p] for p in partitions),
             },
         )
         return {partition: gap for partition, gap in gaps.items() if gap}
@@ -164,12 +165,12 @@ def _upsert_stories(
     connection.execute(
         _SQL["upsert_stories"],
         {
-            "ids": ids,
-            "headlines": [text.headline for text in texts],
-            "first_ats": [min(moments) for moments in times],
-            "last_ats": [max(moments) for moments in times],
-            "messages": [len(members[story]) for story in ids],
-            "signatures": [text.signature for text in texts],
+            "ids": plain_array(ids),
+            "headlines": text_array(text.headline for text in texts),
+            "first_ats": time_array(min(moments) for moments in times),
+            "last_ats": time_array(max(moments) for moments in times),
+            "messages": plain_array(len(members[story]) for story in ids),
+            "signatures": bytes_array(text.signature for text in texts),
             "today": today,
         },
     )
@@ -195,14 +196,14 @@ def _copy_messages(
                     message.url,
                     message.author,
                     message.language,
-                    item.item.entities,
-                    message.marks,
+                    text_array(item.item.entities),
+                    text_array(message.marks),
                     msgspec.json.encode(message.extra).decode(),
                     stories[item.text.key],
                     item.sentiment,
-                    item.sentiment_scores,
+                    plain_array(item.sentiment_scores),
                     item.topic,
-                    item.topic_scores,
+                    plain_array(item.topic_scores),
                     item.model,
                 )
             )
@@ -213,9 +214,9 @@ def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:
     if not rows:
         return
     parameters: dict[str, Any] = {
-        "kind": [cell[0] for cell, _ in rows],
-        "name": [cell[1] for cell, _ in rows],
-        "minute": [cell[2] for cell, _ in rows],
+        "kind": text_array(cell[0] for cell, _ in rows),
+        "name": text_array(cell[1] for cell, _ in rows),
+        "minute": time_array(cell[2] for cell, _ in rows),
     }
-    parameters |= {f"c{column}": [counts[column] for _, counts in rows] for column in range(9)}
+    parameters |= {f"c{column}": plain_array(counts[column] for _, counts in rows) for column in range(9)}
     connection.execute(_SQL["add_to_trends"], parameters)

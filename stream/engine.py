@@ -87,7 +87,12 @@ class Engine:
             autodiscover=False,
             store="memory://",
         )
-        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+        raw: dict[str, Any] = {
+            "key_type": bytes,
+            "value_type": bytes,
+            "key_serializer": "raw",
+            "value_serializer": "raw",
+        }
         messages = app.topic(settings.topic("messages"), **raw)
         dead_letters = app.topic(settings.topic("dead-letters"), **raw)
 
@@ -117,7 +122,7 @@ class Engine:
         ends = {tp: self._end_offset(tp) for tp in {event.message.tp for event in events}}
         records = [_record(event.message, ends[event.message.tp]) for event in events]
         loop = asyncio.get_running_loop()
-        assert self._pipeline is not None  # noqa: S101 - set by run, before the first event
+        assert self._pipeline is not None
         classified = await loop.run_in_executor(self._executor, self._pipeline.process, records)
         if self._settings.stream.publish_classified:
             topic = self._settings.topic("classified")

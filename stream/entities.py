@@ -40,9 +40,9 @@ class Watchlist:
         start = 0
         while start < len(words):
             for length in range(min(self._longest, len(words) - start), 0, -1):
-                ticker = self._tickers.get(" ".join(words[start : start + length]))
-                if ticker is not None:
-                    found[ticker] = None
+                known = self._tickers.get(" ".join(words[start : start + length]))
+                if known is not None:
+                    found[known] = None
                     start += length - 1
                     break
             start += 1

@@ -1,7 +1,7 @@
 -- name: lock_ledger
 SELECT partition, next_offset, max_event_time
 FROM offset_ledger
-WHERE topic = %(topic)s AND partition = ANY(%(partitions)s)
+WHERE topic = %(topic)s AND partition = ANY(%(partitions)s::integer[])
 ORDER BY partition
 FOR UPDATE
 
@@ -43,12 +43,12 @@ COPY message (uid, stored_on, source, id, kind, published_at, received_at, title
 FROM STDIN
 
 -- name: known_texts
-SELECT key, story FROM story_text WHERE key = ANY(%(keys)s)
+SELECT key, story FROM story_text WHERE key = ANY(%(keys)s::uuid[])
 
 -- name: band_candidates
 SELECT band.band, story.id, story.signature, story.first_at
 FROM story_band AS band JOIN story ON story.id = band.story
-WHERE band.band = ANY(%(bands)s)
+WHERE band.band = ANY(%(bands)s::bigint[])
 
 -- name: insert_texts
 INSERT INTO story_text (key, story, stored_on)
@@ -63,7 +63,7 @@ ON CONFLICT (band) DO UPDATE SET story = excluded.story, first_at = excluded.fir
 WHERE abs(extract(epoch FROM band.first_at - excluded.first_at)) > %(window_s)s
 
 -- name: lock_stories
-SELECT id FROM story WHERE id = ANY(%(stories)s) ORDER BY id FOR UPDATE
+SELECT id FROM story WHERE id = ANY(%(stories)s::uuid[]) ORDER BY id FOR UPDATE
 
 -- name: upsert_stories
 INSERT INTO story AS known (id, headline, first_at, last_at, messages, signature, stored_on)
@@ -77,7 +77,7 @@ SET first_at = least(known.first_at, excluded.first_at),
     messages = known.messages + excluded.messages
 
 -- name: story_firsts
-SELECT story, kind, name, first_at, uid, sentiment FROM story_series WHERE story = ANY(%(stories)s)
+SELECT story, kind, name, first_at, uid, sentiment FROM story_series WHERE story = ANY(%(stories)s::uuid[])
 
 -- name: upsert_story_firsts
 INSERT INTO story_series (story, kind, name, first_at, uid, sentiment)

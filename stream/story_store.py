@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 
+from core.store.arrays import plain_array, text_array, time_array
 from core.store.sql import load_queries
 from stream.series import First, StorySeries
 from stream.stories import Candidate, TextKey, assign
@@ -28,7 +29,7 @@ def assign_stories(
         known = first_seen.get(text.key)
         if known is None or text.first_at < known.first_at:
             first_seen[text.key] = text
-    stories = dict(connection.execute(_SQL["known_texts"], {"keys": list(first_seen)}).fetchall())
+    stories = dict(connection.execute(_SQL["known_texts"], {"keys": plain_array(first_seen)}).fetchall())
     unknown = sorted(
         (text for key, text in first_seen.items() if key not in stories), key=lambda text: (text.first_at, text.key)
     )
@@ -45,10 +46,10 @@ def assign_stories(
 
 def first_messages(connection: Connection, stories: Sequence[UUID]) -> dict[StorySeries, First]:
     """Lock the `stories` that exist, and give the first message of each in every series it counts in."""
-    existing = [row[0] for row in connection.execute(_SQL["lock_stories"], {"stories": sorted(stories)})]
+    existing = [row[0] for row in connection.execute(_SQL["lock_stories"], {"stories": plain_array(sorted(stories))})]
     if not existing:
         return {}
-    rows = connection.execute(_SQL["story_firsts"], {"stories": existing})
+    rows = connection.execute(_SQL["story_firsts"], {"stories": plain_array(existing)})
     return {(story, kind, name): First(at, uid, sentiment) for story, kind, name, at, uid, sentiment in rows}
 
 
@@ -58,19 +59,19 @@ def store_first_messages(connection: Connection, firsts: Mapping[StorySeries, Fi
     connection.execute(
         _SQL["upsert_story_firsts"],
         {
-            "story": [key[0] for key, _ in rows],
-            "kind": [key[1] for key, _ in rows],
-            "name": [key[2] for key, _ in rows],
-            "first_at": [first.published_at for _, first in rows],
-            "uid": [first.uid for _, first in rows],
-            "sentiment": [first.sentiment for _, first in rows],
+            "story": plain_array(key[0] for key, _ in rows),
+            "kind": text_array(key[1] for key, _ in rows),
+            "name": text_array(key[2] for key, _ in rows),
+            "first_at": time_array(first.published_at for _, first in rows),
+            "uid": plain_array(first.uid for _, first in rows),
+            "sentiment": text_array(first.sentiment for _, first in rows),
         },
     )
 
 
 def _candidates(connection: Connection, texts: Sequence[TextKey]) -> dict[int, Candidate]:
     bands = [band for text in texts for band in text.bands]
-    rows = connection.execute(_SQL["band_candidates"], {"bands": bands}) if bands else ()
+    rows = connection.execute(_SQL["band_candidates"], {"bands": plain_array(bands)}) if bands else ()
     return {band: Candidate(story, signature, first_at) for band, story, signature, first_at in rows}
 
 
@@ -79,7 +80,8 @@ def _insert_texts(connection: Connection, stories: Mapping[UUID, UUID], today: d
         return {}
     keys = sorted(stories)
     rows = connection.execute(
-        _SQL["insert_texts"], {"keys": keys, "stories": [stories[key] for key in keys], "today": today}
+        _SQL["insert_texts"],
+        {"keys": plain_array(keys), "stories": plain_array(stories[key] for key in keys), "today": today},
     )
     return dict(rows.fetchall())
 
@@ -93,9 +95,9 @@ def _insert_bands(connection: Connection, leaders: Sequence[TextKey], window: ti
     connection.execute(
         _SQL["insert_bands"],
         {
-            "bands": bands,
-            "stories": [rows[band].key for band in bands],
-            "first_ats": [rows[band].first_at for band in bands],
+            "bands": plain_array(bands),
+            "stories": plain_array(rows[band].key for band in bands),
+            "first_ats": time_array(rows[band].first_at for band in bands),
             "window_s": window.total_seconds(),
         },
     )
