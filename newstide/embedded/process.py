@@ -1,0 +1,85 @@
+"""What the embedded broker and database share: free ports, log files and an orderly end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+MAX_LOG_BYTES = 20_000_000
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_taken(port: int) -> bool:
+    """True if somebody already holds `port` on the loopback interface."""
+    with socket.socket() as probe:
+        # without it a port whose last connections linger in TIME_WAIT would count as taken
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def prepare_log(path: Path) -> Path:
+    """Make room for a log at `path`: its directory, and the previous log moved aside once it is large."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.replace(path.with_suffix(path.suffix + ".old"))
+    return path
+
+
+def read_tail(path: Path, lines: int = 15) -> str:
+    """Last `lines` lines of a log; an empty string if there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, 2)
+            log.seek(max(0, log.tell() - 20_000))
+            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def read_command_line(pid: int) -> str:
+    """Command line of a running process; empty if there is none, or if it has ended."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # our own child, killed and not yet waited for, would look alive
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            return ""
+    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip()
+
+
+def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> int:
+    """Send each signal in turn until the process has ended, waiting so many seconds after each; then SIGKILL.
+
+    Returns the exit status. Interrupted while waiting, it kills first and then lets the interruption through.
+    """
+    try:
+        for wish, seconds in steps:
+            if process.poll() is None:
+                process.send_signal(wish)
+                try:
+                    return process.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    continue
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return int(process.returncode)

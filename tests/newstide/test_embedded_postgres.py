@@ -1,0 +1,129 @@
+"""The embedded database, started for real. As root, pytest's closed temporary directories are part of the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.errors import EmbeddedPartError
+from newstide.embedded import account
+from newstide.embedded.postgres import EmbeddedPostgres
+from newstide.embedded.process import free_port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    directory = tmp_path_factory.mktemp("closed", numbered=False)
+    directory.chmod(0o700)
+    with EmbeddedPostgres(directory / "deeper") as started:
+        yield started
+
+
+def ask(server: EmbeddedPostgres, query: str) -> object:
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def test_it_answers_on_loopback_with_a_password_only(server: EmbeddedPostgres) -> None:
+    assert server.owned
+    assert ask(server, "SELECT current_database()") == "newstide"
+    assert ask(server, "SHOW server_encoding") == "UTF8"
+    assert ask(server, "SHOW synchronous_commit") == "on"
+    assert ask(server, "SHOW listen_addresses") == "127.0.0.1"
+    assert ask(server, "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'") == 0
+    assert (server.home / "password").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://newstide:wrong@127.0.0.1:{server.port}/newstide")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user to run it as")
+def test_root_runs_it_as_somebody_else(server: EmbeddedPostgres) -> None:
+    assert Path(f"/proc/{server.pid}").stat().st_uid != 0
+
+
+def test_a_second_user_of_the_directory_attaches(server: EmbeddedPostgres) -> None:
+    with EmbeddedPostgres(server.home.parent) as second:
+        assert not second.owned
+        assert second.pid is None
+        assert second.url == server.url
+    assert ask(server, "SELECT 1") == 1, "leaving must not stop a server that somebody else started"
+
+
+def test_data_outlives_stop_and_kill(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    server.start()
+    try:
+        first = server.url
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS value")
+        server.stop()
+        server.start()
+        assert server.url == first
+        with psycopg.connect(server.url) as connection:
+            connection.execute("INSERT INTO kept VALUES (2)")
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        with EmbeddedPostgres(tmp_path) as other:
+            assert other.owned
+            assert ask(other, "SELECT sum(value) FROM kept") == 3
+    finally:
+        server.stop()
+
+
+def test_a_lock_file_with_a_recycled_process_id_does_not_stop_it(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path) as server:
+        lines = (server.data / "postmaster.pid").read_text().splitlines()
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        lines[0] = str(stranger.pid)
+        (server.data / "postmaster.pid").write_text("\n".join(lines) + "\n")
+        with EmbeddedPostgres(tmp_path) as again:
+            assert again.owned
+            assert ask(again, "SELECT 1") == 1
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_half_a_database_is_made_anew(tmp_path: Path) -> None:
+    partial = tmp_path / "postgres" / "data.partial"
+    partial.mkdir(parents=True)
+    (partial / "PG_VERSION").write_text("18\n")
+    with EmbeddedPostgres(tmp_path) as server:
+        assert ask(server, "SELECT 1") == 1
+    assert not partial.exists()
+
+
+def test_a_taken_port_is_named(tmp_path: Path, server: EmbeddedPostgres) -> None:
+    with pytest.raises(EmbeddedPartError, match=rf"127\.0\.0\.1:{server.port}.*NEWSTIDE_EMBEDDED__DATABASE_PORT"):
+        EmbeddedPostgres(tmp_path, server.port).start()
+
+
+def test_damaged_data_is_an_error_that_quotes_the_log(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path, free_port()) as server:
+        pass
+    (server.data / "global" / "pg_control").unlink()
+    with pytest.raises(EmbeddedPartError, match="pg_control") as caught:
+        server.start()
+    assert str(server.log) in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to another user")
+def test_a_directory_nobody_can_reach_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "_CAPABILITIES", ("",))  # as in a container that grants none of them
+    tmp_path.chmod(0o700)
+    with pytest.raises(EmbeddedPartError, match="NEWSTIDE_EMBEDDED__DIRECTORY"):
+        EmbeddedPostgres(tmp_path / "below").start()
+
+
+def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedPartError, match="NEWSTIDE_EMBEDDED__DIRECTORY"):
+        EmbeddedPostgres(tmp_path / "file").start()
