@@ -1,4 +1,4 @@
-"""Tasks and labels: what a model is asked about each message. Read from a TOML file, `core/taxonomy.toml` by default."""
+"""Tasks and labels: what a model is asked about each message. Read from TOML, `core/taxonomy.toml` by default."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
         raise SettingsError(f"taxonomy {path} is not valid TOML: {error}; mend that line") from error
     except msgspec.ValidationError as error:
         raise SettingsError(
-            f"taxonomy {path}: {error}; each task is a table [tasks.NAME] with labels = [\"...\", ...]"
+            f'taxonomy {path}: {error}; each task is a table [tasks.NAME] with labels = ["...", ...]'
         ) from error
     if not content.tasks:
         raise SettingsError(f"taxonomy {path} has no task; add a table [tasks.NAME] with labels")
@@ -59,7 +59,7 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
 
 
 def check_task(name: str, labels: list[str], where: str) -> None:
-    """Raise SettingsError unless `name` is an identifier and `labels` are 2 to MAX_LABELS different, non-empty strings."""
+    """Raise SettingsError unless `name` is an identifier and `labels` are 2 or more different names."""
     if not name.isidentifier():
         raise SettingsError(f"{where}: task name {name[:80]!r} is no identifier; use letters, digits and '_'")
     if not 2 <= len(labels) <= MAX_LABELS:

@@ -1,0 +1,213 @@
+"""The model bundle: a directory with the network, its tokenizer, a card, and a manifest that vouches for all of them.
+
+Reading a bundle executes nothing: ONNX and JSON only, every byte checked against the manifest before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from core.errors import BundleError, SettingsError
+from core.scoring import TaskScore
+from core.taxonomy import check_task
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+CARD = "MODEL_CARD.md"
+
+MAX_BYTES = {MANIFEST: 4_000_000, MODEL: 2_000_000_000, TOKENIZER: 100_000_000, CARD: 4_000_000}
+MAX_LENGTH_RANGE = (4, 8192)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# How a protobuf spells the key `location` of a tensor kept in another file.
+_EXTERNAL_DATA = b"\x0a\x08location"
+
+
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Labels of a task in the order of its scores, and the temperature that its logits are divided by."""
+
+    labels: list[str]
+    temperature: float = 1.0
+
+
+class DataSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A corpus the model learned from: its licence and its rows in each part of the split."""
+
+    name: str
+    licence: str
+    train: int
+    validation: int
+    test: int
+
+
+class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text, and the scores per task that this bundle gave for it when it was made."""
+
+    text: str
+    scores: dict[str, list[float]]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant."""
+
+    format_version: int
+    name: str
+    tasks: dict[str, TaskSpec]
+    max_length: int
+    backbone: str
+    files: dict[str, str] = {}
+    evaluation: dict[str, list[TaskScore]] = {}
+    data: list[DataSource] = []
+    code: dict[str, str] = {}
+    self_test: list[SelfTest] = []
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """A verified bundle, in memory: nothing is read from disk after the checks."""
+
+    manifest: Manifest
+    model: bytes
+    tokenizer: bytes
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+
+class _Version(msgspec.Struct):
+    format_version: int
+
+
+def load_bundle(path: Path) -> Bundle:
+    """The bundle in directory `path`, every file verified.
+
+    Raises BundleError naming the file and the fault: a missing, extra, altered or oversized file, a name that leaves
+    the directory, another format version, a malformed manifest, tensors kept outside `model.onnx`.
+    """
+    if not path.is_dir():
+        raise BundleError(f"{path} is no directory; pass the directory that holds {MANIFEST}")
+    manifest = _read_manifest(path)
+    _check_listing(path, manifest)
+    contents = {name: _read(path, name) for name in manifest.files}
+    for name, content in contents.items():
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != manifest.files[name]:
+            raise BundleError(
+                f"{path / name} has SHA-256 {digest[:16]}… but the manifest says {manifest.files[name][:16]}…; "
+                "the file was altered or cut short: get the bundle again"
+            )
+    bundle = Bundle(manifest, contents[MODEL], contents[TOKENIZER], path)
+    check_model(bundle)
+    return bundle
+
+
+def check_model(bundle: Bundle) -> None:
+    """Raise BundleError if the manifest of `bundle` is inconsistent or its network refers to other files."""
+    where = str(bundle.path or "the bundle")
+    _check_manifest(bundle.manifest, where)
+    if _EXTERNAL_DATA in bundle.model:
+        raise BundleError(f"{where}: {MODEL} keeps tensors in another file; export it again as a single file")
+
+
+def write_bundle(path: Path, manifest: Manifest, model: bytes, tokenizer: bytes, card: str) -> Bundle:
+    """Write a bundle to directory `path`, checksums filled in, and return it as read back.
+
+    The directory appears complete or not at all. A bundle that stood there is replaced; anything else is left alone
+    and refused with BundleError.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{path} exists and holds no bundle; choose another directory or remove it")
+    contents = {MODEL: model, TOKENIZER: tokenizer, CARD: card.encode()}
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = msgspec.structs.replace(manifest, format_version=FORMAT_VERSION, files=files)
+    check_model(Bundle(manifest, model, tokenizer, path))
+    contents[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        fresh = Path(scratch) / "fresh"
+        fresh.mkdir()
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
+        if path.exists():
+            path.replace(Path(scratch) / "previous")
+        fresh.replace(path)
+        shutil.rmtree(Path(scratch) / "previous", ignore_errors=True)
+    return load_bundle(path)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    content = _read(path, MANIFEST)
+    where = path / MANIFEST
+    try:
+        version = msgspec.json.decode(content, type=_Version).format_version
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"{where} has format version {version}; this newstide reads version {FORMAT_VERSION}: "
+                "retrain the bundle, or use the newstide it was made with"
+            )
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{where} is no valid manifest: {error}; get the bundle again or retrain") from error
+    _check_manifest(manifest, str(where))
+    return manifest
+
+
+def _check_manifest(manifest: Manifest, where: str) -> None:
+    if not _NAME.fullmatch(manifest.name):
+        raise BundleError(f"{where}: name {manifest.name[:120]!r} is not made of letters, digits, '.', '_' and '-'")
+    if not manifest.tasks:
+        raise BundleError(f"{where} names no task; a bundle needs at least one")
+    for task, spec in manifest.tasks.items():
+        try:
+            check_task(task, spec.labels, where)
+        except SettingsError as error:
+            raise BundleError(str(error)) from error
+        if not (math.isfinite(spec.temperature) and spec.temperature > 0):
+            raise BundleError(f"{where}: the temperature of `{task}` is {spec.temperature}; it must be above 0")
+    low, high = MAX_LENGTH_RANGE
+    if not low <= manifest.max_length <= high:
+        raise BundleError(f"{where}: max_length is {manifest.max_length}; {low} to {high} are accepted")
+    for test in manifest.self_test:
+        if {task: len(scores) for task, scores in test.scores.items()} != {
+            task: len(spec.labels) for task, spec in manifest.tasks.items()
+        }:
+            raise BundleError(f"{where}: the self-test {test.text[:60]!r} does not fit the tasks; retrain the bundle")
+
+
+def _check_listing(path: Path, manifest: Manifest) -> None:
+    known = {MODEL, TOKENIZER, CARD}
+    foreign = sorted(set(manifest.files) - known)
+    if foreign:
+        raise BundleError(
+            f"{path / MANIFEST} lists {foreign[0][:120]!r}, which is no file of a bundle; "
+            f"only {', '.join(sorted(known))} are accepted"
+        )
+    unlisted = sorted({MODEL, TOKENIZER} - set(manifest.files))
+    if unlisted:
+        raise BundleError(f"{path / MANIFEST} gives no checksum for {unlisted[0]}; get the bundle again or retrain")
+    extra = sorted(entry.name for entry in path.iterdir() if entry.name not in {*manifest.files, MANIFEST})
+    if extra:
+        raise BundleError(f"{path / extra[0]} is not listed in the manifest; remove it")
+
+
+def _read(path: Path, name: str) -> bytes:
+    file = path / name
+    if file.is_symlink() or not file.is_file():
+        raise BundleError(f"{file} is missing or no regular file; get the bundle again or retrain")
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES[name] + 1)
+    except OSError as error:
+        raise BundleError(f"{file} can't be read: {error.strerror}; check its permissions") from error
+    if len(content) > MAX_BYTES[name]:
+        raise BundleError(f"{file} is larger than {MAX_BYTES[name]} bytes; that is no file of a bundle")
+    return content

@@ -1,0 +1,181 @@
+"""All tasks of a bundle in one forward pass on the CPU, with scores that depend on the text alone.
+
+Three things make a text's scores the same to the last bit whatever surrounds it: activation scales are constants of
+the graph, a text is padded to a length that follows from its own tokens, and only texts of equal padded length share a
+batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+# One classifier is one thread's work; tokenizers would otherwise start a pool over all cores and warn after forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from tokenizers import Tokenizer
+
+from core.bundle import Bundle
+from core.errors import BundleError
+from core.scoring import softmax
+from core.text import model_input
+
+PAD_MULTIPLE = 4
+BATCH_TOKENS = 384  # activations of more do not stay in a core's L2 cache
+CACHE_TEXTS = 50_000  # about 20 MB with 23 scores a text
+# Far more than any accepted max_length can hold of real prose; tokenizing the rest would be wasted.
+MAX_CHARACTERS = 4_000
+# Without VNNI, eight-bit products saturate and scores shift by some hundredths; a wrong model is off by far more.
+SELF_TEST_TOLERANCE = 0.2
+# Both fuse Add and LayerNormalization into a kernel three times as slow as the two.
+_SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
+
+
+class Classifier:
+    """Scores texts for every task of `bundle`. Safe to share between threads.
+
+    Raises BundleError if the network or the tokenizer can't be loaded or does not fit the manifest.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1, cache_texts: int = CACHE_TEXTS) -> None:
+        self._manifest = bundle.manifest
+        self._where = str(bundle.path or bundle.name)
+        self._tasks = tuple(bundle.manifest.tasks)
+        self._temperatures = [spec.temperature for spec in bundle.manifest.tasks.values()]
+        self._widths = [len(spec.labels) for spec in bundle.manifest.tasks.values()]
+        self._tokenizer = self._load_tokenizer(bundle)
+        self._session = self._load_session(bundle, threads)
+        self._cache: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+        self._cache_texts = cache_texts
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as stored beside each classified message."""
+        return self._manifest.name
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks, in the manifest's order."""
+        return self._tasks
+
+    def labels(self, task: str) -> tuple[str, ...]:
+        """Labels of `task` in the order of its scores. Raises KeyError for a task the bundle does not have."""
+        return tuple(self._manifest.tasks[task].labels)
+
+    def predict(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Probabilities (n, labels) per task for n texts, in their order; each row sums to 1.
+
+        Texts may be raw: `core.text.model_input` is applied here.
+        """
+        forms = [model_input(text)[:MAX_CHARACTERS] for text in texts]
+        keys = [hashlib.blake2b(form.encode(errors="surrogatepass"), digest_size=16).digest() for form in forms]
+        rows: dict[bytes, NDArray[np.float32]] = {}
+        with self._lock:
+            for key in keys:
+                if key in self._cache:
+                    self._cache.move_to_end(key)
+                    rows[key] = self._cache[key]
+        unknown = {key: form for key, form in zip(keys, forms, strict=True) if key not in rows}
+        if unknown:
+            fresh = dict(zip(unknown, self._score(list(unknown.values())), strict=True))
+            rows.update(fresh)
+            self._remember(fresh)
+        table = np.empty((len(keys), sum(self._widths)), dtype=np.float32)
+        for index, key in enumerate(keys):
+            table[index] = rows[key]
+        columns = np.split(table, np.cumsum(self._widths)[:-1], axis=1)
+        return dict(zip(self._tasks, map(np.ascontiguousarray, columns), strict=True))
+
+    def self_test(self) -> None:
+        """Score the manifest's own texts afresh; raises BundleError naming the text and task that come out wrong."""
+        tests = self._manifest.self_test
+        table = self._score([model_input(test.text)[:MAX_CHARACTERS] for test in tests])
+        for test, row in zip(tests, table, strict=True):
+            expected = np.concatenate([np.asarray(test.scores[task], dtype=np.float32) for task in self._tasks])
+            worst = float(np.abs(row - expected).max())
+            if not worst <= SELF_TEST_TOLERANCE:
+                raise BundleError(
+                    f"{self._where} fails its self-test: {test.text[:60]!r} is scored {worst:.2f} off; "
+                    f"at most {SELF_TEST_TOLERANCE} is accepted: get the bundle again or retrain"
+                )
+
+    def _remember(self, fresh: dict[bytes, NDArray[np.float32]]) -> None:
+        with self._lock:
+            for key, row in fresh.items():
+                self._cache[key] = row
+                self._cache.move_to_end(key)
+            while len(self._cache) > self._cache_texts:
+                self._cache.popitem(last=False)
+
+    def _score(self, forms: list[str]) -> list[NDArray[np.float32]]:
+        """One row of scores per text, all tasks side by side."""
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
+        rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(forms)
+        for members, length in _batches([len(ids) for ids in tokens], self._manifest.max_length):
+            ids = np.zeros((len(members), length), dtype=np.int64)
+            mask = np.zeros((len(members), length), dtype=np.float32)
+            for position, member in enumerate(members):
+                ids[position, : len(tokens[member])] = tokens[member]
+                mask[position, : len(tokens[member])] = 1
+            outputs = self._session.run(list(self._tasks), {"ids": ids, "mask": mask})
+            scores = [softmax(logits, t) for logits, t in zip(outputs, self._temperatures, strict=True)]
+            for position, member in enumerate(members):
+                rows[member] = np.concatenate([part[position] for part in scores])
+        return rows
+
+    def _load_tokenizer(self, bundle: Bundle) -> Tokenizer:
+        try:
+            tokenizer = Tokenizer.from_buffer(bundle.tokenizer)
+            tokenizer.no_padding()
+            tokenizer.enable_truncation(bundle.manifest.max_length)
+        except Exception as error:  # the Rust side raises plain Exception
+            raise BundleError(f"{self._where}: the tokenizer can't be loaded: {error}; get the bundle again") from error
+        return tokenizer
+
+    def _load_session(self, bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        # Waiting threads that spin would take the core from the other workers.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        # Every batch has a new shape: an arena would grow with each and give nothing back.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        try:
+            session = onnxruntime.InferenceSession(
+                bundle.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOW_FUSIONS
+            )
+        except Exception as error:  # the C++ side raises a dozen unrelated classes
+            raise BundleError(f"{self._where}: the network can't be loaded: {error}; get the bundle again") from error
+        inputs = sorted(value.name for value in session.get_inputs())
+        outputs = {value.name: value.shape[-1] for value in session.get_outputs()}
+        expected = dict(zip(self._tasks, self._widths, strict=True))
+        if inputs != ["ids", "mask"] or {task: outputs.get(task) for task in self._tasks} != expected:
+            raise BundleError(
+                f"{self._where}: the network has inputs {inputs} and outputs {outputs}, "
+                f"but the manifest asks for ids, mask and {expected}; retrain the bundle"
+            )
+        return session
+
+
+def _batches(lengths: Sequence[int], longest: int) -> Iterator[tuple[list[int], int]]:
+    """Batches of indices with one padded length each, of about BATCH_TOKENS tokens."""
+    by_length: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        padded = min(-(-length // PAD_MULTIPLE) * PAD_MULTIPLE, longest)
+        by_length.setdefault(padded, []).append(index)
+    for length, members in by_length.items():
+        size = max(1, BATCH_TOKENS // length)
+        for start in range(0, len(members), size):
+            yield members[start : start + size], length

@@ -1,0 +1,149 @@
+"""Whole files through a classifier: JSON lines in, scores or figures out. Lines stream, files of any size fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from core.classifier import Classifier
+from core.errors import InputError
+from core.scoring import TaskScore, score_task
+
+BATCH_TEXTS = 512
+MAX_LINE_BYTES = 10_000_000
+SCORE_DIGITS = 6
+
+_Item = TypeVar("_Item")
+
+
+class _Text(msgspec.Struct):
+    id: str | int
+    text: str
+
+
+def classify_lines(classifier: Classifier, lines: Iterable[tuple[str | int, str]]) -> Iterator[dict[str, Any]]:
+    """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}."""
+    for group in _groups(lines):
+        predicted = classifier.predict([text for _, text in group])
+        for row, (identity, _) in enumerate(group):
+            answer: dict[str, Any] = {"id": identity}
+            for task, scores in predicted.items():
+                labels = classifier.labels(task)
+                answer[task] = {
+                    "label": labels[int(scores[row].argmax())],
+                    "scores": {
+                        label: round(float(score), SCORE_DIGITS)
+                        for label, score in zip(labels, scores[row], strict=True)
+                    },
+                }
+            answer["model"] = classifier.name
+            yield answer
+
+
+def classify_file(classifier: Classifier, source: Path, target: Path) -> int:
+    """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
+
+    Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
+    """
+    encoder = msgspec.json.Encoder()
+    count = 0
+    texts = ((entry.id, entry.text) for entry in _read_texts(source))
+    # A pipe or device can't be replaced by a finished file.
+    direct = target.exists() and not target.is_file()
+    partial = target if direct else target.with_name(f".{target.name}.partial")
+    try:
+        with partial.open("wb") as output:
+            for answer in classify_lines(classifier, texts):
+                output.write(encoder.encode(answer) + b"\n")
+                count += 1
+        if not direct:
+            partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{target} can't be written: {error.strerror}; choose another path") from error
+    finally:
+        if not direct:
+            partial.unlink(missing_ok=True)
+    return count
+
+
+def evaluate_file(classifier: Classifier, source: Path) -> list[TaskScore]:
+    """Figures per task on lines {"text", "<task>": "<label>"} of `source`; tasks that no line labels are left out.
+
+    Raises InputError naming the line for a malformed line or a label the model does not know.
+    """
+    labels = {task: classifier.labels(task) for task in classifier.tasks}
+    truth: dict[str, list[int]] = {task: [] for task in labels}
+    scores: dict[str, list[Any]] = {task: [] for task in labels}
+    for group in _groups(read_labelled(source, labels)):
+        predicted = classifier.predict([text for text, _ in group])
+        for row, (_, given) in enumerate(group):
+            for task, label in given.items():
+                truth[task].append(labels[task].index(label))
+                scores[task].append(predicted[task][row])
+    return [
+        score_task(task, labels[task], np.array(truth[task], dtype=np.int64), np.stack(scores[task]))
+        for task in labels
+        if truth[task]
+    ]
+
+
+def read_labelled(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Text and labels of each line {"text", "<task>": "<label>", ...} of `path`; other fields are passed over.
+
+    Raises InputError naming the line that is malformed, has none of `tasks`, or a label outside its task.
+    """
+    for number, entry in _read_objects(path):
+        text = entry.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f'{path} line {number}: field "text" is {_short(text)}; expected some text')
+        labels = {task: entry[task] for task in tasks if entry.get(task) is not None}
+        if not labels:
+            raise InputError(f"{path} line {number} has no label; expected one of the fields {', '.join(tasks)}")
+        for task, label in labels.items():
+            if label not in tasks[task]:
+                raise InputError(
+                    f"{path} line {number}: {task} is {_short(label)}; expected one of {', '.join(tasks[task])}"
+                )
+        yield text, labels
+
+
+def _read_texts(path: Path) -> Iterator[_Text]:
+    for number, entry in _read_objects(path):
+        try:
+            yield msgspec.convert(entry, _Text)
+        except msgspec.ValidationError as error:
+            raise InputError(f'{path} line {number}: {error}; expected {{"id": ..., "text": "..."}}') from error
+
+
+def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise InputError(
+                        f"{path} line {number} is longer than {MAX_LINE_BYTES} bytes; split the file by lines"
+                    )
+                if not line.strip():
+                    continue
+                try:
+                    yield number, decoder.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise InputError(f"{path} line {number} is no JSON object: {error}; mend or remove it") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
+
+
+def _groups(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, BATCH_TEXTS)):
+        yield group
+
+
+def _short(value: object) -> str:
+    return repr(value)[:80]

@@ -1,0 +1,85 @@
+"""Texts as padded batches of token ids, bucketed by length so that little is padding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from core.errors import InputError
+from trainer.corpora import Example
+
+UNLABELLED = -100  # what torch's cross-entropy leaves out
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Token ids and mask (batch, length), label numbers (batch,) per task with UNLABELLED where a text has none."""
+
+    ids: Tensor
+    mask: Tensor
+    targets: dict[str, Tensor]
+    rows: list[int]
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """Examples as token ids, with label numbers per task."""
+
+    ids: list[list[int]]
+    targets: dict[str, list[int]]
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer of a model directory, with padding and truncation off. Raises InputError if it can't be read."""
+    try:
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    except Exception as error:  # the Rust side raises plain Exception
+        raise InputError(f"{directory / 'tokenizer.json'} can't be read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, labels: dict[str, tuple[str, ...]], max_length: int
+) -> Encoded:
+    """Token ids of at most `max_length` per example, special tokens kept, and label numbers."""
+    tokenizer.enable_truncation(max_length)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch([example.text for example in examples])]
+    tokenizer.no_truncation()
+    numbers = {task: {name: index for index, name in enumerate(names)} for task, names in labels.items()}
+    targets = {
+        task: [by_name[e.labels[task]] if task in e.labels else UNLABELLED for e in examples]
+        for task, by_name in numbers.items()
+    }
+    return Encoded(ids, targets)
+
+
+def bucketed(data: Encoded, size: int, generator: random.Random | None = None) -> list[Batch]:
+    """Batches of `size` texts of similar length; shuffled when a `generator` is given, else longest last."""
+    order = list(range(len(data.ids)))
+    if generator is not None:
+        noise = [len(ids) * generator.uniform(0.9, 1.1) for ids in data.ids]
+        order.sort(key=noise.__getitem__)
+    else:
+        order.sort(key=lambda row: len(data.ids[row]))
+    groups = [order[start : start + size] for start in range(0, len(order), size)]
+    if generator is not None:
+        generator.shuffle(groups)
+    return [_batch(data, rows) for rows in groups]
+
+
+def _batch(data: Encoded, rows: list[int]) -> Batch:
+    length = max(len(data.ids[row]) for row in rows)
+    ids = torch.zeros((len(rows), length), dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
+    for position, row in enumerate(rows):
+        tokens = data.ids[row]
+        ids[position, : len(tokens)] = torch.tensor(tokens)
+        mask[position, : len(tokens)] = 1
+    targets = {task: torch.tensor([numbers[row] for row in rows]) for task, numbers in data.targets.items()}
+    return Batch(ids, mask, targets, rows)

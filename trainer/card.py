@@ -1,0 +1,105 @@
+"""The model card of a bundle, in Markdown, from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.bundle import Manifest
+from core.scoring import TaskScore
+
+_TEXT = """# Model card: {name}
+
+A text classifier for English financial news headlines, short news items and comments. One forward pass answers
+{count}: {tasks}. It reads at most {length} tokens of a text, after URLs and user names are removed.
+
+| | |
+|---|---|
+| Backbone | {backbone}, all layers, fine-tuned; mean pooling, one linear head per task |
+| Format | ONNX; encoder products and word vectors in eight bits, fixed activation scales; the rest in 32-bit floats |
+| Licence of the weights | Apache-2.0 |
+| Made with | `{command}` |
+| Recipe | `{recipe}` |
+| Versions | {versions} |
+
+## Data
+
+Texts are cleaned, copies merged ({removed}), near-duplicates (Jaccard index of their words at least 0.7) kept on one
+side of the split, and each source, task and label dealt 80/10/10 into train, validation and test. The epoch and the
+temperatures were chosen on validation; the figures below are from test, which nothing was chosen on.
+
+| corpus | licence | train | validation | test |
+|---|---|---|---|---|
+{data}
+
+Financial PhraseBank (CC BY-NC-SA) was not used in any form.
+
+## Figures on the test split
+
+{summary}
+{details}
+## Limits
+
+- English only. Trained on tweets, headlines and short news items; long articles are cut off, and other registers
+  (filings, transcripts, chat) are untested.
+- One label per text: a text about two companies with opposite fortunes has no right answer here.
+- Sentiment is what the annotators saw for the company or market named, at the time. It is no forecast.
+- Rare topics rest on a handful of test texts; their figures are uncertain by tens of points.
+- Scores are calibrated on texts like those above. On other sources they tend to be overconfident.
+- On a CPU without VNNI instructions, eight-bit products may saturate and scores shift slightly.
+
+## Bias
+
+The corpora over-represent large US and Indian companies, English-language outlets and the years 2014 to 2022.
+Company names, tickers, people and countries occur together with particular labels there, and the model has learned such
+associations: the same event may be scored differently for another name. Check it on your own sources before you act
+on differences between companies, sectors or regions.
+
+Nothing this model says is investment advice.
+"""
+
+_VARIANT_NAMES = {"fp32": "32-bit floats", "int8": "eight bits (this bundle)"}
+
+
+def model_card(manifest: Manifest, removed: Mapping[str, int]) -> str:
+    """The card of the bundle described by `manifest`; `removed` counts what was taken out of its data."""
+    tasks = [f"`{task}` ({len(spec.labels)} labels)" for task, spec in manifest.tasks.items()]
+    versions = {name: value for name, value in manifest.code.items() if name not in ("command", "recipe")}
+    return _TEXT.format(
+        name=manifest.name,
+        count="one question" if len(tasks) == 1 else f"{len(tasks)} questions",
+        tasks=" and ".join(tasks),
+        length=manifest.max_length,
+        backbone=manifest.backbone,
+        command=manifest.code.get("command", "unknown"),
+        recipe=manifest.code.get("recipe", "unknown"),
+        versions=", ".join(f"{name} {value}" for name, value in versions.items()),
+        removed=", ".join(f"{count} {reason}" for reason, count in removed.items()),
+        data="\n".join(f"| {s.name} | {s.licence} | {s.train} | {s.validation} | {s.test} |" for s in manifest.data),
+        summary=_summary(manifest),
+        details="\n".join(
+            _details(variant, score) for variant, scores in manifest.evaluation.items() for score in scores
+        ),
+    )
+
+
+def _summary(manifest: Manifest) -> str:
+    lines = ["| task | variant | accuracy | macro-F1 | ECE | temperature | texts |", "|---|---|---|---|---|---|---|"]
+    for task, spec in manifest.tasks.items():
+        for variant, scores in manifest.evaluation.items():
+            for s in scores:
+                if s.task == task:
+                    temperature = f"{spec.temperature:.3f}" if variant == "int8" else ""
+                    lines.append(
+                        f"| {task} | {_VARIANT_NAMES.get(variant, variant)} | {s.accuracy:.4f} | {s.macro_f1:.4f} "
+                        f"| {s.ece:.4f} | {temperature} | {s.support} |"
+                    )
+    return "\n".join(lines)
+
+
+def _details(variant: str, score: TaskScore) -> str:
+    rows = "\n".join(
+        f"| {s.label.replace('|', '&#124;')} | {s.precision:.3f} | {s.recall:.3f} | {s.f1:.3f} | {s.support} |"
+        for s in score.labels
+    )
+    name = _VARIANT_NAMES.get(variant, variant)
+    return f"### {score.task}, {name}\n\n| label | precision | recall | F1 | texts |\n|---|---|---|---|---|\n{rows}\n"

@@ -1,0 +1,241 @@
+"""The ONNX graph of a fine-tuned network, written node by node so that the CPU runs it fast.
+
+Against a generic export: one fused projection for query, key and value; plain MatMul and Softmax for attention;
+Add and LayerNormalization kept apart; in eight bits, constant activation scales, so that no text's scores depend on
+the others in its batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from core.errors import InputError
+from trainer.network import Network
+
+OPSET = 17
+IR_VERSION = 9
+MICROSOFT = "com.microsoft"
+MASKED = -10_000.0  # added to attention scores of padding: their softmax is exactly 0 in 32-bit floats
+
+Array = NDArray[Any]
+# Smallest and largest value seen at each matrix product's input, by the product's name.
+Ranges = dict[str, tuple[float, float]]
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the weights alone do not say."""
+
+    layers: int
+    heads: int
+    epsilon: float
+    max_length: int
+
+
+def network_shape(network: Network, max_length: int) -> Shape:
+    """Shape of `network` for texts of at most `max_length` tokens. Raises InputError where no graph fits."""
+    config = network.config
+    if config.hidden_act != "gelu":
+        raise InputError(f"the backbone's activation is {config.hidden_act!r}; only the exact 'gelu' can be exported")
+    if max_length > config.max_position_embeddings:
+        raise InputError(f"max_length {max_length} is over the backbone's {config.max_position_embeddings} positions")
+    return Shape(config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps, max_length)
+
+
+def network_weights(network: Network) -> dict[str, Array]:
+    """Weights of `network` as 32-bit arrays, by their name in its state."""
+    return {name: value.detach().cpu().numpy().astype(np.float32) for name, value in network.state_dict().items()}
+
+
+def write_graph(
+    weights: dict[str, Array], shape: Shape, labels: dict[str, tuple[str, ...]], ranges: Ranges | None = None
+) -> onnx.ModelProto:
+    """The graph: inputs `ids` int64 and `mask` float32, both (batch, length); one output (batch, labels) per task.
+
+    Without `ranges` all is in 32-bit floats. With the ranges of the products' inputs, encoder products are in eight
+    bits (inputs unsigned with one scale, weights signed with one scale per column) and word vectors have eight bits
+    with one scale per word.
+    """
+    writer = _Writer(weights, shape, ranges)
+    hidden = writer.embed()
+    bias = writer.attention_bias()
+    for number in range(shape.layers):
+        hidden = writer.layer(number, hidden, bias)
+    pooled = writer.pool(hidden)
+    for task in labels:
+        writer.head(task, pooled)
+    graph = helper.make_graph(
+        writer.nodes,
+        "newstide",
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "length"]),
+            helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["batch", "length"]),
+        ],
+        [
+            helper.make_tensor_value_info(task, TensorProto.FLOAT, ["batch", len(names)])
+            for task, names in labels.items()
+        ],
+        writer.constants,
+    )
+    imports = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    model = helper.make_model(graph, opset_imports=imports, producer_name="newstide")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model
+
+
+def product_names(layers: int) -> dict[str, str]:
+    """The torch module whose input feeds each of the encoder's matrix products, by the product's name."""
+    names = {}
+    for number in range(layers):
+        module = f"encoder.encoder.layer.{number}"
+        names[f"{number}.projection"] = f"{module}.attention.self.query"
+        names[f"{number}.attention"] = f"{module}.attention.output.dense"
+        names[f"{number}.widen"] = f"{module}.intermediate.dense"
+        names[f"{number}.narrow"] = f"{module}.output.dense"
+    return names
+
+
+class _Writer:
+    """Nodes and constants under construction. Methods return the name of the tensor they produce."""
+
+    def __init__(self, weights: dict[str, Array], shape: Shape, ranges: Ranges | None) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._known: set[str] = set()
+        self._weights = weights
+        self._shape = shape
+        self._ranges = ranges
+        self._width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
+
+    def embed(self) -> str:
+        vocabulary = self._weights["encoder.embeddings.word_embeddings.weight"]
+        if self._ranges is None:
+            words = self.node("Gather", self.constant("words", vocabulary), "ids")
+        else:
+            quantized, scales = _quantize_rows(vocabulary)
+            codes = self.node("Gather", self.constant("words", quantized), "ids")
+            scale = self.node("Gather", self.constant("word_scales", scales), "ids")
+            words = self.node("Mul", self.node("Cast", codes, to=TensorProto.FLOAT), scale)
+        # Single texts only: the first token type applies everywhere and joins the positions.
+        positions = self._weights["encoder.embeddings.position_embeddings.weight"][: self._shape.max_length]
+        positions = positions + self._weights["encoder.embeddings.token_type_embeddings.weight"][0]
+        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        row = self.node("Slice", self.constant("positions", positions), self.integers(0), length, self.integers(0))
+        return self.normalise("encoder.embeddings.LayerNorm", self.node("Add", words, row))
+
+    def attention_bias(self) -> str:
+        inverse = self.node("Sub", self.constant("one", np.float32(1)), "mask")
+        bias = self.node("Mul", inverse, self.constant("masked", np.float32(MASKED)))
+        return self.node("Unsqueeze", bias, self.integers(1, 2))
+
+    def layer(self, number: int, hidden: str, bias: str) -> str:
+        prefix = f"encoder.encoder.layer.{number}"
+        mixed = self.attend(number, hidden, bias)
+        mixed = self.product(f"{number}.attention", mixed, *self.linear(f"{prefix}.attention.output.dense"))
+        hidden = self.normalise(f"{prefix}.attention.output.LayerNorm", self.node("Add", mixed, hidden))
+        wide = self.product(f"{number}.widen", hidden, *self.linear(f"{prefix}.intermediate.dense"))
+        wide = self.node("Gelu", wide, domain=MICROSOFT)
+        narrow = self.product(f"{number}.narrow", wide, *self.linear(f"{prefix}.output.dense"))
+        return self.normalise(f"{prefix}.output.LayerNorm", self.node("Add", narrow, hidden))
+
+    def attend(self, number: int, hidden: str, bias: str) -> str:
+        prefix = f"encoder.encoder.layer.{number}.attention.self"
+        parts = [self.linear(f"{prefix}.{name}") for name in ("query", "key", "value")]
+        depth = parts[0][0].shape[1] // self._shape.heads
+        # The 1/sqrt(depth) of the scores costs nothing inside the query's weights.
+        parts[0] = (parts[0][0] / np.float32(np.sqrt(depth)), parts[0][1] / np.float32(np.sqrt(depth)))
+        weight = np.concatenate([part[0] for part in parts], axis=1)
+        offset = np.concatenate([part[1] for part in parts])
+        fused = self.product(f"{number}.projection", hidden, weight, offset)
+        separate = self.node("Split", fused, outputs=3, axis=-1)
+        query, key, value = (
+            self.node("Reshape", part, self.integers(0, 0, self._shape.heads, depth)) for part in separate
+        )
+        query = self.node("Transpose", query, perm=[0, 2, 1, 3])
+        key = self.node("Transpose", key, perm=[0, 2, 3, 1])
+        value = self.node("Transpose", value, perm=[0, 2, 1, 3])
+        scores = self.node("Add", self.node("MatMul", query, key), bias)
+        mixed = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
+        mixed = self.node("Transpose", mixed, perm=[0, 2, 1, 3])
+        return self.node("Reshape", mixed, self.integers(0, 0, self._shape.heads * depth))
+
+    def pool(self, hidden: str) -> str:
+        # As a product, not a sum over the tokens: the runtime sums a single text in another order than many.
+        count = self.node("ReduceSum", "mask", self.integers(1), keepdims=1)
+        weights = self.node("Unsqueeze", self.node("Div", "mask", count), self.integers(1))
+        return self.node("MatMul", weights, hidden)
+
+    def head(self, task: str, pooled: str) -> None:
+        # A matrix product takes another kernel for one row than for many, and rounds differently; a sum of products
+        # treats every text alike.
+        weight = self.constant(f"head.{task}.weight", self._weights[f"heads.{task}.weight"][np.newaxis])
+        sums = self.node("ReduceSum", self.node("Mul", pooled, weight), self.integers(2), keepdims=0)
+        self.nodes.append(
+            helper.make_node(
+                "Add", [sums, self.constant(f"head.{task}.bias", self._weights[f"heads.{task}.bias"])], [task]
+            )
+        )
+
+    def product(self, name: str, left: str, weight: Array, offset: Array) -> str:
+        """`left` times `weight` (in, out) plus `offset`, in eight bits where ranges are known."""
+        bias = self.constant(f"{name}.bias", offset)
+        if self._ranges is None:
+            return self.node("Add", self.node("MatMul", left, self.constant(f"{name}.weight", weight)), bias)
+        scale, zero = quantization(*self._ranges[name])
+        left_scale = self.constant(f"{name}.input_scale", np.float32(scale))
+        left_zero = self.constant(f"{name}.input_zero", np.uint8(zero))
+        codes, scales = _quantize_rows(weight.T)
+        return self.node(
+            "MatMulIntegerToFloat",
+            self.node("QuantizeLinear", left, left_scale, left_zero),
+            self.constant(f"{name}.weight", np.ascontiguousarray(codes.T)),
+            left_scale,
+            self.constant(f"{name}.weight_scales", scales[:, 0]),
+            left_zero,
+            "",
+            bias,
+            domain=MICROSOFT,
+        )
+
+    def normalise(self, name: str, value: str) -> str:
+        weight = self.constant(f"{name}.weight", self._weights[f"{name}.weight"])
+        bias = self.constant(f"{name}.bias", self._weights[f"{name}.bias"])
+        return self.node("LayerNormalization", value, weight, bias, axis=-1, epsilon=self._shape.epsilon)
+
+    def linear(self, name: str) -> tuple[Array, Array]:
+        """Weight (in, out) and bias of the torch layer `name`."""
+        return self._weights[f"{name}.weight"].T, self._weights[f"{name}.bias"]
+
+    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Append a node; the name of its output, or a list of names where it has several."""
+        names = [f"{kind.lower()}_{len(self.nodes)}_{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def constant(self, name: str, value: Any) -> str:
+        if name not in self._known:
+            self._known.add(name)
+            self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        return self.constant("i_" + "_".join(map(str, values)), np.array(values, np.int64))
+
+
+def quantization(low: float, high: float) -> tuple[float, int]:
+    """Scale and zero point that map [low, high], widened to hold 0, onto the unsigned eight-bit codes."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max(high - low, 1e-8) / 255
+    return scale, int(np.clip(round(-low / scale), 0, 255))
+
+
+def _quantize_rows(values: Array) -> tuple[Array, Array]:
+    """Signed eight-bit codes of `values` (rows, n) and one scale per row, (rows, 1); zero stays exactly zero."""
+    scales = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-8) / 127
+    return np.clip(np.rint(values / scales), -127, 127).astype(np.int8), scales.astype(np.float32)
