@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from core.dead_letters import DeadLetter
@@ -21,13 +22,20 @@ class AckWindow(Generic[Position]):
     `acknowledged` is the last position with nothing unacknowledged at or before it: what a checkpoint may hold.
     """
 
-    def __init__(self, producer: MessageProducer, *, limit: int = MOST_IN_FLIGHT) -> None:
+    def __init__(
+        self,
+        producer: MessageProducer,
+        *,
+        limit: int = MOST_IN_FLIGHT,
+        on_acknowledged: Callable[[Position], None] | None = None,
+    ) -> None:
         self.acknowledged: Position | None = None
         self.produced = 0
         self.dead_letters = 0
         self.end_offsets: dict[int, int] = {}
         self._producer = producer
         self._limit = limit
+        self._on_acknowledged = on_acknowledged
         self._flight: deque[tuple[Position, Any, Message | None, str]] = deque()
         self._uncounted: Counter[tuple[str, str]] = Counter()
 
@@ -68,6 +76,8 @@ class AckWindow(Generic[Position]):
         metadata = self._producer.wait(future)
         self._flight.popleft()
         self.acknowledged = position
+        if self._on_acknowledged is not None:
+            self._on_acknowledged(position)
         if message is None:
             self.dead_letters += 1
             INGEST_REJECTED.labels(source_label(source)).inc()

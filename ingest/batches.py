@@ -1,0 +1,77 @@
+"""What one push holds: its messages, and which of its items were refused and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from core.errors import InputError, UndecodableMessage
+from core.records import Message
+from ingest.cleaning import clean_message
+from ingest.mapping import TARGETS, closest
+
+FIELDS = (*TARGETS, "extra")
+JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+_decode_json = msgspec.json.Decoder().decode
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """One refused item: its place in the push, counted from 0, and the reason."""
+
+    index: int
+    reason: str
+
+
+def read_batch(
+    body: bytes, *, lines: bool, sources: Collection[str] = (), received_at: datetime | None = None
+) -> tuple[list[Message], list[Rejection]]:
+    """The messages in `body` (one JSON object, an array of them or, with `lines`, one a line) and the refused items.
+
+    `sources`: the only ones accepted; none: any well-formed one. Raises InputError for a body that can't be read.
+    """
+    messages: list[Message] = []
+    rejected: list[Rejection] = []
+    for index, item in enumerate(_lines(body) if lines else _items(body)):
+        try:
+            messages.append(_message(item, sources, received_at))
+        except UndecodableMessage as error:
+            rejected.append(Rejection(index, str(error)))
+    if not messages and not rejected:
+        raise InputError("the body holds no messages; send one JSON object, an array of them, or one a line")
+    return messages, rejected
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        value = _decode_json(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"the body is not readable as JSON: {error}") from error
+    return value if isinstance(value, list) else [value]
+
+
+def _lines(body: bytes) -> Iterator[Any]:
+    for line in body.split(b"\n"):
+        if line.strip():
+            try:
+                yield _decode_json(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                yield UndecodableMessage(f"not readable as JSON: {error}")
+
+
+def _message(item: Any, sources: Collection[str], received_at: datetime | None) -> Message:
+    if isinstance(item, UndecodableMessage):
+        raise item
+    if not isinstance(item, dict):
+        raise UndecodableMessage(f"the item is a JSON {type(item).__name__}; expected an object")
+    for name in item:
+        if name not in FIELDS:
+            near = closest(name[:64], FIELDS)
+            advice = f"did you mean `{near}`?" if near else "what has no field of its own goes into `extra`"
+            raise UndecodableMessage(f"unknown field `{name[:64]}`; {advice}".encode(errors="replace").decode())
+    message = clean_message(item, received_at=received_at)
+    if sources and message.source not in sources:
+        raise UndecodableMessage(f"unknown source `{message.source}`; the operator lists them in ingest.push_sources")
+    return message

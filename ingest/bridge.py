@@ -1,0 +1,206 @@
+"""The bridge: records of an existing Kafka topic, JSON of another shape, become messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.structs import OffsetAndMetadata
+
+from core.dead_letters import dead_letter
+from core.errors import BrokerUnreachable, InputError, UndecodableMessage
+from core.kafka import client_options
+from core.records import Kind
+from core.settings import Settings
+from ingest.mapping import FieldMap
+from ingest.producer import MessageProducer
+from ingest.transform import transform
+from ingest.window import AckWindow
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 500
+_COMMIT_EVERY_S = 1.0
+_FEW_RECORDS = 1_000
+_decode_json = msgspec.json.Decoder().decode
+
+
+class BridgeSummary(msgspec.Struct, kw_only=True):
+    """What a bridge did; `end_offsets` as in a replay."""
+
+    topic: str
+    read: int
+    produced: int
+    dead_letters: int
+    end_offsets: dict[int, int]
+    seconds: float
+
+
+def bridge(
+    settings: Settings,
+    producer: MessageProducer,
+    topic: str,
+    fields: FieldMap,
+    *,
+    source: str = "",
+    kind: Kind = "news",
+    group: str = "",
+    until_idle_s: float | None = None,
+    stop: threading.Event | None = None,
+) -> BridgeSummary:
+    """Consume `topic` in its own consumer group until `stop` is set, or nothing came for `until_idle_s` seconds.
+
+    A record's offset is committed only once Kafka acknowledged what became of it, so a crash repeats records (known
+    again by their id) and loses none. Raises InputError for a topic that can't be bridged, BrokerUnreachable, and
+    DeliveryFailed if Kafka stops acknowledging.
+    """
+    if topic == producer.messages_topic:
+        raise InputError(f"topic `{topic}` is newstide's own; a bridge from it to itself would never end")
+    if not source and not any(rule.target == "source" for rule in fields.rules):
+        raise InputError("a bridge needs the name of its source: --source NAME, or a column in --map source=COLUMN")
+    started = time.monotonic()
+    run = _Bridge(producer, fields, source, kind)
+    consumer = _consumer(settings, topic, group or f"{settings.kafka.topic_prefix}bridge.{topic}")
+    listener = _DrainBeforeLeaving(run, consumer)
+    try:
+        if topic not in consumer.topics():
+            raise InputError(f"topic `{topic}` does not exist at {settings.kafka.bootstrap_servers}; check its name")
+        consumer.subscribe([topic], listener=listener)
+        _consume(consumer, run, until_idle_s, stop or threading.Event())
+        run.drain_and_commit(consumer)
+    except kafka_errors.KafkaError as error:
+        raise BrokerUnreachable(f"topic `{topic}` can't be consumed: {error}; check the brokers") from error
+    finally:
+        consumer.close(autocommit=False)
+    return BridgeSummary(
+        topic=topic,
+        read=run.read,
+        produced=run.window.produced,
+        dead_letters=run.window.dead_letters,
+        end_offsets=dict(sorted(run.window.end_offsets.items())),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, stop: threading.Event) -> None:
+    last_record = last_commit = time.monotonic()
+    while not stop.is_set():
+        polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS)
+        for records in polled.values():
+            for record in records:
+                run.pass_on(record)
+        run.window.reap()
+        now = time.monotonic()
+        if polled:
+            last_record = now
+        if now - last_commit >= _COMMIT_EVERY_S:
+            last_commit = now
+            run.commit(consumer)
+        if until_idle_s is not None and now - last_record >= until_idle_s:
+            return
+
+
+class _Bridge:
+    """The records under way, and which offsets of the foreign topic are safe to commit."""
+
+    def __init__(self, producer: MessageProducer, fields: FieldMap, source: str, kind: Kind) -> None:
+        self.window: AckWindow[tuple[TopicPartition, int]] = AckWindow(producer, on_acknowledged=self._acknowledged)
+        self.read = 0
+        self._producer = producer
+        self._fields = fields
+        self._source = source
+        self._kind = kind
+        self._done: dict[TopicPartition, int] = {}
+
+    def pass_on(self, record: Any) -> None:
+        """Send what `record` becomes: a message or a dead letter."""
+        self.read += 1
+        position = (TopicPartition(record.topic, record.partition), record.offset + 1)
+        try:
+            message = transform(_decoded(record.value), self._fields, source=self._source, kind=self._kind)
+        except UndecodableMessage as error:
+            letter = dead_letter(
+                record.value,
+                str(error),
+                key=record.key,
+                origin=f"{record.topic}/{record.partition}/{record.offset}",
+                stage="ingest",
+                topic=record.topic,
+            )
+            self.window.reject(position, letter, self._source)
+        else:
+            self.window.send(position, message)
+
+    def commit(self, consumer: KafkaConsumer) -> None:
+        """Commit the acknowledged offsets of the partitions that are still ours."""
+        offsets = {
+            partition: OffsetAndMetadata(offset, "", -1)
+            for partition, offset in self._done.items()
+            if partition in consumer.assignment()
+        }
+        self._done.clear()
+        if not offsets:
+            return
+        try:
+            consumer.commit(offsets)
+        except (kafka_errors.CommitFailedError, kafka_errors.RebalanceInProgressError) as error:
+            log.warning("the bridge's partitions moved before a commit (%s); some records will be read again", error)
+
+    def drain_and_commit(self, consumer: KafkaConsumer) -> None:
+        """Wait for every acknowledgement, then commit."""
+        self.window.drain()
+        self.commit(consumer)
+
+    def _acknowledged(self, position: tuple[TopicPartition, int]) -> None:
+        partition, offset = position
+        self._done[partition] = offset
+
+
+class _DrainBeforeLeaving(ConsumerRebalanceListener):
+    """Commits what is under way before partitions go to another bridge."""
+
+    def __init__(self, run: _Bridge, consumer: KafkaConsumer) -> None:
+        self._run = run
+        self._consumer = consumer
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._run.drain_and_commit(self._consumer)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing to prepare: positions come from the group's commits."""
+
+
+def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:
+    try:
+        return KafkaConsumer(
+            **client_options(settings),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            metrics_enabled=False,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+        )
+    except (kafka_errors.KafkaError, OSError, ValueError) as error:
+        raise BrokerUnreachable(
+            f"no Kafka broker answers at {settings.kafka.bootstrap_servers} for topic `{topic}`: {error}; "
+            "check the address and the network"
+        ) from error
+
+
+def _decoded(value: bytes | None) -> dict[str, Any]:
+    if not value:
+        raise UndecodableMessage("the record is empty; expected a JSON object")
+    try:
+        decoded = _decode_json(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableMessage(f"not readable as JSON: {error}") from error
+    if not isinstance(decoded, dict):
+        raise UndecodableMessage(f"the record holds a JSON {type(decoded).__name__}; expected an object")
+    return decoded

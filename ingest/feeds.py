@@ -1,0 +1,106 @@
+"""The list of feeds to poll: `feeds.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from core.errors import InputError
+from core.records import SOURCE, Kind
+from ingest.mapping import closest
+
+SHORTEST_INTERVAL_S = 1.0
+LONGEST_INTERVAL_S = 86_400.0
+_KEYS = ("source", "url", "kind", "interval_s", "headers")
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One RSS or Atom feed, asked every `interval_s` seconds with the extra request `headers`."""
+
+    source: str
+    url: str
+    kind: Kind = "news"
+    interval_s: float = 300.0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def load_feeds(path: Path) -> list[Feed]:
+    """The feeds in the TOML file at `path`, one `[[feed]]` each. Raises InputError naming each fault."""
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no feeds file {path}; write one (feeds.example.toml shows how) or name it with ingest.feeds"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
+    faults = [f"unknown key `{key}`; feeds are written as [[feed]]" for key in document if key != "feed"]
+    tables = document.get("feed", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise InputError(f"{path}: `feed` is a single table; write [[feed]] with two brackets")
+    for number, table in enumerate(tables, start=1):
+        faults.extend(f"feed {number}: {fault}" for fault in _faults(table))
+    sources = [table.get("source") for table in tables]
+    doubles = {source for source in sources if isinstance(source, str) and sources.count(source) > 1}
+    faults.extend(f"two feeds have the source `{source}`; each needs its own" for source in sorted(doubles))
+    if not tables:
+        faults.append("there is no [[feed]] in it")
+    if faults:
+        raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
+    return [_feed(table) for table in tables]
+
+
+def _feed(table: dict[str, Any]) -> Feed:
+    return Feed(
+        source=table["source"],
+        url=table["url"],
+        kind=table.get("kind", "news"),
+        interval_s=float(table.get("interval_s", Feed.interval_s)),
+        headers=dict(table.get("headers", {})),
+    )
+
+
+def _faults(table: dict[str, Any]) -> list[str]:
+    faults = []
+    for key in table:
+        if key not in _KEYS:
+            near = closest(key, _KEYS)
+            advice = f"did you mean `{near}`?" if near else f"keys: {', '.join(_KEYS)}"
+            faults.append(f"unknown key `{key}`; {advice}")
+    source, url = table.get("source"), table.get("url")
+    if not isinstance(source, str) or not SOURCE.fullmatch(source):
+        faults.append(f"`source` is {source!r}; expected lower-case letters, digits, '.', '_' or '-', at most 64")
+    if not isinstance(url, str) or not _is_web_address(url):
+        faults.append(f"`url` is {url!r}; expected http://... or https://...")
+    kind = table.get("kind", "news")
+    if kind not in ("news", "comment"):
+        faults.append(f"`kind` is {kind!r}; expected `news` or `comment`")
+    interval = table.get("interval_s", Feed.interval_s)
+    if isinstance(interval, bool) or not isinstance(interval, (int, float)):
+        faults.append(f"`interval_s` is {interval!r}; expected a number of seconds")
+    elif not SHORTEST_INTERVAL_S <= interval <= LONGEST_INTERVAL_S:
+        faults.append(f"`interval_s` is {interval}; expected {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g} seconds")
+    headers = table.get("headers", {})
+    if not isinstance(headers, dict) or not all(_is_header(name, value) for name, value in headers.items()):
+        faults.append("`headers` is not a table of plain texts, for example headers = { Authorization = 'Bearer ...' }")
+    return faults
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and (parts.port or 1) > 0
+        )
+    except ValueError:
+        return False
+
+
+def _is_header(name: str, value: Any) -> bool:
+    return isinstance(value, str) and name.isascii() and name.isprintable() and value.isascii() and value.isprintable()

@@ -1,0 +1,112 @@
+"""The ingest process: feeds and push endpoint side by side, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+
+from core import metrics
+from core.errors import SettingsError
+from core.kafka import ensure_topics, wait_for_broker
+from core.settings import Settings
+from ingest.feeds import Feed, load_feeds
+from ingest.polling import poll_feeds
+from ingest.producer import MessageProducer
+from ingest.push import serve_push
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def connected(settings: Settings, stop: threading.Event | None = None) -> Iterator[MessageProducer]:
+    """A producer on topics that exist; flushed and closed at the end.
+
+    Waits for the brokers as `core.kafka.wait_for_broker` does, and serves the metrics of this process meanwhile.
+    """
+    _serve_metrics(settings)
+    wait_for_broker(settings, stop)
+    ensure_topics(settings)
+    producer = MessageProducer(settings)
+    try:
+        yield producer
+    finally:
+        producer.close()
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal ends the process as usual."""
+    stop = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, _frame: object) -> None:
+        log.info("%s received; finishing what is under way", signal.Signals(number).name)
+        stop.set()
+        restore()
+
+    for number in numbers:
+        signal.signal(number, on_signal)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = None) -> None:
+    """Poll the feeds of `ingest.feeds` and serve the push endpoint until SIGTERM or SIGINT, then finish and flush.
+
+    `push`: None means if a token is set. Raises InputError for a bad feeds file, SettingsError if there is nothing to
+    do, BrokerUnreachable at the start.
+    """
+    wants_push = settings.ingest.push_token is not None if push is None else push
+    if feeds and wants_push and not settings.ingest.feeds.exists():
+        log.info("no feeds file %s; only the push endpoint runs", settings.ingest.feeds)
+        feeds = False
+    if not feeds and not wants_push:
+        raise SettingsError("neither feeds nor the push endpoint are asked for; there is nothing to ingest")
+    listed = load_feeds(settings.ingest.feeds) if feeds else []
+    with stop_on_signal() as stop, connected(settings, stop) as producer:
+        asyncio.run(_run(settings, producer, listed, wants_push, stop))
+
+
+async def _run(
+    settings: Settings, producer: MessageProducer, feeds: list[Feed], push: bool, stop: threading.Event
+) -> None:
+    stopping = asyncio.Event()
+
+    async def watch() -> None:
+        while not stop.is_set() and not stopping.is_set():
+            await asyncio.sleep(0.1)
+        stopping.set()
+
+    tasks = [asyncio.create_task(watch())]
+    if feeds:
+        tasks.append(asyncio.create_task(poll_feeds(settings, producer, feeds, stopping)))
+    if push:
+        tasks.append(asyncio.create_task(serve_push(settings, producer, stopping)))
+    # The first to end is the watch, on a signal, or a part that failed: either way the others finish too.
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    await asyncio.gather(*tasks)
+
+
+def _serve_metrics(settings: Settings) -> None:
+    try:
+        metrics.serve(settings.metrics.host, settings.metrics.ingest_port)
+    except OSError as error:
+        # A replay beside the feeds of the same machine is common; it must not fail for want of a second port.
+        log.warning(
+            "metrics are not served: %s:%d: %s; metrics.ingest_port chooses another port, 0 none",
+            settings.metrics.host,
+            settings.metrics.ingest_port,
+            error.strerror,
+        )

@@ -1,0 +1,163 @@
+"""The `newstide ingest` commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from core.errors import InputError
+from core.kafka import client_options
+from core.records import Kind
+from core.settings import Settings, load_settings
+from ingest import bridge as bridging
+from ingest import replay as replaying
+from ingest.mapping import parse_map
+from ingest.service import connected, run_ingest, stop_on_signal
+
+_MAP = click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="FIELD=COLUMN,...",
+    help="Which column fills which field: text=body,published_at=ts. Dots reach into nested records, "
+    "@value is a constant, COLUMN? may be missing, extra=* keeps the other columns.",
+)
+_SOURCE = click.option("--source", default="", help="Source name of records that give none.")
+_KIND = click.option("--kind", type=click.Choice(["news", "comment"]), default="news", show_default=True)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON summary line last.")
+
+
+@click.group()
+def ingest() -> None:
+    """Read feeds, files, pushes and foreign topics into Kafka."""
+
+
+@ingest.command()
+@click.option("--feeds", type=click.Path(path_type=Path), help="The list of feeds; default: the setting ingest.feeds.")
+def run(feeds: Path | None) -> None:
+    """Poll the RSS and Atom feeds; serve the push endpoint too if ingest.push_token is set."""
+    settings = _settings()
+    if feeds is not None:
+        section = settings.ingest.model_copy(update={"feeds": feeds})
+        settings = settings.model_copy(update={"ingest": section})
+    run_ingest(settings)
+
+
+@ingest.command()
+def serve() -> None:
+    """Serve the HTTP push endpoint only."""
+    run_ingest(_settings(), feeds=False, push=True)
+
+
+@ingest.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_MAP
+@_SOURCE
+@_KIND
+@click.option("--speed", default="max", show_default=True, help="`max`, or a multiple of real time such as 60.")
+@click.option("--resume", is_flag=True, help="Go on after the last record that Kafka acknowledged.")
+@_JSON
+def replay(file: Path, maps: tuple[str, ...], source: str, kind: str, speed: str, resume: bool, as_json: bool) -> None:
+    """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
+    fields = parse_map(maps)
+    pace = _speed(speed)
+    settings = _settings()
+    with stop_on_signal() as stop, connected(settings, stop) as producer, _bar(file.name) as progress:
+        summary = replaying.replay(
+            settings,
+            producer,
+            file,
+            fields=fields,
+            source=source,
+            kind=cast(Kind, kind),
+            speed=pace,
+            resume=resume,
+            stop=stop,
+            progress=progress,
+        )
+    text = (
+        f"{summary.produced} messages from {summary.file} in {summary.seconds:.1f} s "
+        f"({summary.messages_per_second:.0f}/s), {summary.dead_letters} dead letters"
+    )
+    _report(summary, text if summary.finished else f"{text}; stopped early, --resume goes on", as_json)
+
+
+@ingest.command()
+@click.option("--topic", required=True, help="The topic to read: JSON objects of any shape.")
+@_MAP
+@_SOURCE
+@_KIND
+@click.option("--group", default="", help="Consumer group; default: one of its own for each topic.")
+@click.option("--until-idle", type=click.FloatRange(min=0.1), help="End after this many seconds without a record.")
+@_JSON
+def bridge(
+    topic: str, maps: tuple[str, ...], source: str, kind: str, group: str, until_idle: float | None, as_json: bool
+) -> None:
+    """Copy the records of another Kafka topic into newstide's."""
+    fields = parse_map(maps)
+    settings = _settings()
+    with stop_on_signal() as stop, connected(settings, stop) as producer:
+        summary = bridging.bridge(
+            settings,
+            producer,
+            topic,
+            fields,
+            source=source,
+            kind=cast(Kind, kind),
+            group=group,
+            until_idle_s=until_idle,
+            stop=stop,
+        )
+    _report(summary, f"{summary.produced} messages from topic {topic}, {summary.dead_letters} dead letters", as_json)
+
+
+COMMANDS = [ingest]
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    client_options(settings)
+    return settings
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < 1e12:
+        raise InputError(f"--speed is {text!r}; expected `max` or a positive multiple of real time, for example 60")
+    return speed
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[replaying.Progress]:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"replay {name}", total=1.0, rows=0)
+
+        def show(share: float, rows: int, dead_letters: int) -> None:
+            bar.update(task, completed=share, rows=rows)
+
+        yield show
+
+
+def _report(summary: Any, text: str, as_json: bool) -> None:
+    click.echo(msgspec.json.encode(summary).decode() if as_json else text)
