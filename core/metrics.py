@@ -29,16 +29,18 @@ EVENT_TO_COMMIT_SECONDS = Histogram(
     "From receipt by ingest to the database commit",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-BATCH_MESSAGES = Histogram("newstide_batch_messages", "Messages in one batch", buckets=(1, 4, 16, 64, 128, 256, 512, 1024))
+BATCH_MESSAGES = Histogram(
+    "newstide_batch_messages", "Messages in one batch", buckets=(1, 4, 16, 64, 128, 256, 512, 1024)
+)
 LAG = Gauge("newstide_lag_messages", "Records not yet committed, by partition", ["topic", "partition"])
 LEDGER_GAPS = Counter("newstide_ledger_gap_messages", "Offsets that the ledger saw skipped", ["topic", "partition"])
 DATABASE_RETRIES = Counter("newstide_database_retries", "Transactions tried again after a failure")
 MODEL_IN_USE = Gauge("newstide_model_info", "1 for the model in use", ["name"])
 
 WATERMARK_SECONDS = Gauge("newstide_watermark_timestamp_seconds", "Event time up to which trends were judged")
-SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score of a series: -log10 of the tail probability", ["kind", "series"])
-SERIES_EXPECTED = Gauge("newstide_series_expected", "Expected negative stories in the leading window", ["kind", "series"])
-SERIES_OBSERVED = Gauge("newstide_series_observed", "Observed negative stories in the leading window", ["kind", "series"])
+SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score: -log10 of the tail probability", ["kind", "series"])
+SERIES_EXPECTED = Gauge("newstide_series_expected", "Expected negative stories in the window", ["kind", "series"])
+SERIES_OBSERVED = Gauge("newstide_series_observed", "Observed negative stories in the window", ["kind", "series"])
 ALERTS = Counter("newstide_alerts", "Alert state changes", ["state"])
 DELIVERIES = Counter("newstide_deliveries", "Deliveries from the outbox by outcome", ["channel", "outcome"])
 OUTBOX = Gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")

@@ -109,7 +109,8 @@ def checked(message: Message) -> Message:
         raise UndecodableMessage(f"field `id` has {len(message.id)} characters; 1 to 512 are accepted")
     if not SOURCE.fullmatch(message.source):
         raise UndecodableMessage(
-            f"field `source` is {message.source[:80]!r}; expected lower-case letters, digits, '.', '_' or '-', at most 64"
+            f"field `source` is {message.source[:80]!r}; "
+            "expected lower-case letters, digits, '.', '_' or '-', at most 64"
         )
     if not (message.text.strip() or message.title.strip()):
         raise UndecodableMessage("fields `text` and `title` are both empty; there is nothing to classify")

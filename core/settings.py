@@ -126,7 +126,7 @@ class StreamSettings(Section):
 
 class AlertingSettings(Section):
     clock: Literal["wall", "event"] = "wall"
-    """`wall`: the wall clock less `allowed_lateness_s` moves the watermark on quiet feeds. `event`: only messages do."""
+    """`wall`: the clock less `allowed_lateness_s` moves the watermark on quiet feeds; `event`: only messages do."""
     allowed_lateness_s: float = Field(60, ge=0)
     """How late a message may come and still be judged in its minute."""
     poll_s: float = Field(1, gt=0)
@@ -219,7 +219,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"newstide.toml is not valid TOML: {error}; mend that line") from None
     except Exception as error:
         # pydantic-settings wraps JSON faults of list-valued variables in its own error
-        raise SettingsError(f"settings can't be read: {error}; lists are written as JSON, for example [30,120]") from error
+        raise SettingsError(f"settings can't be read: {error}; write lists as JSON, for example [30,120]") from error
 
 
 def field_names() -> list[str]:
@@ -248,7 +248,8 @@ def _refuse_unknown_environment() -> None:
     known = {variable(name) for name in field_names()} | {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
-        raise SettingsError("\n".join(f"environment variable {name} is no setting{_closest(name, known)}" for name in unknown))
+        faults = [f"environment variable {name} is no setting{_closest(name, known)}" for name in unknown]
+        raise SettingsError("\n".join(faults))
 
 
 def _closest(name: str, known: set[str]) -> str:

@@ -14,9 +14,13 @@ from selectolax.lexbor import LexborHTMLParser
 _TAG = re.compile(r"<[a-zA-Z/!?][^<>]{0,2000}>")
 _BLOCK = re.compile(r"<(?:/p|/div|/li|/h[1-6]|/tr|/td|br ?/?)\b[^<>]*>", re.IGNORECASE)
 # C0 and C1 controls, lone surrogates, zero-width and bidirectional marks: invisible, and they defeat equality.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _SPACE = re.compile(r"\s+")
-_URL = re.compile(r"(?:https?://|www\.)\S+|\b(?:t\.co|bit\.ly|ow\.ly|goo\.gl|tinyurl\.com|stks\.co|fb\.me)/\w+", re.IGNORECASE)
+_SHORTENERS = r"t\.co|bit\.ly|ow\.ly|goo\.gl|tinyurl\.com|stks\.co|fb\.me"
+_URL = re.compile(rf"(?:https?://|www\.)\S+|\b(?:{_SHORTENERS})/\w+", re.IGNORECASE)
 _RETWEET = re.compile(r"^(?:RT\s+)?(?:@\w{1,20}:\s*)+|^RT\s+(?=@)", re.IGNORECASE)
 _USER = re.compile(r"(?<!\w)@\w{1,20}")
 _WORD = re.compile(r"[$#]?\w+", re.UNICODE)

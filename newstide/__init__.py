@@ -1,0 +1,1 @@
+"""The front door: the `newstide` command, the embedded stack, `up` and `demo`."""

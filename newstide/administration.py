@@ -1,0 +1,66 @@
+"""`newstide migrate | retention | audit | settings`: looking after a store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from core.settings import describe, load_settings, variable
+from core.store.connection import connect
+from core.store.partitions import drop_old_partitions
+from core.store.recount import differences, totals
+from newstide.resources import database, store
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database schema up to date."""
+    with database(load_settings()):
+        click.echo("the schema is up to date")
+
+
+@click.command()
+def retention() -> None:
+    """Drop messages and stories stored longer ago than `database.retention_days`; trends stay."""
+    settings = load_settings()
+    before = datetime.now(UTC).date() - timedelta(days=settings.database.retention_days)
+    with database(settings) as found, connect(found, autocommit=True) as connection:
+        dropped = drop_old_partitions(connection, before)
+    click.echo(f"dropped {dropped} daily partitions stored before {before}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def audit(as_json: bool) -> None:
+    """Count all trends again from the stored messages; exit status 1 if any row differs."""
+    with store(load_settings()) as engine:
+        found = differences(engine)
+        counts = totals(engine)
+    if as_json:
+        rows = [
+            {"series": f"{d.kind}={d.name}", "minute": d.minute.isoformat(), "stored": d.stored, "counted": d.counted}
+            for d in found
+        ]
+        click.echo(json.dumps({**counts, "differences": rows}))
+    else:
+        for d in found:
+            click.echo(f"{d.kind}={d.name} {d.minute:%Y-%m-%d %H:%M}: stored {d.stored}, counted {d.counted}")
+        verdict = f"{len(found)} or more rows differ" if found else "every trend row equals the recount"
+        click.echo(f"{counts['messages']} messages, {counts['stories']} stories: {verdict}")
+    sys.exit(1 if found else 0)
+
+
+@click.command()
+def settings() -> None:
+    """List every setting with its value and its environment variable."""
+    loaded = load_settings()
+    for name, field in describe():
+        section, _, leaf = name.rpartition(".")
+        value = getattr(getattr(loaded, section) if section else loaded, leaf)
+        click.echo(f"{name} = {value!s}\n    {field.description}\n    {variable(name)}")
+
+
+COMMANDS = [migrate, retention, audit, settings]

@@ -1,0 +1,76 @@
+"""`newstide trends`: what the store knows of a series."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import get_args
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from core.settings import load_settings
+from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends
+from newstide.resources import store
+from newstide.times import Moment
+
+_BAR = 40
+
+
+@click.command()
+@click.option(
+    "--series", metavar="KIND=NAME", help="all, topic=Earnings, entity=BABA, source=NAME; every one if not given."
+)
+@click.option("--since", type=Moment(), help="From this time on: 2014-09-19, 2014-09-19T12:00Z, 36h, 7d.")
+@click.option("--until", type=Moment(), help="Before this time.")
+@click.option("--bucket", type=click.Choice(get_args(Bucket)), help="Width of a row; minute for JSON, else day.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object a row and line.")
+def trends(
+    series: str | None, since: datetime | None, until: datetime | None, bucket: Bucket | None, as_json: bool
+) -> None:
+    """Show trends in event time: messages and stories by sentiment."""
+    chosen = parse_series(series) if series else None
+    with store(load_settings()) as engine:
+        if as_json:
+            _print_json(read_trends(engine, chosen, since, until, bucket or "minute"))
+        elif chosen:
+            _print_series(series or "", list(read_trends(engine, chosen, since, until, bucket or "day")))
+        else:
+            _print_totals(read_series(engine, since))
+
+
+def _print_json(rows: Iterable[TrendRow]) -> None:
+    separator = "["
+    for row in rows:
+        click.echo(separator + json.dumps(row.as_json()), nl=False)
+        separator = ",\n "
+    click.echo("]" if separator != "[" else "[]")
+
+
+def _print_series(series: str, rows: list[TrendRow]) -> None:
+    table = Table("time (UTC)", "messages", "stories", "negative", "neutral", "positive", "", title=series, box=None)
+    most = max((row.negative_stories + row.neutral_stories + row.positive_stories for row in rows), default=1)
+    for row in rows:
+        stories = row.negative_stories + row.neutral_stories + row.positive_stories
+        red = round(_BAR * row.negative_stories / most)
+        green = round(_BAR * row.positive_stories / most)
+        grey = max(round(_BAR * stories / most) - red - green, 0)
+        bar = f"[red]{'█' * red}[/][bright_black]{'█' * grey}[/][green]{'█' * green}[/]"
+        counts = (row.negative + row.neutral + row.positive, stories)
+        split = (row.negative_stories, row.neutral_stories, row.positive_stories)
+        table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *map(str, split), bar)
+    Console().print(table if rows else f"nothing is stored for {series} in that time")
+
+
+def _print_totals(totals: list[SeriesTotal]) -> None:
+    table = Table("series", "messages", "stories", "negative", "positive", "first (UTC)", "last (UTC)", box=None)
+    for total in totals:
+        name = "all" if total.kind == "all" else f"{total.kind}={total.name}"
+        counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)
+        table.add_row(name, *map(str, counts), f"{total.first:%Y-%m-%d %H:%M}", f"{total.last:%Y-%m-%d %H:%M}")
+    Console().print(table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in")
+
+
+COMMANDS = [trends]
