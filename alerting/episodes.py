@@ -53,8 +53,8 @@ class Episodes:
     def follow(self, series: Series, evidence: Evidence) -> Iterator[Change]:
         """Changes of state as the steps of `evidence` pass."""
         rules = self.rules
-        for i in np.flatnonzero(~evidence.outage):
-            step = evidence.start + int(i)
+        for i in np.flatnonzero(~evidence.outage).tolist():
+            step = evidence.start + i
             surge = self.open.get(series)
             firing, standing = float(evidence.firing[i]), float(evidence.standing[i])
             if surge is None:

@@ -7,7 +7,7 @@ scores (at least 2, where calibrated scores have it): real counts are burstier t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,74 +16,39 @@ from numpy.typing import NDArray
 from alerting.baseline import NOMINAL, Baseline, Judged
 from alerting.codec import pack, unpack
 from alerting.detector import Change, Counts, Reading, Series, Surge
-from alerting.episodes import Episodes, Evidence, Rules
+from alerting.episodes import Episodes, Evidence
+from alerting.shape import Shape
 from alerting.tail import tail_scores
-from core.errors import InputError, SettingsError
+from core.errors import InputError
 from core.settings import AlertingSettings
 
-MINUTES_PER_DAY = 1440
 VOLUME = Series("volume", "")  # row 0: all messages; it gives the rhythm and shows outages, and is never judged
 
 _FORMAT = 1
-_QUIET_MINUTES = 60  # below the clear threshold for this long ends a surge
-_REST_HOURS = 24  # "a new 24 h high": what fires again sooner must top the last surge
 _NORMAL_DAYS = 3  # a surge as old as this is the new normal, and is learnt as such
 _FORGET_DAYS = 14  # without any message for so long, what comes next is another stream
 _SILENCE = 3.0  # -log10 of how unlikely an hour without any message must be to count as an outage
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Settings in steps."""
-
-    step_minutes: int
-    windows: list[int]
-    history_days: int
-    warmup: float
-    least_excess: float
-    rules: Rules
-
-    @classmethod
-    def of(cls, settings: AlertingSettings) -> Shape:
-        """Raises SettingsError if steps or windows do not fit into a day."""
-        step = settings.step_minutes
-        if MINUTES_PER_DAY % step:
-            raise SettingsError(f"setting `alerting.step_minutes` is {step}, which does not divide a day; try 5 or 10")
-        if not settings.windows_minutes or not all(0 < w <= MINUTES_PER_DAY for w in settings.windows_minutes):
-            raise SettingsError(
-                f"setting `alerting.windows_minutes` is {settings.windows_minutes}; expected windows of 1 to 1440 minutes"
-            )
-        if settings.clear_threshold > settings.threshold:
-            raise SettingsError("setting `alerting.clear_threshold` is above `alerting.threshold`; it must be below")
-        per_day = MINUTES_PER_DAY // step
-        return cls(
-            step,
-            sorted({-(-window // step) for window in settings.windows_minutes}),
-            settings.history_days,
-            settings.warmup_days * per_day,
-            settings.min_excess,
-            Rules(
-                settings.threshold,
-                settings.clear_threshold,
-                max(1, _QUIET_MINUTES // step),
-                max(1, _REST_HOURS * 60 // step),
-            ),
-        )
-
-    @property
-    def steps_per_day(self) -> int:
-        return MINUTES_PER_DAY // self.step_minutes
+Listener = Callable[[Series, NDArray[np.float64]], None]
 
 
 class SurgeDetector:
-    """The `Detector` of newstide. `start` is the first step it will judge, in steps since 1970."""
+    """The `Detector` of newstide. `start` is the first step it will judge, in steps since 1970.
 
-    def __init__(self, settings: AlertingSettings, start: int) -> None:
+    `listener`, if given, is called with a series and its scores, (steps,), each time some of its steps were judged;
+    scores are 0 before the end of the warm-up and below the least excess.
+    """
+
+    def __init__(self, settings: AlertingSettings, start: int, listener: Listener | None = None) -> None:
         self.shape = Shape.of(settings)
+        self._listener = listener
         self._day = start // self.shape.steps_per_day
         self._done = start - self._day * self.shape.steps_per_day  # steps of the day that were judged
         self._quiet_days = 0
         self._reset()
+        self._outage[:] = (
+            np.arange(self.shape.steps_per_day) < self._done
+        )  # nothing is known of the first day before `start`
 
     def _reset(self) -> None:
         shape = self.shape
@@ -97,7 +62,7 @@ class SurgeDetector:
         self._expected = np.zeros((0, width))
         self._raw = np.zeros((0, shape.steps_per_day), np.float32)
         self._surging = np.zeros((0, shape.steps_per_day), np.bool_)
-        self._outage = np.zeros(shape.steps_per_day, np.bool_)
+        self._outage: NDArray[np.bool_] = np.zeros(shape.steps_per_day, np.bool_)
         self._plan = self._baseline.plan(self._day)
         self._history: bytes | None = None
         self._latest: list[Reading] = []
@@ -153,6 +118,8 @@ class SurgeDetector:
         eventful[0] = False
         changes: list[Change] = []
         for series, row in self._rows.items():
+            if self._listener is not None and row:
+                self._listener(series, firing[row])
             if eventful[row] or self._episodes.concerns(series):
                 evidence = Evidence(
                     start, firing[row], standing[row], outage, large[:, row], observed[:, row], expected[:, row]
@@ -187,7 +154,9 @@ class SurgeDetector:
 
     def _silent(self, observed: Any, expected: Any, alpha: Any) -> NDArray[np.bool_]:
         """Steps after an hour (or the window next to it) without any message, where messages were to be expected."""
-        window = min(range(len(self.shape.windows)), key=lambda i: abs(self.shape.windows[i] * self.shape.step_minutes - 60))
+        window = min(
+            range(len(self.shape.windows)), key=lambda i: abs(self.shape.windows[i] * self.shape.step_minutes - 60)
+        )
         mean, spread = expected[window], float(alpha[window])
         unlikely = np.log10(1.0 + spread * mean) / spread >= _SILENCE
         silent: NDArray[np.bool_] = (observed[window] == 0) & unlikely & (self._baseline.age[0] > 0)
@@ -304,7 +273,7 @@ class SurgeDetector:
 
     @classmethod
     def restored(cls, settings: AlertingSettings, parts: dict[str, bytes]) -> SurgeDetector:
-        """The detector that `dump` was called on. Raises InputError if the parts are damaged or don't fit `settings`."""
+        """The detector that `dump` was called on. Raises InputError if parts are damaged or don't fit `settings`."""
         try:
             past, learnt = unpack(parts["history"])
             header, now = unpack(parts["day"])
@@ -312,10 +281,14 @@ class SurgeDetector:
                 raise InputError("the stored parts of the detector's state are of different days or of another version")
             detector = cls(settings, header["day"] * Shape.of(settings).steps_per_day)
             if header["shape"] != detector._fingerprint():
-                raise InputError("the detector's stored state was made with another step, other windows or another history")
+                raise InputError(
+                    "the detector's stored state was made with another step, other windows or another history"
+                )
             detector._resume(header, now, learnt)
         except KeyError as error:
-            raise InputError(f"the detector's stored state lacks {error}; empty table `series_state` to learn again") from error
+            raise InputError(
+                f"the detector's stored state lacks {error}; empty table `series_state` to learn again"
+            ) from error
         return detector
 
     def _resume(self, header: dict[str, Any], now: dict[str, Any], learnt: dict[str, Any]) -> None:

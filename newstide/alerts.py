@@ -1,0 +1,99 @@
+"""`newstide alerts run | list` and `newstide backtest`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from alerting.backtest import backtest as find_anomalies
+from alerting.backtest import read_table, to_json
+from alerting.process import run_alerting
+from core.errors import InputError
+from core.settings import load_settings
+from core.store.alerts import AlertRow, list_alerts
+from newstide.resources import database, store, with_broker
+from newstide.times import Moment
+
+
+@click.group()
+def alerts() -> None:
+    """Surges of bad news: find them, show them."""
+
+
+@alerts.command()
+@click.option("--until-drained", is_flag=True, help="Exit once every replay is read to its end and judged.")
+def run(until_drained: bool) -> None:
+    """Judge trends as they become complete, and deliver alerts, until stopped (SIGTERM, Ctrl-C)."""
+    stop = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with database(load_settings()) as settings:
+        run_alerting(with_broker(settings), stop, until_drained=until_drained)
+
+
+@alerts.command("list")
+@click.option("--since", type=Moment(), help="Only alerts that were not over by then: 2014-09-19, 36h, 7d.")
+@click.option("--state", type=click.Choice(["open", "closed"]))
+@click.option("--series", metavar="KIND=NAME", help="all, topic=NAME or entity=NAME.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_(since: datetime | None, state: str | None, series: str | None, limit: int, as_json: bool) -> None:
+    """Show alerts, the newest first."""
+    with store(load_settings()) as engine:
+        rows = list_alerts(engine, since=since, state=state, series=series, limit=limit)
+    if as_json:
+        click.echo(json.dumps([row.to_json() for row in rows], indent=1))
+        return
+    Console().print(_as_table(rows) if rows else "no alerts")
+
+
+@click.command()
+@click.argument("series", type=click.Path(path_type=Path))
+@click.option("--budget", type=float, metavar="PER_WEEK", help="Acceptable false alarms per week; sets the threshold.")
+@click.option(
+    "--json", "out", type=click.Path(path_type=Path), help="Write the anomalies here; standard output if not given."
+)
+def backtest(series: Path, budget: float | None, out: Path | None) -> None:
+    """Find surges in SERIES, a CSV file with the columns timestamp and value at a regular step."""
+    found = to_json(find_anomalies(read_table(series), load_settings().alerting, budget))
+    document = json.dumps(found, indent=1)
+    if out is None:
+        click.echo(document)
+        return
+    try:
+        out.write_text(document + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out} can't be written: {error.strerror}; give --json another place") from error
+    click.echo(f"{len(found)} anomalies written to {out}", err=True)
+
+
+def _as_table(rows: list[AlertRow]) -> Table:
+    table = Table("opened (UTC)", "series", "state", "until", "negative stories", "score", "driven by", box=None)
+    for row in rows:
+        stories = row.evidence.get("stories") or [{}]
+        table.add_row(
+            f"{row.opened_at:%Y-%m-%d %H:%M}",
+            escape(row.series),
+            "[red]open[/]" if row.state == "open" else row.state,
+            f"{row.last_at:%m-%d %H:%M}",
+            f"{row.observed:.0f} in {row.window_minutes / 60:g} h, {row.expected:.1f} expected",
+            f"{row.score:.1f}",
+            escape(stories[0].get("headline", "")[:80]),
+        )
+    return table
+
+
+COMMANDS = [alerts, backtest]
