@@ -124,7 +124,8 @@ class Classifier:
             mask = np.zeros((len(members), length), dtype=np.float32)
             for position, member in enumerate(members):
                 ids[position, : len(tokens[member])] = tokens[member]
-                mask[position, : len(tokens[member])] = 1
+                # A tokenizer without special tokens gives an empty text none at all; one stands in.
+                mask[position, : max(len(tokens[member]), 1)] = 1
             outputs = self._session.run(list(self._tasks), {"ids": ids, "mask": mask})
             scores = [softmax(logits, t) for logits, t in zip(outputs, self._temperatures, strict=True)]
             for position, member in enumerate(members):
@@ -173,7 +174,7 @@ def _batches(lengths: Sequence[int], longest: int) -> Iterator[tuple[list[int], 
     """Batches of indices with one padded length each, of about BATCH_TOKENS tokens."""
     by_length: dict[int, list[int]] = {}
     for index, length in enumerate(lengths):
-        padded = min(-(-length // PAD_MULTIPLE) * PAD_MULTIPLE, longest)
+        padded = min(-(-max(length, 1) // PAD_MULTIPLE) * PAD_MULTIPLE, longest)
         by_length.setdefault(padded, []).append(index)
     for length, members in by_length.items():
         size = max(1, BATCH_TOKENS // length)

@@ -1,0 +1,228 @@
+"""A bundle is read whole and verified, or refused with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from core.bundle import MAX_BYTES, Bundle, Manifest, SelfTest, TaskSpec, load_bundle, write_bundle
+from core.classifier import Classifier
+from core.errors import BundleError
+
+WORDS = ["[PAD]", "[UNK]", "bad", "good", "dull"]
+
+
+def tiny_model(task: str = "mood", width: int = 2) -> bytes:
+    """Logits are the summed columns of a 5 x width table, one row per word."""
+    table = np.arange(len(WORDS) * width, dtype=np.float32).reshape(len(WORDS), width) % 3
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"]),
+        helper.make_node("Unsqueeze", ["mask", "two"], ["weights"]),
+        helper.make_node("Mul", ["rows", "weights"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "one"], [task], keepdims=0),
+    ]
+    constants = [
+        numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.array([1]), "one"),
+        numpy_helper.from_array(np.array([2]), "two"),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("ids", TensorProto.INT64, ["b", "l"]),
+        helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["b", "l"]),
+    ]
+    outputs = [helper.make_tensor_value_info(task, TensorProto.FLOAT, ["b", width])]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    return model.SerializeToString()
+
+
+def tiny_tokenizer() -> bytes:
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer.to_str().encode()
+
+
+MANIFEST = Manifest(1, "tiny", {"mood": TaskSpec(["low", "high"], 2.0)}, 16, "none")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_bundle(tmp_path / "bundle", MANIFEST, tiny_model(), tiny_tokenizer(), "# card\n")
+    return tmp_path / "bundle"
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_what_was_written_is_read_back(path: Path) -> None:
+    bundle = load_bundle(path)
+    assert bundle.name == "tiny"
+    assert bundle.model == tiny_model()
+    assert sorted(bundle.manifest.files) == ["MODEL_CARD.md", "model.onnx", "tokenizer.json"]
+    assert sorted(entry.name for entry in path.iterdir()) == [
+        "MODEL_CARD.md",
+        "manifest.json",
+        "model.onnx",
+        "tokenizer.json",
+    ]
+    assert [entry.name for entry in path.parent.iterdir()] == ["bundle"]
+
+
+def test_a_bundle_replaces_a_bundle_and_nothing_else(path: Path) -> None:
+    write_bundle(path, msgspec.structs.replace(MANIFEST, name="second"), tiny_model(), tiny_tokenizer(), "# card\n")
+    assert load_bundle(path).name == "second"
+    other = path.parent / "documents"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear")
+    with pytest.raises(BundleError, match="holds no bundle"):
+        write_bundle(other, MANIFEST, tiny_model(), tiny_tokenizer(), "")
+    assert (other / "letter.txt").read_text() == "dear"
+
+
+def test_an_inconsistent_manifest_is_not_written(tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(MANIFEST, self_test=[SelfTest("a", {"mood": [0.1, 0.2, 0.7]})])
+    with pytest.raises(BundleError, match="self-test 'a' does not fit"):
+        write_bundle(tmp_path / "bundle", odd, tiny_model(), tiny_tokenizer(), "")
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "MODEL_CARD.md", "manifest.json"])
+def test_a_missing_file(path: Path, name: str) -> None:
+    (path / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "MODEL_CARD.md"])
+def test_an_altered_file(path: Path, name: str) -> None:
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=f"{name} has SHA-256"):
+        load_bundle(path)
+
+
+def test_an_extra_file(path: Path) -> None:
+    (path / "weights.pkl").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"weights\.pkl is not listed"):
+        load_bundle(path)
+
+
+def test_a_link_is_no_file_of_a_bundle(path: Path) -> None:
+    (path / "model.onnx").rename(path.parent / "elsewhere.onnx")
+    (path / "model.onnx").symlink_to(path.parent / "elsewhere.onnx")
+    with pytest.raises(BundleError, match="no regular file"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "sub/model.onnx", "manifest.json", "run.py"])
+def test_a_listed_name_that_is_no_file_of_a_bundle(path: Path, name: str) -> None:
+    edit(path, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    with pytest.raises(BundleError, match="is no file of a bundle"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_file_without_checksum(path: Path, name: str) -> None:
+    edit(path, lambda manifest: manifest["files"].pop(name))
+    with pytest.raises(BundleError, match=f"no checksum for {name}"):
+        load_bundle(path)
+
+
+def test_an_oversized_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAX_BYTES, "tokenizer.json", 10)
+    with pytest.raises(BundleError, match="larger than 10 bytes"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("format_version", 2, "format version 2; this newstide reads version 1"),
+        ("format_version", "one", "no valid manifest"),
+        ("name", "../../x", "is not made of letters"),
+        ("tasks", {}, "names no task"),
+        ("tasks", {"mood": {"labels": ["one"]}}, "has 1 labels"),
+        ("tasks", {"mood": {"labels": ["low", "high"], "temperature": 0}}, "temperature of `mood` is 0"),
+        ("tasks", {"mood": {"labels": "low"}}, "no valid manifest"),
+        ("max_length", 1, "max_length is 1"),
+        ("max_length", 10**9, "max_length is 1000000000"),
+        ("surprise", True, "surprise"),
+    ],
+)
+def test_a_manifest_at_fault(path: Path, field: str, value: object, fault: str) -> None:
+    edit(path, lambda manifest: manifest.update({field: value}))
+    with pytest.raises(BundleError, match=fault) as caught:
+        load_bundle(path)
+    assert "manifest.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b"null"])
+def test_a_manifest_that_is_no_json_object(path: Path, content: bytes) -> None:
+    (path / "manifest.json").write_bytes(content)
+    with pytest.raises(BundleError, match="no valid manifest"):
+        load_bundle(path)
+
+
+def test_tensors_in_another_file(path: Path, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(tiny_model())
+    onnx.save_model(
+        model, tmp_path / "external.onnx", save_as_external_data=True, size_threshold=0, location="weights.bin"
+    )
+    content = (tmp_path / "external.onnx").read_bytes()
+    (path / "model.onnx").write_bytes(content)
+    edit(path, lambda manifest: manifest["files"].update({"model.onnx": hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(BundleError, match="tensors in another file"):
+        load_bundle(path)
+
+
+def test_a_path_that_is_no_directory(path: Path) -> None:
+    for wrong in (path / "nowhere", path / "model.onnx"):
+        with pytest.raises(BundleError, match="is no directory"):
+            load_bundle(wrong)
+
+
+def test_a_network_or_tokenizer_that_can_not_be_loaded() -> None:
+    with pytest.raises(BundleError, match="network can't be loaded"):
+        Classifier(Bundle(MANIFEST, b"not onnx", tiny_tokenizer()))
+    with pytest.raises(BundleError, match="tokenizer can't be loaded"):
+        Classifier(Bundle(MANIFEST, tiny_model(), b"{}"))
+
+
+@pytest.mark.parametrize("model", [tiny_model("temper"), tiny_model(width=3)])
+def test_a_network_that_does_not_fit_its_manifest(model: bytes) -> None:
+    with pytest.raises(BundleError, match="but the manifest asks for"):
+        Classifier(Bundle(MANIFEST, model, tiny_tokenizer()))
+
+
+def test_the_self_test_tells_another_model(path: Path) -> None:
+    scores = Classifier(load_bundle(path)).predict(["good"])["mood"][0]
+    honest = msgspec.structs.replace(MANIFEST, self_test=[SelfTest("good", {"mood": [float(s) for s in scores]})])
+    Classifier(write_bundle(path, honest, tiny_model(), tiny_tokenizer(), "")).self_test()
+    swapped = msgspec.structs.replace(
+        MANIFEST, self_test=[SelfTest("good", {"mood": [float(s) for s in scores[::-1]]})]
+    )
+    with pytest.raises(BundleError, match="'good' is scored"):
+        Classifier(write_bundle(path, swapped, tiny_model(), tiny_tokenizer(), "")).self_test()
+
+
+def test_a_softmax_over_logits_divided_by_the_temperature(path: Path) -> None:
+    classifier = Classifier(load_bundle(path))
+    scores = classifier.predict(["bad", "good good", "nonsense", ""])["mood"]
+    # Rows of the table: bad (1, 2), good (0, 1), unknown words (2, 0), padding, which stands in for no word, (0, 1).
+    logits = np.array([[1, 2], [0, 2], [2, 0], [0, 1]]) / 2
+    assert scores == pytest.approx(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), abs=1e-6)

@@ -1,0 +1,53 @@
+"""Figures of a classifier, against scikit-learn and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from core.scoring import expected_calibration_error, score_task, softmax
+
+
+def test_figures_equal_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(1)
+    truth = generator.integers(0, 4, 300)
+    scores = softmax(generator.normal(size=(300, 4)).astype(np.float32) * 3)
+    result = score_task("t", ("a", "b", "c", "d"), truth, scores)
+    predicted = scores.argmax(1)
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted)
+    assert result.accuracy == pytest.approx(accuracy_score(truth, predicted))
+    assert result.macro_f1 == pytest.approx(f1.mean())
+    assert [label.precision for label in result.labels] == pytest.approx(precision)
+    assert [label.recall for label in result.labels] == pytest.approx(recall)
+    assert [label.f1 for label in result.labels] == pytest.approx(f1)
+    assert [label.support for label in result.labels] == support.tolist()
+
+
+def test_labels_that_never_occur_do_not_count_in_the_macro_mean() -> None:
+    scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], dtype=np.float32)
+    result = score_task("t", ("a", "b", "c"), np.array([0, 1]), scores)
+    assert result.macro_f1 == 1.0
+    assert (result.labels[2].f1, result.labels[2].support) == (0.0, 0)
+
+
+def test_calibration_error_by_hand() -> None:
+    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [1.0, 0.0]], dtype=np.float32)
+    truth = np.array([0, 1, 1, 0])
+    # Bins: 0.9 twice with one hit (gap 2 * 0.9 - 1), 0.6 with a hit (gap 0.4), 1.0 with a hit (joins the last bin).
+    assert expected_calibration_error(truth, scores, bins=10) == pytest.approx(
+        (abs(1.8 - 1 + 1 - 1) + 0.4) / 4, abs=1e-6
+    )
+    assert expected_calibration_error(truth[:0], scores[:0]) == 0.0
+
+
+def test_softmax_survives_huge_logits_and_flattens_with_temperature() -> None:
+    logits = np.array([[1e4, 0, -1e4], [1, 2, 3]], dtype=np.float32)
+    assert softmax(logits)[0].tolist() == [1.0, 0.0, 0.0]
+    assert softmax(logits, 100.0)[1].max() < softmax(logits)[1].max()
+    assert softmax(logits, 100.0).sum(1) == pytest.approx([1, 1])
+
+
+def test_scores_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        score_task("t", ("a", "b"), np.array([0]), np.zeros((1, 3), dtype=np.float32))
