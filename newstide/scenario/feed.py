@@ -157,11 +157,11 @@ def _ipo(random: Random, start: datetime) -> Iterator[_Item]:
     writer = Writer(random)
     opening = start + timedelta(days=8, hours=13, minutes=30)
     before: dict[Mood, float] = {"negative": 0.0, "neutral": 1.0, "positive": 0.0}
-    joy: dict[Mood, float] = {"negative": 0.02, "neutral": 0.1, "positive": 0.88}
+    joy: dict[Mood, float] = {"negative": 0.01, "neutral": 0.14, "positive": 0.85}
     for moment in draw_times(random, start + timedelta(days=4), opening, 0.6, activity):
         yield from _publish(random, moment, IPO, before, _on_story(writer, "ipo"), writer)
     for moment in draw_times(
-        random, opening, start + FORTNIGHT, 17, burst(opening, timedelta(minutes=30), timedelta(hours=8))
+        random, opening, start + FORTNIGHT, 14, burst(opening, timedelta(minutes=30), timedelta(hours=7))
     ):
         yield from _publish(random, moment, IPO, joy, _on_story(writer, "ipo"), writer)
 

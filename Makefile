@@ -1,0 +1,72 @@
+# Every target works alone on a fresh machine with Python 3.11 or later.
+# PYTHON: the interpreter that makes the environments. ARGS: passed on, as in `make test ARGS="-k postgres"`.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := core ingest stream alerting trainer newstide tests benchmarks
+
+.PHONY: demo test check format bench lock clean
+
+demo: .venv/run.stamp
+	$(BIN)/newstide demo $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check $(wildcard $(SOURCES))
+	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix $(wildcard $(SOURCES))
+	$(BIN)/ruff format $(wildcard $(SOURCES))
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Pins what pyproject.toml allows: what runs first, then what tests and training add to it.
+lock:
+	@$(call need-python)
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install -q --disable-pip-version-check .
+	.venv-lock/bin/pip freeze --exclude newstide > requirements.lock
+	.venv-lock/bin/pip install -q --disable-pip-version-check -c requirements.lock '.[trainer,dev]'
+	.venv-lock/bin/pip freeze --exclude newstide | sed 's/^\(torch==[0-9.]*\)+cpu$$/\1/' > requirements-dev.lock
+	.venv-lock/bin/pip check
+	rm -rf .venv-lock build
+
+clean:
+	rm -rf .venv .venv-lock .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(call need-python)
+	$(PYTHON) -m venv .venv
+
+# What tests need includes what runs, so either stamp is enough for the demo.
+.venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@if [ -e .venv/dev.stamp ] && [ .venv/dev.stamp -nt requirements.lock ] && [ .venv/dev.stamp -nt pyproject.toml ]; then \
+		touch $@; \
+	else \
+		set -e; \
+		echo "installing into .venv (once)"; \
+		$(PIP) install -q -r requirements.lock; \
+		$(PIP) install -q --no-deps -e .; \
+		touch $@; \
+	fi
+
+.venv/dev.stamp: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "installing into .venv what tests and training need (once)"
+	@$(PIP) install -q -r requirements-dev.lock
+	@$(PIP) install -q --no-deps -e .
+	@touch $@
+
+define need-python
+command -v $(PYTHON) > /dev/null || { echo "newstide needs Python 3.11 or later: '$(PYTHON)' was not found. Install it, or run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "newstide needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "'$(PYTHON)' can't make virtual environments; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+endef
