@@ -27,6 +27,7 @@ _ALPHA_PRIOR, _ALPHA_LEAST = 0.3, 0.01
 _WINDOWS_PRIOR = 10.0  # windows after which a series' own dispersion weighs as much as the pooled one
 _DAYS_OF_SCORES = 3.0  # the same for the scale of its scores
 _SPIKE_WEIGHT = 0.2  # weight of a step within a surge among past scores
+_SCORE_CAP = 2.0  # and its scores as at most this many times the scale of the day
 _CAP_DEVIATIONS = 3.0  # a spike is learnt as if it stood this many standard deviations above the mean
 
 
@@ -153,10 +154,13 @@ class Baseline:
         if not valid.any():
             return
         rows, today = len(self), slice(counts.shape[1] - self.steps_per_day, None)
+        held = {name: array[judged.ongoing] for name, array in self.arrays().items()}
         self._learn_rates(day, counts[:, today], expected[:, today], plan.alpha[:rows], judged)
         self._learn_moments(counts, expected, plan.alpha[:rows], valid)
-        self._learn_scores(judged, valid)
+        self._learn_scores(judged, plan.scale[:rows], valid)
         self.age += 1
+        for name, rows_before in held.items():
+            getattr(self, name)[judged.ongoing] = rows_before
 
     def _learn_rates(self, day: int, counts: Floats, expected: Floats, alpha: Floats, judged: Judged) -> None:
         valid = ~judged.outage
@@ -189,19 +193,26 @@ class Baseline:
             self.moments[:, i, 0] += (weight * ((x - mu) ** 2 - mu)).sum(axis=1)
             self.moments[:, i, 1] += (weight * mu**2).sum(axis=1)
 
-    def _learn_scores(self, judged: Judged, valid: NDArray[np.bool_]) -> None:
+    def _learn_scores(self, judged: Judged, scale: Floats, valid: NDArray[np.bool_]) -> None:
         self.scores *= np.exp(-2.0 / self.history_days)
-        bins = np.minimum((judged.raw / BIN).astype(np.int64), BINS - 1) + np.arange(len(self))[:, None] * BINS
+        # capped, or a surge that lasts past midnight would rescale itself away
+        raw = np.minimum(judged.raw, _SCORE_CAP * scale[:, None])
+        bins = np.minimum((raw / BIN).astype(np.int64), BINS - 1) + np.arange(len(self))[:, None] * BINS
         weight = np.where(judged.surging, _SPIKE_WEIGHT, 1.0) * (valid & (self.age[:, None] > 0))
         self.scores += np.bincount(bins.ravel(), weight.ravel(), len(self) * BINS).reshape(len(self), BINS)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What judging a day found: `raw` scores and `surging` (n, steps), `outage` (steps,), and the rows that are new or
-    whose surge has lasted so long that it is the new normal, `trusting` (n,)."""
+    """What judging a day found.
+
+    `raw` scores and whether a surge was open, `surging`: (n, steps). `outage`: (steps,). Rows of which each count is
+    believed, `trusting`: the new ones, and those whose surge has lasted so long that it is the new normal; rows with
+    another surge still open when the day ends, `ongoing`, do not learn from it: (n,).
+    """
 
     raw: NDArray[np.float32]
     surging: NDArray[np.bool_]
     outage: NDArray[np.bool_]
     trusting: NDArray[np.bool_]
+    ongoing: NDArray[np.bool_]

@@ -61,7 +61,7 @@ class SurgeDetector:
         self._counts = np.zeros((0, width))
         self._expected = np.zeros((0, width))
         self._raw = np.zeros((0, shape.steps_per_day), np.float32)
-        self._surging = np.zeros((0, shape.steps_per_day), np.bool_)
+        self._surging: NDArray[np.bool_] = np.zeros((0, shape.steps_per_day), np.bool_)
         self._outage: NDArray[np.bool_] = np.zeros(shape.steps_per_day, np.bool_)
         self._plan = self._baseline.plan(self._day)
         self._history: bytes | None = None
@@ -114,13 +114,12 @@ class SurgeDetector:
         firing, standing = large.max(axis=0), scores.max(axis=0)
         ready = start + np.arange(len(outage)) >= np.array(self._born)[:, None] + shape.warmup
         firing = np.where(ready, firing, 0.0)
-        eventful = (firing >= shape.rules.threshold).any(axis=1)
-        eventful[0] = False
+        eventful = set(np.nonzero(firing >= shape.rules.threshold)[0].tolist()) - {0}
         changes: list[Change] = []
         for series, row in self._rows.items():
             if self._listener is not None and row:
                 self._listener(series, firing[row])
-            if eventful[row] or self._episodes.concerns(series):
+            if row in eventful or self._episodes.concerns(series):
                 evidence = Evidence(
                     start, firing[row], standing[row], outage, large[:, row], observed[:, row], expected[:, row]
                 )
@@ -209,7 +208,8 @@ class SurgeDetector:
         began = {series: surge.start for series, surge in self._episodes.open.items()}
         settled = np.array([end - began.get(s, end) >= _NORMAL_DAYS * shape.steps_per_day for s in self._rows])
         trusting = settled | (end - np.array(self._born) <= max(shape.warmup, shape.steps_per_day))
-        judged = Judged(self._raw, self._surging, self._outage, trusting)
+        ongoing = np.array([series in began for series in self._rows]) & ~settled
+        judged = Judged(self._raw, self._surging, self._outage, trusting, ongoing)
         self._baseline.learn(self._day, self._counts, self._expected, plan, judged)
         self._baseline.idle += 1
         self._day, self._done, self._history = self._day + 1, 0, None

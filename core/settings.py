@@ -139,7 +139,7 @@ class AlertingSettings(Section):
     """Days of history behind a baseline."""
     warmup_days: float = Field(3, ge=0)
     """A series younger than this is not judged."""
-    threshold: float = Field(4.5, gt=0)
+    threshold: float = Field(5, gt=0)
     """An alert fires at this score, -log10 of the recalibrated tail probability."""
     clear_threshold: float = Field(2, ge=0)
     """An alert ends once the score stays below this (hysteresis)."""
