@@ -177,10 +177,16 @@ print("left in order", flush=True)
 """
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all: making a database takes longer than recovering the one that was killed."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="dying with the parent is a service of Linux")
 @pytest.mark.parametrize("wish", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_nothing_is_left_behind(tmp_path: Path, wish: signal.Signals) -> None:
-    with subprocess.Popen([*python(SCRIPT), str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+def test_nothing_is_left_behind(home: Path, wish: signal.Signals) -> None:
+    with subprocess.Popen([*python(SCRIPT), str(home)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 4
@@ -194,8 +200,8 @@ def test_nothing_is_left_behind(tmp_path: Path, wish: signal.Signals) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_nothing_is_left_behind_by_an_exception(tmp_path: Path) -> None:
-    command = [*python(SCRIPT), str(tmp_path), "raise"]
+def test_nothing_is_left_behind_by_an_exception(home: Path) -> None:
+    command = [*python(SCRIPT), str(home), "raise"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
