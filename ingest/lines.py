@@ -38,7 +38,8 @@ class LineFile:
         magic = self._raw.read(2)
         self._raw.seek(0)
         if magic == _GZIP_MAGIC:
-            self._stream: io.BufferedReader = io.BufferedReader(gzip.GzipFile(fileobj=self._raw), _BUFFER_BYTES)
+            # Not buffered once more: a buffer would hold back lines that come right before a damaged place.
+            self._stream: io.BufferedReader | gzip.GzipFile = gzip.GzipFile(fileobj=self._raw)
         elif path.suffix.lower() == ".gz":
             self._raw.close()
             raise InputError(f"{path} is named .gz but holds no gzip data; unpacked data needs no .gz in its name")

@@ -85,6 +85,7 @@ async def serve_push(settings: Settings, producer: MessageProducer, stop: asynci
     config = uvicorn.Config(
         push_app(settings, producer),
         log_config=None,
+        log_level="warning",
         access_log=False,
         lifespan="off",
         server_header=False,

@@ -119,16 +119,24 @@ class Csv:
         csv.field_size_limit(2 * MAX_LINE_BYTES)
         self._file = LineFile(path)
         self._source = _CsvLines(self._file.lines())
-        first = next(self._source, "")
-        self._delimiter = max(_DELIMITERS, key=first.count)
         try:
-            self._header = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
+            first = next(self._source, "")
+            self._delimiter = max(_DELIMITERS, key=first.count)
+            self._header = self._names(path, first)
+        except InputError:
+            self._file.close()
+            raise
+
+    def _names(self, path: Path, first: str) -> list[str]:
+        try:
+            names = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
         except csv.Error as error:
             raise InputError(f"{path}: the header can't be read as CSV: {error}") from error
-        if self._source.fault or not any(self._header):
+        if self._source.fault or not any(names):
             raise InputError(f"{path} has no readable header in its first line; {self._source.fault or 'it is blank'}")
-        if len(set(self._header)) < len(self._header):
-            raise InputError(f"{path}: the header names a column twice: {', '.join(self._header)[:500]}; rename one")
+        if len(set(names)) < len(names):
+            raise InputError(f"{path}: the header names a column twice: {', '.join(names)[:500]}; rename one")
+        return names
 
     @property
     def progress(self) -> float:

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -145,6 +145,7 @@ class _Run:
         self._fields = fields
         self._source = source
         self._kind = kind
+        self._states_receipt = any(rule.target == "received_at" and not rule.optional for rule in fields.rules)
 
     def message(self, row: Row) -> Message | None:
         """The message in `row`; None if it went to the dead letters."""
@@ -163,6 +164,11 @@ class _Run:
             )
             self.window.reject(row.number, letter, self._source)
             return None
+
+    def receive_now(self, message: Message) -> None:
+        """Move the time of receipt of a message that waited until it was due, unless the record itself states one."""
+        if not self._states_receipt:
+            message.received_at = datetime.now(UTC)
 
 
 def _send_all(
@@ -186,6 +192,7 @@ def _send_all(
             while (wait := pace.due_in(message)) > 0 and not pace.stopped:
                 pace.sleep(wait)
                 look()
+                run.receive_now(message)
             if pace.stopped:
                 run.read -= 1
                 break

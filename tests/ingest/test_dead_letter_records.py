@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest_helpers import Topics
+
+from core.dead_letters import ORIGIN, REASON, UNKNOWN, dead_letter, read_dead_letter
+from core.records import MAX_ENCODED_BYTES
+from ingest.producer import MessageProducer
+
+
+def test_a_letter_travels_through_kafka_unchanged(producer: MessageProducer, topics: Topics) -> None:
+    letter = dead_letter(b"\x00\xff{", "not ü JSON", origin="feed:x:1", stage="ingest", topic="messages", key=b"\xfe")
+    producer.deliver([], [letter], timeout_s=20)
+    assert topics.dead_letters(1) == [letter]
+
+
+def test_a_value_too_large_is_cut_and_says_so() -> None:
+    letter = dead_letter(b"x" * 2_000_000, "reason", origin="o", stage="ingest", topic="t")
+    assert len(letter.value or b"") == MAX_ENCODED_BYTES
+    assert "first 900000 of 2000000 bytes" in letter.reason
+
+
+def test_a_foreign_record_can_still_be_listed() -> None:
+    letter = read_dead_letter(None, b"x", [])
+    assert (letter.origin, letter.reason, letter.stage, letter.topic, letter.at) == (*[UNKNOWN] * 4, None)
+    assert read_dead_letter(None, None, [(ORIGIN, b"\xff"), (REASON, b"r" * 10_000)]).reason == "r" * 2_000
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from([ORIGIN, REASON, "newstide-at", "x"]), st.one_of(st.none(), st.binary())),
+            st.integers(),
+            st.tuples(st.binary(), st.binary()),
+        )
+    ),
+    st.binary(),
+)
+def test_hostile_headers_never_break_the_reading(headers: list[Any], value: bytes) -> None:
+    letter = read_dead_letter(None, value, headers)
+    assert letter.origin
+    assert letter.reason
+    assert read_dead_letter(None, value, letter.headers()).origin == letter.origin

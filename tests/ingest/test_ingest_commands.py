@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from ingest_helpers import Topics, free_port
+
+from core.settings import Settings
+
+Write = Callable[[str, str | bytes], Path]
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
+    return kept | {
+        "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
+        "NEWSTIDE_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "NEWSTIDE_METRICS__INGEST_PORT": "0",
+        **more,
+    }
+
+
+def newstide(folder: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "newstide", *arguments],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_replay_prints_one_summary_line(settings: Settings, topics: Topics, write: Write, tmp_path: Path) -> None:
+    path = write("x.jsonl", '{"t": "first"}\n{oops\n{"t": "second"}\n')
+    done = newstide(tmp_path, environment(settings), "ingest", "replay", str(path), "--map", "text=t", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["read"], summary["produced"], summary["dead_letters"]) == (3, 2, 1)
+    assert sum(summary["end_offsets"].values()) == 2
+    assert {message.text for message in topics.messages(2)} == {"first", "second"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay", "none.jsonl"], "does not exist"),
+        (["replay", "x.jsonl", "--map", "text=tt"], "did you mean `t`"),
+        (["replay", "x.jsonl", "--map", "txt=t"], "did you mean `text`"),
+        (["replay", "x.jsonl", "--map", "text=t", "--speed", "fast"], "--speed is 'fast'"),
+        (["bridge", "--topic", "none", "--map", "text=t", "--source", "a"], "does not exist"),
+        (["run"], "no feeds file"),
+        (["serve"], "NEWSTIDE_INGEST__PUSH_TOKEN"),
+    ],
+)
+def test_mistakes_are_explained_in_a_line(
+    settings: Settings, write: Write, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    write("x.jsonl", '{"t": "first"}\n')
+    done = newstide(tmp_path, environment(settings), "ingest", *arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_brokers_the_way_out_is_named(settings: Settings, write: Write, tmp_path: Path) -> None:
+    env = environment(settings)
+    del env["NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS"]
+    done = newstide(tmp_path, env, "ingest", "replay", str(write("x.jsonl", '{"text": "x"}\n')))
+    assert done.returncode == 1
+    assert "newstide up" in done.stderr
+
+
+def test_run_serves_pushes_and_stops_gracefully(settings: Settings, topics: Topics, tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(settings, NEWSTIDE_INGEST__PUSH_TOKEN="token", NEWSTIDE_INGEST__PUSH_PORT=str(port))
+    with subprocess.Popen(
+        [sys.executable, "-m", "newstide", "ingest", "run"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 60
+            while True:
+                assert process.poll() is None, process.stderr.read() if process.stderr else ""
+                assert time.monotonic() < deadline
+                try:
+                    httpx.get(f"{address}/healthz")
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.05)
+            headers = {"Authorization": "Bearer token"}
+            pushed = httpx.post(f"{address}/v1/messages", json={"source": "a", "text": "x"}, headers=headers)
+            assert pushed.status_code == 202
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+    assert [message.text for message in topics.messages(1)] == ["x"]
