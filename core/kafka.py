@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
-_TRY_S = 5.0
+_FIRST_TRY_S = 1.0
+_LONGEST_TRY_S = 10.0
 _REFUSED_CREDENTIALS = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError)
 
 
@@ -71,11 +72,11 @@ def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> 
     options = client_options(settings)
     stop = stop or threading.Event()
     deadline = time.monotonic() + settings.kafka.start_timeout_s
-    pause = _FIRST_PAUSE_S
+    pause, patience = _FIRST_PAUSE_S, _FIRST_TRY_S
     while not stop.is_set():
         left = deadline - time.monotonic()
         try:
-            _ask_for_topics(options, max(0.5, min(_TRY_S, left)))
+            _ask_for_topics(options, max(0.5, min(patience, left)))
             return
         except _REFUSED_CREDENTIALS as error:
             raise BrokerUnreachable(
@@ -99,7 +100,7 @@ def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> 
                 left,
             )
             stop.wait(min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            pause, patience = min(pause * 2, _LONGEST_PAUSE_S), min(patience * 2, _LONGEST_TRY_S)
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -132,7 +133,7 @@ def ensure_topics(settings: Settings) -> None:
 
 def _connect(settings: Settings) -> KafkaAdminClient:
     try:
-        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_TRY_S * 1000))
+        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_LONGEST_TRY_S * 1000))
     except (kafka_errors.KafkaError, OSError, ValueError) as error:
         raise BrokerUnreachable(
             f"no Kafka broker answers at {settings.kafka.bootstrap_servers}: {error}; check the address and the network"

@@ -19,7 +19,7 @@ from core.kafka import client_options
 from core.records import Kind
 from core.settings import Settings
 from ingest.mapping import FieldMap
-from ingest.producer import MessageProducer
+from ingest.producer import DeliveryFailed, MessageProducer
 from ingest.transform import transform
 from ingest.window import AckWindow
 
@@ -74,6 +74,9 @@ def bridge(
         consumer.subscribe([topic], listener=listener)
         _consume(consumer, run, until_idle_s, stop or threading.Event())
         run.drain_and_commit(consumer)
+    except DeliveryFailed:
+        run.broken = True
+        raise
     except kafka_errors.KafkaError as error:
         raise BrokerUnreachable(f"topic `{topic}` can't be consumed: {error}; check the brokers") from error
     finally:
@@ -90,6 +93,7 @@ def bridge(
 
 def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, stop: threading.Event) -> None:
     last_record = last_commit = time.monotonic()
+    joined = False
     while not stop.is_set():
         polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS)
         for records in polled.values():
@@ -97,7 +101,9 @@ def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, 
                 run.pass_on(record)
         run.window.reap()
         now = time.monotonic()
-        if polled:
+        if polled or not joined:
+            # Silence counts only once the group has given this bridge its partitions, which may take seconds.
+            joined = bool(consumer.assignment())
             last_record = now
         if now - last_commit >= _COMMIT_EVERY_S:
             last_commit = now
@@ -112,6 +118,7 @@ class _Bridge:
     def __init__(self, producer: MessageProducer, fields: FieldMap, source: str, kind: Kind) -> None:
         self.window: AckWindow[tuple[TopicPartition, int]] = AckWindow(producer, on_acknowledged=self._acknowledged)
         self.read = 0
+        self.broken = False
         self._producer = producer
         self._fields = fields
         self._source = source
@@ -170,7 +177,8 @@ class _DrainBeforeLeaving(ConsumerRebalanceListener):
         self._consumer = consumer
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        self._run.drain_and_commit(self._consumer)
+        if not self._run.broken:
+            self._run.drain_and_commit(self._consumer)
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         """Nothing to prepare: positions come from the group's commits."""
@@ -184,8 +192,8 @@ def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             metrics_enabled=False,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=int(settings.stream.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(settings.stream.session_timeout_s * 1000 / 3),
         )
     except (kafka_errors.KafkaError, OSError, ValueError) as error:
         raise BrokerUnreachable(

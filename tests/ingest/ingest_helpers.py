@@ -17,9 +17,6 @@ from core.dead_letters import DeadLetter, read_dead_letter
 from core.records import Message, decode
 from core.settings import Settings, load_settings
 
-# kafka-python leaves the sockets of refused connections to the garbage collector.
-LEAKED = "ignore::pytest.PytestUnraisableExceptionWarning"
-
 
 def free_port() -> int:
     with socket.socket() as listener:

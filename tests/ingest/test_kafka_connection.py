@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest_helpers import LEAKED, Broker, Topics, free_port, make_settings, start_broker, stop_broker
+from ingest_helpers import Broker, Topics, free_port, make_settings, start_broker, stop_broker
 from kafka import KafkaAdminClient
 
 from core.errors import BrokerUnreachable, SettingsError
@@ -66,13 +66,11 @@ def test_settings_that_cannot_work_are_named(tmp_path: Path) -> None:
         client_options(with_kafka(base, bootstrap_servers=None))
 
 
-@pytest.mark.usefixtures("kafka_sockets")
-@pytest.mark.filterwarnings(LEAKED)
 def test_an_unreachable_broker_is_waited_for_and_then_given_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
-    settings = with_kafka(make_settings(address, tmp_path), start_timeout_s=1.5)
+    settings = with_kafka(make_settings(address, tmp_path), start_timeout_s=2.5)
     with caplog.at_level(logging.WARNING), pytest.raises(BrokerUnreachable, match=address):
         wait_for_broker(settings)
     assert f"waiting for Kafka at {address}" in caplog.text
@@ -80,8 +78,6 @@ def test_an_unreachable_broker_is_waited_for_and_then_given_up(
         ensure_topics(settings)
 
 
-@pytest.mark.usefixtures("kafka_sockets")
-@pytest.mark.filterwarnings(LEAKED)
 def test_a_broker_that_comes_late_is_found(tmp_path: Path) -> None:
     port = free_port()
     settings = with_kafka(make_settings(f"127.0.0.1:{port}", tmp_path), start_timeout_s=60)
@@ -101,8 +97,6 @@ def test_a_broker_that_comes_late_is_found(tmp_path: Path) -> None:
         stop_broker(started[0])
 
 
-@pytest.mark.usefixtures("kafka_sockets")
-@pytest.mark.filterwarnings(LEAKED)
 def test_a_delivery_that_fails_is_raised(tmp_path: Path) -> None:
     broker = start_broker()
     settings = make_settings(broker.address, tmp_path)

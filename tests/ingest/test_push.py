@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from ingest_helpers import LEAKED, Topics, free_port, make_settings, start_broker, stop_broker
+from ingest_helpers import Topics, free_port, make_settings, start_broker, stop_broker
 
 from core.errors import SettingsError
 from core.kafka import ensure_topics, wait_for_broker
@@ -149,8 +149,6 @@ def test_no_token_no_endpoint(settings: Settings, producer: MessageProducer) -> 
         push_app(settings, producer)
 
 
-@pytest.mark.usefixtures("kafka_sockets")
-@pytest.mark.filterwarnings(LEAKED)
 def test_kafka_gone_is_503_and_heals_when_it_is_back(tmp_path: Path) -> None:
     broker = start_broker()
     settings = make_settings(broker.address, tmp_path, push_token=TOKEN)
