@@ -8,7 +8,7 @@ import json
 import click
 from kafka import KafkaProducer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.dead_letters import UNKNOWN
 from core.errors import InputError
@@ -36,7 +36,7 @@ def list_(every: bool, limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(letter) for letter in letters], indent=1))
         return
-    table = Table("origin", "stage", "when (UTC)", "bytes", "reason", box=None)
+    table = Table(Column("origin", overflow="fold"), "stage", "when (UTC)", "bytes", "reason", box=None)
     for letter in letters:
         table.add_row(
             letter.origin, letter.stage, f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", str(len(letter.value)), letter.reason

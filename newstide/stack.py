@@ -224,7 +224,7 @@ def run(stack: Stack, until: Callable[[], bool], look: Callable[[], None] = lamb
 
 
 def _partitions(settings: Settings) -> list[int]:
-    consumer = KafkaConsumer(**client_options(settings))
+    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False)
     try:
         return sorted(consumer.partitions_for_topic(settings.topic("messages")) or ())
     finally:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.settings import load_settings
 from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends
@@ -65,7 +65,16 @@ def _print_series(series: str, rows: list[TrendRow]) -> None:
 
 
 def _print_totals(totals: list[SeriesTotal]) -> None:
-    table = Table("series", "messages", "stories", "negative", "positive", "first (UTC)", "last (UTC)", box=None)
+    table = Table(
+        Column("series", no_wrap=True),
+        "messages",
+        "stories",
+        "negative",
+        "positive",
+        "first (UTC)",
+        "last (UTC)",
+        box=None,
+    )
     for total in totals:
         name = "all" if total.kind == "all" else f"{total.kind}={total.name}"
         counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)

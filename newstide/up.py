@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from core.errors import InputError
 from core.settings import load_settings
+from newstide.live import View, open_view
 from newstide.resources import amended
-from newstide.screen import Screen
+from newstide.snapshots import Snapshots
 from newstide.stack import Replay, Summary, run, running
 
 
@@ -49,17 +52,31 @@ def up(
         if feeds is None and "clock" not in settings.alerting.model_fields_set:
             settings = amended(settings, alerting={"clock": "event"})
     feeds = feeds or (settings.ingest.feeds if replay is None and settings.ingest.feeds.exists() else None)
-    with running(settings) as stack, Screen(stack, quiet=as_json) as screen:
+    with running(settings) as stack, _view(quiet=as_json) as view:
         stack.start(
             workers or settings.stream.workers,
             feeds,
             Replay(replay, tuple(arguments)) if replay else None,
             until_drained,
         )
-        done = run(stack, stack.drained if until_drained else lambda: False, screen.refresh)
+        snapshots = Snapshots(stack)
+
+        def look() -> None:
+            if view is not None:
+                view.show(snapshots.take())
+
+        done = run(stack, stack.drained if until_drained else _never, look)
         summary = stack.summary()
     _print_summary(summary, as_json)
     sys.exit(0 if done or not until_drained else 130)
+
+
+def _view(quiet: bool) -> AbstractContextManager[View | None]:
+    return nullcontext() if quiet else open_view(Console(), "newstide")
+
+
+def _never() -> bool:
+    return False
 
 
 def _print_summary(summary: Summary, as_json: bool) -> None:

@@ -103,3 +103,30 @@ def read_series(engine: Engine, since: datetime | None = None) -> list[SeriesTot
     """Totals of every series, the busiest first within each kind."""
     with engine.connect() as connection:
         return [SeriesTotal(*row) for row in connection.execute(text(_SQL["series"]), {"since": since})]
+
+
+@dataclass(frozen=True, slots=True)
+class BusySeries:
+    """A series with much bad news: messages by sentiment, and negative stories per equal span, oldest first."""
+
+    kind: str
+    name: str
+    negative: int
+    neutral: int
+    positive: int
+    negative_stories: list[int]
+
+
+def read_busiest(engine: Engine, since: datetime, until: datetime, spans: int, limit: int) -> list[BusySeries]:
+    """The series with the most negative stories between `since` and `until`, `all` first."""
+    parameters = {"since": since, "until": until, "step_s": (until - since).total_seconds() / spans, "limit": limit}
+    found = []
+    with engine.connect() as connection:
+        for kind, name, negative, neutral, positive, buckets, stories in connection.execute(
+            text(_SQL["busiest"]), parameters
+        ):
+            counts = [0] * spans
+            for bucket, count in zip(buckets, stories, strict=True):
+                counts[min(bucket, spans - 1)] = count
+            found.append(BusySeries(kind, name, negative, neutral, positive, counts))
+    return found

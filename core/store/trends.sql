@@ -20,3 +20,26 @@ FROM trend
 WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
 GROUP BY 1, 2
 ORDER BY array_position(ARRAY['all', 'topic', 'entity', 'source'], kind), messages DESC, name
+
+-- name: busiest
+WITH span AS (
+    SELECT kind, name, floor(extract(epoch FROM minute - :since) / :step_s)::integer AS bucket, negative_stories,
+           negative, neutral, positive
+    FROM trend
+    WHERE minute >= :since AND minute < :until AND kind IN ('all', 'topic', 'entity')
+),
+chosen AS (
+    SELECT kind, name, sum(negative) AS negative, sum(neutral) AS neutral, sum(positive) AS positive,
+           sum(negative_stories) AS weight
+    FROM span GROUP BY 1, 2 ORDER BY kind = 'all' DESC, weight DESC, name LIMIT :limit
+)
+SELECT chosen.kind, chosen.name, chosen.negative::bigint, chosen.neutral::bigint, chosen.positive::bigint,
+       counts.buckets, counts.stories
+FROM chosen, LATERAL (
+    SELECT array_agg(bucket) AS buckets, array_agg(stories) AS stories
+    FROM (
+        SELECT bucket, sum(negative_stories)::bigint AS stories
+        FROM span WHERE span.kind = chosen.kind AND span.name = chosen.name GROUP BY 1
+    ) AS by_bucket
+) AS counts
+ORDER BY chosen.kind = 'all' DESC, chosen.weight DESC, chosen.name

@@ -1,0 +1,88 @@
+"""The state of a running stack, read from its store for the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.store.alerts import AlertRow, list_alerts
+from core.store.ledger import read_ledger
+from core.store.recount import totals
+from core.store.trends import read_busiest, series_name
+from newstide.live import AlertLine, SeriesTrend, Snapshot
+from newstide.stack import Stack
+
+_SHOWN = timedelta(days=2)
+_SPANS = 48
+_SERIES = 12
+_ALERTS = 8
+_RATE_OVER_S = 5.0
+
+
+class Snapshots:
+    """Takes snapshots of one stack; remembers the last ones for the rate."""
+
+    def __init__(self, stack: Stack, note: str = "") -> None:
+        self._stack = stack
+        self._note = note
+        self._read: deque[tuple[float, int]] = deque()
+
+    def take(self) -> Snapshot:
+        """The stack as it is now. Event time shown is that of the partition furthest behind."""
+        engine = self._stack.engine
+        ledger = read_ledger(engine, self._stack.settings.topic("messages"))
+        times = [row.max_event_time for row in ledger if row.max_event_time is not None]
+        watermark = min(times, default=None)
+        counts = totals(engine)
+        alerts = list_alerts(engine, limit=_ALERTS)
+        return Snapshot(
+            watermark=watermark,
+            messages=counts["messages"],
+            stories=counts["stories"],
+            dead_letters=counts["dead_letters"],
+            messages_per_second=self._rate(sum(row.next_offset or 0 for row in ledger)),
+            lag=self._stack.behind(),
+            processes=self._stack.children(),
+            series=self._series(watermark, {alert.series for alert in alerts if alert.state == "open"}),
+            alerts=[_line(alert) for alert in alerts],
+            note=self._note,
+        )
+
+    def _rate(self, read: int) -> float:
+        now = time.monotonic()
+        self._read.append((now, read))
+        while now - self._read[0][0] > _RATE_OVER_S:
+            self._read.popleft()
+        seconds = now - self._read[0][0]
+        return (read - self._read[0][1]) / seconds if seconds else 0.0
+
+    def _series(self, watermark: datetime | None, surging: set[str]) -> list[SeriesTrend]:
+        if watermark is None:
+            return []
+        rows = read_busiest(self._stack.engine, watermark - _SHOWN, watermark, _SPANS, _SERIES)
+        return [
+            SeriesTrend(
+                name=series_name(row.kind, row.name),
+                negative_stories=row.negative_stories,
+                negative=row.negative,
+                neutral=row.neutral,
+                positive=row.positive,
+                surging=series_name(row.kind, row.name) in surging,
+            )
+            for row in rows
+        ]
+
+
+def _line(alert: AlertRow) -> AlertLine:
+    stories: list[dict[str, Any]] = alert.evidence.get("stories", [])
+    return AlertLine(
+        key=alert.id,
+        series=alert.series,
+        opened_at=alert.opened_at,
+        observed=alert.observed,
+        expected=alert.expected,
+        headlines=[story["headline"] for story in stories],
+        is_open=alert.state == "open",
+    )

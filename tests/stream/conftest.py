@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Workers, embedded_broker, kafka_is_here, make_settings, real_kafka
+
+from core.settings import Settings
+
+_KAFKA = pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, _KAFKA])])
+def bootstrap_servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The embedded broker, then the same test again on a real Apache Kafka."""
+    with (embedded_broker if request.param == "embedded" else real_kafka)(tmp_path) as servers:
+        yield servers
+
+
+@pytest.fixture
+def settings(bootstrap_servers: str, database_url: str, tmp_path: Path) -> Settings:
+    return make_settings(bootstrap_servers, database_url, tmp_path)
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
+    running = Workers(settings, tmp_path)
+    yield running
+    running.close()

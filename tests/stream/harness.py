@@ -1,0 +1,271 @@
+"""Runs real workers against a real broker and database, and counts the input again in the plainest way there is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from kafka import KafkaProducer
+
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.errors import UndecodableMessage
+from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.records import Message, decode, encode
+from core.settings import Settings, load_settings
+from core.store.connection import connect
+from core.text import story_form
+from newstide.embedded.broker import EmbeddedBroker
+from newstide.embedded.process import free_port
+from newstide.scenario import generate_feed
+from stream.entities import load_watchlist
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SENTIMENTS = ("negative", "neutral", "positive")
+
+Input = tuple[bytes | None, bytes | None]  # key and value of a record
+
+
+@contextmanager
+def embedded_broker(directory: Path) -> Iterator[str]:
+    with EmbeddedBroker(directory) as broker:
+        yield broker.bootstrap_servers
+
+
+@contextmanager
+def real_kafka(directory: Path) -> Iterator[str]:
+    """One broker of Apache Kafka from KAFKA_HOME."""
+    script = Path(os.environ["KAFKA_HOME"]) / "kafka"
+    cluster = directory / "kafka"
+    port = free_port()
+    while port % 2:  # a broker takes two neighbouring ports
+        port = free_port()
+    started = subprocess.run(
+        [sys.executable, str(script), "start", str(cluster), "--port", str(port)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    try:
+        yield started.stdout.strip()
+    finally:
+        subprocess.run([sys.executable, str(script), "stop", str(cluster)], check=True, capture_output=True)
+
+
+def kafka_is_here() -> bool:
+    home = os.environ.get("KAFKA_HOME")
+    return bool(home) and (Path(home or "") / "kafka").is_file() and shutil.which("java") is not None
+
+
+class Workers:
+    """Worker processes of one test."""
+
+    def __init__(self, settings: Settings, logs: Path) -> None:
+        self.settings = settings
+        self.logs = logs
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, index: int, script: str | None = None) -> None:
+        """Start worker `index`: the command itself, or a Python `script` that calls run_worker in its own way."""
+        entry = ["-c", script] if script else ["-m", "newstide", "worker", "--index", str(index)]
+        with (self.logs / f"worker-{index}.log").open("ab") as log:
+            self._running[index] = subprocess.Popen(
+                [sys.executable, *entry], env=self._environment(), stdout=log, stderr=log, cwd=REPOSITORY
+            )
+
+    def end(self, index: int, how: signal.Signals, within_s: float = 30) -> int:
+        process = self._running.pop(index)
+        process.send_signal(how)
+        return process.wait(within_s)
+
+    def wait_for_exit(self, index: int, within_s: float = 60) -> int:
+        return self._running.pop(index).wait(within_s)
+
+    def running(self, index: int) -> bool:
+        return self._running[index].poll() is None
+
+    def log(self, index: int) -> str:
+        return (self.logs / f"worker-{index}.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        for index in list(self._running):
+            self.end(index, signal.SIGKILL)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers or "",
+            "NEWSTIDE_DATABASE__URL": self.settings.database.url or "",
+            "NEWSTIDE_KAFKA__PARTITIONS": str(self.settings.kafka.partitions),
+            "NEWSTIDE_STREAM__BATCH_SIZE": str(self.settings.stream.batch_size),
+            "NEWSTIDE_STREAM__BUNDLE": str(self.settings.bundle_directory),
+            "NEWSTIDE_METRICS__WORKER_PORT": "0",
+            "OMP_NUM_THREADS": "1",
+        }
+
+
+def make_settings(bootstrap_servers: str, url: str, directory: Path, batch_size: int = 64) -> Settings:
+    return load_settings(
+        kafka={"bootstrap_servers": bootstrap_servers, "partitions": 4},
+        database={"url": url},
+        embedded={"directory": directory},
+        stream={"batch_size": batch_size},
+        metrics={"worker_port": 0},
+    )
+
+
+def scenario_messages(count: int) -> list[Message]:
+    """Messages of the project's own feed: syndicated copies, edited copies and spam among them."""
+    received = datetime.now(UTC)
+    messages = []
+    for row in generate_feed():
+        if len(messages) == count:
+            break
+        fields = {name: row[name] for name in ("id", "source", "kind", "text") if name in row}
+        published = datetime.fromisoformat(row["published_at"])
+        messages.append(
+            Message(
+                **fields,
+                title=row.get("title", ""),
+                entities=row.get("entities", []),
+                published_at=published,
+                received_at=received,
+            )
+        )
+    return messages
+
+
+def as_input(messages: Sequence[Message]) -> list[Input]:
+    return [(message.id.encode(), encode(message)) for message in messages]
+
+
+def produce(settings: Settings, records: Sequence[Input], per_second: float | None = None) -> None:
+    """Send `records` in order; all are acknowledged on return."""
+    wait_for_broker(settings)
+    ensure_topics(settings)
+    producer = KafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
+    begun = time.monotonic()
+    for number, (key, value) in enumerate(records):
+        producer.send(settings.topic("messages"), key=key, value=value)
+        if per_second and number % 20 == 0:
+            time.sleep(max(0.0, number / per_second - (time.monotonic() - begun)))
+    producer.flush()
+    producer.close()
+
+
+def wait_until(true: Callable[[], bool], what: str, within_s: float = 120) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"after {within_s:g} s still not: {what}"
+        time.sleep(0.1)
+
+
+def ask(settings: Settings, query: str) -> list[Any]:
+    with connect(settings, autocommit=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def committed(settings: Settings) -> int:
+    """Offsets committed so far, over all partitions; 0 while there is no schema or no server."""
+    try:
+        return int(ask(settings, "SELECT coalesce(sum(next_offset), 0) FROM offset_ledger")[0][0])
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return 0
+
+
+def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[str, str, datetime], list[int]]:
+    """Messages by sentiment and summed millionths of every (kind, name, minute), from the input alone."""
+    unique: dict[tuple[str, str], Message] = {}
+    for _, value in records:
+        try:
+            message = decode(value)
+        except UndecodableMessage:
+            continue
+        unique.setdefault((message.source, message.id), message)
+    classifier = Classifier(load_bundle(settings.bundle_directory))
+    watchlist = load_watchlist()
+    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 6)
+    for message in unique.values():
+        # One at a time, so that nothing of a batch could leak into the expectation.
+        scores = classifier.predict([message.body])
+        sentiment = int(scores["sentiment"][0].argmax())
+        topic = classifier.labels("topic")[int(scores["topic"][0].argmax())]
+        series = [("all", "all"), ("topic", topic), ("source", message.source)]
+        series += [("entity", entity) for entity in watchlist.link(message.body, message.entities)]
+        minute = message.published_at.replace(second=0, microsecond=0)
+        for kind, name in series:
+            cell = counts[kind, name, minute]
+            cell[sentiment] += 1
+            for column in range(3):
+                cell[3 + column] += round(float(scores["sentiment"][0][column]) * 1_000_000)
+    return dict(counts)
+
+
+def stored_counts(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
+    rows = ask(
+        settings,
+        "SELECT kind, name, minute, negative, neutral, positive, p_negative, p_neutral, p_positive FROM trend",
+    )
+    return {(kind, name, minute.astimezone(UTC)): list(counts) for kind, name, minute, *counts in rows}
+
+
+def stored_story_counts(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
+    rows = ask(settings, "SELECT kind, name, minute, negative_stories, neutral_stories, positive_stories FROM trend")
+    return {(kind, name, minute.astimezone(UTC)): list(counts) for kind, name, minute, *counts in rows if any(counts)}
+
+
+def recounted_stories(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
+    """Stories counted over the stored assignment: once per series, where and how its first message stands there."""
+    first: dict[tuple[Any, str, str], tuple[datetime, Any, str]] = {}
+    rows = ask(settings, "SELECT story, uid, published_at, sentiment, topic, source, entities FROM message")
+    for story, uid, published_at, sentiment, topic, source, entities in rows:
+        series = [("all", "all"), ("topic", topic), ("source", source), *(("entity", entity) for entity in entities)]
+        for kind, name in series:
+            mine = (published_at, uid, sentiment)
+            key = (story, kind, name)
+            first[key] = min(first.get(key, mine), mine)
+    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 3)
+    for (_, kind, name), (published_at, _, sentiment) in first.items():
+        minute = published_at.astimezone(UTC).replace(second=0, microsecond=0)
+        counts[kind, name, minute][SENTIMENTS.index(sentiment)] += 1
+    return dict(counts)
+
+
+def assert_exact(settings: Settings, records: Sequence[Input]) -> None:
+    """Every message, every count of every trend row, and every story count: equal, to the last one."""
+    keys = Counter((decoded.source, decoded.id) for decoded in _decodable(records))
+    stored = Counter(dict.fromkeys(map(tuple, ask(settings, "SELECT source, id FROM message")), 1))
+    assert stored == Counter(dict.fromkeys(keys, 1))
+    assert ask(settings, "SELECT count(*) FROM message")[0][0] == len(keys), "a message is stored twice"
+    assert stored_counts(settings) == expected_counts(settings, records)
+    assert stored_story_counts(settings) == recounted_stories(settings)
+    assert ask(settings, "SELECT coalesce(sum(gaps), 0) FROM offset_ledger")[0][0] == 0
+    forms: dict[str, set[Any]] = defaultdict(set)
+    for title, text, story in ask(settings, "SELECT title, text, story FROM message"):
+        body = Message(
+            id="x", source="x", kind="news", published_at=_NOW, received_at=_NOW, title=title, text=text
+        ).body
+        forms[story_form(body)].add(story)
+    assert all(len(stories) == 1 for stories in forms.values()), "copies of one text are in several stories"
+
+
+_NOW = datetime.now(UTC)
+
+
+def _decodable(records: Sequence[Input]) -> Iterator[Message]:
+    for _, value in records:
+        try:
+            yield decode(value)
+        except UndecodableMessage:
+            continue
