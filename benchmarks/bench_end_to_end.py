@@ -3,8 +3,8 @@
     python benchmarks/bench_end_to_end.py [--texts FILE.jsonl.gz] [--count 30000] [--workers 1 2] [--json]
 
 Embedded broker and database, real tweets replayed at full speed, alerting on: everything shares the machine, as on the
-desk of somebody who tries it. The yardstick is the classifier alone, as many single-threaded processes, in the same run:
-what the pipeline around it costs is the difference.
+desk of somebody who tries it. The yardstick is the classifier alone, as many single-threaded processes, in the same
+run: what the pipeline around it costs is the difference.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Watch:
 def describe(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}; load before {machine['load'][0]:.2f}",
-        f"{result['count']} real tweets, command: {result['command']}",
+        f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}",
+        f"{result['count']} real tweets, load before {machine['load'][0]:.2f}, command: {result['command']}",
     ]
     for name, figures in result.items():
         if not name.startswith("workers="):

@@ -54,13 +54,38 @@ def audit(as_json: bool) -> None:
 
 
 @click.command()
-def settings() -> None:
+@click.option("--markdown", is_flag=True, help="Print docs/settings.md: every setting with its default.")
+def settings(markdown: bool) -> None:
     """List every setting with its value and its environment variable."""
+    if markdown:
+        click.echo(settings_document(), nl=False)
+        return
     loaded = load_settings()
     for name, field in describe():
         section, _, leaf = name.rpartition(".")
         value = getattr(getattr(loaded, section) if section else loaded, leaf)
         click.echo(f"{name} = {value!s}\n    {field.description}\n    {variable(name)}")
+
+
+def settings_document() -> str:
+    """The text of docs/settings.md, made from the settings class."""
+    lines = [
+        "# Settings",
+        "",
+        "Defaults, then `newstide.toml` in the working directory, then the environment, which is the strongest.",
+        "In `newstide.toml` a dotted name is a table and a key: `kafka.partitions` stands under `[kafka]`.",
+        "`newstide settings` prints what is in force. This page is made by `newstide settings --markdown`.",
+    ]
+    current = None
+    for name, field in describe():
+        section = name.rpartition(".")[0]
+        if section != current:
+            title = f"## {section}" if section else "## General"
+            lines += ["", title, "", "| setting | environment | default | meaning |", "|---|---|---|---|"]
+            current = section
+        default = "empty" if field.default is None else f"`{json.dumps(field.default, default=str)}`"
+        lines.append(f"| `{name}` | `{variable(name)}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
 
 
 COMMANDS = [migrate, retention, audit, settings]
