@@ -19,6 +19,7 @@ _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
 _FIRST_TRY_S = 1.0
 _LONGEST_TRY_S = 10.0
+_CONNECT_S = 5.0
 _REFUSED_CREDENTIALS = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError)
 
 
@@ -133,7 +134,7 @@ def ensure_topics(settings: Settings) -> None:
 
 def _connect(settings: Settings) -> KafkaAdminClient:
     try:
-        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_LONGEST_TRY_S * 1000))
+        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
     except (kafka_errors.KafkaError, OSError, ValueError) as error:
         raise BrokerUnreachable(
             f"no Kafka broker answers at {settings.kafka.bootstrap_servers}: {error}; check the address and the network"

@@ -57,9 +57,9 @@ def push_app(settings: Settings, producer: MessageProducer, *, acknowledge_s: fl
     async def push(request: Request) -> Response:
         _authorise(request, token)
         lines = _is_json_lines(request)
+        _refuse_if_full(places)
         body = await _read_body(request, settings.ingest.push_max_bytes)
-        if places.locked():
-            raise _unavailable(f"{MOST_AT_ONCE} pushes are waiting for Kafka already")
+        _refuse_if_full(places)
         async with places:
             messages, rejected = await run_in_threadpool(_read, body, lines, settings.ingest.push_sources)
             if not messages:
@@ -91,7 +91,7 @@ async def serve_push(settings: Settings, producer: MessageProducer, stop: asynci
         server_header=False,
         timeout_graceful_shutdown=int(ACKNOWLEDGE_S) + 5,
         timeout_keep_alive=15,
-        limit_concurrency=256,
+        limit_concurrency=64,
     )
     server = _Server(config)
     listener = _listen(settings.ingest.push_host, settings.ingest.push_port)
@@ -128,6 +128,11 @@ def _listen(host: str, port: int) -> socket.socket:
             "choose another address with ingest.push_host and ingest.push_port"
         ) from error
     return listener
+
+
+def _refuse_if_full(places: asyncio.Semaphore) -> None:
+    if places.locked():
+        raise _unavailable(f"{MOST_AT_ONCE} pushes are waiting for Kafka already")
 
 
 def _authorise(request: Request, token: bytes) -> None:

@@ -17,7 +17,7 @@ from core.records import MAX_ENCODED_BYTES
 from ingest.lines import MAX_LINE_BYTES, Line, LineFile
 
 _DELIMITERS = (",", "\t", ";", "|")
-_PARQUET_ROWS = 1_000
+_PARQUET_ROWS = 256
 _BOM = b"\xef\xbb\xbf"
 _decode_json = msgspec.json.Decoder().decode
 

@@ -24,6 +24,7 @@ from ingest.transform import transform
 from ingest.window import AckWindow
 
 SAMPLE_ROWS = 1_000
+SAMPLE_BYTES = 16_000_000
 _CHECKPOINT_EVERY_S = 1.0
 _LOOK_EVERY_ROWS = 256
 _LONGEST_SLEEP_S = 0.5
@@ -72,7 +73,7 @@ def replay(
     file = open_records(path)
     try:
         state = checkpoint.load(store, path) if resume else checkpoint.begin(path)
-        sample = list(itertools.islice(file.rows(), SAMPLE_ROWS))
+        sample = _sample(file)
     finally:
         file.close()
     fields.check([row.fields for row in sample if row.fields is not None], str(path))
@@ -100,6 +101,18 @@ def replay(
         resumed_after=resumed_after,
         finished=not pace.stopped,
     )
+
+
+def _sample(file: RecordFile) -> list[Row]:
+    """The first rows, as many as show which columns there are: bounded in number and in bytes."""
+    sample: list[Row] = []
+    size = 0
+    for row in itertools.islice(file.rows(), SAMPLE_ROWS):
+        sample.append(row)
+        size += len(row.raw)
+        if size > SAMPLE_BYTES:
+            break
+    return sample
 
 
 def source_of(path: Path) -> str:

@@ -15,14 +15,19 @@ from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from ingest.feeds import Feed, load_feeds
 from ingest.polling import poll_feeds
-from ingest.producer import MessageProducer
+from ingest.producer import DELIVERY_TIMEOUT_S, MessageProducer
 from ingest.push import serve_push
 
 log = logging.getLogger(__name__)
 
+# Feeds and pushes are sent again by their own clocks, so an outage must not pile them up in memory for long.
+_PATIENCE_S = 30.0
+
 
 @contextlib.contextmanager
-def connected(settings: Settings, stop: threading.Event | None = None) -> Iterator[MessageProducer]:
+def connected(
+    settings: Settings, stop: threading.Event | None = None, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S
+) -> Iterator[MessageProducer]:
     """A producer on topics that exist; flushed and closed at the end.
 
     Waits for the brokers as `core.kafka.wait_for_broker` does, and serves the metrics of this process meanwhile.
@@ -30,7 +35,7 @@ def connected(settings: Settings, stop: threading.Event | None = None) -> Iterat
     _serve_metrics(settings)
     wait_for_broker(settings, stop)
     ensure_topics(settings)
-    producer = MessageProducer(settings)
+    producer = MessageProducer(settings, delivery_timeout_s=delivery_timeout_s)
     try:
         yield producer
     finally:
@@ -74,7 +79,7 @@ def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = No
     if not feeds and not wants_push:
         raise SettingsError("neither feeds nor the push endpoint are asked for; there is nothing to ingest")
     listed = load_feeds(settings.ingest.feeds) if feeds else []
-    with stop_on_signal() as stop, connected(settings, stop) as producer:
+    with stop_on_signal() as stop, connected(settings, stop, delivery_timeout_s=_PATIENCE_S) as producer:
         asyncio.run(_run(settings, producer, listed, wants_push, stop))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from core.dead_letters import DeadLetter
 from core.metrics import INGEST_REJECTED
@@ -14,6 +14,18 @@ from ingest.producer import MessageProducer, count_ingested, source_label
 Position = TypeVar("Position")
 
 MOST_IN_FLIGHT = 5_000
+MOST_BYTES_IN_FLIGHT = 64_000_000
+_BYTES_BESIDE_TEXT = 500
+
+
+class _Sent(NamedTuple, Generic[Position]):
+    """One record in flight; a dead letter has no kind."""
+
+    position: Position
+    future: Any
+    size: int
+    source: str
+    kind: str
 
 
 class AckWindow(Generic[Position]):
@@ -27,6 +39,7 @@ class AckWindow(Generic[Position]):
         producer: MessageProducer,
         *,
         limit: int = MOST_IN_FLIGHT,
+        byte_limit: int = MOST_BYTES_IN_FLIGHT,
         on_acknowledged: Callable[[Position], None] | None = None,
     ) -> None:
         self.acknowledged: Position | None = None
@@ -35,8 +48,10 @@ class AckWindow(Generic[Position]):
         self.end_offsets: dict[int, int] = {}
         self._producer = producer
         self._limit = limit
+        self._byte_limit = byte_limit
+        self._bytes = 0
         self._on_acknowledged = on_acknowledged
-        self._flight: deque[tuple[Position, Any, Message | None, str]] = deque()
+        self._flight: deque[_Sent[Position]] = deque()
         self._uncounted: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
@@ -44,17 +59,17 @@ class AckWindow(Generic[Position]):
 
     def send(self, position: Position, message: Message) -> None:
         """Queue the message read at `position`. Raises DeliveryFailed if an earlier one failed."""
-        self._flight.append((position, self._producer.send(message), message, ""))
-        self._make_room()
+        size = len(message.text) + _BYTES_BESIDE_TEXT
+        self._add(_Sent(position, self._producer.send(message), size, message.source, message.kind))
 
     def reject(self, position: Position, letter: DeadLetter, source: str) -> None:
         """Queue the dead letter of the input at `position`."""
-        self._flight.append((position, self._producer.send_dead_letter(letter), None, source))
-        self._make_room()
+        size = len(letter.value or b"") + _BYTES_BESIDE_TEXT
+        self._add(_Sent(position, self._producer.send_dead_letter(letter), size, source, ""))
 
     def reap(self) -> None:
         """Take notice of what was acknowledged meanwhile, without waiting."""
-        while self._flight and self._flight[0][1].is_done:
+        while self._flight and self._flight[0].future.is_done:
             self._settle()
         self._count()
 
@@ -64,26 +79,29 @@ class AckWindow(Generic[Position]):
             self._settle()
         self._count()
 
-    def _make_room(self) -> None:
-        if len(self._flight) >= self._limit:
+    def _add(self, sent: _Sent[Position]) -> None:
+        self._flight.append(sent)
+        self._bytes += sent.size
+        if len(self._flight) >= self._limit or self._bytes >= self._byte_limit:
             # Half at once: waiting for one record at a time would hand every batch over nearly empty.
-            while len(self._flight) > self._limit // 2:
+            while len(self._flight) > self._limit // 2 or self._bytes > self._byte_limit // 2:
                 self._settle()
             self._count()
 
     def _settle(self) -> None:
-        position, future, message, source = self._flight[0]
-        metadata = self._producer.wait(future)
+        sent = self._flight[0]
+        metadata = self._producer.wait(sent.future)
         self._flight.popleft()
-        self.acknowledged = position
+        self._bytes -= sent.size
+        self.acknowledged = sent.position
         if self._on_acknowledged is not None:
-            self._on_acknowledged(position)
-        if message is None:
+            self._on_acknowledged(sent.position)
+        if not sent.kind:
             self.dead_letters += 1
-            INGEST_REJECTED.labels(source_label(source)).inc()
+            INGEST_REJECTED.labels(source_label(sent.source)).inc()
             return
         self.produced += 1
-        self._uncounted[message.source, message.kind] += 1
+        self._uncounted[sent.source, sent.kind] += 1
         end = metadata.offset + 1
         if end > self.end_offsets.get(metadata.partition, 0):
             self.end_offsets[metadata.partition] = end

@@ -49,7 +49,7 @@ def cleaned(**fields: Any) -> Message:
     return clean_message({"text": "Shares of Acme fell", **fields}, source="wire", received_at=NOW)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(FIELDS)
 def test_any_fields_give_a_storable_message_or_a_reason(fields: dict[str, Any]) -> None:
     try:
@@ -61,7 +61,7 @@ def test_any_fields_give_a_storable_message_or_a_reason(fields: dict[str, Any]) 
     assert decode(value) == message
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(JSON.filter(lambda value: isinstance(value, dict)))
 def test_any_record_goes_through_any_map(record: dict[str, Any]) -> None:
     for fields in (IDENTITY, parse_map("text=a.b,title=0,extra=*,extra.x=c")):

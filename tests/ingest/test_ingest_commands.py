@@ -50,6 +50,32 @@ def test_replay_prints_one_summary_line(settings: Settings, topics: Topics, writ
     assert {message.text for message in topics.messages(2)} == {"first", "second"}
 
 
+def test_a_killed_replay_resumes_without_a_gap(
+    settings: Settings, topics: Topics, write: Write, tmp_path: Path
+) -> None:
+    count = 15_000
+    lines = "".join(json.dumps({"id": i, "text": f"message {i} about shares"}) + "\n" for i in range(count))
+    path = write("x.jsonl", lines)
+    arguments = ["ingest", "replay", str(path), "--map", "id=id,text=text", "--json"]
+    env = environment(settings)
+    with subprocess.Popen(
+        [sys.executable, "-m", "newstide", *arguments], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            stored = [json.loads(file.read_text())["row"] for file in tmp_path.glob(".newstide/replay/*.json")]
+            if stored and stored[0] > 0:
+                break
+            time.sleep(0.02)
+        process.kill()
+    resumed = newstide(tmp_path, env, *arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    summary = json.loads(resumed.stdout.splitlines()[-1])
+    assert summary["resumed_after"] > 0
+    assert summary["resumed_after"] + summary["produced"] == count
+    assert {int(message.id) for message in topics.messages(count)} == set(range(count))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -16,9 +16,11 @@ from core.errors import InputError
 from core.records import SCHEMA_HEADER, SCHEMA_VERSION
 from core.settings import Settings
 from ingest.checkpoint import checkpoint_path
+from ingest.cleaning import clean_message
 from ingest.mapping import parse_map
 from ingest.producer import MessageProducer
 from ingest.replay import replay, source_of
+from ingest.window import AckWindow
 
 Write = Callable[[str, str | bytes], Path]
 TWEETS = Path(__file__).parents[3] / "shared/data/stocknet_tweets_2014_2016/stocknet_tweets.jsonl.gz"
@@ -144,6 +146,21 @@ def test_a_multiple_of_real_time_keeps_the_gaps(
     arrivals = {message.text: message.received_at for message in topics.messages(4)}
     assert arrivals["m1"] - arrivals["m0"] >= timedelta(seconds=0.4)
     assert arrivals["m3"] - arrivals["m0"] >= timedelta(seconds=0.9)
+
+
+def test_what_is_in_flight_is_bounded_in_number_and_bytes(producer: MessageProducer) -> None:
+    window: AckWindow[int] = AckWindow(producer, limit=50, byte_limit=100_000)
+    most = 0
+    for position in range(200):
+        window.send(
+            position, clean_message({"id": position, "text": "x" * (10_000 if position > 100 else 10)}, source="a")
+        )
+        most = max(most, len(window))
+        if position > 130:
+            assert len(window) <= 10
+    assert most < 50
+    window.drain()
+    assert (window.acknowledged, window.produced, len(window)) == (199, 200, 0)
 
 
 def test_a_wrong_map_is_refused_before_anything_is_sent(
