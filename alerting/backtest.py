@@ -143,11 +143,11 @@ def _read_rows(path: Path) -> tuple[list[datetime], list[float]]:
 def _time(raw: str | None, path: Path, line: int) -> datetime:
     try:
         time = datetime.fromisoformat((raw or "").strip())
-    except ValueError:
+        return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InputError(
             f"{path} line {line}: {raw!r} is no time; expected ISO 8601, such as 2026-01-31T12:00:00Z"
         ) from None
-    return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).astimezone(UTC)
 
 
 def _value(raw: str | None, path: Path, line: int) -> float:

@@ -41,20 +41,20 @@ class Courier(threading.Thread):
         self._settings = settings
         self._channel = channel
         self._leading = leading
-        self._stop = stop
+        self._halt = stop
 
     def run(self) -> None:
         try:
-            while not self._stop.is_set():
+            while not self._halt.is_set():
                 try:
                     with connect(self._settings, autocommit=True) as connection:
-                        while not self._stop.is_set():
+                        while not self._halt.is_set():
                             sent = self.deliver_due(connection) if self._leading.is_set() else 0
                             if not sent:
-                                self._stop.wait(_LOOK_S)
+                                self._halt.wait(_LOOK_S)
                 except psycopg.OperationalError as error:
                     log.warning("%s: the database failed: %s", self.name, str(error).strip().split("\n")[0])
-                    self._stop.wait(2.0)
+                    self._halt.wait(2.0)
         finally:
             self._channel.close()
 
@@ -64,7 +64,7 @@ class Courier(threading.Thread):
         for number, dedupe, key, payload, attempts, created_at in connection.execute(
             QUERIES["due"], {"channel": self._channel.name}
         ).fetchall():
-            if self._stop.is_set():
+            if self._halt.is_set():
                 break
             arrived += self._deliver(connection, number, Delivery(dedupe, key, payload), attempts, created_at)
         row = connection.execute(QUERIES["pending"]).fetchone()
@@ -97,7 +97,7 @@ class Courier(threading.Thread):
 
 
 def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: float = _FLUSH_S) -> int:
-    """Wait until each delivery was tried once, or `timeout_s` passed; returns how many are still pending."""
+    """Wait until each delivery that can be tried was, or `timeout_s` passed; returns how many are still pending."""
     pending = 0
     with connect(settings, autocommit=True) as connection:
         for _ in range(max(1, int(timeout_s / _LOOK_S))):

@@ -106,4 +106,8 @@ WHERE id = %(id)s
 UPDATE outbox SET given_up_at = now(), last_error = coalesce(%(error)s, last_error) WHERE id = %(id)s
 
 -- name: pending
-SELECT count(*), count(*) FILTER (WHERE attempts = 0) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL
+SELECT count(*), count(*) FILTER (WHERE attempts = 0 AND first)
+FROM (
+    SELECT attempts, row_number() OVER (PARTITION BY channel, alert ORDER BY id) = 1 AS first
+    FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL
+) AS waiting

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,9 +70,7 @@ class Runner:
         pause = _FIRST_PAUSE_S
         while not self._stop.is_set():
             try:
-                with connect(self._settings, autocommit=True) as connection:
-                    self._take_lead(connection)
-                    self._recall(connection)
+                with self._lead() as connection:
                     while not self._stop.is_set():
                         drained = self.advance(connection)
                         pause = _FIRST_PAUSE_S
@@ -85,6 +83,18 @@ class Runner:
                 self._stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
         return False
+
+    def run_once(self) -> bool:
+        """Judge what is final now; returns as `advance` does. Raises psycopg.Error if the database fails."""
+        with self._lead() as connection:
+            return self.advance(connection)
+
+    @contextmanager
+    def _lead(self) -> Iterator[Connection]:
+        with connect(self._settings, autocommit=True) as connection:
+            self._take_lead(connection)
+            self._recall(connection)
+            yield connection
 
     def _take_lead(self, connection: Connection) -> None:
         told = False
@@ -194,6 +204,9 @@ class Runner:
             self._since = min(first, watermark).replace(hour=0, minute=0)
         detector = SurgeDetector(self._settings.alerting, self._journal.step_of(self._since))
         self._since = self._journal.time_of(detector.position)
+        self._saved = detector.dump()
+        with connection.transaction():
+            self._journal.save(connection, self._saved, Progress(self._since, self._since, False))
         log.info("judging from %s", self._since.isoformat())
         return detector
 

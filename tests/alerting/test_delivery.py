@@ -1,0 +1,209 @@
+"""Delivery from the outbox to a real webhook and a real broker."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from kafka import KafkaConsumer
+from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
+from webhook_receiver import Receiver
+
+from alerting.channels import DEDUPE_HEADER, AlertsTopic, Delivery, DeliveryFailed, Webhook, open_channels
+from alerting.delivery import Courier, pause_before_retry
+from alerting.process import run_alerting
+from core.settings import Settings
+from newstide.embedded.broker import EmbeddedBroker
+
+Connection = psycopg.Connection[Any]
+
+
+def enqueue(connection: Connection, dedupe: str, channel: str = "webhook", alert: int = 1, age: str = "0") -> None:
+    connection.execute(
+        "INSERT INTO outbox (channel, dedupe, alert, key, payload, created_at) "
+        "VALUES (%s, %s, %s, 'entity=BANK', %s, now() - %s::interval)",
+        (channel, dedupe, f"00000000-0000-0000-0000-{alert:012}", orjson.dumps({"dedupe": dedupe}).decode(), age),
+    )
+
+
+def courier(settings: Settings, channel: Any) -> Courier:
+    leading = threading.Event()
+    leading.set()
+    return Courier(settings, channel, leading, threading.Event())
+
+
+def due_now(connection: Connection) -> None:
+    connection.execute("UPDATE outbox SET next_try_at = now()")
+
+
+def state(connection: Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT dedupe, attempts, delivered_at IS NOT NULL, given_up_at IS NOT NULL FROM outbox ORDER BY id"
+    ).fetchall()
+
+
+def read_into(records: list[Any], consumer: KafkaConsumer) -> int:
+    for part in consumer.poll(200).values():
+        records += part
+    return len(records)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in 30 s"
+        time.sleep(0.05)
+
+
+def test_what_is_refused_is_tried_again_until_it_arrives(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    enqueue(connection, "a:open")
+    receiver.statuses = [500, 404, 302]
+    carrier = courier(make_settings(), Webhook(receiver.url, 5))
+    for attempts in (1, 2, 3):
+        assert carrier.deliver_due(connection) == 0
+        assert state(connection) == [("a:open", attempts, False, False)]
+        waits = connection.execute("SELECT next_try_at > now(), last_error FROM outbox").fetchone()
+        assert waits is not None
+        assert waits[0]
+        assert "status" in waits[1]
+        assert carrier.deliver_due(connection) == 0, "it must wait for its turn"
+        due_now(connection)
+    assert carrier.deliver_due(connection) == 1
+    assert state(connection) == [("a:open", 4, True, False)]
+    assert carrier.deliver_due(connection) == 0
+    assert receiver.documents == [{"dedupe": "a:open"}]
+    assert receiver.headers[0][DEDUPE_HEADER] == "a:open"
+    assert receiver.refused == ["a:open"] * 3
+
+
+def test_an_alert_s_changes_arrive_in_order_and_others_go_on(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    enqueue(connection, "a:open")
+    enqueue(connection, "a:closed")
+    enqueue(connection, "b:open", alert=2)
+    receiver.statuses = [503]
+    carrier = courier(make_settings(), Webhook(receiver.url, 5))
+    carrier.deliver_due(connection)
+    assert [d["dedupe"] for d in receiver.documents] == ["b:open"]
+    for _ in range(2):
+        due_now(connection)
+        carrier.deliver_due(connection)
+    assert [d["dedupe"] for d in receiver.documents] == ["b:open", "a:open", "a:closed"]
+
+
+def test_a_delivery_is_given_up_when_it_is_too_old(make_settings: MakeSettings, connection: Connection) -> None:
+    enqueue(connection, "old:open", age="3 hours")
+    enqueue(connection, "young:open", alert=2, age="1 hour")
+    url = "http://user:secret@127.0.0.1:1/token"
+    carrier = courier(make_settings(delivery_max_age_hours=2), Webhook(url, 1))
+    assert carrier.deliver_due(connection) == 0
+    assert state(connection) == [("old:open", 0, False, True), ("young:open", 1, False, False)]
+    errors = connection.execute("SELECT string_agg(last_error, ' ') FROM outbox").fetchone()
+    assert errors is not None
+    assert "ConnectError" in errors[0]
+    assert "secret" not in errors[0]
+    assert "token" not in errors[0]
+
+
+def test_a_webhook_that_never_answers_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        channel = Webhook(f"http://127.0.0.1:{deaf.getsockname()[1]}/", 0.2)
+        with pytest.raises(DeliveryFailed, match="Timeout"):
+            channel.send(Delivery("a", "all", {}))
+        channel.close()
+
+
+def test_a_webhook_url_that_is_none_fails_as_a_delivery() -> None:
+    for url in ("not a url", "http://", "ftp://x.test/"):
+        channel = Webhook(url, 1)
+        with pytest.raises(DeliveryFailed):
+            channel.send(Delivery("a", "all", {}))
+        channel.close()
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    assert [pause_before_retry(n, 0.5) for n in (1, 2, 3)] == [1, 2, 4]
+    assert pause_before_retry(500, 1.0) == 450
+    assert pause_before_retry(1, 0.0) == 0.5
+
+
+def test_channels_are_those_that_are_set(make_settings: MakeSettings) -> None:
+    assert open_channels(make_settings()) == []
+    both = open_channels(make_settings("127.0.0.1:1", webhook_url="http://127.0.0.1:1/"))
+    assert [channel.name for channel in both] == ["kafka", "webhook"]
+
+
+def test_a_dead_webhook_holds_up_neither_judging_nor_kafka(
+    make_settings: MakeSettings, connection: Connection, tmp_path: Path
+) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, MONDAY.replace(day=16))
+    with EmbeddedBroker(tmp_path / "broker") as broker, socket.create_server(("127.0.0.1", 0)) as deaf:
+        settings = make_settings(
+            broker.bootstrap_servers,
+            webhook_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+            webhook_timeout_s=1,
+        )
+        opened = run_alerting(settings, threading.Event(), until_drained=True)
+        assert opened >= 1
+        sent = connection.execute(
+            "SELECT dedupe, payload FROM outbox WHERE channel = 'kafka' AND delivered_at IS NOT NULL ORDER BY id"
+        ).fetchall()
+        assert len(sent) >= 2
+        consumer = KafkaConsumer(
+            settings.topic("alerts"),
+            bootstrap_servers=broker.bootstrap_servers,
+            auto_offset_reset="earliest",
+            group_id=None,
+        )
+        records: list[Any] = []
+        until(
+            lambda: records.extend(r for part in consumer.poll(200).values() for r in part) or len(records) >= len(sent)
+        )
+        consumer.close()
+    assert [(orjson.loads(r.value)["dedupe"], orjson.loads(r.value)) for r in records] == sent
+    assert "entity=BANK" in {r.key.decode() for r in records}
+    assert [dict(r.headers)[DEDUPE_HEADER.lower()].decode() for r in records] == [dedupe for dedupe, _ in sent]
+    assert connection.execute(
+        "SELECT bool_or(delivered_at IS NOT NULL) FROM outbox WHERE channel = 'webhook'"
+    ).fetchone() == (False,)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_absent_broker_is_a_failed_delivery(make_settings: MakeSettings) -> None:
+    channel = AlertsTopic(make_settings("127.0.0.1:1"))
+    with pytest.raises(DeliveryFailed, match="Kafka"):
+        channel.send(Delivery("a", "all", {}))
+    channel.close()
+    gc.collect()  # kafka-python leaves the sockets of a client that never connected to the collector
+
+
+def test_the_process_delivers_while_it_judges(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, MONDAY.replace(day=16))
+    stop = threading.Event()
+    settings = make_settings(webhook_url=receiver.url)
+    thread = threading.Thread(target=run_alerting, args=(settings, stop))
+    thread.start()
+    changes = "SELECT count(*) FROM alert_history"
+    progress = "SELECT count(*) FROM alerting_progress WHERE drained"
+    until(lambda: connection.execute(progress).fetchone() == (1,))
+    until(lambda: connection.execute(changes).fetchone() == (len(receiver.documents),))
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert {d["series"] for d in receiver.documents} >= {"entity=BANK"}
+    assert len({d["dedupe"] for d in receiver.documents}) == len(receiver.documents)

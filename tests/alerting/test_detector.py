@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from surge_streams import ALL, BANK, IPO, PER_DAY, START, daily, fortnight, stream
+
+from alerting.detector import Change, Counts, Series
+from alerting.surges import SurgeDetector
+from core.errors import InputError, SettingsError
+from core.settings import AlertingSettings
+
+SETTINGS = AlertingSettings()
+
+
+def judge(counts: Counts, chosen: AlertingSettings = SETTINGS, cuts: list[int] | None = None) -> list[Change]:
+    detector = SurgeDetector(chosen, counts.start)
+    edges = [counts.start, *sorted(cuts or []), counts.end]
+    return [change for a, b in itertools.pairwise(edges) for change in detector.judge(counts.cut(a, b))]
+
+
+def opened(changes: list[Change], series: Series = BANK) -> list[int]:
+    return [change.step - START for change in changes if change.kind == "opened" and change.series == series]
+
+
+def test_a_bank_in_trouble_fires_once_and_soon() -> None:
+    changes = judge(fortnight())
+    (at,) = opened(changes)
+    assert 6.5 * PER_DAY <= at <= 6.5 * PER_DAY + 24, "within two hours of event time"
+    (closed,) = [change for change in changes if change.kind == "closed" and change.series == BANK]
+    assert closed.surge.observed > 8 * closed.surge.expected
+    assert closed.surge.start - START == at
+    assert closed.step - START < 8 * PER_DAY
+
+
+def test_euphoria_and_ordinary_days_do_not_fire() -> None:
+    for seed in range(5):
+        surprises = {change.series for change in judge(fortnight(seed)) if change.kind == "opened"}
+        assert surprises <= {BANK, ALL}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 1000), st.lists(st.integers(START, START + 14 * PER_DAY), max_size=12))
+def test_the_cut_into_calls_changes_nothing(seed: int, cuts: list[int]) -> None:
+    counts = fortnight(seed % 3, surge_day=5 + seed % 7)
+    counts.messages[IPO][: 5 * PER_DAY + seed] = 0
+    counts.negative[IPO][: 5 * PER_DAY + seed] = 0
+    assert judge(counts, cuts=cuts) == judge(counts)
+
+
+def test_step_by_step_equals_in_one_go_with_the_same_state() -> None:
+    counts = fortnight().cut(START, START + 8 * PER_DAY)
+    whole, single = SurgeDetector(SETTINGS, START), SurgeDetector(SETTINGS, START)
+    together = whole.judge(counts)
+    apart = [change for k in range(START, counts.end) for change in single.judge(counts.cut(k, k + 1))]
+    assert apart == together
+    assert single.dump() == whole.dump()
+    assert single.readings() == whole.readings()
+
+
+@pytest.mark.parametrize("at", [0, 1, PER_DAY, 6 * PER_DAY + 151, 6 * PER_DAY + 160, 13 * PER_DAY + 7])
+def test_a_restored_detector_goes_on_exactly(at: int) -> None:
+    counts = fortnight()
+    first = SurgeDetector(SETTINGS, START)
+    changes = first.judge(counts.cut(START, START + at))
+    second = SurgeDetector.restored(SETTINGS, first.dump())
+    assert second.position == START + at
+    assert second.open_surges() == first.open_surges()
+    changes += second.judge(counts.cut(START + at, counts.end))
+    assert changes == judge(counts)
+
+
+def test_state_that_does_not_fit_is_refused() -> None:
+    parts = SurgeDetector(SETTINGS, START).dump()
+    with pytest.raises(InputError, match="another step"):
+        SurgeDetector.restored(AlertingSettings(step_minutes=10), parts)
+    with pytest.raises(InputError, match="lacks 'day'"):
+        SurgeDetector.restored(SETTINGS, {"history": parts["history"]})
+    with pytest.raises(InputError, match="can't be read"):
+        SurgeDetector.restored(SETTINGS, {**parts, "day": parts["day"][:-9]})
+
+
+def test_steps_must_follow_each_other() -> None:
+    with pytest.raises(InputError, match="detector stands at"):
+        SurgeDetector(SETTINGS, START).judge(fortnight().cut(START + 1, START + 2))
+
+
+def test_small_counts_never_page() -> None:
+    negative = np.zeros(14 * PER_DAY)
+    negative[10 * PER_DAY : 10 * PER_DAY + 5] = 1  # five stories out of nothing
+    counts = stream({BANK: negative}, {BANK: daily(14, 5, np.random.default_rng(0))})
+    assert opened(judge(counts)) == []
+    assert opened(judge(counts, AlertingSettings(min_excess=3))) == [10 * PER_DAY + 3]
+
+
+def test_a_series_must_be_known_for_the_warm_up() -> None:
+    rng = np.random.default_rng(3)
+    young = np.zeros(14 * PER_DAY)
+    young[9 * PER_DAY :] = daily(14, 1, rng)[: 5 * PER_DAY]
+    young[10 * PER_DAY : 10 * PER_DAY + 12] += 4
+    counts = stream({BANK: young, Series("entity", "OLD"): daily(14, 3, rng)})
+    assert opened(judge(counts)) == []
+    assert opened(judge(counts, AlertingSettings(warmup_days=0.5))) != []
+
+
+def test_an_outage_is_not_judged() -> None:
+    counts = fortnight(per_hour=60)
+    first = int(6.5 * PER_DAY) + 60
+    gap = slice(first, first + 48)
+    for values in [counts.volume, *counts.messages.values(), *counts.negative.values()]:
+        values[gap] = 0
+    changes = judge(counts)
+    assert len(opened(changes)) == 1
+    closed = [change.step - START for change in changes if change.kind == "closed" and change.series == BANK]
+    assert closed
+    assert not any(gap.start + 12 <= step < gap.stop for step in closed), "silence must not pass for calm"
+
+
+def test_what_fires_again_within_a_day_must_be_higher() -> None:
+    rng = np.random.default_rng(5)
+    base, day = daily(14, 2, rng), 8 * PER_DAY
+    same, worse = base.copy(), base.copy()
+    for bank, second in ((same, 3), (worse, 12)):
+        bank[day : day + 12] += 6
+        bank[day + 150 : day + 162] += second
+    other = {Series("entity", "OTHER"): daily(14, 5, rng)}
+    assert len(opened(judge(stream({BANK: same, **other})))) == 1
+    assert len(opened(judge(stream({BANK: worse, **other})))) == 2
+
+
+def test_a_new_level_becomes_normal() -> None:
+    rng = np.random.default_rng(7)
+    bank = np.concatenate([daily(20, 2, rng), daily(40, 12, rng)])
+    changes = judge(stream({BANK: bank, Series("entity", "OTHER"): daily(60, 5, rng)}))
+    assert 1 <= len(opened(changes)) <= 2
+    last = [change for change in changes if change.series == BANK][-1]
+    assert last.kind == "closed"
+    assert last.step - START < 40 * PER_DAY
+
+
+def test_a_stray_old_message_does_not_make_everything_a_surge() -> None:
+    rng = np.random.default_rng(9)
+    days = 60
+    bank = np.zeros(days * PER_DAY)
+    bank[5] = 1
+    bank[40 * PER_DAY :] = daily(20, 20, rng)
+    assert opened(judge(stream({BANK: bank}))) == []
+
+
+def test_series_that_fell_silent_are_forgotten() -> None:
+    rng = np.random.default_rng(11)
+    chosen = AlertingSettings(history_days=2)
+    short = np.zeros(10 * PER_DAY)
+    short[:PER_DAY] = 1
+    counts = stream({BANK: short, IPO: daily(10, 3, rng)})
+    detector = SurgeDetector(chosen, START)
+    detector.judge(counts)
+    assert {reading.series for reading in detector.readings()} == {IPO, ALL}
+    assert judge(counts, chosen, cuts=[START + k * 100 for k in range(28)]) == judge(counts, chosen)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"step_minutes": 7}, "step_minutes"),
+        ({"windows_minutes": []}, "windows_minutes"),
+        ({"windows_minutes": [0]}, "windows_minutes"),
+        ({"windows_minutes": [1441]}, "windows_minutes"),
+        ({"threshold": 1.0, "clear_threshold": 2.0}, "clear_threshold"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(values: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        SurgeDetector(AlertingSettings(**values), START)

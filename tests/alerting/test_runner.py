@@ -1,0 +1,267 @@
+"""The runner on a real database: what it writes, and that nothing is lost or doubled however it is stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from surge_streams import (
+    BANK,
+    MONDAY,
+    MakeSettings,
+    declare_replay,
+    fill_stories,
+    fill_trends,
+    fortnight,
+)
+
+from alerting.runner import Runner
+from core import metrics
+from core.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+END = MONDAY + timedelta(days=14)
+
+Connection = psycopg.Connection[Any]
+
+
+def run(settings: Settings, channels: tuple[str, ...] = ("webhook",)) -> Runner:
+    runner = Runner(settings, list(channels), threading.Event())
+    assert runner.run(until_drained=True)
+    return runner
+
+
+def alerts(connection: Connection) -> list[Any]:
+    return connection.execute("SELECT * FROM alert ORDER BY opened_at, kind, name").fetchall()
+
+
+def outbox(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    return connection.execute("SELECT dedupe, payload FROM outbox ORDER BY id").fetchall()
+
+
+def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings, connection: Connection) -> None:
+    counts = fortnight()
+    fill_trends(connection, counts)
+    declare_replay(connection, END)
+    trouble = MONDAY + timedelta(days=6.5, minutes=10)
+    fill_stories(connection, BANK, trouble - timedelta(hours=12), ["Bank opens a branch", "Bank sponsors a race"])
+    fill_stories(connection, BANK, trouble, ["Bank fraud probe widens", "Regulator: fraud probe at the bank"])
+    runner = run(make_settings())
+    assert runner.alerts == len(alerts(connection)) >= 1
+
+    (first,) = connection.execute(
+        "SELECT payload FROM outbox WHERE key = 'entity=BANK' AND dedupe LIKE '%:open'"
+    ).fetchall()
+    payload = first[0]
+    assert payload["series"] == "entity=BANK"
+    assert payload["state"] == "open"
+    assert payload["dedupe"] == f"{payload['id']}:open"
+    assert payload["observed"] - payload["expected"] >= 6
+    assert payload["score"] >= 5
+    opened_at = datetime.fromisoformat(payload["opened_at"])
+    assert trouble < opened_at < trouble + timedelta(hours=2)
+    stories = payload["evidence"]["stories"]
+    assert [story["headline"] for story in stories] == [
+        "Bank fraud probe widens",
+        "Regulator: fraud probe at the bank",
+    ]
+    assert stories[0] | {"first_at": ""} == {
+        "headline": "Bank fraud probe widens",
+        "url": "https://x.test/0",
+        "first_at": "",
+        "sources": ["wire-0", "wire-1"],
+        "messages": 2,
+    }
+    assert set(payload["evidence"]["words"][:2]) == {"fraud", "probe"}
+
+    history = connection.execute(
+        "SELECT h.state, h.at FROM alert_history AS h JOIN alert AS a ON a.id = h.alert "
+        "WHERE a.name = 'BANK' ORDER BY at"
+    ).fetchall()
+    assert [state for state, _ in history] == ["open", "closed"]
+    assert history[0][1] == opened_at
+    assert metrics.SERIES_SCORE.labels("entity", "BANK")._value.get() < 5
+    assert metrics.WATERMARK_SECONDS._value.get() == (END + timedelta(minutes=5)).timestamp()
+    assert connection.execute("SELECT drained, judged_until FROM alerting_progress").fetchone() == (
+        True,
+        END + timedelta(minutes=5),
+    )
+
+
+def test_each_channel_gets_each_change_once(make_settings: MakeSettings, connection: Connection) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    run(make_settings(), ("webhook", "kafka"))
+    rows = connection.execute("SELECT channel, dedupe FROM outbox").fetchall()
+    changes = connection.execute("SELECT alert || ':' || state FROM alert_history").fetchall()
+    assert sorted(rows) == sorted((c, d) for (d,) in changes for c in ("webhook", "kafka"))
+    before = alerts(connection), outbox(connection)
+    assert run(make_settings()).alerts == 0, "judged already"
+    assert (alerts(connection), outbox(connection)) == before
+
+
+def test_live_watermark_steps_end_with_the_same_alerts(make_settings: MakeSettings, connection: Connection) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    run(make_settings())
+    whole = [row[:-1] for row in alerts(connection)]
+    wipe(connection)
+    for reached in sorted(random.Random(1).uniform(0, 14) for _ in range(25)):
+        ledger(connection, MONDAY + timedelta(days=reached))
+        Runner(make_settings(), ["webhook"], threading.Event()).run_once()
+    declare_replay(connection, END)
+    run(make_settings())
+    assert [row[:-1] for row in alerts(connection)] == whole
+
+
+def test_kill_at_any_moment_loses_and_doubles_nothing(
+    make_settings: MakeSettings, connection: Connection, tmp_path: Path
+) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    run(make_settings())
+    whole = alerts(connection), outbox(connection)
+    assert whole[0]
+    wipe(connection)
+    settings = make_settings()
+    moves = random.Random(4)
+    kills = 0
+    for reached in (2.0, 6.6, 6.8, 7.2, 9.0, 14.0):
+        ledger(connection, MONDAY + timedelta(days=reached))
+        process = start_runner(settings, tmp_path)
+        try:
+            time.sleep(moves.uniform(0.6, 2.0))
+        finally:
+            kills += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert kills >= 3, (tmp_path / "log").read_text()
+    declare_replay(connection, END)
+    run(make_settings())
+    found = alerts(connection), outbox(connection)
+    assert found[0] == whole[0]
+    assert sorted(d for d, _ in found[1]) == sorted(d for d, _ in whole[1])
+
+
+def test_a_failing_transaction_changes_nothing_and_is_tried_again(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    run(make_settings())
+    whole = alerts(connection)
+    wipe(connection)
+    declare_replay(connection, END)
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    cut = threading.Thread(target=cut_connections, args=(connection,))
+    cut.start()
+    assert runner.run(until_drained=True)
+    cut.join()
+    assert alerts(connection) == whole
+    assert runner.alerts == len(whole)
+
+
+def test_a_second_runner_stands_by_and_takes_over(make_settings: MakeSettings, connection: Connection) -> None:
+    ledger(connection, MONDAY)
+    stops = [threading.Event(), threading.Event()]
+    runners = [Runner(make_settings(), [], stop) for stop in stops]
+    threads = [threading.Thread(target=runner.run) for runner in runners]
+    threads[0].start()
+    assert runners[0].leading.wait(20)
+    threads[1].start()
+    assert not runners[1].leading.wait(0.5)
+    stops[0].set()
+    threads[0].join()
+    assert runners[1].leading.wait(20)
+    stops[1].set()
+    threads[1].join()
+
+
+def test_changed_settings_learn_again_without_telling_twice(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    fill_trends(connection, fortnight(surge_day=13.8))
+    declare_replay(connection, END)
+    run(make_settings())
+    told = outbox(connection)
+    assert [row[3] for row in alerts(connection) if row[2] == "BANK"] == ["open"]
+    run(make_settings(windows_minutes=[60, 360]))
+    assert outbox(connection)[: len(told)] == told
+    assert all(dedupe.endswith(":closed") for dedupe, _ in outbox(connection)[len(told) :])
+    assert connection.execute("SELECT count(*) FROM alert").fetchone() == (
+        len([d for d, _ in told if d.endswith("open")]),
+    )
+
+
+def test_damaged_state_is_learnt_again(make_settings: MakeSettings, connection: Connection) -> None:
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    run(make_settings())
+    before = alerts(connection), outbox(connection)
+    connection.execute("UPDATE series_state SET body = '\\x00' WHERE part = 'day'")
+    run(make_settings())
+    assert (alerts(connection), outbox(connection)) == before
+
+
+def test_live_feeds_are_judged_from_the_first_start_on(make_settings: MakeSettings, connection: Connection) -> None:
+    """The thinned-out past that feeds still list must not make the present look like a surge."""
+    counts = fortnight()
+    fill_trends(connection, counts)
+    now = MONDAY + timedelta(days=5)
+    ledger(connection, now)
+    for hours in (0, 1):
+        clock = now + timedelta(hours=hours)
+        runner = Runner(make_settings(clock="wall"), [], threading.Event(), clock=lambda clock=clock: clock)
+        assert not runner.run_once()
+        row = connection.execute("SELECT since, judged_until FROM alerting_progress").fetchone()
+        assert row == (now, clock)
+
+
+def wipe(connection: Connection) -> None:
+    connection.execute("TRUNCATE alert, alert_history, outbox, series_state, alerting_progress, offset_ledger, replay")
+
+
+def ledger(connection: Connection, reached: datetime) -> None:
+    connection.execute(
+        "INSERT INTO offset_ledger (topic, partition, next_offset, end_offset, max_event_time) "
+        "VALUES ('newstide.messages', 0, 9, 9, %s) "
+        "ON CONFLICT (topic, partition) DO UPDATE SET max_event_time = excluded.max_event_time",
+        (reached,),
+    )
+
+
+def start_runner(settings: Settings, directory: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "NEWSTIDE_DATABASE__URL": settings.database.url or "",
+        "NEWSTIDE_ALERTING__CLOCK": "event",
+        "NEWSTIDE_ALERTING__ALLOWED_LATENESS_S": "0",
+        "NEWSTIDE_ALERTING__POLL_S": "0.02",
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    code = (
+        "import threading; from core.settings import load_settings; from alerting.runner import Runner; "
+        "Runner(load_settings(), ['webhook'], threading.Event()).run()"
+    )
+    with (directory / "log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-c", code], cwd=directory, env=environment, stderr=log)
+
+
+def cut_connections(connection: Connection) -> None:
+    """End the runner's connection a few times while it works."""
+    with psycopg.connect(connection.info.dsn, password=connection.info.password, autocommit=True) as own:
+        for _ in range(3):
+            time.sleep(0.15)
+            own.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid NOT IN (pg_backend_pid(), %s)",
+                (connection.info.backend_pid,),
+            )
