@@ -1,7 +1,4 @@
-"""Prometheus metrics of every process. Label sets are closed: no label takes its values from outside newstide.
-
-`source` is the one exception in spirit: it is as wide as the operator's own list of feeds.
-"""
+"""Prometheus metrics of every process. Label sets are closed; that of sources is bounded by `source_label`."""
 
 from __future__ import annotations
 
@@ -44,6 +41,19 @@ SERIES_OBSERVED = Gauge("newstide_series_observed", "Observed negative stories i
 ALERTS = Counter("newstide_alerts", "Alert state changes", ["state"])
 DELIVERIES = Counter("newstide_deliveries", "Deliveries from the outbox by outcome", ["channel", "outcome"])
 OUTBOX = Gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
+
+
+_sources: set[str] = set()
+_MOST_SOURCES = 500
+
+
+def source_label(source: str) -> str:
+    """`source` as a label value; `other` once a process has seen 500: no list of feeds has as many, a flood may."""
+    if source not in _sources:
+        if len(_sources) >= _MOST_SOURCES:
+            return "other"
+        _sources.add(source)
+    return source
 
 
 def serve(host: str, port: int) -> None:

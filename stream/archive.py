@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ class Archive:
         self._connect = connect
         self._retry_max_s = retry_max_s
         self._connection: psycopg.Connection[Any] | None = None
+        self.stopping = threading.Event()
 
     def store(self, letters: Sequence[Letter]) -> None:
         """Insert `letters`; one whose origin is known already was delivered again and changes nothing."""
@@ -50,7 +51,8 @@ class Archive:
                 log.warning("%d dead letters are held, the database failed: %s", len(letters), error)
                 if self._connection is not None:
                     self._connection.close()
-            time.sleep(pause)
+            if self.stopping.wait(pause):
+                raise InterruptedError("stopped while the database was away; the letters come again")
             pause = min(pause * 2, self._retry_max_s)
 
 

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 EXIT_FAILED = 70  # EX_SOFTWARE: the supervisor starts the worker again and Kafka redelivers
 _NOTE_EVERY_S = 0.5
+_SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
 
 
 class Engine:
@@ -65,7 +66,7 @@ class Engine:
 
     def send_dead_letters_blocking(self, letters: Sequence[DeadLetter]) -> None:
         """The same, from the pipeline's thread."""
-        asyncio.run_coroutine_threadsafe(self.send_dead_letters(letters), self._app.loop).result()
+        asyncio.run_coroutine_threadsafe(self.send_dead_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
 
     def _create_app(self) -> faust.App:
         settings = self._settings
@@ -111,6 +112,7 @@ class Engine:
             self._stopping.set()
             if self._pipeline is not None:
                 self._pipeline.stopping.set()
+            self._archive.stopping.set()
 
         @app.timer(_NOTE_EVERY_S)
         async def note_end_offsets() -> None:

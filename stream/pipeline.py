@@ -185,7 +185,7 @@ def _count(batch: Batch, committed: Committed) -> None:
         message = item.item.message
         outcome = "stored" if item.item.uid in left else "duplicate"
         left.discard(item.item.uid)
-        metrics.MESSAGES.labels(message.source, message.kind, outcome).inc()
+        metrics.MESSAGES.labels(metrics.source_label(message.source), message.kind, outcome).inc()
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
     if batch.rejected:
         metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))

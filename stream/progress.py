@@ -84,7 +84,9 @@ class Lag:
 
     def _ends(self, partitions: Sequence[int]) -> dict[int, int]:
         if self._consumer is None:
-            self._consumer = KafkaConsumer(**client_options(self._settings), request_timeout_ms=5_000)
+            self._consumer = KafkaConsumer(
+                **client_options(self._settings), enable_auto_commit=False, request_timeout_ms=5_000
+            )
         found = self._consumer.end_offsets([TopicPartition(self._topic, partition) for partition in partitions])
         return {tp.partition: end for tp, end in found.items()}
 

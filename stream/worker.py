@@ -77,7 +77,7 @@ def prepare_store(settings: Settings) -> None:
     """Migrate the schema, and open a ledger row for every partition, so that each counts for the watermark."""
     engine = open_engine(settings, pool_size=1)
     topic = settings.topic("messages")
-    consumer = KafkaConsumer(**client_options(settings))
+    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False)
     try:
         migrate(engine)
         open_ledger(engine, topic, sorted(consumer.partitions_for_topic(topic) or ()))

@@ -58,9 +58,10 @@ def forget_offsets(engine: Engine) -> None:
 
 
 def begin_replay(engine: Engine, name: str) -> UUID:
-    """Declare a replay: the watermark waits until it has ended."""
+    """Declare a replay: the watermark waits until it has ended. Earlier ones no longer hold anything back."""
     replay = uuid4()
     with engine.begin() as connection:
+        connection.execute(text("DELETE FROM replay"))
         connection.execute(text("INSERT INTO replay (id, name) VALUES (:id, :name)"), {"id": replay, "name": name})
     return replay
 
