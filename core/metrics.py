@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+log = logging.getLogger(__name__)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -57,6 +61,13 @@ def source_label(source: str) -> str:
 
 
 def serve(host: str, port: int) -> None:
-    """Expose the metrics of this process at http://host:port/metrics; port 0 does nothing."""
-    if port:
+    """Expose the metrics of this process at http://host:port/metrics; port 0 does nothing.
+
+    A port that is taken is a warning, no error: a demo beside a running stack must not fail for want of a port.
+    """
+    if not port:
+        return
+    try:
         start_http_server(port, addr=host)
+    except OSError as error:
+        log.warning("metrics are not served at %s:%d (%s); see the settings under `metrics`", host, port, error.strerror)
