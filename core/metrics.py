@@ -70,4 +70,5 @@ def serve(host: str, port: int) -> None:
     try:
         start_http_server(port, addr=host)
     except OSError as error:
-        log.warning("metrics are not served at %s:%d (%s); see the settings under `metrics`", host, port, error.strerror)
+        reason = error.strerror
+        log.warning("metrics are not served at %s:%d (%s); see the settings `metrics.*`", host, port, reason)

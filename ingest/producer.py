@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 DELIVERY_TIMEOUT_S = 120.0
 _CLOSE_S = 5.0
 _BATCH_BYTES = 128 * 1024
-_MOST_SOURCES = 1_000
 _HEADERS = [(SCHEMA_HEADER, SCHEMA_VERSION)]
 
 
@@ -130,18 +129,6 @@ class MessageProducer:
             ) from error
 
 
-_sources: set[str] = set()
-
-
 def count_ingested(source: str, kind: str, count: int) -> None:
     """Add to the metric of acknowledged messages."""
-    metrics.INGESTED.labels(source_label(source), kind).inc(count)
-
-
-def source_label(source: str) -> str:
-    """`source` as a metric label; "other" for new ones past the first thousand, which come from outside."""
-    if source not in _sources:
-        if len(_sources) >= _MOST_SOURCES:
-            return "other"
-        _sources.add(source)
-    return source
+    metrics.INGESTED.labels(metrics.source_label(source), kind).inc(count)

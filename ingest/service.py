@@ -32,7 +32,7 @@ def connected(
 
     Waits for the brokers as `core.kafka.wait_for_broker` does, and serves the metrics of this process meanwhile.
     """
-    _serve_metrics(settings)
+    metrics.serve(settings.metrics.host, settings.metrics.ingest_port)
     wait_for_broker(settings, stop)
     ensure_topics(settings)
     producer = MessageProducer(settings, delivery_timeout_s=delivery_timeout_s)
@@ -102,16 +102,3 @@ async def _run(
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
     await asyncio.gather(*tasks)
-
-
-def _serve_metrics(settings: Settings) -> None:
-    try:
-        metrics.serve(settings.metrics.host, settings.metrics.ingest_port)
-    except OSError as error:
-        # A replay beside the feeds of the same machine is common; it must not fail for want of a second port.
-        log.warning(
-            "metrics are not served: %s:%d: %s; metrics.ingest_port chooses another port, 0 none",
-            settings.metrics.host,
-            settings.metrics.ingest_port,
-            error.strerror,
-        )

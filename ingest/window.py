@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from core.dead_letters import DeadLetter
-from core.metrics import INGEST_REJECTED
+from core.metrics import INGEST_REJECTED, source_label
 from core.records import Message
-from ingest.producer import MessageProducer, count_ingested, source_label
+from ingest.producer import MessageProducer, count_ingested
 
 Position = TypeVar("Position")
 
