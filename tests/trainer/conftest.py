@@ -71,11 +71,11 @@ def tiny_taxonomy() -> Taxonomy:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 lines; half carry a sentiment, half a topic, a few both."""
+    """400 lines; half carry a sentiment, half a topic, a few both."""
     generator = random.Random(3)
     path = tmp_path_factory.mktemp("texts") / "labelled.jsonl"
     lines = []
-    for number in range(300):
+    for number in range(400):
         sentiment = ("negative", "neutral", "positive")[number % 3]
         word = generator.choice({"negative": BAD, "neutral": PLAIN, "positive": GOOD}[sentiment])
         field = generator.choice(list(TOPICS))

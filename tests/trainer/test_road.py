@@ -16,14 +16,15 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from newstide.modelling import classify, evaluate, train
+from trainer.averaging import blend
 from trainer.batches import encode, load_tokenizer
 from trainer.corpora import Example
 from trainer.finetune import Recipe
-from trainer.pipeline import average_runs, prepare
+from trainer.pipeline import prepare
 from trainer.pipeline import train as train_network
 from trainer.road import gather, train_bundle
 
-RECIPE = Recipe(epochs=6, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=6)
+RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_a_useless_run_stays_out_of_the_average(tiny_backbone: Path, tiny_data: 
     good = {name: value.clone() for name, value in trained.network.state_dict().items()}
     noise = {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in good.items()}
     validation = encode(material.split.validation, load_tokenizer(tiny_backbone), material.labels, 40)
-    assert average_runs(trained.network, [noise, good], material.labels, validation) == [1]
+    assert blend(trained.network, [noise, good], material.labels, validation) == [1]
     assert all(torch.equal(value, good[name]) for name, value in trained.network.state_dict().items())
 
 

@@ -1,0 +1,78 @@
+"""One network out of several trained from the same start: the mean of their weights, where validation gains by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.scoring import TaskScore, score_task, softmax
+from trainer.batches import UNLABELLED, Encoded, bucketed
+from trainer.network import Network
+
+State = dict[str, Tensor]
+
+
+@torch.no_grad()
+def predict_logits(network: Network, data: Encoded, batch_size: int = 64) -> dict[str, NDArray[np.float32]]:
+    """Logits (n, labels) per task, in the order of `data`."""
+    network.eval()
+    device = next(network.parameters()).device
+    rows: list[int] = []
+    parts: dict[str, list[Tensor]] = {task: [] for task in data.targets}
+    for batch in bucketed(data, batch_size):
+        rows.extend(batch.rows)
+        for task, logits in network(batch.ids.to(device), batch.mask.to(device)).items():
+            parts[task].append(logits.cpu())
+    order = np.argsort(np.array(rows))
+    return {task: torch.cat(logits).numpy()[order] for task, logits in parts.items()}
+
+
+def judge(task: str, labels: tuple[str, ...], logits: NDArray[np.float32], data: Encoded) -> TaskScore:
+    """Figures of `logits` on those rows of `data` that have a label for `task`."""
+    truth = np.array(data.targets[task])
+    labelled = truth != UNLABELLED
+    return score_task(task, labels, truth[labelled], softmax(logits[labelled]))
+
+
+def judge_all(network: Network, labels: dict[str, tuple[str, ...]], data: Encoded) -> dict[str, TaskScore]:
+    """Figures of `network` on `data` per task."""
+    return {task: judge(task, labels[task], logits, data) for task, logits in predict_logits(network, data).items()}
+
+
+def mean_f1(scores: dict[str, TaskScore]) -> float:
+    """Macro-F1, averaged over the tasks: what epochs and averages are chosen by."""
+    return float(np.mean([score.macro_f1 for score in scores.values()]))
+
+
+def average(states: Sequence[State]) -> State:
+    """The mean of the weights in `states`."""
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+
+
+def blend(
+    network: Network, states: Sequence[State], labels: dict[str, tuple[str, ...]], validation: Encoded
+) -> list[int]:
+    """Give `network` the mean weights of those `states` that help on validation; their positions, best first.
+
+    The greedy soup of Wortsman et al. 2022: the best state first, each further one kept only if the mean of all kept
+    gets no worse.
+    """
+
+    def worth(members: Sequence[int]) -> float:
+        network.load_state_dict(average([states[index] for index in members]))
+        return mean_f1(judge_all(network, labels, validation))
+
+    alone = [worth([index]) for index in range(len(states))]
+    order = sorted(range(len(states)), key=lambda index: -alone[index])
+    members, best = order[:1], alone[order[0]]
+    for index in order[1:]:
+        together = worth([*members, index])
+        if together >= best:
+            members, best = [*members, index], together
+    network.load_state_dict(average([states[index] for index in members]))
+    network.eval()
+    return members
