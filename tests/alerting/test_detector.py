@@ -42,7 +42,7 @@ def test_euphoria_and_ordinary_days_do_not_fire() -> None:
         assert surprises <= {BANK, ALL}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1000), st.lists(st.integers(START, START + 14 * PER_DAY), max_size=12))
 def test_the_cut_into_calls_changes_nothing(seed: int, cuts: list[int]) -> None:
     counts = fortnight(seed % 3, surge_day=5 + seed % 7)
