@@ -135,11 +135,8 @@ def checked(message: Message) -> Message:
 def set_times(message: Message, published_at: datetime | None, received_at: datetime) -> None:
     """Set both times of `message`, mending and marking a missing, absurd or future event time."""
     now = datetime.now(UTC)
-    try:
-        received = received_at.astimezone(UTC)
-        published = published_at.astimezone(UTC) if published_at is not None else None
-    except (OverflowError, ValueError):  # years 1 and 9999 near their edges
-        received, published = now, None
+    received = _in_utc(received_at) or now
+    published = _in_utc(published_at) if published_at is not None else None
     message.received_at = min(max(received, EARLIEST), now + timedelta(minutes=5))
     if published is None or published < EARLIEST or published.year >= 9999:
         message.published_at = message.received_at
@@ -149,6 +146,14 @@ def set_times(message: Message, published_at: datetime | None, received_at: date
         mark(message, TIME_CLAMPED)
     else:
         message.published_at = published
+
+
+def _in_utc(moment: datetime) -> datetime | None:
+    """`moment` in UTC; None at the edges of years 1 and 9999, where UTC has no such time."""
+    try:
+        return moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None
 
 
 def mark(message: Message, name: str) -> None:

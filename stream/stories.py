@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 PERMUTATIONS = 64
-BANDS, ROWS = 4, 5  # a pair of similarity 0.9 shares a band with probability 0.97, one of 0.5 with 0.12
-SIMILAR = 0.75
+BANDS, ROWS = 4, 4  # a pair of similarity 0.8 shares a band with probability 0.88, one of 0.5 with 0.23
+SIMILAR = 0.7
 MIN_WORDS = 6  # shorter texts have too few bigrams to tell a variant from another statement
 
 _random = np.random.default_rng(20140521)

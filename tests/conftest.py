@@ -8,10 +8,15 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from newstide.embedded.postgres import EmbeddedPostgres
 
 _numbers = itertools.count()
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("newstide", deadline=None)
+settings.load_profile("newstide")
 
 
 @pytest.fixture(scope="session", autouse=True)
