@@ -31,7 +31,7 @@ def stories_of(*texts: TextKey, known: dict[int, Candidate] | None = None) -> di
 
 
 def test_an_edited_copy_joins_its_story() -> None:
-    first, copy = key_of(STORY), key_of(STORY + " today")
+    first, copy = key_of(STORY), key_of("Update: " + STORY)
     stories = stories_of(first, copy)
     assert stories[copy.key] == stories[first.key] == first.key
 
@@ -57,9 +57,9 @@ def test_another_company_makes_another_story() -> None:
 
 def test_a_story_of_last_month_is_over() -> None:
     old = key_of(STORY)
-    late = key_of(STORY + " today", AT + timedelta(days=30))
+    late = key_of("Update: " + STORY, AT + timedelta(days=30))
     assert stories_of(late, known=candidates(old))[late.key] == late.key
-    soon = key_of(STORY + " today", AT + timedelta(days=2))
+    soon = key_of("Update: " + STORY, AT + timedelta(days=2))
     assert stories_of(soon, known=candidates(old))[soon.key] == old.key
 
 
