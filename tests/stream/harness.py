@@ -27,7 +27,7 @@ from core.settings import Settings, load_settings
 from core.store.connection import connect
 from core.text import story_form
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.embedded.process import free_port
+from newstide.embedded.process import free_port, is_taken
 from newstide.scenario import generate_feed
 from stream.entities import load_watchlist
 
@@ -49,7 +49,7 @@ def real_kafka(directory: Path) -> Iterator[str]:
     script = Path(os.environ["KAFKA_HOME"]) / "kafka"
     cluster = directory / "kafka"
     port = free_port()
-    while port % 2:  # a broker takes two neighbouring ports
+    while is_taken(port + 1):  # a broker takes two neighbouring ports
         port = free_port()
     started = subprocess.run(
         [sys.executable, str(script), "start", str(cluster), "--port", str(port)],
