@@ -10,7 +10,8 @@ from core.scoring import TaskScore
 _TEXT = """# Model card: {name}
 
 A text classifier for English financial news headlines, short news items and comments. One forward pass answers
-{count}: {tasks}. It reads at most {length} tokens of a text, after URLs and user names are removed.
+{count}: {tasks}.
+It reads at most {length} tokens of a text, after URLs and user names are removed.
 
 | | |
 |---|---|
@@ -23,9 +24,10 @@ A text classifier for English financial news headlines, short news items and com
 
 ## Data
 
-Texts are cleaned, copies merged ({removed}), near-duplicates (Jaccard index of their words at least 0.7) kept on one
-side of the split, and each source, task and label dealt 80/10/10 into train, validation and test. The epoch and the
-temperatures were chosen on validation; the figures below are from test, which nothing was chosen on.
+Texts are cleaned and copies merged (left out: {removed}). Near-duplicates, with a Jaccard index of their words of at
+least 0.7, are kept on one side of the split, and each source, task and label is dealt 80/10/10 into train, validation
+and test. The weights are the mean of those after several epochs; which ones, and the temperatures, were chosen on
+validation. The figures below are from test, which nothing was chosen on.
 
 | corpus | licence | train | validation | test |
 |---|---|---|---|---|
@@ -36,6 +38,7 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 ## Figures on the test split
 
 {summary}
+
 {details}
 ## Limits
 
