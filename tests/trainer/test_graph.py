@@ -1,0 +1,68 @@
+"""The graph written by hand computes what torch computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from core.errors import InputError
+from core.taxonomy import Taxonomy
+from trainer.averaging import predict_logits
+from trainer.batches import encode, load_tokenizer
+from trainer.calibration import fit_temperature, measure_ranges
+from trainer.corpora import read_jsonl
+from trainer.graph import network_shape, network_weights, quantization, write_graph
+from trainer.network import Network, load_encoder
+
+
+def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(["sentiment", "topic"], {"ids": ids, "mask": mask})
+
+
+def test_logits_equal_those_of_torch(tiny_backbone: Path, tiny_taxonomy: Taxonomy, tiny_data: Path) -> None:
+    torch.manual_seed(0)
+    network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks).eval()
+    data = encode(read_jsonl(tiny_data, tiny_taxonomy), load_tokenizer(tiny_backbone), tiny_taxonomy.tasks, 32)
+    expected = predict_logits(network, data)
+    length = max(map(len, data.ids)) + 5
+    ids, mask = np.zeros((len(data.ids), length), np.int64), np.zeros((len(data.ids), length), np.float32)
+    for row, tokens in enumerate(data.ids):
+        ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
+    weights, shape = network_weights(network), network_shape(network, 32)
+    plain = run(write_graph(weights, shape, tiny_taxonomy.tasks).SerializeToString(), ids, mask)
+    ranges = measure_ranges(network, data)
+    small = run(write_graph(weights, shape, tiny_taxonomy.tasks, ranges).SerializeToString(), ids, mask)
+    for task, exact, rounded in zip(tiny_taxonomy.tasks, plain, small, strict=True):
+        assert np.abs(exact - expected[task]).max() < 1e-4
+        assert np.corrcoef(rounded.ravel(), expected[task].ravel())[0, 1] > 0.99
+
+
+def test_a_backbone_the_writer_does_not_know_is_refused(tiny_backbone: Path, tiny_taxonomy: Taxonomy) -> None:
+    network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks)
+    with pytest.raises(InputError, match="40 positions"):
+        network_shape(network, 41)
+    network.config.hidden_act = "relu"
+    with pytest.raises(InputError, match="'relu'"):
+        network_shape(network, 32)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 5.0), (1.0, 2.0), (-2.0, -1.0), (0.0, 0.0)])
+def test_zero_is_exact_and_the_range_is_covered(low: float, high: float) -> None:
+    scale, zero = quantization(low, high)
+    assert 0 <= zero <= 255
+    assert (0 - zero) * scale <= min(low, 0) + scale
+    assert (255 - zero) * scale >= max(high, 0) - scale
+
+
+def test_the_temperature_undoes_a_known_sharpening() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(20_000, 3)).astype(np.float32)
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    truth = (chances.cumsum(1) < generator.random((len(logits), 1))).sum(1)
+    assert fit_temperature(logits * 3, truth) == pytest.approx(3, rel=0.1)
+    assert fit_temperature(logits[:0], truth[:0]) == 1.0
