@@ -12,7 +12,8 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Sequence
+from collections import deque
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 EXIT_FAILED = 70  # EX_SOFTWARE: the supervisor starts the worker again and Kafka redelivers
 _NOTE_EVERY_S = 0.5
+_UNDER_WAY = 2
+_FETCH_BYTES = 2**16
 _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
 
 
@@ -79,6 +82,9 @@ class Engine:
             broker_heartbeat_interval=settings.stream.session_timeout_s / 3,
             broker_commit_interval=1.0,
             consumer_auto_offset_reset="earliest",
+            # Small helpings of every partition: with large ones a replay reads years of one partition before the
+            # next, and the watermark and the stories' order suffer. A larger record still comes whole.
+            consumer_max_fetch_size=_FETCH_BYTES,
             producer_acks=-1,
             stream_buffer_maxsize=4096,
             topic_disable_leader=True,
@@ -99,8 +105,7 @@ class Engine:
 
         @app.agent(messages, concurrency=1, name="newstide.messages")
         async def classify(stream: Any) -> None:
-            async for events in stream.noack_take(settings.stream.batch_size, within=settings.stream.batch_within_s):
-                await self._or_exit(self._process(events))
+            await self._pump(stream)
 
         @app.agent(dead_letters, concurrency=1, name="newstide.dead-letters")
         async def archive(stream: Any) -> None:
@@ -120,12 +125,27 @@ class Engine:
 
         return app
 
-    async def _process(self, events: Sequence[Any]) -> None:
+    async def _pump(self, stream: Any) -> None:
+        """Keep the pipeline's thread busy: Faust gathers a batch while the one before is classified and stored.
+
+        At most `_UNDER_WAY` batches are not yet acknowledged. They enter the pipeline and are acknowledged in order.
+        """
+        settings = self._settings.stream
+        under_way: deque[asyncio.Task[None]] = deque()
+        async for events in stream.noack_take(settings.batch_size, within=settings.batch_within_s):
+            while len(under_way) >= _UNDER_WAY:
+                await under_way.popleft()
+            before = under_way[-1] if under_way else None
+            under_way.append(asyncio.create_task(self._or_exit(self._process(events, before))))
+
+    async def _process(self, events: Sequence[Any], before: asyncio.Task[None] | None) -> None:
         ends = {tp: self._end_offset(tp) for tp in {event.message.tp for event in events}}
         records = [_record(event.message, ends[event.message.tp]) for event in events]
         loop = asyncio.get_running_loop()
         assert self._pipeline is not None
         classified = await loop.run_in_executor(self._executor, self._pipeline.process, records)
+        if before is not None:
+            await before
         if self._settings.stream.publish_classified:
             topic = self._settings.topic("classified")
             await self._send([(topic, *classified_record(item)) for item in classified])
@@ -139,7 +159,7 @@ class Engine:
         for event in events:
             event.ack()
 
-    async def _or_exit(self, work: Awaitable[None]) -> None:
+    async def _or_exit(self, work: Coroutine[Any, Any, None]) -> None:
         """Faust would stall for good on an exception here, holding its partitions: the process ends instead."""
         try:
             await work
