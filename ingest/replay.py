@@ -6,7 +6,7 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,8 +28,10 @@ SAMPLE_BYTES = 16_000_000
 _CHECKPOINT_EVERY_S = 1.0
 _LOOK_EVERY_ROWS = 256
 _LONGEST_SLEEP_S = 0.5
+_BRAKE_S = 0.05
 
 Progress = Callable[[float, int, int], None]
+Brake = Callable[[Mapping[int, int]], bool]
 
 
 class ReplaySummary(msgspec.Struct, kw_only=True):
@@ -58,13 +60,15 @@ def replay(
     resume: bool = False,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
+    brake: Brake | None = None,
 ) -> ReplaySummary:
     """Send the records of the file at `path` to `messages`, in file order, and bad ones to `dead-letters`.
 
     `speed` is a multiple of real time (gaps between event times, divided by it), None full speed. `source` stands in
     where the map gives none; empty: the name of the file. With `resume` it goes on after the last checkpoint, which
     only ever holds what Kafka acknowledged. `progress` is called now and then with the share of the file read, the
-    rows read and the dead letters. `stop` ends it early; what was read is then acknowledged and checkpointed.
+    rows read and the dead letters. `brake` is given the end offsets acknowledged so far; reading waits while it holds.
+    `stop` ends it early; what was read is then acknowledged and checkpointed.
 
     Raises InputError for an unusable file or a map that does not fit it, DeliveryFailed if Kafka stops acknowledging.
     """
@@ -83,7 +87,7 @@ def replay(
     file = open_records(path)
     try:
         checkpoint.save(store, state)
-        _send_all(file, state, store, run, pace, progress)
+        _send_all(file, state, store, run, pace, progress, brake)
     finally:
         file.close()
         state.row = run.window.acknowledged or state.row
@@ -185,7 +189,13 @@ class _Run:
 
 
 def _send_all(
-    file: RecordFile, state: checkpoint.Checkpoint, store: Path, run: _Run, pace: Pace, progress: Progress | None
+    file: RecordFile,
+    state: checkpoint.Checkpoint,
+    store: Path,
+    run: _Run,
+    pace: Pace,
+    progress: Progress | None,
+    brake: Brake | None,
 ) -> None:
     saved_at = time.monotonic()
 
@@ -212,6 +222,9 @@ def _send_all(
             run.window.send(row.number, message)
         if count % _LOOK_EVERY_ROWS == 0:
             look()
+            while brake is not None and brake(run.window.end_offsets) and not pace.stopped:
+                pace.sleep(_BRAKE_S)
+                look()
     run.window.drain()
     if progress:
         progress(file.progress, run.read, run.window.dead_letters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +12,14 @@ import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import OperationalError
 
 from core.errors import InputError
 from core.kafka import client_options
 from core.records import Kind
 from core.settings import Settings, load_settings
+from core.store.connection import open_engine
+from core.store.ledger import read_ledger
 from ingest import bridge as bridging
 from ingest import replay as replaying
 from ingest.mapping import parse_map
@@ -64,12 +67,25 @@ def serve() -> None:
 @_KIND
 @click.option("--speed", default="max", show_default=True, help="`max`, or a multiple of real time such as 60.")
 @click.option("--resume", is_flag=True, help="Go on after the last record that Kafka acknowledged.")
+@click.option(
+    "--max-lag", type=click.IntRange(1), help="Wait while the workers are more records behind; needs the database."
+)
 @_JSON
-def replay(file: Path, maps: tuple[str, ...], source: str, kind: str, speed: str, resume: bool, as_json: bool) -> None:
+def replay(
+    file: Path,
+    maps: tuple[str, ...],
+    source: str,
+    kind: str,
+    speed: str,
+    resume: bool,
+    max_lag: int | None,
+    as_json: bool,
+) -> None:
     """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
     fields = parse_map(maps)
     pace = _speed(speed)
     settings = _settings()
+    brake = _brake(settings, max_lag) if max_lag else None
     with stop_on_signal() as stop, connected(settings, stop) as producer, _bar(file.name) as progress:
         summary = replaying.replay(
             settings,
@@ -82,6 +98,7 @@ def replay(file: Path, maps: tuple[str, ...], source: str, kind: str, speed: str
             resume=resume,
             stop=stop,
             progress=progress,
+            brake=brake,
         )
     text = (
         f"{summary.produced} messages from {summary.file} in {summary.seconds:.1f} s "
@@ -138,6 +155,20 @@ def _speed(text: str) -> float | None:
     if not 0 < speed < 1e12:
         raise InputError(f"--speed is {text!r}; expected `max` or a positive multiple of real time, for example 60")
     return speed
+
+
+def _brake(settings: Settings, max_lag: int) -> replaying.Brake:
+    engine = open_engine(settings, pool_size=1)
+    topic = settings.topic("messages")
+
+    def is_behind(ends: Mapping[int, int]) -> bool:
+        try:
+            reached = {row.partition: row.next_offset or 0 for row in read_ledger(engine, topic)}
+        except OperationalError:  # the workers are held up by the same outage
+            return True
+        return sum(max(end - reached.get(partition, 0), 0) for partition, end in ends.items()) > max_lag
+
+    return is_behind
 
 
 @contextmanager

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
 _RETENTION_EVERY_S = 86_400
 _DRAIN_AT_STOP_S = 10
+_MAX_LAG_PER_WORKER = 1000
 
 
 class BrokerDied(NewstideError):
@@ -93,7 +94,9 @@ class Stack:
             self._start("ingest", command("ingest", "serve"), environment)
         if replay is not None:
             self._log("replay").unlink(missing_ok=True)
-            argv = command("ingest", "replay", str(replay.file), *replay.arguments, "--json")
+            # Partitions read far apart in event time would delay the watermark, and an in-memory broker would fill up.
+            pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * workers))
+            argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--json")
             self._start("replay", argv, environment, one_shot=True)
         self._began = time.monotonic()
 
