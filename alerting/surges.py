@@ -98,48 +98,72 @@ class SurgeDetector:
         for series, values in counts.negative.items():
             self._counts[self._rows[series], held] = values
         self._done = steps.stop
-        observed, expected = self._sums(self._counts, steps), self._sums(self._expected, steps)
-        alpha = np.broadcast_to(self._plan.alpha.T[:, self._plan_rows(), None], observed.shape)
+        active = self._active(steps)
+        observed, expected = self._sums(self._counts[active], steps), self._sums(self._expected[active], steps)
+        alpha = np.broadcast_to(self._plan.alpha.T[:, self._plan_rows()[active], None], observed.shape)
         raw = tail_scores(observed, expected, alpha)
-        self._raw[:, steps] = raw.max(axis=0)
+        self._raw[active, steps] = raw.max(axis=0)
         self._outage[steps] = self._silent(observed[:, 0], expected[:, 0], alpha[:, 0, 0])
-        changes = self._follow(counts.start, steps, raw, observed, expected)
-        self._latest = self._read(raw, observed, expected)
+        scale = NOMINAL / self._plan.scale[self._plan_rows()[active]]
+        names = [series for series, judged in zip(self._rows, active.tolist(), strict=True) if judged]
+        changes = self._follow(counts.start, steps, names, raw * scale[:, None], observed, expected)
+        self._latest = self._read(names, raw[:, :, -1] * scale, observed[:, :, -1], expected[:, :, -1])
         return sorted(changes, key=lambda change: change[:2])
 
-    def _follow(self, start: int, steps: slice, raw: Any, observed: Any, expected: Any) -> list[Change]:
+    def _active(self, steps: slice) -> NDArray[np.bool_]:
+        """Mask of the rows worth testing. Most series of a market have no bad news in any window, and score 0."""
+        seen = slice(steps.start + 1, self._back + steps.stop)
+        active: NDArray[np.bool_] = np.asarray(self._counts[:, seen].any(axis=1))
+        active[0] = True
+        for series, row in self._rows.items():
+            active[row] |= self._episodes.concerns(series)
+        return active
+
+    def _follow(
+        self, start: int, steps: slice, names: list[Series], scores: Any, observed: Any, expected: Any
+    ) -> list[Change]:
         shape, outage = self.shape, self._outage[steps]
-        scores = raw * (NOMINAL / self._plan.scale[self._plan_rows()])[:, None]
         large = np.where(observed - expected >= shape.least_excess, scores, 0.0)
         firing, standing = large.max(axis=0), scores.max(axis=0)
-        ready = start + np.arange(len(outage)) >= np.array(self._born)[:, None] + shape.warmup
+        born = np.array([self._born[self._rows[series]] for series in names])
+        ready = start + np.arange(len(outage)) >= born[:, None] + shape.warmup
         firing = np.where(ready, firing, 0.0)
         eventful = set(np.nonzero(firing >= shape.rules.threshold)[0].tolist()) - {0}
         changes: list[Change] = []
-        for series, row in self._rows.items():
-            if self._listener is not None and row:
-                self._listener(series, firing[row])
-            if row in eventful or self._episodes.concerns(series):
+        for place, series in enumerate(names):
+            if place in eventful or self._episodes.concerns(series):
                 evidence = Evidence(
-                    start, firing[row], standing[row], outage, large[:, row], observed[:, row], expected[:, row]
+                    start,
+                    firing[place],
+                    standing[place],
+                    outage,
+                    large[:, place],
+                    observed[:, place],
+                    expected[:, place],
                 )
                 found = list(self._episodes.follow(series, evidence))
-                self._mark_surging(series, row, start, start + len(outage), found)
+                self._mark_surging(series, self._rows[series], start, start + len(outage), found)
                 changes += found
+        if self._listener is not None:
+            self._tell(dict(zip(names, firing, strict=True)), len(outage))
         return changes
 
-    def _read(self, raw: Any, observed: Any, expected: Any) -> list[Reading]:
-        scale = NOMINAL / self._plan.scale[self._plan_rows()]
-        leading = raw[:, :, -1].argmax(axis=0)
+    def _tell(self, firing: dict[Series, NDArray[np.float64]], steps: int) -> None:
+        for series, row in self._rows.items():
+            if self._listener is not None and row:
+                self._listener(series, firing.get(series, np.zeros(steps)))
+
+    def _read(self, names: list[Series], scores: Any, observed: Any, expected: Any) -> list[Reading]:
+        leading = scores.argmax(axis=0)
         return [
             Reading(
                 series,
-                float(raw[leading[row], row, -1] * scale[row]),
-                float(observed[leading[row], row, -1]),
-                float(expected[leading[row], row, -1]),
+                float(scores[leading[place], place]),
+                float(observed[leading[place], place]),
+                float(expected[leading[place], place]),
             )
-            for series, row in self._rows.items()
-            if row
+            for place, series in enumerate(names)
+            if place
         ]
 
     def _mark_surging(self, series: Series, row: int, start: int, end: int, found: list[Change]) -> None:

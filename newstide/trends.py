@@ -16,7 +16,7 @@ from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_
 from newstide.resources import store
 from newstide.times import Moment
 
-_BAR = 40
+_BAR = 24
 
 
 @click.command()
@@ -50,7 +50,17 @@ def _print_json(rows: Iterable[TrendRow]) -> None:
 
 
 def _print_series(series: str, rows: list[TrendRow]) -> None:
-    table = Table("time (UTC)", "messages", "stories", "negative", "neutral", "positive", "", title=series, box=None)
+    table = Table(
+        Column("time (UTC)", no_wrap=True),
+        "messages",
+        "stories",
+        "negative",
+        "neutral",
+        "positive",
+        "",
+        title=series,
+        box=None,
+    )
     most = max((row.negative_stories + row.neutral_stories + row.positive_stories for row in rows), default=1)
     for row in rows:
         stories = row.negative_stories + row.neutral_stories + row.positive_stories
