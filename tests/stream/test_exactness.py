@@ -25,7 +25,7 @@ from harness import (
 from core.settings import Settings
 from newstide.embedded.postgres import EmbeddedPostgres
 
-COUNT = 2500
+COUNT = 1500
 
 FAULTY_CLASSIFIER = """
 from core.settings import load_settings
