@@ -52,6 +52,10 @@ def up(
         if feeds is None and "clock" not in settings.alerting.model_fields_set:
             settings = amended(settings, alerting={"clock": "event"})
     feeds = feeds or (settings.ingest.feeds if replay is None and settings.ingest.feeds.exists() else None)
+    if replay is None and feeds is None and settings.ingest.push_token is None:
+        click.echo(
+            "nothing will come in: give --feeds FILE or --replay FILE, or set NEWSTIDE_INGEST__PUSH_TOKEN", err=True
+        )
     with running(settings) as stack, _view(quiet=as_json) as view:
         stack.start(
             workers or settings.stream.workers,
