@@ -88,7 +88,7 @@ def _print_totals(totals: list[SeriesTotal]) -> None:
     for total in totals:
         name = "all" if total.kind == "all" else f"{total.kind}={total.name}"
         counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)
-        table.add_row(name, *map(str, counts), f"{total.first:%Y-%m-%d %H:%M}", f"{total.last:%Y-%m-%d %H:%M}")
+        table.add_row(name, *map(str, counts), f"{total.last:%Y-%m-%d %H:%M}")
     Console().print(table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in")
 
 
