@@ -11,7 +11,7 @@ _AGO = re.compile(r"(\d{1,6})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Moment(click.ParamType[datetime]):
+class Moment(click.ParamType):
     """An ISO 8601 time (UTC where it has no zone) or an age such as 36h or 7d."""
 
     name = "time"
