@@ -93,6 +93,7 @@ class Engine:
             worker_redirect_stdouts=False,
             autodiscover=False,
             store="memory://",
+            datadir=str(settings.embedded.directory / "faust"),  # unused, but Faust makes it
         )
         raw: dict[str, Any] = {
             "key_type": bytes,

@@ -149,7 +149,8 @@ def test_the_demo_alerts_for_the_right_reason(tmp_path: Path) -> None:
         )
     assert demo.wait(280) == 0, (tmp_path / "demo.log").read_text()
     shown = (tmp_path / "demo.log").read_text()
-    assert f"ALERT entity={BANK.ticker}" in " ".join(shown.split())
+    told = [line for line in shown.splitlines() if line.startswith("ALERT")]
+    assert any(f"entity={BANK.ticker}" in line for line in told), shown
     settings = {"NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path / "newstide" / "demo")}
     listed = newstide(tmp_path, "alerts", "list", "--json", **settings)
     alerts = json.loads(listed.stdout)
@@ -157,6 +158,7 @@ def test_the_demo_alerts_for_the_right_reason(tmp_path: Path) -> None:
     assert bank
     assert all(alert["observed"] > 3 * alert["expected"] for alert in bank)
     assert bank[0]["evidence"]["stories"]
+    assert {file.name for file in tmp_path.iterdir()} == {"demo.log", "newstide"}, "something lies about"
     assert not any(alert["series"] == f"entity={IPO.ticker}" for alert in alerts)
     audit = newstide(tmp_path, "audit", "--json", **settings)
     assert json.loads(audit.stdout)["differences"] == []
