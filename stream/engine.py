@@ -10,11 +10,13 @@ import asyncio
 import logging
 import os
 import ssl
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -93,7 +95,7 @@ class Engine:
             worker_redirect_stdouts=False,
             autodiscover=False,
             store="memory://",
-            datadir=str(settings.embedded.directory / "faust"),  # unused, but Faust makes it
+            datadir=str(Path(tempfile.gettempdir(), f"newstide-{os.getuid()}")),  # unused, but Faust makes it
         )
         raw: dict[str, Any] = {
             "key_type": bytes,
