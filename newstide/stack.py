@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from kafka import KafkaConsumer
 from sqlalchemy import Engine, text
 
 from core.errors import NewstideError
-from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
 from core.store.connection import connect, open_engine
 from core.store.ledger import begin_replay, end_replay, forget_offsets, open_ledger, read_ledger
@@ -199,7 +198,8 @@ def running(settings: Settings) -> Iterator[Stack]:
                 found = amended(found, kafka={"bootstrap_servers": broker.bootstrap_servers})
             wait_for_broker(found)
             ensure_topics(found)
-            open_ledger(engine, found.topic("messages"), _partitions(found))
+            topic = found.topic("messages")
+            open_ledger(engine, topic, partition_numbers(found, topic))
             with announced(found.embedded.directory, found.kafka.bootstrap_servers or ""), Supervisor() as supervisor:
                 yield Stack(found, engine, supervisor, broker)
         finally:
@@ -224,14 +224,6 @@ def run(stack: Stack, until: Callable[[], bool], look: Callable[[], None] = lamb
         finally:
             stack.stop_ingest()
     return False
-
-
-def _partitions(settings: Settings) -> list[int]:
-    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False)
-    try:
-        return sorted(consumer.partitions_for_topic(settings.topic("messages")) or ())
-    finally:
-        consumer.close(autocommit=False)
 
 
 def _last_json(file: Path) -> dict[str, Any]:

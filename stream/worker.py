@@ -8,12 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from kafka import KafkaConsumer
 
 from core import metrics
 from core.bundle import load_bundle
 from core.classifier import Classifier
-from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
 from core.store.ledger import open_ledger
@@ -77,10 +76,8 @@ def prepare_store(settings: Settings) -> None:
     """Migrate the schema, and open a ledger row for every partition, so that each counts for the watermark."""
     engine = open_engine(settings, pool_size=1)
     topic = settings.topic("messages")
-    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False)
     try:
         migrate(engine)
-        open_ledger(engine, topic, sorted(consumer.partitions_for_topic(topic) or ()))
+        open_ledger(engine, topic, partition_numbers(settings, topic))
     finally:
-        consumer.close(autocommit=False)
         engine.dispose()
