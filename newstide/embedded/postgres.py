@@ -24,7 +24,7 @@ import psycopg
 
 from core.errors import EmbeddedPartError
 from newstide.embedded.account import Account, find_account
-from newstide.embedded.process import end, free_port, is_taken, prepare_log, read_command_line, read_tail
+from newstide.embedded.process import end, free_port, is_alive, is_taken, prepare_log, read_command_line, read_tail
 from newstide.launch import bind_to_parent
 
 NAME = "newstide"  # of the database and of its owner
@@ -135,16 +135,19 @@ class EmbeddedPostgres:
             pid, port = int(lines[0]), int(lines[3])
         except (OSError, ValueError, IndexError):
             return False
-        command = read_command_line(pid)
-        if command and "postgres" not in command:
-            # the server was killed and its process id is somebody else's now; the server would refuse to start
-            lock_file.unlink()
         deadline = time.monotonic() + ATTACH_TIMEOUT_S
-        while str(self.data) in read_command_line(pid) and time.monotonic() < deadline:  # it may be starting or ending
-            if self._answers(port):
+        while is_alive(pid) and time.monotonic() < deadline:
+            command = read_command_line(pid)
+            if command and "postgres" not in command:
+                # the server was killed and its process id is somebody else's now; the server would refuse to start
+                lock_file.unlink()
+                break
+            if command and str(self.data) not in command:
+                break  # the server of another directory
+            if command and self._answers(port):
                 self.port, self.owned = port, False
                 return True
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # starting or ending; one that was just killed has no command line, and yet blocks
         return False
 
     def _create(self, binaries: Path, account: Account) -> None:

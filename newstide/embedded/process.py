@@ -52,10 +52,21 @@ def read_tail(path: Path, lines: int = 15) -> str:
         return ""
 
 
-def read_command_line(pid: int) -> str:
-    """Command line of a running process; empty if there is none, or if it has ended."""
+def is_alive(pid: int) -> bool:
+    """True until the process is gone altogether: one that is just dying, or dead and not waited for, still counts."""
     with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # our own child, killed and not yet waited for, would look alive
+        os.waitpid(pid, os.WNOHANG)  # our own child, killed and not yet waited for, would count for ever
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def read_command_line(pid: int) -> str:
+    """Command line of a running process; empty if there is none, or if it has ended or is about to."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
