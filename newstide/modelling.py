@@ -93,7 +93,7 @@ def train(
     if missing:
         raise InputError(f"training needs {', '.join(missing)}; run `pip install newstide[trainer]`")
     # Torch takes seconds to import and is not installed where nothing is trained.
-    from trainer.finetune import Recipe
+    from trainer.learn.finetune import Recipe
     from trainer.road import gather, train_bundle
 
     if corpora is None and not data:

@@ -10,9 +10,9 @@ import torch
 from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from trainer.corpora import Example, read_corpora, read_jsonl
-from trainer.finetune import Epoch, Recipe
-from trainer.network import packaged_backbone
+from trainer.data.corpora import Example, read_corpora, read_jsonl
+from trainer.learn.finetune import Epoch, Recipe
+from trainer.learn.network import packaged_backbone
 from trainer.pipeline import make_bundle, prepare, train
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy, load_taxonomy
-from trainer.corpora import Example, merge_duplicates, read_corpora, read_jsonl, read_sentfin
-from trainer.splits import group_near_duplicates, split_examples
+from trainer.data.corpora import Example, merge_duplicates, read_corpora, read_jsonl, read_sentfin
+from trainer.data.splits import group_near_duplicates, split_examples
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public corpora are not beside the checkout")

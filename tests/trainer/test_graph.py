@@ -11,12 +11,12 @@ import torch
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from trainer.averaging import predict_logits
-from trainer.batches import encode, load_tokenizer
-from trainer.calibration import fit_temperature, measure_ranges
-from trainer.corpora import read_jsonl
-from trainer.graph import network_shape, network_weights, quantization, write_graph
-from trainer.network import Network, load_encoder
+from trainer.learn.averaging import predict_logits
+from trainer.learn.batches import encode, load_tokenizer
+from trainer.compress.calibration import fit_temperature, measure_ranges
+from trainer.data.corpora import read_jsonl
+from trainer.compress.graph import network_shape, network_weights, quantization, write_graph
+from trainer.learn.network import Network, load_encoder
 
 
 def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from core.scoring import TaskScore
-from trainer.averaging import State, blend, judge_all, mean_f1
-from trainer.batches import UNLABELLED, Batch, Encoded, bucketed
-from trainer.network import Network
+from trainer.learn.averaging import State, blend, judge_all, mean_f1
+from trainer.learn.batches import UNLABELLED, Batch, Encoded, bucketed
+from trainer.learn.network import Network
 
 
 class Recipe(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from core.errors import InputError
-from trainer.network import Network
+from trainer.learn.network import Network
 
 OPSET = 17
 IR_VERSION = 9

@@ -11,7 +11,7 @@ import msgspec
 
 from core.errors import InputError
 from core.text import story_form
-from trainer.corpora import Example
+from trainer.data.corpora import Example
 
 SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, another company's earnings line below
 FRACTIONS = (0.8, 0.1, 0.1)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.scoring import TaskScore, score_task, softmax
-from trainer.batches import UNLABELLED, Encoded, bucketed
-from trainer.network import Network
+from trainer.learn.batches import UNLABELLED, Encoded, bucketed
+from trainer.learn.network import Network
 
 State = dict[str, Tensor]
 

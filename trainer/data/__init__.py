@@ -1,0 +1,1 @@
+"""Labelled texts: corpora, analysts' labels, and splits that no story straddles."""

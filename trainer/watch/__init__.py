@@ -1,0 +1,1 @@
+"""When to train again: new labels, drift, age; and themes that no label covers yet. No torch here."""
