@@ -27,6 +27,7 @@ from core.errors import BundleError
 from core.scoring import softmax
 from core.text import model_input
 
+EMBEDDING = "embedding"  # name of the network's output of pooled vectors
 PAD_MULTIPLE = 4
 BATCH_TOKENS = 384  # activations of more do not stay in a core's L2 cache
 CACHE_TEXTS = 50_000  # about 20 MB with 23 scores a text
@@ -94,6 +95,19 @@ class Classifier:
         columns = np.split(table, np.cumsum(self._widths)[:-1], axis=1)
         return dict(zip(self._tasks, map(np.ascontiguousarray, columns), strict=True))
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Mean-pooled vectors (n, width) of n texts, in their order: what the heads see. Not cached.
+
+        Raises BundleError for a bundle whose network does not give them.
+        """
+        if EMBEDDING not in {output.name for output in self._session.get_outputs()}:
+            raise BundleError(f"{self._where}: the network has no output `{EMBEDDING}`; retrain the bundle")
+        rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
+        for members, (vectors,) in self._run([model_input(t)[:MAX_CHARACTERS] for t in texts], [EMBEDDING]):
+            for member, vector in zip(members, vectors, strict=True):
+                rows[member] = vector
+        return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
+
     def self_test(self) -> None:
         """Score the manifest's own texts afresh; raises BundleError naming the text and task that come out wrong."""
         tests = self._manifest.self_test
@@ -117,8 +131,16 @@ class Classifier:
 
     def _score(self, forms: list[str]) -> list[NDArray[np.float32]]:
         """One row of scores per text, all tasks side by side."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
         rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(forms)
+        for members, outputs in self._run(forms, list(self._tasks)):
+            scores = [softmax(logits, t) for logits, t in zip(outputs, self._temperatures, strict=True)]
+            for position, member in enumerate(members):
+                rows[member] = np.concatenate([part[position] for part in scores])
+        return rows
+
+    def _run(self, forms: list[str], outputs: list[str]) -> Iterator[tuple[list[int], list[NDArray[np.float32]]]]:
+        """The network's `outputs` for batches of `forms`, each with the positions of its members."""
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
         for members, length in _batches([len(ids) for ids in tokens], self._manifest.max_length):
             ids = np.zeros((len(members), length), dtype=np.int64)
             mask = np.zeros((len(members), length), dtype=np.float32)
@@ -126,11 +148,7 @@ class Classifier:
                 ids[position, : len(tokens[member])] = tokens[member]
                 # A tokenizer without special tokens gives an empty text none at all; one stands in.
                 mask[position, : max(len(tokens[member]), 1)] = 1
-            outputs = self._session.run(list(self._tasks), {"ids": ids, "mask": mask})
-            scores = [softmax(logits, t) for logits, t in zip(outputs, self._temperatures, strict=True)]
-            for position, member in enumerate(members):
-                rows[member] = np.concatenate([part[position] for part in scores])
-        return rows
+            yield members, self._session.run(outputs, {"ids": ids, "mask": mask})
 
     def _load_tokenizer(self, bundle: Bundle) -> Tokenizer:
         try:

@@ -9,6 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
+from core.bundle import Bundle, Manifest, TaskSpec
+from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.learn.averaging import predict_logits
@@ -66,3 +68,20 @@ def test_the_temperature_undoes_a_known_sharpening() -> None:
     truth = (chances.cumsum(1) < generator.random((len(logits), 1))).sum(1)
     assert fit_temperature(logits * 3, truth) == pytest.approx(3, rel=0.1)
     assert fit_temperature(logits[:0], truth[:0]) == 1.0
+
+
+def test_embeddings_are_the_pooled_vectors(tiny_backbone: Path, tiny_taxonomy: Taxonomy) -> None:
+    torch.manual_seed(0)
+    network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks).eval()
+    graph = write_graph(network_weights(network), network_shape(network, 32), tiny_taxonomy.tasks)
+    tokenizer = load_tokenizer(tiny_backbone)
+    tasks = {task: TaskSpec(list(labels)) for task, labels in tiny_taxonomy.tasks.items()}
+    manifest = Manifest(1, "tiny", tasks, 32, "tiny")
+    classifier = Classifier(Bundle(manifest, graph.SerializeToString(), tokenizer.to_str().encode()))
+    texts = ["acme1 bank fraud", "acme2 oil wins the . a"]
+    found = classifier.embed(texts)
+    for text, row in zip(texts, found, strict=True):
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        hidden = network.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        assert np.abs(hidden[0].mean(0).detach().numpy() - row).max() < 1e-4
+    assert classifier.embed([]).shape == (0, 0)

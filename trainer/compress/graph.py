@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from core.classifier import EMBEDDING
 from core.errors import InputError
 from trainer.learn.network import Network
 
@@ -55,7 +56,8 @@ def network_weights(network: Network) -> dict[str, Array]:
 def write_graph(
     weights: dict[str, Array], shape: Shape, labels: dict[str, tuple[str, ...]], ranges: Ranges | None = None
 ) -> onnx.ModelProto:
-    """The graph: inputs `ids` int64 and `mask` float32, both (batch, length); one output (batch, labels) per task.
+    """The graph: inputs `ids` int64 and `mask` float32, both (batch, length); one output (batch, labels) per task,
+    and `embedding` (batch, width), the pooled vectors.
 
     Without `ranges` all is in 32-bit floats. With the ranges of the products' inputs, encoder products are in eight
     bits (inputs unsigned with one scale, weights signed with one scale per column) and word vectors have eight bits
@@ -67,6 +69,7 @@ def write_graph(
     for number in range(shape.layers):
         hidden = writer.layer(number, hidden, bias)
     pooled = writer.pool(hidden)
+    writer.embedding(pooled)
     for task in labels:
         writer.head(task, pooled)
     graph = helper.make_graph(
@@ -79,7 +82,8 @@ def write_graph(
         [
             helper.make_tensor_value_info(task, TensorProto.FLOAT, ["batch", len(names)])
             for task, names in labels.items()
-        ],
+        ]
+        + [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", writer.width])],
         writer.constants,
     )
     imports = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
@@ -111,7 +115,7 @@ class _Writer:
         self._weights = weights
         self._shape = shape
         self._ranges = ranges
-        self._width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
+        self.width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
 
     def embed(self) -> str:
         vocabulary = self._weights["encoder.embeddings.word_embeddings.weight"]
@@ -170,6 +174,9 @@ class _Writer:
         count = self.node("ReduceSum", "mask", self.integers(1), keepdims=1)
         weights = self.node("Unsqueeze", self.node("Div", "mask", count), self.integers(1))
         return self.node("MatMul", weights, hidden)
+
+    def embedding(self, pooled: str) -> None:
+        self.nodes.append(helper.make_node("Squeeze", [pooled, self.integers(1)], [EMBEDDING]))
 
     def head(self, task: str, pooled: str) -> None:
         # A matrix product takes another kernel for one row than for many, and rounds differently; a sum of products
