@@ -102,8 +102,8 @@ def measure(
 def write_plain(directory: Path) -> Path:
     """A bundle with the backbone as a plain 32-bit graph: the same network as far as speed goes."""
     from core.taxonomy import load_taxonomy
-    from trainer.learn.batches import load_tokenizer
     from trainer.compress.graph import network_shape, network_weights, write_graph
+    from trainer.learn.batches import load_tokenizer
     from trainer.learn.network import Network, load_encoder, packaged_backbone
 
     backbone = packaged_backbone()

@@ -23,15 +23,15 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.scoring import TaskScore, score_task
 from core.taxonomy import Taxonomy
+from trainer.compress.calibration import fit_temperature, measure_ranges
+from trainer.compress.graph import Ranges, network_shape, network_weights, write_graph
+from trainer.data.corpora import Example, licence, merge_duplicates
+from trainer.data.splits import Split, split_examples
+from trainer.judge.card import model_card
 from trainer.learn.averaging import blend
 from trainer.learn.batches import Encoded, encode, load_tokenizer
-from trainer.compress.calibration import fit_temperature, measure_ranges
-from trainer.judge.card import model_card
-from trainer.data.corpora import Example, licence, merge_duplicates
 from trainer.learn.finetune import Epoch, Recipe, fine_tune
-from trainer.compress.graph import Ranges, network_shape, network_weights, write_graph
 from trainer.learn.network import Network, backbone_name, load_encoder
-from trainer.data.splits import Split, split_examples
 
 CALIBRATION_TEXTS = 2_000
 SERVING_LENGTH = 128

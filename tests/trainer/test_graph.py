@@ -13,11 +13,11 @@ from core.bundle import Bundle, Manifest, TaskSpec
 from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from trainer.compress.calibration import fit_temperature, measure_ranges
+from trainer.compress.graph import network_shape, network_weights, quantization, write_graph
+from trainer.data.corpora import read_jsonl
 from trainer.learn.averaging import predict_logits
 from trainer.learn.batches import encode, load_tokenizer
-from trainer.compress.calibration import fit_temperature, measure_ranges
-from trainer.data.corpora import read_jsonl
-from trainer.compress.graph import network_shape, network_weights, quantization, write_graph
 from trainer.learn.network import Network, load_encoder
 
 

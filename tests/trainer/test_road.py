@@ -16,9 +16,9 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from newstide.modelling import classify, evaluate, train
+from trainer.data.corpora import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode, load_tokenizer
-from trainer.data.corpora import Example
 from trainer.learn.finetune import Recipe
 from trainer.pipeline import prepare
 from trainer.pipeline import train as train_network

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
-from trainer.learn.batches import Encoded, bucketed
 from trainer.compress.graph import Ranges, product_names
+from trainer.learn.batches import Encoded, bucketed
 from trainer.learn.network import Network
 
 TEMPERATURES = (0.05, 20.0)
