@@ -26,9 +26,9 @@ _COMMANDS = {
     "settings": "newstide.administration",
     "trends": "newstide.trends",
     "dead-letters": "newstide.dead_letters",
-    "classify": "newstide.modelling",
-    "evaluate": "newstide.modelling",
-    "train": "newstide.modelling",
+    "classify": "newstide.classifying",
+    "evaluate": "newstide.classifying",
+    "train": "newstide.training",
 }
 
 

@@ -15,7 +15,8 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from newstide.modelling import classify, evaluate, train
+from newstide.classifying import classify, evaluate
+from newstide.training import train
 from trainer.data.corpora import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode, load_tokenizer
