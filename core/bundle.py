@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import BundleError, SettingsError
+from core.reference import Reference, check_reference
 from core.scoring import TaskScore
 from core.taxonomy import check_task
 
@@ -56,7 +57,8 @@ class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant."""
+    """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
+    `reference` is what drift is measured against."""
 
     format_version: int
     name: str
@@ -68,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: list[DataSource] = []
     code: dict[str, str] = {}
     self_test: list[SelfTest] = []
+    reference: Reference | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -181,6 +184,8 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
             task: len(spec.labels) for task, spec in manifest.tasks.items()
         }:
             raise BundleError(f"{where}: the self-test {test.text[:60]!r} does not fit the tasks; retrain the bundle")
+    if manifest.reference is not None:
+        check_reference(manifest.reference, {task: spec.labels for task, spec in manifest.tasks.items()}, where)
 
 
 def _check_listing(path: Path, manifest: Manifest) -> None:
