@@ -102,14 +102,15 @@ def measure(
 def write_plain(directory: Path) -> Path:
     """A bundle with the backbone as a plain 32-bit graph: the same network as far as speed goes."""
     from core.taxonomy import load_taxonomy
-    from trainer.compress.graph import network_shape, network_weights, write_graph
+    from trainer.compress.graph import write_graph
+    from trainer.learn.backbone import load_encoder, packaged_backbone
     from trainer.learn.batches import load_tokenizer
-    from trainer.learn.network import Network, load_encoder, packaged_backbone
+    from trainer.learn.network import Network
 
     backbone = packaged_backbone()
     labels = load_taxonomy().tasks
     network = Network(load_encoder(backbone), labels)
-    graph = write_graph(network_weights(network), network_shape(network, 128), labels)
+    graph = write_graph(network, 128)
     manifest = Manifest(1, "plain", {task: TaskSpec(list(names)) for task, names in labels.items()}, 128, "plain")
     bundle: Bundle = write_bundle(
         directory / "plain",

@@ -24,14 +24,15 @@ from core.errors import InputError
 from core.scoring import TaskScore, score_task
 from core.taxonomy import Taxonomy
 from trainer.compress.calibration import fit_temperature, measure_ranges
-from trainer.compress.graph import Ranges, network_shape, network_weights, write_graph
+from trainer.compress.graph import Ranges, write_graph
 from trainer.data.corpora import Example, licence, merge_duplicates
 from trainer.data.splits import Split, split_examples
 from trainer.judge.card import model_card
 from trainer.learn.averaging import blend
+from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.batches import Encoded, encode, load_tokenizer
 from trainer.learn.finetune import Epoch, Recipe, fine_tune
-from trainer.learn.network import Network, backbone_name, load_encoder
+from trainer.learn.network import Network
 
 CALIBRATION_TEXTS = 2_000
 SERVING_LENGTH = 128
@@ -106,13 +107,13 @@ def train(
             continue
         torch.manual_seed(seed)
         network = Network(load_encoder(backbone), labels, recipe.dropout)
-        fine_tune(network, labels, data[0], data[1], mask_id, single, on_epoch, quiet)
+        fine_tune(network, data[0], data[1], mask_id, single, on_epoch=on_epoch, quiet=quiet)
         states.append(network.state_dict())
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             save_file(network.state_dict(), kept)
     network = Network(load_encoder(backbone), labels, recipe.dropout)
-    blend(network, states, labels, data[1])
+    blend(network, states, data[1])
     return Trained(network, labels, split, recipe, backbone, material.removed)
 
 
@@ -130,7 +131,7 @@ def make_bundle(trained: Trained, path: Path, name: str, command: str, length: i
     """
     network, labels, split = trained.network, trained.labels, trained.split
     tokenizer = load_tokenizer(trained.backbone)
-    length = min(length, network.config.max_position_embeddings)
+    length = min(length, network.architecture.positions)
     ranges = measure_ranges(network, _calibration_texts(trained, length))
     serialized = tokenizer.to_str().encode()
     tasks = {task: TaskSpec(list(names)) for task, names in labels.items()}
@@ -138,9 +139,7 @@ def make_bundle(trained: Trained, path: Path, name: str, command: str, length: i
     evaluation = {}
     graphs: dict[str, Ranges | None] = {"fp32": None, "int8": ranges}
     for variant, chosen in graphs.items():
-        graph = write_graph(
-            network_weights(network), network_shape(network, length), labels, chosen
-        ).SerializeToString()
+        graph = write_graph(network, length, chosen).SerializeToString()
         plain = Bundle(msgspec.structs.replace(manifest, tasks=tasks), graph, serialized)
         tempered = {
             task: TaskSpec(spec.labels, _temperature(plain, split.validation, task)) for task, spec in tasks.items()

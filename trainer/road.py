@@ -11,8 +11,8 @@ from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.data.corpora import Example, read_corpora, read_jsonl
+from trainer.learn.backbone import packaged_backbone
 from trainer.learn.finetune import Epoch, Recipe
-from trainer.learn.network import packaged_backbone
 from trainer.pipeline import make_bundle, prepare, train
 
 

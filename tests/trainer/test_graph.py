@@ -14,11 +14,12 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress.calibration import fit_temperature, measure_ranges
-from trainer.compress.graph import network_shape, network_weights, quantization, write_graph
+from trainer.compress.graph import quantization, write_graph
 from trainer.data.corpora import read_jsonl
 from trainer.learn.averaging import predict_logits
+from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import encode, load_tokenizer
-from trainer.learn.network import Network, load_encoder
+from trainer.learn.network import Network
 
 
 def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
@@ -35,22 +36,18 @@ def test_logits_equal_those_of_torch(tiny_backbone: Path, tiny_taxonomy: Taxonom
     ids, mask = np.zeros((len(data.ids), length), np.int64), np.zeros((len(data.ids), length), np.float32)
     for row, tokens in enumerate(data.ids):
         ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
-    weights, shape = network_weights(network), network_shape(network, 32)
-    plain = run(write_graph(weights, shape, tiny_taxonomy.tasks).SerializeToString(), ids, mask)
+    plain = run(write_graph(network, 32).SerializeToString(), ids, mask)
     ranges = measure_ranges(network, data)
-    small = run(write_graph(weights, shape, tiny_taxonomy.tasks, ranges).SerializeToString(), ids, mask)
+    small = run(write_graph(network, 32, ranges).SerializeToString(), ids, mask)
     for task, exact, rounded in zip(tiny_taxonomy.tasks, plain, small, strict=True):
         assert np.abs(exact - expected[task]).max() < 1e-4
         assert np.corrcoef(rounded.ravel(), expected[task].ravel())[0, 1] > 0.99
 
 
-def test_a_backbone_the_writer_does_not_know_is_refused(tiny_backbone: Path, tiny_taxonomy: Taxonomy) -> None:
+def test_texts_longer_than_the_backbone_knows_are_refused(tiny_backbone: Path, tiny_taxonomy: Taxonomy) -> None:
     network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks)
     with pytest.raises(InputError, match="40 positions"):
-        network_shape(network, 41)
-    network.config.hidden_act = "relu"
-    with pytest.raises(InputError, match="'relu'"):
-        network_shape(network, 32)
+        write_graph(network, 41)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-3.0, 5.0), (1.0, 2.0), (-2.0, -1.0), (0.0, 0.0)])
@@ -73,7 +70,7 @@ def test_the_temperature_undoes_a_known_sharpening() -> None:
 def test_embeddings_are_the_pooled_vectors(tiny_backbone: Path, tiny_taxonomy: Taxonomy) -> None:
     torch.manual_seed(0)
     network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks).eval()
-    graph = write_graph(network_weights(network), network_shape(network, 32), tiny_taxonomy.tasks)
+    graph = write_graph(network, 32)
     tokenizer = load_tokenizer(tiny_backbone)
     tasks = {task: TaskSpec(list(labels)) for task, labels in tiny_taxonomy.tasks.items()}
     manifest = Manifest(1, "tiny", tasks, 32, "tiny")
@@ -82,6 +79,6 @@ def test_embeddings_are_the_pooled_vectors(tiny_backbone: Path, tiny_taxonomy: T
     found = classifier.embed(texts)
     for text, row in zip(texts, found, strict=True):
         ids = torch.tensor([tokenizer.encode(text).ids])
-        hidden = network.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        hidden = network.encoder(ids, torch.ones_like(ids))
         assert np.abs(hidden[0].mean(0).detach().numpy() - row).max() < 1e-4
     assert classifier.embed([]).shape == (0, 0)

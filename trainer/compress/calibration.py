@@ -33,8 +33,8 @@ def measure_ranges(network: Network, data: Encoded) -> Ranges:
         return hook
 
     modules = dict(network.named_modules())
-    names = product_names(network.config.num_hidden_layers)
-    handles = [modules[module].register_forward_pre_hook(watch(name)) for name, module in names.items()]
+    names = product_names(network.architecture)
+    handles = [modules[f"encoder.{name}"].register_forward_pre_hook(watch(name)) for name in names]
     try:
         for batch in bucketed(data, 32):
             mask = batch.mask

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.classifier import EMBEDDING
 from core.errors import InputError
+from trainer.learn.encoder import Architecture, LayerShape, product_sizes
 from trainer.learn.network import Network
 
 OPSET = 17
@@ -25,27 +25,8 @@ MICROSOFT = "com.microsoft"
 MASKED = -10_000.0  # added to attention scores of padding: their softmax is exactly 0 in 32-bit floats
 
 Array = NDArray[Any]
-# Smallest and largest value seen at each matrix product's input, by the product's name.
+# Smallest and largest value expected at each matrix product's input, by the product's name.
 Ranges = dict[str, tuple[float, float]]
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """What the weights alone do not say."""
-
-    layers: int
-    heads: int
-    epsilon: float
-    max_length: int
-
-
-def network_shape(network: Network, max_length: int) -> Shape:
-    """Shape of `network` for texts of at most `max_length` tokens. Raises InputError where no graph fits."""
-    config = network.config
-    if config.hidden_act != "gelu":
-        raise InputError(f"the backbone's activation is {config.hidden_act!r}; only the exact 'gelu' can be exported")
-    if max_length > config.max_position_embeddings:
-        raise InputError(f"max_length {max_length} is over the backbone's {config.max_position_embeddings} positions")
-    return Shape(config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps, max_length)
 
 
 def network_weights(network: Network) -> dict[str, Array]:
@@ -53,21 +34,22 @@ def network_weights(network: Network) -> dict[str, Array]:
     return {name: value.detach().cpu().numpy().astype(np.float32) for name, value in network.state_dict().items()}
 
 
-def write_graph(
-    weights: dict[str, Array], shape: Shape, labels: dict[str, tuple[str, ...]], ranges: Ranges | None = None
-) -> onnx.ModelProto:
+def write_graph(network: Network, max_length: int, ranges: Ranges | None = None) -> onnx.ModelProto:
     """The graph: inputs `ids` int64 and `mask` float32, both (batch, length); one output (batch, labels) per task,
     and `embedding` (batch, width), the pooled vectors.
 
     Without `ranges` all is in 32-bit floats. With the ranges of the products' inputs, encoder products are in eight
     bits (inputs unsigned with one scale, weights signed with one scale per column) and word vectors have eight bits
-    with one scale per word.
+    with one scale per word. Raises InputError where texts of `max_length` tokens have no positions.
     """
-    writer = _Writer(weights, shape, ranges)
+    architecture, labels = network.architecture, network.labels
+    if max_length > architecture.positions:
+        raise InputError(f"max_length {max_length} is over the backbone's {architecture.positions} positions")
+    writer = _Writer(network_weights(network), architecture, max_length, ranges)
     hidden = writer.embed()
     bias = writer.attention_bias()
-    for number in range(shape.layers):
-        hidden = writer.layer(number, hidden, bias)
+    for number, layer in enumerate(architecture.layers):
+        hidden = writer.layer(number, layer, hidden, bias)
     pooled = writer.pool(hidden)
     writer.embedding(pooled)
     for task in labels:
@@ -83,7 +65,7 @@ def write_graph(
             helper.make_tensor_value_info(task, TensorProto.FLOAT, ["batch", len(names)])
             for task, names in labels.items()
         ]
-        + [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", writer.width])],
+        + [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", architecture.width])],
         writer.constants,
     )
     imports = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
@@ -93,32 +75,32 @@ def write_graph(
     return model
 
 
-def product_names(layers: int) -> dict[str, str]:
-    """The torch module whose input feeds each of the encoder's matrix products, by the product's name."""
-    names = {}
-    for number in range(layers):
-        module = f"encoder.encoder.layer.{number}"
-        names[f"{number}.projection"] = f"{module}.attention.self.query"
-        names[f"{number}.attention"] = f"{module}.attention.output.dense"
-        names[f"{number}.widen"] = f"{module}.intermediate.dense"
-        names[f"{number}.narrow"] = f"{module}.output.dense"
+def product_names(architecture: Architecture) -> list[str]:
+    """Every matrix product of the encoder, in order: the name of its torch module below `encoder.`."""
+    names = []
+    for number, layer in enumerate(architecture.layers):
+        for product in product_sizes(architecture, layer):
+            name = f"layers.{number}.{product}"
+            names += [f"{name}.down", f"{name}.up"] if product in layer.ranks else [name]
     return names
 
 
 class _Writer:
     """Nodes and constants under construction. Methods return the name of the tensor they produce."""
 
-    def __init__(self, weights: dict[str, Array], shape: Shape, ranges: Ranges | None) -> None:
+    def __init__(
+        self, weights: dict[str, Array], architecture: Architecture, max_length: int, ranges: Ranges | None
+    ) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._known: set[str] = set()
         self._weights = weights
-        self._shape = shape
+        self._architecture = architecture
+        self._max_length = max_length
         self._ranges = ranges
-        self.width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
 
     def embed(self) -> str:
-        vocabulary = self._weights["encoder.embeddings.word_embeddings.weight"]
+        vocabulary = self._weights["encoder.words.weight"]
         if self._ranges is None:
             words = self.node("Gather", self.constant("words", vocabulary), "ids")
         else:
@@ -126,48 +108,45 @@ class _Writer:
             codes = self.node("Gather", self.constant("words", quantized), "ids")
             scale = self.node("Gather", self.constant("word_scales", scales), "ids")
             words = self.node("Mul", self.node("Cast", codes, to=TensorProto.FLOAT), scale)
-        # Single texts only: the first token type applies everywhere and joins the positions.
-        positions = self._weights["encoder.embeddings.position_embeddings.weight"][: self._shape.max_length]
-        positions = positions + self._weights["encoder.embeddings.token_type_embeddings.weight"][0]
+        positions = self.constant("positions", self._weights["encoder.positions.weight"][: self._max_length])
         length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
-        row = self.node("Slice", self.constant("positions", positions), self.integers(0), length, self.integers(0))
-        return self.normalise("encoder.embeddings.LayerNorm", self.node("Add", words, row))
+        row = self.node("Slice", positions, self.integers(0), length, self.integers(0))
+        return self.normalise("encoder.norm", self.node("Add", words, row))
 
     def attention_bias(self) -> str:
         inverse = self.node("Sub", self.constant("one", np.float32(1)), "mask")
         bias = self.node("Mul", inverse, self.constant("masked", np.float32(MASKED)))
         return self.node("Unsqueeze", bias, self.integers(1, 2))
 
-    def layer(self, number: int, hidden: str, bias: str) -> str:
-        prefix = f"encoder.encoder.layer.{number}"
-        mixed = self.attend(number, hidden, bias)
-        mixed = self.product(f"{number}.attention", mixed, *self.linear(f"{prefix}.attention.output.dense"))
-        hidden = self.normalise(f"{prefix}.attention.output.LayerNorm", self.node("Add", mixed, hidden))
-        wide = self.product(f"{number}.widen", hidden, *self.linear(f"{prefix}.intermediate.dense"))
-        wide = self.node("Gelu", wide, domain=MICROSOFT)
-        narrow = self.product(f"{number}.narrow", wide, *self.linear(f"{prefix}.output.dense"))
-        return self.normalise(f"{prefix}.output.LayerNorm", self.node("Add", narrow, hidden))
+    def layer(self, number: int, shape: LayerShape, hidden: str, bias: str) -> str:
+        prefix = f"layers.{number}"
+        mixed = self.attend(prefix, shape.heads, hidden, bias)
+        mixed = self.product(f"{prefix}.attention", mixed)
+        hidden = self.normalise(f"encoder.{prefix}.attention_norm", self.node("Add", mixed, hidden))
+        wide = self.product(f"{prefix}.widen", hidden)
+        if self._architecture.activation == "gelu":
+            wide = self.node("Gelu", wide, domain=MICROSOFT)
+        elif self._ranges is None:
+            wide = self.node("Relu", wide)
+        # In eight bits a ReLU costs nothing: codes start at zero, and what lies below is cut off there.
+        narrow = self.product(f"{prefix}.narrow", wide)
+        return self.normalise(f"encoder.{prefix}.norm", self.node("Add", narrow, hidden))
 
-    def attend(self, number: int, hidden: str, bias: str) -> str:
-        prefix = f"encoder.encoder.layer.{number}.attention.self"
-        parts = [self.linear(f"{prefix}.{name}") for name in ("query", "key", "value")]
-        depth = parts[0][0].shape[1] // self._shape.heads
+    def attend(self, prefix: str, heads: int, hidden: str, bias: str) -> str:
+        depth = self._architecture.depth
         # The 1/sqrt(depth) of the scores costs nothing inside the query's weights.
-        parts[0] = (parts[0][0] / np.float32(np.sqrt(depth)), parts[0][1] / np.float32(np.sqrt(depth)))
-        weight = np.concatenate([part[0] for part in parts], axis=1)
-        offset = np.concatenate([part[1] for part in parts])
-        fused = self.product(f"{number}.projection", hidden, weight, offset)
+        scale = np.ones(3 * heads * depth, np.float32)
+        scale[: heads * depth] = 1 / np.sqrt(depth)
+        fused = self.product(f"{prefix}.projection", hidden, scale)
         separate = self.node("Split", fused, outputs=3, axis=-1)
-        query, key, value = (
-            self.node("Reshape", part, self.integers(0, 0, self._shape.heads, depth)) for part in separate
-        )
+        query, key, value = (self.node("Reshape", part, self.integers(0, 0, heads, depth)) for part in separate)
         query = self.node("Transpose", query, perm=[0, 2, 1, 3])
         key = self.node("Transpose", key, perm=[0, 2, 3, 1])
         value = self.node("Transpose", value, perm=[0, 2, 1, 3])
         scores = self.node("Add", self.node("MatMul", query, key), bias)
         mixed = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
         mixed = self.node("Transpose", mixed, perm=[0, 2, 1, 3])
-        return self.node("Reshape", mixed, self.integers(0, 0, self._shape.heads * depth))
+        return self.node("Reshape", mixed, self.integers(0, 0, heads * depth))
 
     def pool(self, hidden: str) -> str:
         # As a product, not a sum over the tokens: the runtime sums a single text in another order than many.
@@ -189,35 +168,45 @@ class _Writer:
             )
         )
 
-    def product(self, name: str, left: str, weight: Array, offset: Array) -> str:
-        """`left` times `weight` (in, out) plus `offset`, in eight bits where ranges are known."""
-        bias = self.constant(f"{name}.bias", offset)
+    def product(self, name: str, left: str, scale: Array | None = None) -> str:
+        """`left` through the linear layer `name`, its outputs multiplied by `scale`."""
+        if f"encoder.{name}.down.weight" in self._weights:
+            left = self.linear(f"{name}.down", left)
+            name = f"{name}.up"
+        return self.linear(name, left, scale)
+
+    def linear(self, name: str, left: str, scale: Array | None = None) -> str:
+        """`left` times one matrix (inputs, outputs) plus its bias, in eight bits where ranges are known."""
+        weight = self._weights[f"encoder.{name}.weight"].T
+        offset = self._weights.get(f"encoder.{name}.bias")
+        if scale is not None:
+            weight, offset = weight * scale, None if offset is None else offset * scale
+        bias = "" if offset is None else self.constant(f"{name}.bias", offset)
         if self._ranges is None:
-            return self.node("Add", self.node("MatMul", left, self.constant(f"{name}.weight", weight)), bias)
-        scale, zero = quantization(*self._ranges[name])
-        left_scale = self.constant(f"{name}.input_scale", np.float32(scale))
-        left_zero = self.constant(f"{name}.input_zero", np.uint8(zero))
+            result = self.node("MatMul", left, self.constant(f"{name}.weight", weight))
+            return self.node("Add", result, bias) if bias else str(result)
+        left_scale, left_zero = quantization(*self._ranges[name])
+        left_scale_name = self.constant(f"{name}.input_scale", np.float32(left_scale))
+        left_zero_name = self.constant(f"{name}.input_zero", np.uint8(left_zero))
         codes, scales = _quantize_rows(weight.T)
-        return self.node(
-            "MatMulIntegerToFloat",
-            self.node("QuantizeLinear", left, left_scale, left_zero),
-            self.constant(f"{name}.weight", np.ascontiguousarray(codes.T)),
-            left_scale,
-            self.constant(f"{name}.weight_scales", scales[:, 0]),
-            left_zero,
-            "",
-            bias,
-            domain=MICROSOFT,
+        return str(
+            self.node(
+                "MatMulIntegerToFloat",
+                self.node("QuantizeLinear", left, left_scale_name, left_zero_name),
+                self.constant(f"{name}.weight", np.ascontiguousarray(codes.T)),
+                left_scale_name,
+                self.constant(f"{name}.weight_scales", scales[:, 0]),
+                left_zero_name,
+                "",
+                bias,
+                domain=MICROSOFT,
+            )
         )
 
     def normalise(self, name: str, value: str) -> str:
         weight = self.constant(f"{name}.weight", self._weights[f"{name}.weight"])
         bias = self.constant(f"{name}.bias", self._weights[f"{name}.bias"])
-        return self.node("LayerNormalization", value, weight, bias, axis=-1, epsilon=self._shape.epsilon)
-
-    def linear(self, name: str) -> tuple[Array, Array]:
-        """Weight (in, out) and bias of the torch layer `name`."""
-        return self._weights[f"{name}.weight"].T, self._weights[f"{name}.bias"]
+        return self.node("LayerNormalization", value, weight, bias, axis=-1, epsilon=self._architecture.epsilon)
 
     def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Append a node; the name of its output, or a list of names where it has several."""

@@ -38,9 +38,10 @@ def judge(task: str, labels: tuple[str, ...], logits: NDArray[np.float32], data:
     return score_task(task, labels, truth[labelled], softmax(logits[labelled]))
 
 
-def judge_all(network: Network, labels: dict[str, tuple[str, ...]], data: Encoded) -> dict[str, TaskScore]:
+def judge_all(network: Network, data: Encoded) -> dict[str, TaskScore]:
     """Figures of `network` on `data` per task."""
-    return {task: judge(task, labels[task], logits, data) for task, logits in predict_logits(network, data).items()}
+    logits = predict_logits(network, data)
+    return {task: judge(task, network.labels[task], values, data) for task, values in logits.items()}
 
 
 def mean_f1(scores: dict[str, TaskScore]) -> float:
@@ -53,9 +54,7 @@ def average(states: Sequence[State]) -> State:
     return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
 
 
-def blend(
-    network: Network, states: Sequence[State], labels: dict[str, tuple[str, ...]], validation: Encoded
-) -> list[int]:
+def blend(network: Network, states: Sequence[State], validation: Encoded) -> list[int]:
     """Give `network` the mean weights of those `states` that help on validation; their positions, best first.
 
     The greedy soup of Wortsman et al. 2022: the best state first, each further one kept only if the mean of all kept
@@ -64,7 +63,7 @@ def blend(
 
     def worth(members: Sequence[int]) -> float:
         network.load_state_dict(average([states[index] for index in members]))
-        return mean_f1(judge_all(network, labels, validation))
+        return mean_f1(judge_all(network, validation))
 
     alone = [worth([index]) for index in range(len(states))]
     order = sorted(range(len(states)), key=lambda index: -alone[index])

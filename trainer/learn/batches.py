@@ -25,6 +25,11 @@ class Batch(msgspec.Struct, frozen=True):
     targets: dict[str, Tensor]
     rows: list[int]
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on `device`."""
+        targets = {task: numbers.to(device) for task, numbers in self.targets.items()}
+        return Batch(self.ids.to(device), self.mask.to(device), targets, self.rows)
+
 
 class Encoded(msgspec.Struct, frozen=True):
     """Examples as token ids, with label numbers per task."""
