@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -85,7 +86,7 @@ def _check_distribution(distribution: Distribution, where: str) -> None:
         _refuse(where, f"{len(edges)} edges and {len(shares)} shares; expected one share more, at most {MAX_BINS}")
     if not all(math.isfinite(edge) for edge in edges):
         _refuse(where, "an edge is not finite")
-    if any(high <= low for low, high in zip(edges, edges[1:], strict=False)):
+    if any(high <= low for low, high in itertools.pairwise(edges)):
         _refuse(where, "its edges do not increase")
     _check_shares(shares, where)
 

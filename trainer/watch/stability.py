@@ -54,7 +54,7 @@ def compare(shares: Sequence[float], counts: ArrayLike, reference_size: int, fal
     unit = 1 / size + 1 / reference_size
     raw = float(np.sum((p - q) * np.log(p / q)))
     level = float(chi2.isf(false_alarm, bins - 1))
-    return Stability(raw - (bins - 1) * unit, (level - (bins - 1)) * unit)
+    return Stability(raw - float((bins - 1) * unit), float((level - (bins - 1)) * unit))
 
 
 def count_bins(values: ArrayLike, edges: Sequence[float]) -> NDArray[np.int64]:

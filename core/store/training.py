@@ -1,0 +1,146 @@
+"""What the training schedule keeps in Postgres: its runs, its lock, and what it decides by."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+import psycopg
+from sqlalchemy import Engine, text
+
+from core.settings import Settings
+from core.store.connection import connect
+from core.store.sql import load_queries
+
+_SQL = load_queries(Path(__file__).with_name("training.sql"))
+_LOCK = 0x74726169  # any constant that all newstide processes share
+
+Outcome = Literal["running", "refused", "candidate", "shadow", "live", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One run. `refused`: a gate said no; `candidate`, `shadow` and `live`: how far the model got; `failed` and
+    `interrupted`: no model came of it."""
+
+    id: int
+    began_at: datetime
+    ended_at: datetime | None
+    reasons: list[dict[str, Any]]
+    outcome: Outcome
+    model: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """The registered model in service; `created_at` is when it was registered."""
+
+    name: str
+    location: str
+    checksum: str
+    created_at: datetime
+
+
+class TrainingLock:
+    """One training at a time in one database: an advisory lock, which ends with the process that holds it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def acquire(self) -> str | None:
+        """None once the lock is held by this object, also if it was before; else who holds it, in words."""
+        if self.held():
+            return None
+        self.close()
+        name = f"newstide {socket.gethostname()[:40]}:{os.getpid()}"
+        connection = connect(self._settings, autocommit=True, application_name=name)
+        if connection.execute(_SQL["take_lock"], {"key": _LOCK}).fetchone() == (True,):
+            self._connection = connection
+            return None
+        with connection:
+            found = connection.execute(_SQL["lock_holder"], {"key": _LOCK}).fetchone()
+        if found is None:
+            return "another process, which ended just now"
+        return (
+            f"{found[0] or 'a process without a name'}, connected since {found[1].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        )
+
+    def held(self) -> bool:
+        """Whether the lock is still held; it is lost with its connection."""
+        if self._connection is None:
+            return False
+        try:
+            return self._connection.execute(_SQL["holds_lock"], {"key": _LOCK}).fetchone() == (True,)
+        except psycopg.Error:
+            return False
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def open_run(engine: Engine, reasons: list[dict[str, Any]]) -> int:
+    """Record that a run begins now, for `reasons`; its number. Hold the lock."""
+    detail = {"process": f"{socket.gethostname()}:{os.getpid()}"}
+    parameters = {"reasons": _json(reasons), "detail": _json(detail)}
+    with engine.begin() as connection:
+        return int(connection.execute(text(_SQL["open_run"]), parameters).scalar_one())
+
+
+def close_run(engine: Engine, run: int, outcome: Outcome, model: str | None, detail: dict[str, Any]) -> None:
+    """Record how run number `run` ended; one that has ended already stays as it is."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(_SQL["close_run"]), {"id": run, "outcome": outcome, "model": model, "detail": _json(detail)}
+        )
+
+
+def close_abandoned(engine: Engine) -> list[int]:
+    """Mark runs as interrupted whose process is gone; their numbers. Hold the lock: then no run is under way."""
+    with engine.begin() as connection:
+        return [int(row.id) for row in connection.execute(text(_SQL["close_abandoned"]))]
+
+
+def list_runs(engine: Engine, limit: int = 20) -> list[TrainingRun]:
+    """Runs, the newest first."""
+    with engine.connect() as connection:
+        connection.execute(text("SET TIME ZONE 'UTC'"))
+        return [TrainingRun(*row) for row in connection.execute(text(_SQL["runs"]), {"limit": limit})]
+
+
+def last_learned_at(engine: Engine) -> datetime | None:
+    """When the last run began that turned labels into a model, whatever became of the model."""
+    return _moment(engine, "last_learned")
+
+
+def read_live(engine: Engine) -> LiveModel | None:
+    """The live model of the registry; None where none was ever promoted."""
+    with engine.connect() as connection:
+        connection.execute(text("SET TIME ZONE 'UTC'"))
+        row = connection.execute(text(_SQL["live"])).one_or_none()
+    return LiveModel(*row) if row is not None else None
+
+
+def count_new_labels(engine: Engine, since: datetime | None) -> int:
+    """Texts that analysts labelled after `since`, per task: a correction, or a second opinion, of one counts once."""
+    with engine.connect() as connection:
+        return int(connection.execute(text(_SQL["new_labels"]), {"since": since}).scalar_one())
+
+
+def _moment(engine: Engine, query: str) -> datetime | None:
+    with engine.connect() as connection:
+        connection.execute(text("SET TIME ZONE 'UTC'"))
+        return cast("datetime | None", connection.execute(text(_SQL[query])).scalar_one())
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
