@@ -37,16 +37,6 @@ class TrainingRun:
     detail: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """The registered model in service; `created_at` is when it was registered."""
-
-    name: str
-    location: str
-    checksum: str
-    created_at: datetime
-
-
 class TrainingLock:
     """One training at a time in one database: an advisory lock, which ends with the process that holds it."""
 
@@ -119,27 +109,15 @@ def list_runs(engine: Engine, limit: int = 20) -> list[TrainingRun]:
 
 def last_learned_at(engine: Engine) -> datetime | None:
     """When the last run began that turned labels into a model, whatever became of the model."""
-    return _moment(engine, "last_learned")
-
-
-def read_live(engine: Engine) -> LiveModel | None:
-    """The live model of the registry; None where none was ever promoted."""
     with engine.connect() as connection:
         connection.execute(text("SET TIME ZONE 'UTC'"))
-        row = connection.execute(text(_SQL["live"])).one_or_none()
-    return LiveModel(*row) if row is not None else None
+        return cast("datetime | None", connection.execute(text(_SQL["last_learned"])).scalar_one())
 
 
 def count_new_labels(engine: Engine, since: datetime | None) -> int:
     """Texts that analysts labelled after `since`, per task: a correction, or a second opinion, of one counts once."""
     with engine.connect() as connection:
         return int(connection.execute(text(_SQL["new_labels"]), {"since": since}).scalar_one())
-
-
-def _moment(engine: Engine, query: str) -> datetime | None:
-    with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
-        return cast("datetime | None", connection.execute(text(_SQL[query])).scalar_one())
 
 
 def _json(value: object) -> str:
