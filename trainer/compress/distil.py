@@ -1,0 +1,71 @@
+"""Distillation: a small network learns what large ones say of many texts, labelled or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.scoring import softmax
+from trainer.learn.averaging import predict_logits
+from trainer.learn.batches import Batch, Encoded
+from trainer.learn.finetune import Objective, labelled_loss
+from trainer.learn.network import Network
+
+
+class Mixture(msgspec.Struct, frozen=True):
+    """How the parts of the loss add up. `temperature` softens both sides; `hidden` weighs the last hidden states."""
+
+    temperature: float = 1.0
+    labels: float = 0.3  # weight of the true labels, where there are any; the rest goes to the teachers
+    hidden: float = 0.0
+
+
+def soft_labels(teachers: Sequence[Network], data: Encoded, temperature: float) -> dict[str, Tensor]:
+    """Mean probabilities (n, labels) of `teachers` per task on `data`, at `temperature`."""
+    sums: dict[str, Tensor] = {}
+    for teacher in teachers:
+        for task, logits in predict_logits(teacher, data).items():
+            found = torch.from_numpy(np.asarray(softmax(logits, temperature)))
+            sums[task] = sums[task] + found if task in sums else found
+    return {task: total / len(teachers) for task, total in sums.items()}
+
+
+def distillation(
+    soft: dict[str, Tensor], mixture: Mixture, smoothing: float, guide: Network | None = None
+) -> Objective:
+    """The loss of Hinton, Vinyals and Dean 2015 over all tasks, rows of `soft` being those of the training data.
+
+    With a `guide` of the same width, `mixture.hidden` weighs the squared distance of the last hidden states from the
+    guide's, as in Jiao et al. 2020; words hidden from the student are hidden from nobody else.
+    """
+    if guide is not None:
+        guide.eval()
+
+    def objective(network: Network, batch: Batch, ids: Tensor) -> Tensor:
+        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+            hidden = network.encoder(ids, batch.mask)
+            logits = network.classify(hidden, batch.mask)
+        loss = mixture.labels * labelled_loss(logits, batch, smoothing)
+        for task, values in logits.items():
+            expected = soft[task][batch.rows].to(ids.device)
+            found = (values.float() / mixture.temperature).log_softmax(-1)
+            divergence = nn.functional.kl_div(found, expected, reduction="batchmean")
+            loss = loss + (1 - mixture.labels) * mixture.temperature**2 * divergence / len(logits)
+        if guide is not None and mixture.hidden:
+            with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
+                target = guide.encoder(batch.ids, batch.mask)
+            gap = (hidden.float() - target.float())[batch.mask == 1]
+            loss = loss + mixture.hidden * gap.square().mean()
+        return loss
+
+    return objective
+
+
+def joined(labelled: Encoded, unlabelled: Encoded) -> Encoded:
+    """Both as one training set; `unlabelled` brings texts only."""
+    targets = {task: [*numbers, *unlabelled.targets[task]] for task, numbers in labelled.targets.items()}
+    return Encoded([*labelled.ids, *unlabelled.ids], targets)
