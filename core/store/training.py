@@ -100,6 +100,12 @@ def close_abandoned(engine: Engine) -> list[int]:
         return [int(row.id) for row in connection.execute(text(_SQL["close_abandoned"]))]
 
 
+def is_running(engine: Engine, run: int) -> bool:
+    """Whether run number `run` is still open: another process that took the lock meanwhile has closed it."""
+    with engine.connect() as connection:
+        return bool(connection.execute(text(_SQL["is_running"]), {"id": run}).scalar_one())
+
+
 def list_runs(engine: Engine, limit: int = 20) -> list[TrainingRun]:
     """Runs, the newest first."""
     with engine.connect() as connection:

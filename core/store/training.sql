@@ -35,3 +35,6 @@ SELECT activity.application_name, activity.backend_start
 FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND classid = 0 AND objsubid = 1 AND objid = %(key)s::bigint::oid
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
+-- name: is_running
+SELECT EXISTS (SELECT FROM training_run WHERE id = :id AND outcome = 'running')

@@ -1,0 +1,263 @@
+"""`newstide train --schedule`: train again when there is a reason to, one training at a time."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import msgspec
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from core.bundle import Bundle, load_bundle
+from core.errors import BundleError, DatabaseUnreachable, NewstideError, ShelfUnreachable
+from core.settings import Settings
+from core.shelf import Shelf
+from core.store import training
+from core.store.connection import open_engine
+from core.store.models import find_model
+from newstide.resources import database
+from trainer.watch.drift import WINDOW, DriftReport, measure_drift
+from trainer.watch.schedule import Known, Policy, Reason, due, standing
+
+log = logging.getLogger(__name__)
+
+_INTERRUPTIONS = 3  # in a row, before the next run has to wait
+
+
+class ScheduleError(NewstideError):
+    """A scheduled training could not go on; `newstide train --schedule --once` tries again once its rest is over."""
+
+
+class ScheduleOptions(msgspec.Struct, frozen=True):
+    """When to train, how often to look, and how far a model may go by itself.
+
+    `directory`: where runs work and bundles are left; `training` in `embedded.directory` where None. `name`: what the
+    models are called, followed by the day and the number of the run. `promote`: go on to live if every gate allows it.
+    """
+
+    policy: Policy = Policy()
+    promote: bool = False
+    every_s: float = 3600
+    window: int = WINDOW
+    name: str = "newstide"
+    directory: Path | None = None
+
+
+class Work(msgspec.Struct, frozen=True):
+    """One run: its number, the name for its model, and its directories. `weights` outlives the run, so that what an
+    interrupted one has learned is taken up again."""
+
+    run: int
+    name: str
+    dataset: Path
+    bundle: Path
+    weights: Path
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """How far a new model got, why not further, and the figures it was judged by."""
+
+    model: str
+    state: Literal["refused", "candidate", "shadow", "live"]
+    reasons: list[str] = []
+    evidence: dict[str, Any] = {}
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """What a run does. `build` writes the dataset to `work.dataset`; `train` fine-tunes, compresses and evaluates, and
+    returns the directory of the bundle; `hand_over` gates it, registers it and makes it the shadow, or the live model
+    where its second argument says so."""
+
+    build: Callable[[Work], None]
+    train: Callable[[Work], Path]
+    hand_over: Callable[[Path, bool], HandOver]
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look at the schedule came to. `note` is a line for a person."""
+
+    outcome: Literal["busy", "idle", "refused", "candidate", "shadow", "live", "failed", "interrupted"]
+    note: str
+    reasons: list[Reason] = []
+    run: int | None = None
+    model: str | None = None
+    drift: DriftReport | None = None
+
+
+class _Stopped(BaseException):
+    """Ends a step at once. No Exception, so that no library swallows it."""
+
+
+def run_schedule(
+    settings: Settings,
+    options: ScheduleOptions,
+    steps: Steps,
+    *,
+    once: bool = False,
+    stop: threading.Event | None = None,
+    tell: Callable[[Look], None] = lambda look: log.info("%s: %s", look.outcome, look.note),
+) -> Look:
+    """Look whether a training is due, run it, look again every `options.every_s` seconds; the last look.
+
+    Ends after one look with `once`, at SIGTERM or SIGINT, when `stop` is set, or at once where another process holds
+    the schedule (outcome `busy`). Each run is a row of `training_run`. A signal during `build` or `train` ends that run
+    as interrupted; a hand-over is finished first. A run that fails is recorded and, in the loop, tried again after its
+    rest; with `once` its error is raised. Raises DatabaseUnreachable if Postgres is away at the start, or with `once`.
+    """
+    stop = stop or threading.Event()
+    with database(settings) as found, _ending(stop) as breakable:
+        engine, lock = open_engine(found, pool_size=2), training.TrainingLock(found)
+        look = Look("idle", "no look was taken")
+        try:
+            while not stop.is_set():
+                try:
+                    look = _look(found, options, steps, engine, lock, breakable, once)
+                    tell(look)
+                except (psycopg.OperationalError, OperationalError) as error:
+                    reason = str(error).strip().splitlines()[0]
+                    if once:
+                        raise DatabaseUnreachable(f"Postgres failed during a scheduled training: {reason}") from error
+                    log.warning("Postgres failed, the next look is in %g s: %s", options.every_s, reason)
+                if once or look.outcome == "busy":
+                    break
+                stop.wait(options.every_s)
+        finally:
+            lock.close()
+            engine.dispose()
+    return look
+
+
+def serving_bundle(settings: Settings, engine: Engine) -> Bundle:
+    """The bundle in service: the registry's live one, else that of the settings.
+
+    Raises BundleError or ShelfUnreachable if it can't be had.
+    """
+    live = find_model(engine, state="live")
+    if live is None:
+        return load_bundle(settings.bundle_directory)
+    return Shelf(settings.shelf_location, settings.bundle_cache).fetch(live.location, live.checksum)
+
+
+def _look(
+    settings: Settings,
+    options: ScheduleOptions,
+    steps: Steps,
+    engine: Engine,
+    lock: training.TrainingLock,
+    breakable: Callable[[], Any],
+    once: bool,
+) -> Look:
+    holder = lock.acquire()
+    if holder is not None:
+        return Look("busy", f"the training schedule is run already, by {holder}; this process leaves it to that one")
+    for run in training.close_abandoned(engine):
+        log.warning("training run %d was cut off; it is recorded as interrupted", run)
+    known = _read_known(settings, options, engine)
+    reasons = due(known, options.policy)
+    if not reasons:
+        return Look("idle", standing(known, options.policy), drift=known.drift)
+    run = training.open_run(engine, [msgspec.to_builtins(reason) for reason in reasons])
+    log.info("training run %d begins: %s", run, "; ".join(reason.text for reason in reasons))
+    work = _work(settings, options, run, known.now)
+    detail: dict[str, Any] = {"drift": msgspec.to_builtins(known.drift)}
+    try:
+        with breakable():
+            steps.build(work)
+            bundle = steps.train(work)
+        detail["bundle"] = str(bundle)
+        if lock.acquire() is not None or not training.is_running(engine, run):
+            raise ScheduleError(
+                f"run {run} lost its lock to another process while it trained; {bundle} is not handed over"
+            )
+        handed = steps.hand_over(bundle, options.promote)
+    except _Stopped:
+        training.close_run(engine, run, "interrupted", None, detail)
+        return Look("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
+    except Exception as error:
+        training.close_run(engine, run, "failed", None, {**detail, "error": f"{type(error).__name__}: {error}"[:2000]})
+        if once:
+            raise
+        log.exception("training run %d failed", run)
+        return Look("failed", f"run {run} failed: {error}", reasons, run)
+    detail |= {"why": handed.reasons, "evidence": handed.evidence}
+    training.close_run(engine, run, handed.state, handed.model, detail)
+    note = "; ".join([f"run {run} made {handed.model}, which is now {handed.state}", *handed.reasons])
+    return Look(handed.state, note, reasons, run, handed.model, known.drift)
+
+
+def _read_known(settings: Settings, options: ScheduleOptions, engine: Engine) -> Known:
+    live = find_model(engine, state="live")
+    trained_at = live.created_at if live is not None else None
+    learned = [moment for moment in (trained_at, training.last_learned_at(engine)) if moment is not None]
+    try:
+        drift = measure_drift(engine, serving_bundle(settings, engine), window=options.window)
+    except (BundleError, ShelfUnreachable) as error:  # labels and age are reasons all the same
+        drift = DriftReport(live.name if live else "", options.window, note=f"drift can't be measured: {error}")
+    return Known(
+        now=datetime.now(UTC),
+        trained_at=trained_at,
+        new_labels=training.count_new_labels(engine, max(learned, default=None)),
+        last_run_at=_last_run_at(training.list_runs(engine, _INTERRUPTIONS)),
+        drift=drift,
+    )
+
+
+def _last_run_at(runs: Sequence[training.TrainingRun]) -> datetime | None:
+    """When the run ended that the next has to wait for; `runs` are the last ones, the newest first.
+
+    One that was interrupted is taken up again at once, unless that keeps happening: then something ends each of them.
+    """
+    if not runs:
+        return None
+    interrupted = [run.outcome == "interrupted" for run in runs]
+    if interrupted[0] and not (len(runs) == _INTERRUPTIONS and all(interrupted)):
+        return None
+    return runs[0].ended_at
+
+
+def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime) -> Work:
+    base = options.directory or settings.embedded.directory / "training"
+    home = base / f"run-{run}"
+    home.mkdir(parents=True, exist_ok=True)
+    return Work(run, f"{options.name}-{now:%Y%m%d}-{run}", home / "dataset", home / "bundle", base / "weights")
+
+
+@contextmanager
+def _ending(stop: threading.Event) -> Iterator[Callable[[], Any]]:
+    """SIGTERM and SIGINT set `stop`. Gives a context manager: inside it they raise _Stopped as well."""
+    inside = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        if inside:
+            raise _Stopped
+
+    @contextmanager
+    def breakable() -> Iterator[None]:
+        nonlocal inside
+        inside = True
+        try:
+            if stop.is_set():
+                raise _Stopped
+            yield
+        finally:
+            inside = False
+
+    if threading.current_thread() is not threading.main_thread():
+        yield breakable
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield breakable
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
