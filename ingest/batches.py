@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from core.columns import closest
 from core.errors import InputError, UndecodableMessage
 from core.records import Message
 from ingest.cleaning import clean_message
-from ingest.mapping import TARGETS, closest
+from ingest.mapping import TARGETS
 
 FIELDS = (*TARGETS, "extra")
 JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.columns import closest
 from core.errors import InputError
 from core.records import SOURCE, Kind
-from ingest.mapping import closest
 
 SHORTEST_INTERVAL_S = 1.0
 LONGEST_INTERVAL_S = 86_400.0

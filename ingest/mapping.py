@@ -9,11 +9,11 @@ extra=*              every column that no other rule uses is kept with the messa
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.columns import MISSING, Rule, closest_hint, columns_of, listed, parse_rule
 from core.errors import InputError
 
 TARGETS = (
@@ -29,25 +29,6 @@ TARGETS = (
     "language",
     "entities",
 )
-_MISSING = object()
-_MOST_COLUMNS_NAMED = 30
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One target field and where it comes from: a path into the record, or a constant."""
-
-    target: str
-    path: str = ""
-    constant: str | None = None
-    optional: bool = False
-
-    def read(self, record: Mapping[str, Any]) -> Any:
-        """The value in `record`; a private marker if the path leads nowhere."""
-        if self.constant is not None:
-            return self.constant
-        value = record.get(self.path, _MISSING)
-        return _follow(record, self.path) if value is _MISSING and "." in self.path else value
 
 
 @dataclass(frozen=True)
@@ -63,7 +44,7 @@ class FieldMap:
         extra: dict[str, Any] = {}
         for rule in self.rules:
             value = rule.read(record)
-            if value is _MISSING:
+            if value is MISSING:
                 continue
             if rule.target.startswith("extra."):
                 extra[rule.target[6:]] = value
@@ -86,25 +67,25 @@ class FieldMap:
         for rule in self.rules:
             if rule.optional or rule.constant is not None:
                 continue
-            if all(rule.read(record) is _MISSING for record in records):
+            if all(rule.read(record) is MISSING for record in records):
                 raise InputError(
                     f"{where} has no column `{rule.path}` (mapped to `{rule.target}`) in its first {len(records)} "
-                    f"records{_hint(rule.path, columns)}; columns seen: {_listed(columns)}; "
+                    f"records{closest_hint(rule.path, columns)}; columns seen: {listed(columns)}; "
                     f"write `{rule.target}={rule.path}?` if it may be missing"
                 )
         if not any(fields.get("text") or fields.get("title") for fields in map(self.apply, records)):
             raise InputError(
                 f"{where} yields neither `text` nor `title` in its first {len(records)} records; "
-                f"say which column holds it, for example --map text=body; columns seen: {_listed(columns)}"
+                f"say which column holds it, for example --map text=body; columns seen: {listed(columns)}"
             )
 
     def missing(self, record: Mapping[str, Any]) -> str:
         """What to tell about a `record` without text: which mapped columns it lacks, and what it has instead."""
         wanted = [rule.path for rule in self.rules if rule.target in ("text", "title") and rule.path]
-        lacking = [path for rule in self.rules if (path := rule.path) in wanted and rule.read(record) is _MISSING]
+        lacking = [path for rule in self.rules if (path := rule.path) in wanted and rule.read(record) is MISSING]
         if not lacking:
             return ""
-        return f"; no column {_listed(lacking)} in this record, which has {_listed(list(columns_of(record)))}"
+        return f"; no column {listed(lacking)} in this record, which has {listed(list(columns_of(record)))}"
 
 
 IDENTITY = FieldMap((*(Rule(name, name, optional=True) for name in TARGETS), Rule("extra", "extra", optional=True)))
@@ -131,57 +112,10 @@ def parse_map(specification: str | Iterable[str]) -> FieldMap:
             continue
         if target not in TARGETS and target != "extra" and not (target.startswith("extra.") and len(target) > 6):
             raise InputError(
-                f"--map {part!r}: a message has no field `{target}`{_hint(target, TARGETS)}; "
+                f"--map {part!r}: a message has no field `{target}`{closest_hint(target, TARGETS)}; "
                 f"fields: {', '.join(TARGETS)}, extra.NAME, extra=*"
             )
         if target in rules:
             raise InputError(f"--map gives `{target}` twice; one column fills one field")
-        rules[target] = _rule(target, origin)
+        rules[target] = parse_rule(target, origin)
     return FieldMap(tuple(rules.values()), keep_rest)
-
-
-def columns_of(record: Mapping[str, Any], prefix: str = "", depth: int = 3) -> list[str]:
-    """Dotted names of the columns of `record`, nested ones included down to `depth`."""
-    names: list[str] = []
-    for name, value in list(record.items())[: 10 * _MOST_COLUMNS_NAMED]:
-        names.append(f"{prefix}{name}")
-        if isinstance(value, Mapping) and depth > 1:
-            names.extend(columns_of(value, f"{prefix}{name}.", depth - 1))
-    return names
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """The entry of `known` that `name` may have meant, or ""."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return near[0] if near else ""
-
-
-def _rule(target: str, origin: str) -> Rule:
-    if origin.startswith("@"):
-        return Rule(target, constant=origin[1:])
-    optional = origin.endswith("?") and len(origin) > 1
-    return Rule(target, path=origin.removesuffix("?") if optional else origin, optional=optional)
-
-
-def _follow(record: Any, path: str) -> Any:
-    value = record
-    for step in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(step, _MISSING)
-        elif isinstance(value, (list, tuple)) and step.isascii() and step.isdigit() and int(step[:9]) < len(value):
-            value = value[int(step[:9])]
-        else:
-            return _MISSING
-        if value is _MISSING:
-            return _MISSING
-    return value
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = closest(name, known)
-    return f"; did you mean `{near}`?" if near else ""
-
-
-def _listed(columns: list[str]) -> str:
-    shown = ", ".join(f"`{name[:60]}`" for name in columns[:_MOST_COLUMNS_NAMED]) or "none"
-    return shown + (f" and {len(columns) - _MOST_COLUMNS_NAMED} more" if len(columns) > _MOST_COLUMNS_NAMED else "")

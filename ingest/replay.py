@@ -14,12 +14,12 @@ import msgspec
 
 from core.dead_letters import dead_letter
 from core.errors import UndecodableMessage
+from core.readers import RecordFile, Row, open_records
 from core.records import SOURCE, TIME_ASSUMED, Kind, Message
 from core.settings import Settings
 from ingest import checkpoint
 from ingest.mapping import IDENTITY, FieldMap
 from ingest.producer import MessageProducer
-from ingest.readers import RecordFile, Row, open_records
 from ingest.transform import transform
 from ingest.window import AckWindow
 

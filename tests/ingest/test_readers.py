@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InputError
-from ingest.readers import Row, open_records
+from core.readers import Row, open_records
 
 Write = Callable[[str, str | bytes], Path]
 

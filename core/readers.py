@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import InputError
+from core.lines import MAX_LINE_BYTES, Line, LineFile
 from core.records import MAX_ENCODED_BYTES
-from ingest.lines import MAX_LINE_BYTES, Line, LineFile
 
 _DELIMITERS = (",", "\t", ";", "|")
 _PARQUET_ROWS = 256
@@ -61,7 +61,7 @@ def open_records(path: Path) -> RecordFile:
     if not path.is_file():
         raise InputError(f"{path} is not a regular file; write its records to a file first")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty; there is nothing to replay")
+        raise InputError(f"{path} is empty; there is nothing to read")
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     opener = _OPENERS.get(suffix)
     if opener is None:
@@ -226,7 +226,7 @@ class Parquet:
         self._read = 0
         if self._total == 0:
             self._file.close()
-            raise InputError(f"{path} has no rows; there is nothing to replay")
+            raise InputError(f"{path} has no rows; there is nothing to read")
 
     @property
     def progress(self) -> float:
@@ -253,9 +253,7 @@ class Parquet:
                         yield Row(number, b"", {name: values[index] for name, values in columns.items()})
                 self._read = number
         except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{self._path} can't be read past row {number}: {error}; what came before was ingested"
-            ) from error
+            raise InputError(f"{self._path} can't be read past row {number}: {error}; get the file again") from error
 
 
 def _values(column: pa.Array) -> list[Any]:

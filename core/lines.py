@@ -63,8 +63,8 @@ class LineFile:
                 yield self._line(data)
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(
-                f"{self._path} can't be read past line {number}: {error}; what came before was ingested, "
-                "and with --resume a mended file goes on from there"
+                f"{self._path} can't be read past line {number}: {error}; what came before was read, "
+                "a mended file can go on from there"
             ) from error
 
     def _line(self, data: bytes) -> Line:
