@@ -29,6 +29,8 @@ _COMMANDS = {
     "classify": "newstide.classifying",
     "evaluate": "newstide.classifying",
     "train": "newstide.training",
+    "discover": "newstide.discovering",
+    "drift": "newstide.discovering",
 }
 
 

@@ -1,0 +1,111 @@
+"""`newstide discover | drift`: what the model does not know yet, and whether its world has changed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.errors import InputError
+from core.settings import load_settings
+from newstide.resources import store
+from newstide.schedule import serving_bundle
+from newstide.times import Moment
+from trainer.watch.drift import SMALLEST_WINDOW, WINDOW, DriftReport, measure_drift
+
+if TYPE_CHECKING:
+    from trainer.watch.discover import Discovery
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_COLOURS = {"large": "red", "moderate": "yellow", "stable": "green"}
+
+
+@click.command("discover")
+@click.option("--since", type=Moment(), help="Only messages from this time on: 2014-09-19, 36h, 7d.")
+@click.option("--limit", type=click.IntRange(1, 50_000), default=5_000, show_default=True, help="Unsure stories.")
+@click.option("--min-size", type=click.IntRange(2), default=10, show_default=True, help="Least stories of a theme.")
+@click.option("--bundle", type=_DIRECTORY, help="Bundle that embeds the texts; the one in service by default.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def discover_themes(
+    since: datetime | None, limit: int, min_size: int, bundle: Path | None, seed: int, as_json: bool
+) -> None:
+    """List emerging themes among recent messages whose topic the model is unsure of."""
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError("discovery needs scikit-learn; run `pip install newstide[trainer]`")
+    from trainer.watch.discover import discover
+
+    settings = load_settings()
+    with store(settings) as engine:
+        classifier = Classifier(load_bundle(bundle) if bundle else serving_bundle(settings, engine))
+        quiet = as_json or not sys.stderr.isatty()
+        found = discover(engine, classifier, since=since, limit=limit, min_size=min_size, seed=seed, quiet=quiet)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found)))
+    else:
+        _show_themes(found)
+
+
+@click.command("drift")
+@click.option(
+    "--window", type=click.IntRange(SMALLEST_WINDOW), default=WINDOW, show_default=True, help="Stories it is judged on."
+)
+@click.option("--bundle", type=_DIRECTORY, help="Bundle to judge by; the one in service by default.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show_drift(window: int, bundle: Path | None, seed: int, as_json: bool) -> None:
+    """Measure how far recent messages lie from those the model was made with."""
+    settings = load_settings()
+    with store(settings) as engine:
+        judged = load_bundle(bundle) if bundle else serving_bundle(settings, engine)
+        report = measure_drift(engine, judged, window=window, seed=seed)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(report)))
+    else:
+        _show_report(report)
+
+
+COMMANDS = [discover_themes, show_drift]
+
+
+def _show_themes(found: Discovery) -> None:
+    console = Console()
+    shown = f"{found.unsure} of {found.stories} recent stories are unsure; {found.outside} of them in no theme"
+    if not found.themes:
+        console.print(f"no theme found: {shown}")
+        return
+    console.print(shown, highlight=False)
+    for number, theme in enumerate(found.themes, start=1):
+        console.print(f"\n[bold]{number}. {escape(', '.join(theme.terms) or 'no common terms')}[/]", highlight=False)
+        console.print(
+            f"   {theme.stories} stories, {theme.first_at:%Y-%m-%d %H:%M} to {theme.last_at:%Y-%m-%d %H:%M}; "
+            f"growth x{theme.growth:g} ({theme.earlier} earlier, {theme.recent} recent)",
+            highlight=False,
+        )
+        given = ", ".join(f"{label} {count}" for label, count in list(theme.labels.items())[:4])
+        console.print(f"   labelled {escape(given)}", highlight=False)
+        for example in theme.examples:
+            console.print(f"   · {escape(example)}", highlight=False)
+
+
+def _show_report(report: DriftReport) -> None:
+    if report.note:
+        click.echo(report.note)
+        return
+    table = Table("quantity", "stability index", "by chance below", "", box=None, title_justify="left")
+    table.title = f"{report.model} on {report.window} recent stories"
+    for shift in report.shifts:
+        verdict = f"[{_COLOURS[shift.verdict]}]{shift.verdict}[/]"
+        table.add_row(shift.quantity, f"{shift.psi:.3f}", f"{shift.chance:.3f}", verdict)
+    Console().print(table)
