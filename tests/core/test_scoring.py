@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from core.scoring import expected_calibration_error, score_task, softmax
+from core.scoring import Average, TaskScore, expected_calibration_error, score_task, softmax
 
 
 def test_figures_equal_those_of_scikit_learn() -> None:
@@ -22,6 +23,34 @@ def test_figures_equal_those_of_scikit_learn() -> None:
     assert [label.recall for label in result.labels] == pytest.approx(recall)
     assert [label.f1 for label in result.labels] == pytest.approx(f1)
     assert [label.support for label in result.labels] == support.tolist()
+
+
+def test_averages_and_confusion_equal_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(2)
+    labels = ("a", "b", "c", "d")
+    truth = generator.choice(4, 200, p=[0.7, 0.2, 0.1, 0.0])
+    scores = softmax(generator.normal(size=(200, 4)).astype(np.float32) * 3)
+    result = score_task("t", labels, truth, scores)
+    for kind, average in (("macro", result.macro), ("weighted", result.weighted)):
+        expected = precision_recall_fscore_support(truth, scores.argmax(1), average=kind, labels=[0, 1, 2])
+        assert average is not None
+        assert (average.precision, average.recall, average.f1) == pytest.approx(expected[:3])
+    table = [[result.confusion.get(one, {}).get(other, 0) for other in labels] for one in labels]
+    assert table == confusion_matrix(truth, scores.argmax(1), labels=range(4)).tolist()
+    assert "d" not in result.confusion
+    assert all(count for row in result.confusion.values() for count in row.values())
+
+
+def test_figures_kept_before_there_were_averages_still_load() -> None:
+    old = b'{"task": "t", "accuracy": 1.0, "macro_f1": 1.0, "ece": 0.0, "support": 1, "labels": []}'
+    score = msgspec.json.decode(old, type=TaskScore)
+    assert (score.macro, score.weighted, score.confusion) == (None, None, {})
+
+
+def test_no_text_gives_no_figures() -> None:
+    result = score_task("t", ("a", "b"), np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.float32))
+    assert (result.support, result.macro_f1, result.confusion) == (0, 0.0, {})
+    assert result.macro == result.weighted == Average(0.0, 0.0, 0.0)
 
 
 def test_labels_that_never_occur_do_not_count_in_the_macro_mean() -> None:
