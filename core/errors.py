@@ -23,6 +23,14 @@ class BundleError(NewstideError):
     """A model bundle is incomplete, altered or of another format version; get it again or retrain."""
 
 
+class ShelfUnreachable(NewstideError):
+    """The place where bundles are kept does not answer, or the local cache can't be written; see `models.*`."""
+
+
+class RegistryError(NewstideError):
+    """The registry of models does not allow this change; `newstide models` shows what stands in it."""
+
+
 class BrokerUnreachable(NewstideError):
     """No Kafka broker answers at `kafka.bootstrap_servers`; check the address, the network and the credentials."""
 

@@ -37,6 +37,15 @@ LAG = Gauge("newstide_lag_messages", "Records not yet committed, by partition", 
 LEDGER_GAPS = Counter("newstide_ledger_gap_messages", "Offsets that the ledger saw skipped", ["topic", "partition"])
 DATABASE_RETRIES = Counter("newstide_database_retries", "Transactions tried again after a failure")
 MODEL_IN_USE = Gauge("newstide_model_info", "1 for the model in use", ["name"])
+SHADOW_IN_USE = Gauge("newstide_shadow_model_info", "1 for the shadow model in use", ["name"])
+MODEL_CHANGES = Counter(
+    "newstide_model_changes",
+    "New models by outcome: loaded, refused, unreachable, failed (a shadow)",
+    ["role", "outcome"],
+)
+SHADOW_MESSAGES = Counter(
+    "newstide_shadow_messages", "Sampled messages by outcome: stored, skipped (no time for them), failed", ["outcome"]
+)
 
 WATERMARK_SECONDS = Gauge("newstide_watermark_timestamp_seconds", "Event time up to which trends were judged")
 SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score: -log10 of the tail probability", ["kind", "series"])

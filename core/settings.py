@@ -124,6 +124,32 @@ class StreamSettings(Section):
     """Kafka group session timeout: how soon a dead worker's partitions go to the others."""
 
 
+class ModelsSettings(Section):
+    shelf: str | None = None
+    """Where promoted bundles are kept, reached by all workers: a directory or fsspec URL (`s3://bucket/models`). \
+Empty: `models` in `embedded.directory`."""
+    cache: Path | None = None
+    """Where a process keeps the bundles it fetched from the shelf. Empty: `cache` in `embedded.directory`."""
+    poll_s: float = Field(5, ge=0.1, le=3600)
+    """A worker looks at the registry this often, besides being notified."""
+    shadow_share: float = Field(0.1, ge=0, le=1)
+    """Share of the live messages that a shadow model labels too."""
+    test_set: Path | None = None
+    """Frozen test set that `newstide promote` judges on: lines `{"text", "<task>": "<label>"}`."""
+    gate_p_value: float = Field(0.05, gt=0, lt=1)
+    """McNemar p-value below which two models differ."""
+    gate_equal_points: float = Field(1, gt=0, le=100)
+    """A smaller model counts as equal if its accuracy is surely less than this many points lower, on every task."""
+    gate_class_points: float = Field(3, gt=0, le=100)
+    """Most points of F1 that a class may lose."""
+    gate_class_support: int = Field(20, ge=1)
+    """Classes with fewer texts in the test set are reported but not judged."""
+    gate_speed_ratio: float = Field(0.8, ge=0)
+    """Least messages/s of a new model over those of the live one, measured in the same run."""
+    gate_max_megabytes: float = Field(25, gt=0)
+    """Largest bundle, in millions of bytes."""
+
+
 class AlertingSettings(Section):
     clock: Literal["wall", "event"] = "wall"
     """`wall`: the clock less `allowed_lateness_s` moves the watermark on quiet feeds; `event`: only messages do."""
@@ -185,6 +211,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     ingest: IngestSettings = IngestSettings()
     stream: StreamSettings = StreamSettings()
+    models: ModelsSettings = ModelsSettings()
     alerting: AlertingSettings = AlertingSettings()
     metrics: MetricsSettings = MetricsSettings()
 
@@ -206,6 +233,14 @@ class Settings(BaseSettings):
     @property
     def bundle_directory(self) -> Path:
         return self.stream.bundle or PROJECT / "models" / "default"
+
+    @property
+    def shelf_location(self) -> str:
+        return self.models.shelf or str((self.embedded.directory / "models").absolute())
+
+    @property
+    def bundle_cache(self) -> Path:
+        return self.models.cache or self.embedded.directory / "cache"
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -40,7 +41,11 @@ class TextClassifier(Protocol):
 
 
 class Pipeline:
-    """One worker's work. `send_dead_letters` returns once Kafka has them; `connect` opens a database connection."""
+    """One worker's work. `send_dead_letters` returns once Kafka has them; `connect` opens a database connection.
+
+    `observe` is told of each committed batch: its classified messages, and the uids stored for the first time. It must
+    neither block nor raise.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Pipeline:
         connect: Callable[[], psycopg.Connection[Any]],
         send_dead_letters: Callable[[Sequence[DeadLetter]], None],
         retry_max_s: float,
+        observe: Callable[[Sequence[Classified], frozenset[UUID]], None] | None = None,
     ) -> None:
         self._classifier = classifier
         self._watchlist = watchlist
@@ -57,20 +63,26 @@ class Pipeline:
         self._connect = connect
         self._send_dead_letters = send_dead_letters
         self._retry_max_s = retry_max_s
+        self._observe = observe
         self._connection: psycopg.Connection[Any] | None = None
         self.waiting_for_database = False
         self.stopping = threading.Event()
+
+    def use(self, classifier: TextClassifier) -> None:
+        """Label the next batch, and those after it, with `classifier`. From any thread; the batch under way goes on."""
+        self._classifier = classifier
 
     def process(self, records: Sequence[Record]) -> list[Classified]:
         """Store `records`; the classified messages among them, new or not, in order.
 
         Raises whatever can't be handled by trying again or by setting one message aside.
         """
+        classifier = self._classifier  # one for the whole batch, whatever `use` brings meanwhile
         metrics.BATCH_MESSAGES.observe(len(records))
         with _timed("decode"):
             items, rejected = read(records, self._watchlist)
         with _timed("classify"):
-            classified, poison = self._classify(items)
+            classified, poison = _classify(classifier, items)
         batch = Batch(
             records, classified, sorted(rejected + poison, key=lambda r: (r.record.partition, r.record.offset))
         )
@@ -86,36 +98,14 @@ class Pipeline:
             self._connection.close()
             self._connection = None
 
-    def _classify(self, items: Sequence[Item]) -> tuple[list[Classified], list[Rejected]]:
-        try:
-            return self._label(items), []
-        except Exception as error:
-            # One message or the model itself? A model that fails its self-test must not turn good messages away.
-            log.warning(
-                "classifying a batch of %d failed (%s: %s); trying one by one", len(items), type(error).__name__, error
-            )
-            self._classifier.self_test()
-        classified: list[Classified] = []
-        poison: list[Rejected] = []
-        for item in items:
-            try:
-                classified += self._label([item])
-            except Exception as error:
-                poison.append(Rejected(item.record, f"the classifier failed on it: {type(error).__name__}: {error}"))
-        return classified, poison
-
-    def _label(self, items: Sequence[Item]) -> list[Classified]:
-        if not items:
-            return []
-        scores = self._classifier.predict([item.body for item in items])
-        return label(items, scores, self._classifier.labels("topic"), self._classifier.name)
-
     def _store(self, batch: Batch) -> list[Classified]:
         try:
             committed = self._commit_until_done(batch)
         except psycopg.DataError as error:
             return self._store_halves(batch, error)
         _count(batch, committed)
+        if self._observe is not None:
+            self._observe(batch.classified, committed.stored)
         return batch.classified
 
     def _store_halves(self, batch: Batch, error: psycopg.Error) -> list[Classified]:
@@ -160,6 +150,32 @@ class Pipeline:
             if self.stopping.wait(pause):
                 raise InterruptedError("stopped while the database was away; the batch comes again")
             pause = min(pause * 2, self._retry_max_s)
+
+
+def _classify(classifier: TextClassifier, items: Sequence[Item]) -> tuple[list[Classified], list[Rejected]]:
+    try:
+        return _label(classifier, items), []
+    except Exception as error:
+        # One message or the model itself? A model that fails its self-test must not turn good messages away.
+        log.warning(
+            "classifying a batch of %d failed (%s: %s); trying one by one", len(items), type(error).__name__, error
+        )
+        classifier.self_test()
+    classified: list[Classified] = []
+    poison: list[Rejected] = []
+    for item in items:
+        try:
+            classified += _label(classifier, [item])
+        except Exception as error:
+            poison.append(Rejected(item.record, f"the classifier failed on it: {type(error).__name__}: {error}"))
+    return classified, poison
+
+
+def _label(classifier: TextClassifier, items: Sequence[Item]) -> list[Classified]:
+    if not items:
+        return []
+    scores = classifier.predict([item.body for item in items])
+    return label(items, scores, classifier.labels("topic"), classifier.name)
 
 
 def _part(batch: Batch, records: Sequence[Record]) -> Batch:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from core import metrics
-from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
 from core.store.ledger import open_ledger
 from core.store.migration import migrate
+from core.store.shadows import store_shadow_rows
 from stream.archive import Archive
 from stream.commit import Committer
 from stream.engine import Engine, use_uvloop
 from stream.entities import load_watchlist
+from stream.model_watch import ModelWatch
+from stream.models import ModelLoader
 from stream.pipeline import Pipeline, TextClassifier
 from stream.progress import EndOffsets, Lag
+from stream.shadow import Shadow
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +36,26 @@ log = logging.getLogger(__name__)
 def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], TextClassifier] | None = None) -> None:
     """Run worker number `index` until SIGTERM or SIGINT. Raises SystemExit when stopped.
 
-    `wrap` may put something around the classifier. Raises NewstideError for a broken bundle or watch-list, and where
-    the brokers or the database do not answer within their start timeouts.
+    It starts with the live model of the registry, or the bundle of the settings where there is none, and follows the
+    registry from then on. `wrap` may put something around each classifier. Raises NewstideError for a broken bundle or
+    watch-list, and where the brokers or the database do not answer within their start timeouts.
     """
     watchlist = load_watchlist(settings.stream.watchlist)
-    classifier = Classifier(load_bundle(settings.bundle_directory), threads=settings.stream.threads)
-    classifier.self_test()
+    loader = ModelLoader(settings, wrap)
     wait_for_broker(settings)
     ensure_topics(settings)
     wait_for_database(settings)
     prepare_store(settings)
-    metrics.MODEL_IN_USE.labels(classifier.name).set(1)
     metrics.serve(settings.metrics.host, settings.metrics.worker_port and settings.metrics.worker_port + index)
 
     def open_connection() -> psycopg.Connection[Any]:
         return connect(settings, autocommit=True, application_name=f"newstide worker {index}")
 
+    registry = open_engine(settings, pool_size=2)
+    shadow = Shadow(partial(store_shadow_rows, registry), settings.models.shadow_share)
+    name = f"{socket.gethostname()}/{index}"
+    watch = ModelWatch(registry, open_connection, loader, shadow, name, settings.models.poll_s)
+    classifier = watch.begin()
     topic = settings.topic("messages")
     use_uvloop()
     engine = Engine(
@@ -59,17 +69,21 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         window=timedelta(hours=settings.stream.story_window_hours),
         allowed_lateness=timedelta(seconds=settings.alerting.allowed_lateness_s),
     )
-    log.info("worker %d reads %s with the model %s", index, topic, classifier.name)
-    engine.run(
-        Pipeline(
-            wrap(classifier) if wrap else classifier,
-            watchlist,
-            committer,
-            open_connection,
-            engine.send_dead_letters_blocking,
-            settings.stream.retry_max_s,
-        )
+    pipeline = Pipeline(
+        classifier,
+        watchlist,
+        committer,
+        open_connection,
+        engine.send_dead_letters_blocking,
+        settings.stream.retry_max_s,
+        shadow.offer,
     )
+    log.info("worker %d reads %s with the model %s", index, topic, classifier.name)
+    shadow.start()
+    watch.follow(pipeline.use)
+    # Threads that are inside the network while the interpreter ends would crash it.
+    with closing(shadow), closing(watch):
+        engine.run(pipeline)
 
 
 def prepare_store(settings: Settings) -> None:

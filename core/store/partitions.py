@@ -50,6 +50,7 @@ def drop_old_partitions(connection: psycopg.Connection[Any], before: date) -> in
         for name in old:
             connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
         connection.execute("DELETE FROM message_key WHERE stored_on < %s", (before,))
+        connection.execute("DELETE FROM shadow_message WHERE stored_at < %s", (before,))
         connection.execute(
             "DELETE FROM story_series USING story WHERE story_series.story = story.id AND story.stored_on < %s",
             (before,),

@@ -5,6 +5,7 @@ CREATE TABLE model (
     state text NOT NULL CHECK (state IN ('candidate', 'shadow', 'live', 'retired')),
     location text NOT NULL,
     checksum text NOT NULL,
+    size_bytes bigint NOT NULL,
     manifest jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now()
@@ -35,7 +36,8 @@ CREATE TABLE worker_model (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- What a shadow said of a sampled message beside the live model: {task: label}. No trend reads this.
+-- What a shadow said of a sampled message beside the live model: {task: label}. `confidence` is the shadow's least
+-- probability of its own labels. No trend reads this.
 CREATE TABLE shadow_message (
     shadow text NOT NULL,
     uid uuid NOT NULL,

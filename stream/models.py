@@ -1,0 +1,124 @@
+"""Bundles made ready for a worker: fetched, verified, fitting, self-tested and warm; and which one it starts with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from core.bundle import Bundle, Manifest, load_bundle
+from core.classifier import Classifier
+from core.errors import BundleError, NewstideError
+from core.settings import Settings
+from core.shelf import Shelf
+from core.store.models import ModelRow, find_model, list_proven
+from core.taxonomy import Taxonomy, load_taxonomy
+from stream.pipeline import TextClassifier
+from stream.series import SENTIMENTS
+
+log = logging.getLogger(__name__)
+
+_TASKS = ("sentiment", "topic")
+# Of several lengths: the first batch of each shape is slow.
+_WARM_UP = ["profit warning " * words for words in (1, 4, 8, 16, 32, 64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a worker starts with: `row` is None for the settings' bundle; `refused` is why it is not the live one."""
+
+    classifier: TextClassifier
+    row: ModelRow | None
+    refused: NewstideError | None = None
+
+
+class ModelLoader:
+    """Makes classifiers of registered bundles, beside the one that is running.
+
+    `wrap` may put something around each. Raises SettingsError for a shelf or taxonomy that can't be used.
+    """
+
+    def __init__(self, settings: Settings, wrap: Callable[[Classifier], TextClassifier] | None = None) -> None:
+        self._directory = settings.bundle_directory
+        self._threads = settings.stream.threads
+        self._taxonomy = load_taxonomy(settings.taxonomy)
+        self._shelf = Shelf(settings.shelf_location, settings.bundle_cache)
+        self._wrap = wrap
+
+    def load(self, row: ModelRow, *, strict: bool = True) -> TextClassifier:
+        """The classifier of a registered model; `strict` insists on the taxonomy's labels.
+
+        Raises BundleError for a bundle that is broken, is not the registered one or does not fit; ShelfUnreachable
+        where another try may help.
+        """
+        bundle = self._shelf.fetch(row.location, row.checksum)
+        if bundle.name != row.name:
+            raise BundleError(f"{row.location} holds {bundle.name!r}, but {row.name!r} is registered there")
+        return self._ready(bundle, strict)
+
+    def load_configured(self) -> TextClassifier:
+        """The classifier of the bundle in the settings. Raises BundleError if it can't be used."""
+        return self._ready(load_bundle(self._directory), strict=False)
+
+    def _ready(self, bundle: Bundle, strict: bool) -> TextClassifier:
+        check_fit(bundle.manifest)
+        unlike = labels_unlike(bundle.manifest, self._taxonomy)
+        if unlike and strict:
+            raise BundleError(f"{bundle.name} does not fit the taxonomy: {unlike}; retrain it or mend `taxonomy`")
+        if unlike:
+            log.warning("%s is used although it does not fit the taxonomy: %s", bundle.name, unlike)
+        classifier = Classifier(bundle, threads=self._threads)
+        classifier.self_test()
+        classifier.predict(_WARM_UP)
+        return self._wrap(classifier) if self._wrap else classifier
+
+
+def check_fit(manifest: Manifest) -> None:
+    """Raise BundleError unless a worker can run the model: both tasks, and the sentiments the trends count."""
+    missing = [task for task in _TASKS if task not in manifest.tasks]
+    if missing:
+        raise BundleError(f"{manifest.name} has no task {' or '.join(missing)}, which a worker needs; retrain it")
+    if tuple(manifest.tasks["sentiment"].labels) != SENTIMENTS:
+        raise BundleError(
+            f"{manifest.name} gives the sentiments {', '.join(manifest.tasks['sentiment'].labels)}; trends count "
+            f"{', '.join(SENTIMENTS)}, in this order: retrain it"
+        )
+
+
+def labels_unlike(manifest: Manifest, taxonomy: Taxonomy) -> str:
+    """What sets the model's labels apart from the taxonomy's; empty if nothing does."""
+    faults = []
+    for task in _TASKS:
+        mine, theirs = manifest.tasks[task].labels, list(taxonomy.tasks.get(task, ()))
+        if mine != theirs:
+            extra = [label for label in mine if label not in theirs]
+            lacking = [label for label in theirs if label not in mine]
+            what = [f"has {', '.join(extra)}"] if extra else []
+            what += [f"lacks {', '.join(lacking)}"] if lacking else []
+            faults.append(f"`{task}` {' and '.join(what) or 'has its labels in another order'}")
+    return "; ".join(faults)
+
+
+def choose_start(engine: Engine, loader: ModelLoader) -> Start:
+    """The live model of the registry; where that is broken, the last proven one that is not; else the settings' bundle.
+
+    Raises BundleError where none of them can be used.
+    """
+    live = find_model(engine, state="live")
+    if live is None:
+        return Start(loader.load_configured(), None)
+    refused: NewstideError | None = None
+    for row in (live, *list_proven(engine)):
+        try:
+            classifier = loader.load(row, strict=False)
+        except NewstideError as error:
+            log.error("the model %s (%s) can't be used: %s", row.name, row.state, error)
+            refused = refused or error
+            continue
+        if refused is not None:
+            log.error("starting with %s instead of the live model %s", row.name, live.name)
+        return Start(classifier, row, refused)
+    log.error("starting with the bundle of the settings instead of the live model %s", live.name)
+    return Start(loader.load_configured(), None, refused)
