@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from core.classifier import Classifier
 from core.errors import InputError
 from core.scoring import TaskScore, score_task
+from core.slices import Slice, gather_slices, score_slices, slice_keys
 
 BATCH_TEXTS = 512
 MAX_LINE_BYTES = 10_000_000
@@ -76,20 +77,46 @@ def evaluate_file(classifier: Classifier, source: Path) -> list[TaskScore]:
 
     Raises InputError naming the line for a malformed line or a label the model does not know.
     """
+    return _evaluate(classifier, source, sliced=False)[0]
+
+
+def evaluate_slices(classifier: Classifier, source: Path) -> tuple[list[TaskScore], list[Slice]]:
+    """The same figures, and those of each source, length, language and month that the lines of `source` tell of.
+
+    Raises InputError as `evaluate_file` does.
+    """
+    return _evaluate(classifier, source, sliced=True)
+
+
+def _evaluate(classifier: Classifier, source: Path, sliced: bool) -> tuple[list[TaskScore], list[Slice]]:
     labels = {task: classifier.labels(task) for task in classifier.tasks}
     truth: dict[str, list[int]] = {task: [] for task in labels}
     scores: dict[str, list[Any]] = {task: [] for task in labels}
-    for group in _groups(read_labelled(source, labels)):
-        predicted = classifier.predict([text for text, _ in group])
-        for row, (_, given) in enumerate(group):
-            for task, label in given.items():
+    keys: dict[str, list[dict[str, str]]] = {task: [] for task in labels}
+    for group in _groups(read_labelled_lines(source, labels)):
+        predicted = classifier.predict([line.text for line in group])
+        for row, line in enumerate(group):
+            place = slice_keys(line.fields) if sliced else {}
+            for task, label in line.labels.items():
                 truth[task].append(labels[task].index(label))
                 scores[task].append(predicted[task][row])
-    return [
-        score_task(task, labels[task], np.array(truth[task], dtype=np.int64), np.stack(scores[task]))
-        for task in labels
-        if truth[task]
-    ]
+                keys[task].append(place)
+    tables = {task: (np.array(truth[task], dtype=np.int64), np.stack(scores[task])) for task in labels if truth[task]}
+    return (
+        [score_task(task, labels[task], *table) for task, table in tables.items()],
+        gather_slices(score_slices(task, labels[task], *table, keys[task]) for task, table in tables.items())
+        if sliced
+        else [],
+    )
+
+
+class LabelledLine(NamedTuple):
+    """A line of a labelled file: its number from 1, its text, its labels by task, and all of its fields."""
+
+    number: int
+    text: str
+    labels: dict[str, str]
+    fields: dict[str, Any]
 
 
 def read_labelled(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -97,30 +124,45 @@ def read_labelled(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[tu
 
     Raises InputError naming the line that is malformed, has none of `tasks`, or a label outside its task.
     """
-    for number, entry in _read_objects(path):
+    return ((line.text, line.labels) for line in read_labelled_lines(path, tasks))
+
+
+def read_labelled_lines(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[LabelledLine]:
+    """Lines {"text", "<task>": "<label>", ...} of `path` with all that they hold.
+
+    Raises InputError naming the line that is malformed, has none of `tasks`, or a label outside its task.
+    """
+    for number, entry in read_objects(path):
         text = entry.get("text")
         if not isinstance(text, str) or not text.strip():
             raise InputError(f'{path} line {number}: field "text" is {_short(text)}; expected some text')
-        labels = {task: entry[task] for task in tasks if entry.get(task) is not None}
-        if not labels:
-            raise InputError(f"{path} line {number} has no label; expected one of the fields {', '.join(tasks)}")
-        for task, label in labels.items():
-            if label not in tasks[task]:
-                raise InputError(
-                    f"{path} line {number}: {task} is {_short(label)}; expected one of {', '.join(tasks[task])}"
-                )
-        yield text, labels
+        yield LabelledLine(number, text, check_labels(entry, tasks, f"{path} line {number}"), entry)
+
+
+def check_labels(entry: Mapping[str, Any], tasks: Mapping[str, Sequence[str]], where: str) -> dict[str, str]:
+    """Labels by task of one line. Raises InputError saying `where` for none at all or one outside its task."""
+    labels = {task: entry[task] for task in tasks if entry.get(task) is not None}
+    if not labels:
+        raise InputError(f"{where} has no label; expected one of the fields {', '.join(tasks)}")
+    for task, label in labels.items():
+        if label not in tasks[task]:
+            raise InputError(f"{where}: {task} is {_short(label)}; expected one of {', '.join(tasks[task])}")
+    return labels
 
 
 def _read_texts(path: Path) -> Iterator[_Text]:
-    for number, entry in _read_objects(path):
+    for number, entry in read_objects(path):
         try:
             yield msgspec.convert(entry, _Text)
         except msgspec.ValidationError as error:
             raise InputError(f'{path} line {number}: {error}; expected {{"id": ..., "text": "..."}}') from error
 
 
-def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number, from 1, and content of each JSON object of `path`, one a line; blank lines are passed over.
+
+    Raises InputError naming the line that is none, or is longer than MAX_LINE_BYTES.
+    """
     decoder = msgspec.json.Decoder(dict[str, Any])
     try:
         with path.open("rb") as file:

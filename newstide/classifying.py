@@ -1,22 +1,30 @@
-"""`newstide classify | evaluate`: a bundle on files."""
+"""`newstide classify | evaluate | compare`: bundles on files."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
-from core.offline import classify_file, evaluate_file
+from core.offline import classify_file, evaluate_file, evaluate_slices
 from core.scoring import TaskScore
 from core.settings import load_settings
+from core.slices import Slice
 
+if TYPE_CHECKING:
+    from trainer.judge.compare import TaskComparison
+
+CONFUSIONS = 10
+WIDEST_MATRIX = 6
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
@@ -35,21 +43,55 @@ def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> N
 @click.command()
 @click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
 @click.option("--data", type=_FILE, required=True, help='Lines {"text", "<task>": "<label>"}.')
+@click.option("--slices", is_flag=True, help="Also per source, length, language and month, where lines tell them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
-def evaluate(bundle: Path | None, data: Path, as_json: bool, threads: int) -> None:
-    """Judge a bundle on labelled texts: precision, recall and F1 per class, accuracy, macro-F1, ECE."""
+def evaluate(bundle: Path | None, data: Path, slices: bool, as_json: bool, threads: int) -> None:
+    """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
     classifier = _classifier(bundle, threads)
-    scores = evaluate_file(classifier, data)
+    if slices:
+        scores, parts = evaluate_slices(classifier, data)
+    else:
+        scores, parts = evaluate_file(classifier, data), []
     if not scores:
         raise InputError(f"{data} holds no labelled text; expected lines with a text and a label")
     if as_json:
-        click.echo(json.dumps({"model": classifier.name, "tasks": {s.task: msgspec.to_builtins(s) for s in scores}}))
-    else:
-        show_scores(scores)
+        answer: dict[str, Any] = {"model": classifier.name, "tasks": _by_task(scores)}
+        if slices:
+            answer["slices"] = [
+                {"kind": part.kind, "value": part.value, "tasks": _by_task(part.tasks)} for part in parts
+            ]
+        click.echo(json.dumps(answer))
+        return
+    show_scores(scores)
+    for score in scores:
+        _show_confusion(score)
+    if slices:
+        _show_slices(parts)
 
 
-COMMANDS = [classify, evaluate]
+@click.command("compare")
+@click.argument("old", metavar="OLD", type=_DIRECTORY)
+@click.argument("new", metavar="NEW", type=_DIRECTORY)
+@click.option("--data", type=_FILE, required=True, help='Lines {"text", "<task>": "<label>"}.')
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def compare_(old: Path, new: Path, data: Path, seed: int, as_json: bool) -> None:
+    """Judge two bundles, the directories OLD and NEW, on the same labelled texts: could the difference be chance?"""
+    # Needs SciPy's statistics, which take a second to import.
+    from trainer.judge.compare import common_tasks, compare, read_examples
+
+    classifiers = _classifier(old, 1), _classifier(new, 1)
+    found = compare(*classifiers, read_examples(data, common_tasks(*classifiers)), seed)
+    if as_json:
+        tasks = {one.task: msgspec.to_builtins(one) for one in found}
+        click.echo(json.dumps({"old": classifiers[0].name, "new": classifiers[1].name, "tasks": tasks}))
+        return
+    for one in found:
+        _show_comparison(one)
+
+
+COMMANDS = [classify, evaluate, compare_]
 
 
 def show_scores(scores: list[TaskScore], title: str = "") -> None:
@@ -62,8 +104,65 @@ def show_scores(scores: list[TaskScore], title: str = "") -> None:
         table = Table("label", "precision", "recall", "F1", "texts", title=heading, title_justify="left")
         for label in score.labels:
             figures = (f"{value:.3f}" for value in (label.precision, label.recall, label.f1))
-            table.add_row(label.label, *figures, str(label.support))
+            table.add_row(escape(label.label), *figures, str(label.support))
+        for name, average in (("macro", score.macro), ("weighted", score.weighted)):
+            if average is not None:
+                figures = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
+                table.add_row(f"[dim]{name} average[/]", *figures, "")
         console.print(table)
+
+
+def _by_task(scores: list[TaskScore]) -> dict[str, Any]:
+    return {score.task: msgspec.to_builtins(score) for score in scores}
+
+
+def _show_confusion(score: TaskScore) -> None:
+    """The confusion matrix; of more labels than fit a line, the pairs that are mistaken most often."""
+    names = [label.label for label in score.labels]
+    if len(names) <= WIDEST_MATRIX:
+        table = Table("true \\ got", *map(escape, names), title=f"{score.task}: confusion", title_justify="left")
+        for truth in names:
+            row = score.confusion.get(truth, {})
+            table.add_row(escape(truth), *(str(row.get(given, 0)) for given in names))
+        Console().print(table)
+        return
+    support = {label.label: label.support for label in score.labels}
+    table = Table("true", "got", "texts", "of the true", title=f"{score.task}: confused most")
+    pairs = [
+        (-count, truth, given)
+        for truth, row in score.confusion.items()
+        for given, count in row.items()
+        if given != truth
+    ]
+    for count, truth, given in sorted(pairs)[:CONFUSIONS]:
+        table.add_row(escape(truth), escape(given), str(-count), f"{-count / support[truth]:.1%}")
+    Console().print(table)
+
+
+def _show_slices(parts: list[Slice]) -> None:
+    table = Table("slice", "", "task", "texts", "accuracy", "macro-F1", "ECE", title="slices", title_justify="left")
+    for part in parts:
+        for score in part.tasks:
+            figures = (f"{value:.3f}" for value in (score.accuracy, score.macro_f1, score.ece))
+            table.add_row(part.kind, escape(part.value), score.task, str(score.support), *figures)
+    Console().print(table)
+
+
+def _show_comparison(found: TaskComparison) -> None:
+    click.echo(
+        f"{found.task}, {found.texts} texts\n"
+        f"  accuracy {found.old.accuracy:.4f} -> {found.new.accuracy:.4f}: {found.difference:+.4f}, "
+        f"95% interval {found.low:+.4f} to {found.high:+.4f}\n"
+        f"  macro-F1 {found.old.macro_f1:.4f} -> {found.new.macro_f1:.4f}\n"
+        f"  only the old one right: {found.only_old_right}, only the new one: {found.only_new_right}, "
+        f"McNemar p = {found.p_value:.4f}"
+    )
+    table = Table("label", "F1 old", "F1 new", "change", "texts")
+    for old, new in zip(found.old.labels, found.new.labels, strict=True):
+        if old.label in found.f1_drops:
+            change = f"{new.f1 - old.f1:+.3f}"
+            table.add_row(escape(old.label), f"{old.f1:.3f}", f"{new.f1:.3f}", change, str(old.support))
+    Console().print(table)
 
 
 def _classifier(bundle: Path | None, threads: int) -> Classifier:

@@ -28,6 +28,7 @@ _COMMANDS = {
     "dead-letters": "newstide.dead_letters",
     "classify": "newstide.classifying",
     "evaluate": "newstide.classifying",
+    "compare": "newstide.classifying",
     "train": "newstide.training",
     "discover": "newstide.discovering",
     "drift": "newstide.discovering",
