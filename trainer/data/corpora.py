@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import InputError
-from core.offline import read_labelled
+from core.labelled import read_labelled
 from core.taxonomy import Taxonomy
 from core.text import model_input, story_form
 

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from core.classifier import Classifier
 from core.errors import InputError
-from core.offline import read_labelled
+from core.labelled import read_labelled
 from core.scoring import TaskScore, score_task
 from core.text import model_input
 from trainer.data.corpora import Example

@@ -1,0 +1,52 @@
+"""What analysts agree on: the latest word of each analyst counts, the majority of analysts decides. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from core.store.labels import Label
+from core.text import story_form
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The label that most analysts gave a text in one task."""
+
+    text: str
+    source: str
+    task: str
+    label: str
+
+
+class Tie(msgspec.Struct, frozen=True):
+    """A text whose label in one task is open: `votes` counts labels, and no label has more than every other one.
+
+    `between` is `analysts`, or `corpora` where copies of a text in corpora disagree and no analyst decided.
+    """
+
+    text: str
+    source: str
+    task: str
+    votes: dict[str, int]
+    between: str
+
+
+def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
+    """Verdicts and ties over `labels`, given the oldest first; copies of a text (equal story forms) are one text."""
+    votes: dict[tuple[str, str], dict[str, str]] = {}
+    firsts: dict[tuple[str, str], Label] = {}
+    for label in labels:
+        key = (story_form(label.text), label.task)
+        firsts.setdefault(key, label)
+        votes.setdefault(key, {})[label.analyst] = label.label
+    verdicts, ties = [], []
+    for key, by_analyst in votes.items():
+        first = firsts[key]
+        counts = Counter(by_analyst.values()).most_common()
+        if len(counts) == 1 or counts[0][1] > counts[1][1]:
+            verdicts.append(Verdict(first.text, first.source, first.task, counts[0][0]))
+        else:
+            ties.append(Tie(first.text, first.source, first.task, dict(sorted(counts)), "analysts"))
+    return verdicts, ties
