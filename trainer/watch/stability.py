@@ -37,8 +37,8 @@ class Stability(msgspec.Struct, frozen=True):
 def compare(shares: Sequence[float], counts: ArrayLike, reference_size: int, false_alarm: float = 1e-3) -> Stability:
     """Stability of `counts` (k,) of a sample against a reference's `shares` (k,) over `reference_size` values.
 
-    Bins that expect fewer than 5 of the sample's values are taken together, since logarithms of tiny shares would
-    swamp the sum. `false_alarm` is the probability that an unshifted sample exceeds `chance`. Raises ValueError for
+    Bins that expect fewer than 5 of the sample's values are taken together as one, since logarithms of tiny shares
+    would swamp the sum. `false_alarm` is the probability that an unshifted sample exceeds `chance`. Raises ValueError for
     an empty sample, or counts of another length than the shares.
     """
     observed = np.asarray(counts, dtype=np.float64)
@@ -71,16 +71,11 @@ def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 def _pooled(
     expected: NDArray[np.float64], observed: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The smallest bins joined until each expects enough; shares (b,) and counts (b,)."""
+    """Bins that expect enough, and one of all others; shares (b,) and counts (b,)."""
     size = observed.sum()
-    order = np.argsort(expected, kind="stable")
-    total = np.cumsum(expected[order])
-    # As many of the smallest as are too small by themselves, and one more while together they are still too small.
-    small = int(np.count_nonzero(expected * size < LEAST_EXPECTED))
-    while 0 < small < len(order) and total[small - 1] * size < LEAST_EXPECTED:
-        small += 1
-    if small < 2:
+    rare = expected * size < LEAST_EXPECTED
+    if not rare.any():
         return expected, observed
-    kept = np.sort(order[small:])
-    joined = order[:small]
-    return np.append(expected[kept], expected[joined].sum()), np.append(observed[kept], observed[joined].sum())
+    # One value at least, so that a single surprise is none, while many in what never occurred before still tell.
+    rest = max(float(expected[rare].sum()), 1 / size)
+    return np.append(expected[~rare], rest), np.append(observed[~rare], observed[rare].sum())
