@@ -1,19 +1,26 @@
-"""From files to a bundle in one call: what `newstide train` runs."""
+"""From files to a bundle in one call: what `newstide train` and `newstide compress` run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 
 from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from trainer.compress.plan import Budget, Plan
+from trainer.compress.search import Compressed, Settings, Teachers, compress
 from trainer.data.corpora import Example, read_corpora, read_jsonl
-from trainer.learn.backbone import packaged_backbone
+from trainer.learn.backbone import backbone_name, packaged_backbone
 from trainer.learn.finetune import Epoch, Recipe
-from trainer.pipeline import make_bundle, prepare, train
+from trainer.material import Material
+from trainer.packing import Origin, make_bundle
+from trainer.runs import Trained, train
+
+Log = Callable[[str], None]
 
 
 def gather(data: Sequence[Path], corpora: Path | None, taxonomy: Taxonomy) -> list[Example]:
@@ -32,9 +39,28 @@ def gather(data: Sequence[Path], corpora: Path | None, taxonomy: Taxonomy) -> li
     return examples
 
 
+def train_material(
+    material: Material,
+    *,
+    recipe: Recipe,
+    backbone: Path | None = None,
+    weights: Path | None = None,
+    threads: int | None = None,
+    quiet: bool = False,
+    log: Log = print,
+) -> Trained:
+    """Fine-tune on `material`; one line to `log` per epoch."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    split = material.split
+    removed = ", ".join(f"{count} {reason}" for reason, count in material.removed.items())
+    sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "validation", "test"))
+    log(f"texts: {sizes}; left out: {removed or 'none'}")
+    return train(material, backbone or packaged_backbone(), recipe, weights, epoch_line(log), quiet)
+
+
 def train_bundle(
-    examples: Sequence[Example],
-    taxonomy: Taxonomy,
+    material: Material,
     out: Path,
     *,
     name: str,
@@ -44,11 +70,55 @@ def train_bundle(
     weights: Path | None = None,
     threads: int | None = None,
     quiet: bool = False,
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Bundle:
-    """Split, fine-tune, quantize, evaluate and write the bundle to `out`; one line to `log` per stage and epoch."""
-    if threads is not None:
-        torch.set_num_threads(threads)
+    """Fine-tune, quantize, evaluate and write the bundle to `out`; one line to `log` per stage and epoch."""
+    trained = train_material(
+        material, recipe=recipe, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
+    )
+    log("exporting, quantizing and evaluating")
+    described = msgspec.json.encode(recipe).decode()
+    origin = Origin(name, backbone_name(trained.backbone), command, described)
+    return make_bundle(trained.blended(), trained.tokenizer, material, out, origin)
+
+
+def compress_bundle(
+    trained: Trained,
+    unlabelled: Sequence[str],
+    plans: Sequence[Plan],
+    budget: Budget,
+    settings: Settings,
+    out: Path,
+    *,
+    name: str,
+    command: str,
+    quiet: bool = False,
+    log: Log = print,
+) -> tuple[Bundle, Compressed]:
+    """Search `plans` for the fastest student within `budget` and write it as a bundle to `out`.
+
+    The runs of `trained` teach together; students are cut from their blend. Raises BudgetMissed if no plan will do.
+    """
+    source = trained.blended()
+    teachers = Teachers(trained.networks, source, trained.tokenizer)
+    material = trained.material
+    found = compress(
+        teachers, material, unlabelled, plans, budget, settings, on_epoch=epoch_line(log), quiet=quiet, log=log
+    )
+    recipe = {"teachers": trained.recipe, "plan": found.plan, "budget": budget, "settings": settings}
+    described = msgspec.json.encode(recipe).decode()
+    summary = (
+        f"cut to {found.plan}, and taught by {len(trained.networks)} fine-tuned networks on "
+        f"{len(material.split.train)} labelled and {len(unlabelled)} unlabelled texts"
+    )
+    origin = Origin(name, backbone_name(trained.backbone), command, described, summary)
+    others = {"teacher": found.variants[0].test}
+    bundle = make_bundle(found.student, found.tokenizer, material, out, origin, method=found.method, others=others)
+    return bundle, found
+
+
+def epoch_line(log: Log) -> Callable[[Epoch], None]:
+    """A callback that gives `log` one line per epoch."""
 
     def on_epoch(epoch: Epoch) -> None:
         figures = "; ".join(
@@ -57,11 +127,4 @@ def train_bundle(
         )
         log(f"epoch {epoch.number}: loss {epoch.loss:.4f}; validation {figures}")
 
-    material = prepare(examples, taxonomy)
-    split = material.split
-    removed = ", ".join(f"{count} {reason}" for reason, count in material.removed.items())
-    sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "validation", "test"))
-    log(f"texts: {sizes}; left out: {removed}")
-    trained = train(material, backbone or packaged_backbone(), recipe, weights, on_epoch, quiet)
-    log("exporting, quantizing and evaluating")
-    return make_bundle(trained, out, name, command)
+    return on_epoch

@@ -15,7 +15,7 @@ It reads at most {length} tokens of a text, after URLs and user names are remove
 
 | | |
 |---|---|
-| Backbone | {backbone}, all layers, fine-tuned; mean pooling, one linear head per task |
+| Backbone | {backbone}; {network}; mean pooling, one linear head per task |
 | Format | ONNX; encoder products and word vectors in eight bits, fixed activation scales; the rest in 32-bit floats |
 | Licence of the weights | Apache-2.0 |
 | Made with | `{command}` |
@@ -60,11 +60,12 @@ on differences between companies, sectors or regions.
 Nothing this model says is investment advice.
 """
 
-_VARIANT_NAMES = {"fp32": "32-bit floats", "int8": "eight bits (this bundle)"}
+_VARIANT_NAMES = {"teacher": "teacher, 32-bit floats", "fp32": "32-bit floats", "int8": "eight bits (this bundle)"}
 
 
-def model_card(manifest: Manifest, removed: Mapping[str, int]) -> str:
-    """The card of the bundle described by `manifest`; `removed` counts what was taken out of its data."""
+def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> str:
+    """The card of the bundle described by `manifest`; `removed` counts what was taken out of its data, `summary` says
+    in a few words how the network came from its backbone."""
     tasks = [f"`{task}` ({len(spec.labels)} labels)" for task, spec in manifest.tasks.items()]
     versions = {name: value for name, value in manifest.code.items() if name not in ("command", "recipe")}
     return _TEXT.format(
@@ -73,6 +74,7 @@ def model_card(manifest: Manifest, removed: Mapping[str, int]) -> str:
         tasks=" and ".join(tasks),
         length=manifest.max_length,
         backbone=manifest.backbone,
+        network=summary,
         command=manifest.code.get("command", "unknown"),
         recipe=manifest.code.get("recipe", "unknown"),
         versions=", ".join(f"{name} {value}" for name, value in versions.items()),

@@ -1,0 +1,137 @@
+"""One student: cut out of a teacher by a plan, then taught by all teachers what the cuts made it forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from core.text import model_input, story_form
+from trainer.compress.distil import Mixture, distillation, joined, soft_labels
+from trainer.compress.factorize import factorize
+from trainer.compress.plan import Plan
+from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
+from trainer.data.corpora import Example
+from trainer.learn.batches import Batch, Encoded, bucketed, encode
+from trainer.learn.encoder import rebuilt
+from trainer.learn.finetune import Epoch, Recipe, fine_tune, labelled_loss
+from trainer.learn.network import Network
+from trainer.material import Material
+
+PRUNING_TEXTS = 8_000
+
+Stage = Callable[[str, Network, Tokenizer], None]
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """Texts for the students, and what the teachers say of each (n, labels) per task; `examples` come first."""
+
+    examples: list[Example]
+    unlabelled: list[Example]
+    soft: dict[str, Tensor]
+
+    @property
+    def texts(self) -> list[str]:
+        return [example.text for example in [*self.examples, *self.unlabelled]]
+
+
+def prepare_lesson(
+    teachers: Sequence[Network],
+    tokenizer: Tokenizer,
+    material: Material,
+    unlabelled: Sequence[str],
+    mixture: Mixture,
+    max_length: int,
+) -> Lesson:
+    """Ask the `teachers` about the training texts and about `unlabelled` ones that are copies of no example."""
+    split = material.split
+    known = {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
+    fresh = []
+    for text in map(model_input, unlabelled):
+        form = story_form(text)
+        if form and form not in known:
+            known.add(form)
+            fresh.append(Example(text, {}, "unlabelled"))
+    both = joined(*(encode(part, tokenizer, material.labels, max_length) for part in (split.train, fresh)))
+    return Lesson(list(split.train), fresh, soft_labels(teachers, both, mixture.temperature))
+
+
+def cut(
+    teacher: Network,
+    tokenizer: Tokenizer,
+    material: Material,
+    lesson: Lesson,
+    plan: Plan,
+    on_stage: Stage | None = None,
+) -> tuple[Network, Tokenizer]:
+    """`teacher` with all that `plan` takes away taken away, and the tokenizer that fits; `on_stage` sees each step.
+
+    What has just been cut is not taught yet, so its figures fall from stage to stage.
+    """
+    network = teacher
+    data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, 64)
+
+    def done(name: str) -> None:
+        if on_stage is not None:
+            on_stage(name, network, tokenizer)
+
+    if plan.layers is not None and plan.layers < len(network.architecture.layers):
+        validation = encode(material.split.validation, tokenizer, teacher.labels, 64)
+        network = drop_layers(network, plan.layers, validation, mean_loss)
+        done(f"{plan.layers} layers")
+    if plan.heads is not None or plan.inner is not None:
+        widest = network.architecture.layers[0]
+        heads, inner = plan.heads or widest.heads, plan.inner or widest.inner
+        if heads < widest.heads or inner < widest.inner:
+            network = prune_layers(network, importance(network, data, _loss), heads, inner)
+            done(f"{heads} heads, {inner} inner")
+    if plan.vocabulary is not None and plan.vocabulary < network.architecture.vocabulary:
+        network, tokenizer = prune_vocabulary(network, tokenizer, lesson.texts, plan.vocabulary)
+        data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, 64)
+        done(f"{network.architecture.vocabulary} word pieces")
+    if plan.rank_share < 1:
+        network = factorize(network, data, plan.rank_share, plan.products)
+        done(f"rank {plan.rank_share:g} of {'+'.join(plan.products)}")
+    if plan.activation is not None and plan.activation != network.architecture.activation:
+        architecture = msgspec.structs.replace(network.architecture, activation=plan.activation)
+        network = with_encoder(network, rebuilt(architecture, network.encoder.state_dict()))
+        done(plan.activation)
+    return network, tokenizer
+
+
+def teach(
+    student: Network,
+    tokenizer: Tokenizer,
+    material: Material,
+    lesson: Lesson,
+    recipe: Recipe,
+    mixture: Mixture,
+    mask_id: int,
+    *,
+    guide: Network | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    quiet: bool = False,
+) -> list[Epoch]:
+    """Distil the `lesson` into `student`, in place."""
+    labels, length = student.labels, recipe.max_length
+    parts = [encode(part, tokenizer, labels, length) for part in (lesson.examples, lesson.unlabelled)]
+    validation = encode(material.split.validation, tokenizer, labels, length)
+    objective = distillation(lesson.soft, mixture, recipe.label_smoothing, guide)
+    return fine_tune(
+        student, joined(*parts), validation, mask_id, recipe, objective=objective, on_epoch=on_epoch, quiet=quiet
+    )
+
+
+@torch.no_grad()
+def mean_loss(network: Network, data: Encoded) -> float:
+    """Mean cross-entropy of `network` on `data`."""
+    network.eval()
+    return float(np.mean([float(_loss(network, batch)) for batch in bucketed(data, 64)]))
+
+
+def _loss(network: Network, batch: Batch) -> Tensor:
+    return labelled_loss(network(batch.ids, batch.mask), batch, 0.0)

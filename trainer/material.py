@@ -1,0 +1,58 @@
+"""What a training run works with: split and cleaned examples, from files or from a built dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from core.bundle import DataSource
+from core.errors import InputError
+from core.taxonomy import Taxonomy
+from trainer.data.corpora import Example, licence, merge_duplicates
+from trainer.data.splits import Split, split_examples
+
+SPLIT_SEED = 0  # fixed, so that runs with different training seeds are judged on the same texts
+
+Labels = dict[str, tuple[str, ...]]
+
+
+class Material(msgspec.Struct, frozen=True):
+    """Cleaned and split examples; the tasks they label; what preparing them left out, by reason.
+
+    `licences` and `class_weights` come from a built dataset; `licences` of public corpora are known by their names.
+    """
+
+    split: Split
+    labels: Labels
+    removed: dict[str, int]
+    licences: dict[str, str] = {}
+    class_weights: dict[str, dict[str, float]] = {}
+
+    def sources(self) -> list[DataSource]:
+        """Texts of each source in each part, with its licence."""
+        split = self.split
+        parts = [Counter(example.source for example in part) for part in (split.train, split.validation, split.test)]
+        names = sorted(set().union(*parts))
+        return [DataSource(n, self.licences.get(n) or licence(n), *(part[n] for part in parts)) for n in names]
+
+
+def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
+    """Merge copies and split by groups of near-duplicates. Raises InputError where too little is left."""
+    merged, removed = merge_duplicates(examples)
+    seen = {task: {e.labels[task] for e in merged if task in e.labels} for task in taxonomy.tasks}
+    labels = {task: names for task, names in taxonomy.tasks.items() if seen[task]}
+    if not labels:
+        raise InputError("no labelled text is left to learn from; check the files given by --data")
+    for task in labels:
+        if len(seen[task]) < 2:
+            raise InputError(f"every text has the same label for {task!r}; a classifier needs at least two")
+    return Material(split_examples(merged, SPLIT_SEED), labels, removed)
+
+
+def fingerprint(*parts: Any) -> str:
+    """A short name that changes with any of `parts` (anything msgspec can encode)."""
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()

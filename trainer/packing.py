@@ -1,0 +1,141 @@
+"""From a trained network to a bundle: calibrate, export, quantize, evaluate, write."""
+
+from __future__ import annotations
+
+import platform
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime
+import tokenizers
+import torch
+import transformers
+from tokenizers import Tokenizer
+
+from core.bundle import FORMAT_VERSION, Bundle, Manifest, SelfTest, TaskSpec, write_bundle
+from core.classifier import Classifier
+from core.scoring import TaskScore, score_task
+from trainer.compress.calibration import Method, fit_temperature, measure_ranges
+from trainer.compress.graph import Ranges, write_graph
+from trainer.data.corpora import Example
+from trainer.judge.card import model_card
+from trainer.learn.batches import Encoded, encode
+from trainer.learn.network import Network
+from trainer.material import SPLIT_SEED, Labels, Material
+from trainer.watch.reference import measure_reference
+
+CALIBRATION_TEXTS = 2_000
+SERVING_LENGTH = 128
+SELF_TEST_TEXTS = (
+    "Acme Bank shares plunge 20% after it warns of heavy loan losses",
+    "Widget Corp raises full-year guidance as profit beats expectations",
+    "Fed leaves rates unchanged, as expected",
+    "$ACME declares $0.25 quarterly dividend",
+    "Oil settles higher after OPEC+ agrees to cut output",
+    "Board names new chief financial officer",
+)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a manifest and its card say of how a bundle came about. `recipe`: JSON of every choice that was made."""
+
+    name: str
+    backbone: str
+    command: str
+    recipe: str
+    summary: str = "all layers, fine-tuned"
+
+
+def make_bundle(
+    network: Network,
+    tokenizer: Tokenizer,
+    material: Material,
+    path: Path,
+    origin: Origin,
+    *,
+    length: int = SERVING_LENGTH,
+    method: Method = "minmax",
+    others: Mapping[str, Sequence[TaskScore]] | None = None,
+) -> Bundle:
+    """Quantize `network`, fit its temperatures on the validation part with the eight-bit graph, evaluate it on the
+    test part in both precisions by the classifier that serves, and write it all to `path`.
+
+    `others` are figures of other variants on the same test part, such as the teacher's, for the card.
+    """
+    length = min(length, network.architecture.positions)
+    ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
+    evaluation = dict(others or {})
+    for variant, chosen in (("fp32", None), ("int8", ranges)):
+        final = tempered(plain_bundle(network, tokenizer, length, chosen, origin), material.split.validation)
+        evaluation[variant] = evaluate(Classifier(final), material.split.test)
+    classifier = Classifier(final)
+    predicted = classifier.predict(SELF_TEST_TEXTS)
+    manifest = msgspec.structs.replace(
+        final.manifest,
+        evaluation={variant: list(scores) for variant, scores in evaluation.items()},
+        data=material.sources(),
+        code=_code(origin),
+        self_test=[
+            SelfTest(text, {task: [round(float(p), 6) for p in predicted[task][row]] for task in predicted})
+            for row, text in enumerate(SELF_TEST_TEXTS)
+        ],
+        reference=measure_reference(classifier, [example.text for example in material.split.validation]),
+    )
+    card = model_card(manifest, material.removed, origin.summary)
+    bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
+    Classifier(bundle).self_test()
+    return bundle
+
+
+def plain_bundle(
+    network: Network, tokenizer: Tokenizer, length: int, ranges: Ranges | None, origin: Origin | None = None
+) -> Bundle:
+    """`network` as a bundle in memory, without temperatures: eight bits with `ranges`, else 32-bit floats."""
+    graph = write_graph(network, length, ranges).SerializeToString()
+    tasks = {task: TaskSpec(list(names)) for task, names in network.labels.items()}
+    name, backbone = (origin.name, origin.backbone) if origin else ("unnamed", "unnamed")
+    return Bundle(Manifest(FORMAT_VERSION, name, tasks, length, backbone), graph, tokenizer.to_str().encode())
+
+
+def tempered(bundle: Bundle, examples: Sequence[Example]) -> Bundle:
+    """`bundle` with the temperature of each task fitted on `examples`."""
+    predicted = Classifier(bundle).predict([example.text for example in examples])
+    tasks = {}
+    for task, spec in bundle.manifest.tasks.items():
+        rows = [row for row, example in enumerate(examples) if task in example.labels]
+        truth = np.array([spec.labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
+        # The logarithm of a softmax is its logits up to a constant per row, which no softmax sees.
+        logits = np.log(np.maximum(predicted[task][rows], 1e-30))
+        tasks[task] = TaskSpec(spec.labels, round(fit_temperature(logits, truth), 4))
+    return Bundle(msgspec.structs.replace(bundle.manifest, tasks=tasks), bundle.model, bundle.tokenizer)
+
+
+def evaluate(classifier: Classifier, examples: Sequence[Example]) -> list[TaskScore]:
+    """Figures per task of `classifier` on labelled `examples`."""
+    predicted = classifier.predict([example.text for example in examples])
+    scores = []
+    for task in classifier.tasks:
+        rows = [row for row, example in enumerate(examples) if task in example.labels]
+        labels = classifier.labels(task)
+        truth = np.array([labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
+        scores.append(score_task(task, labels, truth, predicted[task][rows]))
+    return scores
+
+
+def calibration_texts(material: Material, tokenizer: Tokenizer, length: int) -> Encoded:
+    """A fixed sample of the training texts, to measure ranges on."""
+    texts = list(material.split.train)
+    random.Random(SPLIT_SEED).shuffle(texts)
+    labels: Labels = material.labels
+    return encode(texts[:CALIBRATION_TEXTS], tokenizer, labels, length)
+
+
+def _code(origin: Origin) -> dict[str, str]:
+    versions = {
+        module.__name__: str(module.__version__) for module in (torch, transformers, onnx, onnxruntime, tokenizers)
+    }
+    return {"command": origin.command, "recipe": origin.recipe, "python": platform.python_version(), **versions}
