@@ -44,6 +44,7 @@ def word_bundle(path: Path, texts: Sequence[str], name: str = "words", sure: flo
     table = generator.normal(size=(len(words), width)).astype(np.float32)
     table[[word[0] == "w" and word[1:].isdigit() and int(word[1:]) >= FOREIGN for word in words]] += 0.5
     table[:2] = 0
+    table[[len(word) < 5 and word[0] != "w" for word in words]] /= 4  # short words say less
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["rows"]),
         helper.make_node("Unsqueeze", ["mask", "two"], ["weights"]),
