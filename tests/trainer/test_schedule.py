@@ -1,0 +1,386 @@
+"""When to train again, and what a scheduled run does, records and survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine, text
+from watched import random_texts, store_messages, word_bundle
+
+from core.bundle import Bundle, write_bundle
+from core.classifier import Classifier
+from core.errors import BundleError, InputError
+from core.settings import DatabaseSettings, Settings, StreamSettings
+from core.store.connection import open_engine
+from core.store.migration import migrate
+from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
+from newstide.schedule import HandOver, Look, ScheduleError, ScheduleOptions, Steps, Work, run_schedule
+from newstide.scheduling import schedule_options, show_look
+from trainer.watch.drift import DriftReport, Shift
+from trainer.watch.reference import measure_reference
+from trainer.watch.schedule import Known, Policy, due, standing
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+REPOSITORY = Path(__file__).resolve().parents[2]
+DRIFTED = DriftReport("m", 1_000, [Shift("topic labels", 0.4, 0.03, "large"), Shift("x", 0.3, 0.03, "large")])
+CALM = DriftReport("m", 1_000, [Shift("topic labels", 0.15, 0.03, "moderate")])
+
+
+def known(**change: Any) -> Known:
+    return msgspec.structs.replace(Known(NOW, NOW - timedelta(days=10), 0, drift=CALM), **change)
+
+
+def kinds(found: Known, policy: Policy = Policy()) -> list[str]:  # noqa: B008
+    return [reason.kind for reason in due(found, policy)]
+
+
+def test_nothing_is_due_without_a_reason() -> None:
+    assert kinds(known()) == []
+    assert kinds(known(new_labels=199, trained_at=NOW - timedelta(days=89.9))) == []
+    assert kinds(known(trained_at=None, drift=None)) == []
+    assert kinds(known(drift=DriftReport("m", 1_000, note="too few"))) == []
+
+
+def test_each_reason_by_itself_and_all_of_them() -> None:
+    assert kinds(known(new_labels=200)) == ["labels"]
+    assert kinds(known(drift=DRIFTED)) == ["drift"]
+    assert kinds(known(trained_at=NOW - timedelta(days=90))) == ["age"]
+    assert kinds(known(new_labels=999, drift=DRIFTED, trained_at=NOW - timedelta(days=400))) == [
+        "labels",
+        "drift",
+        "age",
+    ]
+    assert kinds(known(new_labels=7), Policy(min_labels=7)) == ["labels"]
+    assert kinds(known(trained_at=NOW - timedelta(days=900)), Policy(max_age_days=None)) == []
+
+
+def test_a_run_is_followed_by_a_rest() -> None:
+    everything = {"new_labels": 500, "drift": DRIFTED, "trained_at": NOW - timedelta(days=400)}
+    assert kinds(known(**everything, last_run_at=NOW - timedelta(hours=23))) == []
+    assert kinds(known(**everything, last_run_at=NOW - timedelta(hours=25))) == ["labels"]
+    assert kinds(known(**everything, last_run_at=NOW - timedelta(days=8))) == ["labels", "drift", "age"]
+
+
+def test_reasons_and_standing_say_the_figures() -> None:
+    texts = [r.text for r in due(known(new_labels=300, drift=DRIFTED, trained_at=NOW - timedelta(days=95)), Policy())]
+    assert texts[0] == "300 texts newly labelled; 200 were awaited"
+    assert texts[1] == "topic labels shifted by a stability index of 0.40 and 1 more"
+    assert texts[2] == "the live model is 95 days old; 90 were allowed"
+    line = standing(known(new_labels=12), Policy())
+    assert line == "12 of 200 new labels; live model 10 days old; largest shift 0.15 (topic labels)"
+    assert "not registered; too few" in standing(
+        known(trained_at=None, drift=DriftReport("m", 1_000, note="too few")), Policy()
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    path = tmp_path_factory.mktemp("schedule") / "words"
+    bare = word_bundle(path, random_texts(2_000, range(540), 1))
+    reference = measure_reference(Classifier(bare), random_texts(1_500, range(300), 2))
+    manifest = msgspec.structs.replace(bare.manifest, reference=reference)
+    return write_bundle(path, manifest, bare.model, bare.tokenizer, "")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, bundle: Bundle) -> Settings:
+    return Settings(
+        database=DatabaseSettings(url=database_url),
+        embedded={"directory": tmp_path},
+        stream=StreamSettings(bundle=bundle.path),
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    opened = open_engine(settings)
+    migrate(opened)
+    yield opened
+    opened.dispose()
+
+
+class Recorder:
+    """Steps that note what they were asked and leave the files that real ones would."""
+
+    def __init__(self, state: str = "shadow", fail: Exception | None = None) -> None:
+        self.works: list[Work] = []
+        self.handed: list[tuple[Path, bool]] = []
+        self.state = state
+        self.fail = fail
+
+    @property
+    def steps(self) -> Steps:
+        return Steps(self.build, self.train, self.hand_over)
+
+    def build(self, work: Work) -> None:
+        work.dataset.mkdir()
+
+    def train(self, work: Work) -> Path:
+        assert work.dataset.is_dir()
+        self.works.append(work)
+        if self.fail is not None:
+            raise self.fail
+        return work.bundle
+
+    def hand_over(self, path: Path, promote: bool) -> HandOver:
+        self.handed.append((path, promote))
+        return HandOver("newstide-7", self.state, ["better by two points"], {"p": 0.01})  # type: ignore[arg-type]
+
+
+def add_labels(engine: Engine, count: int, first: int = 0, analyst: str = "ada") -> None:
+    with engine.begin() as connection:
+        for number in range(first, first + count):
+            connection.execute(
+                text(
+                    "INSERT INTO label (text, source, task, label, analyst) "
+                    "VALUES (:text, 'wire', 'topic', 'Macro', :analyst)"
+                ),
+                {"text": f"text {number}", "analyst": analyst},
+            )
+
+
+def look_once(settings: Settings, recorder: Recorder, **options: Any) -> Look:
+    policy = Policy(min_labels=5, rest_hours=options.pop("rest_hours", 0))
+    chosen = ScheduleOptions(policy=policy, window=200, **options)
+    return run_schedule(settings, chosen, recorder.steps, once=True)
+
+
+def test_labels_are_counted_by_text_and_task(engine: Engine) -> None:
+    add_labels(engine, 3)
+    add_labels(engine, 3, analyst="grace")  # a second opinion
+    assert count_new_labels(engine, None) == 3
+    assert count_new_labels(engine, datetime.now(UTC)) == 0
+
+
+def test_a_run_from_the_reason_to_the_row(settings: Settings, engine: Engine) -> None:
+    recorder = Recorder()
+    look = look_once(settings, recorder)
+    assert (look.outcome, recorder.works) == ("idle", [])
+    assert look.note.startswith("0 of 5 new labels; live model not registered; 0 of 200 stories")
+
+    add_labels(engine, 5)
+    look = look_once(settings, recorder)
+    assert (look.outcome, look.model) == ("shadow", "newstide-7")
+    assert "now shadow; better by two points" in look.note
+    work = recorder.works[0]
+    assert recorder.handed == [(work.bundle, False)]
+    assert work.name.endswith(f"-{look.run}")
+    assert work.weights.parent == work.bundle.parent.parent == settings.embedded.directory / "training"
+    run = list_runs(engine)[0]
+    assert (run.id, run.outcome, run.model) == (look.run, "shadow", "newstide-7")
+    assert run.reasons == [{"kind": "labels", "text": "5 texts newly labelled; 5 were awaited"}]
+    assert run.detail["evidence"] == {"p": 0.01}
+    assert run.detail["bundle"] == str(work.bundle)
+    assert run.ended_at is not None
+
+    # Those labels are learned; a new model needs new ones.
+    assert look_once(settings, recorder).outcome == "idle"
+    add_labels(engine, 5, first=100)
+    assert look_once(settings, recorder, promote=True).outcome == "shadow"
+    assert recorder.handed[-1][1] is True
+    assert len(list_runs(engine)) == 2
+
+
+def test_drift_is_a_reason(settings: Settings, engine: Engine, bundle: Bundle) -> None:
+    texts = random_texts(250, range(300, 540), 3)
+    store_messages(settings, texts, Classifier(bundle).predict(texts), bundle.name)
+    recorder = Recorder("refused")
+    look = look_once(settings, recorder)
+    assert look.outcome == "refused"
+    assert [reason.kind for reason in look.reasons] == ["drift"]
+    assert look.drift is not None
+    assert list_runs(engine)[0].detail["drift"]["shifts"][0]["verdict"] == "large"
+    # The drift is still there, but the same texts give the same model.
+    assert look_once(settings, recorder).outcome == "idle"
+
+
+def test_the_age_and_the_training_time_are_those_of_the_live_model(
+    settings: Settings, engine: Engine, bundle: Bundle
+) -> None:
+    add_labels(engine, 9)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO model (name, state, location, checksum, size_bytes, manifest, created_at) "
+                "VALUES ('old', 'live', '/nowhere/old', :checksum, 1, '{}', now() + interval '1 second')"
+            ),
+            {"checksum": "0" * 64},
+        )
+    recorder = Recorder()
+    look = look_once(settings, recorder)
+    # Its bundle is gone: that is said, and ends nothing.
+    assert look.outcome == "idle"
+    assert "0 of 5 new labels" in look.note
+    assert "drift can't be measured" in look.note
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE model SET created_at = now() - interval '100 days'"))
+    look = look_once(settings, recorder)
+    assert [reason.kind for reason in look.reasons] == ["labels", "age"]
+
+
+def test_a_failed_run_is_recorded_and_rests(settings: Settings, engine: Engine) -> None:
+    add_labels(engine, 5)
+    recorder = Recorder(fail=BundleError("the network is broken"))
+    with pytest.raises(BundleError, match="broken"):
+        look_once(settings, recorder, rest_hours=24)
+    run = list_runs(engine)[0]
+    assert (run.outcome, run.detail["error"]) == ("failed", "BundleError: the network is broken")
+    assert look_once(settings, Recorder(), rest_hours=24).outcome == "idle"
+    # Once it has rested the same labels are still a reason: nothing learned from them.
+    assert look_once(settings, Recorder(), rest_hours=0).outcome == "shadow"
+
+
+def test_in_the_loop_a_failure_ends_nothing(settings: Settings, engine: Engine) -> None:
+    add_labels(engine, 5)
+    recorder, stop, looks = Recorder(fail=RuntimeError("out of luck")), threading.Event(), []
+
+    def tell(look: Look) -> None:
+        looks.append(look)
+        recorder.fail = None
+        if len(looks) == 3:
+            stop.set()
+
+    options = ScheduleOptions(policy=Policy(min_labels=5, rest_hours=0), every_s=0.01, window=200)
+    run_schedule(settings, options, recorder.steps, stop=stop, tell=tell)
+    assert [look.outcome for look in looks] == ["failed", "shadow", "idle"]
+    assert [run.outcome for run in list_runs(engine)] == ["shadow", "failed"]
+
+
+def test_one_at_a_time(settings: Settings, engine: Engine) -> None:
+    add_labels(engine, 5)
+    held = TrainingLock(settings)
+    assert held.acquire() is None
+    assert held.acquire() is None
+    recorder = Recorder()
+    look = look_once(settings, recorder)
+    assert (look.outcome, recorder.works) == ("busy", [])
+    assert f":{os.getpid()}, connected since" in look.note
+    assert list_runs(engine) == []
+    held.close()
+    assert look_once(settings, recorder).outcome == "shadow"
+
+
+def test_a_lock_that_is_lost_hands_nothing_over(settings: Settings, engine: Engine) -> None:
+    """The database ends the connection while the run trains; another process takes over and trains."""
+    add_labels(engine, 5)
+    other = Recorder()
+
+    class Robbed(Recorder):
+        def train(self, work: Work) -> Path:
+            with engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+                        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    )
+                )
+            assert look_once(settings, other).outcome == "shadow"
+            return super().train(work)
+
+    robbed = Robbed()
+    with pytest.raises(ScheduleError, match="lost its lock"):
+        look_once(settings, robbed)
+    assert (len(other.handed), robbed.handed) == (1, [])
+    assert [run.outcome for run in list_runs(engine)] == ["shadow", "interrupted"]
+
+
+def test_a_run_that_was_killed_is_taken_up_again_but_not_for_ever(settings: Settings, engine: Engine) -> None:
+    add_labels(engine, 5)
+    abandoned = open_run(engine, [])
+    recorder = Recorder()
+    assert look_once(settings, recorder, rest_hours=24).outcome == "shadow"
+    assert not is_running(engine, abandoned)
+    assert [run.outcome for run in list_runs(engine)] == ["shadow", "interrupted"]
+    close_run(engine, abandoned, "live", "x", {})  # too late
+    assert list_runs(engine)[1].outcome == "interrupted"
+
+    add_labels(engine, 5, first=50)
+    for _ in range(3):
+        close_run(engine, open_run(engine, []), "interrupted", None, {})
+    assert look_once(settings, recorder, rest_hours=24).outcome == "idle"
+
+
+_SCRIPT = """
+import json, sys, time
+from pathlib import Path
+from core.settings import load_settings
+from newstide.schedule import HandOver, ScheduleOptions, Steps, run_schedule
+from trainer.watch.schedule import Policy
+
+def slow(work):
+    print("training", flush=True)
+    time.sleep(120)
+    return work.bundle
+
+print("began", flush=True)
+options = ScheduleOptions(policy=Policy(min_labels=5), window=200, every_s=600)
+steps = Steps(lambda work: None, slow, lambda path, promote: HandOver("m", "shadow"))
+look = run_schedule(load_settings(), options, steps, tell=lambda look: print(look.outcome, flush=True))
+print("ended", look.outcome, flush=True)
+"""
+
+
+@pytest.mark.parametrize("labels", [0, 5])
+def test_a_signal_ends_the_pause_and_the_training(
+    settings: Settings, engine: Engine, bundle: Bundle, tmp_path: Path, labels: int
+) -> None:
+    add_labels(engine, labels)
+    environment = {
+        **os.environ,
+        "NEWSTIDE_DATABASE__URL": settings.database.url or "",
+        "NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path),
+        "NEWSTIDE_STREAM__BUNDLE": str(bundle.path),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT], env=environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        awaited = "training" if labels else "idle"
+        assert any(line.strip() == awaited for line in process.stdout)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait(30) == 0
+    assert time.monotonic() - begun < 20
+    assert rest.endswith(f"ended {'interrupted' if labels else 'idle'}\n")
+    assert [run.outcome for run in list_runs(engine)] == (["interrupted"] if labels else [])
+
+
+def test_the_options_of_the_command() -> None:
+    seen: list[tuple[ScheduleOptions | None, bool, str]] = []
+
+    @click.command()
+    @click.option("--name", default="x")
+    @schedule_options
+    def train(name: str, schedule: ScheduleOptions | None, once: bool) -> None:
+        seen.append((schedule, once, name))
+        show_look(Look("idle", "nothing to do"), as_json=name == "json")
+
+    runner = CliRunner()
+    assert runner.invoke(train, [], catch_exceptions=False).stdout == "idle: nothing to do\n"
+    arguments = ["--schedule", "--once", "--promote", "--min-labels", "50", "--max-age-days", "0", "--every", "5"]
+    shown = runner.invoke(train, [*arguments, "--name", "json", "--runs-in", "runs"], catch_exceptions=False)
+    assert json.loads(shown.stdout)["outcome"] == "idle"
+    assert seen[0] == (None, False, "x")
+    schedule, once, _ = seen[1]
+    assert schedule == ScheduleOptions(
+        policy=Policy(min_labels=50, max_age_days=None), promote=True, every_s=300, directory=Path("runs")
+    )
+    assert once
+    assert "Newly labelled texts" in runner.invoke(train, ["--help"]).stdout
+    with pytest.raises(InputError, match="belong to --schedule"):
+        runner.invoke(train, ["--promote"], catch_exceptions=False)
