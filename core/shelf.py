@@ -149,6 +149,12 @@ class Shelf:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+def bundle_checksum(path: Path) -> str:
+    """What a shelf knows the bundle in directory `path` by: the SHA-256 of its manifest, in hex."""
+    with (path / MANIFEST).open("rb") as file:
+        return hashlib.sha256(file.read(MAX_BYTES[MANIFEST] + 1)).hexdigest()
+
+
 def rename_bundle(path: Path, name: str, target: Path) -> Bundle:
     """Write the bundle in `path` to directory `target` under another `name`; nothing else of it changes.
 
@@ -162,9 +168,7 @@ def rename_bundle(path: Path, name: str, target: Path) -> Bundle:
 
 
 def _verified(path: Path, checksum: str) -> Bundle:
-    with (path / MANIFEST).open("rb") as file:
-        found = hashlib.sha256(file.read(MAX_BYTES[MANIFEST] + 1)).hexdigest()
-    if found != checksum:
+    if bundle_checksum(path) != checksum:
         raise BundleError(f"{path / MANIFEST} was altered; remove {path}")
     return load_bundle(path)
 

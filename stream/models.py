@@ -8,19 +8,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from core.bundle import Bundle, Manifest, load_bundle
+from core.bundle import Bundle, load_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, NewstideError
+from core.fitting import check_fit, labels_unlike
 from core.settings import Settings
 from core.shelf import Shelf
 from core.store.models import ModelRow, find_model, list_proven
-from core.taxonomy import Taxonomy, load_taxonomy
+from core.taxonomy import load_taxonomy
 from stream.pipeline import TextClassifier
-from stream.series import SENTIMENTS
 
 log = logging.getLogger(__name__)
 
-_TASKS = ("sentiment", "topic")
 # Of several lengths: the first batch of each shape is slow.
 _WARM_UP = ["profit warning " * words for words in (1, 4, 8, 16, 32, 64)]
 
@@ -73,32 +72,6 @@ class ModelLoader:
         classifier.self_test()
         classifier.predict(_WARM_UP)
         return self._wrap(classifier) if self._wrap else classifier
-
-
-def check_fit(manifest: Manifest) -> None:
-    """Raise BundleError unless a worker can run the model: both tasks, and the sentiments the trends count."""
-    missing = [task for task in _TASKS if task not in manifest.tasks]
-    if missing:
-        raise BundleError(f"{manifest.name} has no task {' or '.join(missing)}, which a worker needs; retrain it")
-    if tuple(manifest.tasks["sentiment"].labels) != SENTIMENTS:
-        raise BundleError(
-            f"{manifest.name} gives the sentiments {', '.join(manifest.tasks['sentiment'].labels)}; trends count "
-            f"{', '.join(SENTIMENTS)}, in this order: retrain it"
-        )
-
-
-def labels_unlike(manifest: Manifest, taxonomy: Taxonomy) -> str:
-    """What sets the model's labels apart from the taxonomy's; empty if nothing does."""
-    faults = []
-    for task in _TASKS:
-        mine, theirs = manifest.tasks[task].labels, list(taxonomy.tasks.get(task, ()))
-        if mine != theirs:
-            extra = [label for label in mine if label not in theirs]
-            lacking = [label for label in theirs if label not in mine]
-            what = [f"has {', '.join(extra)}"] if extra else []
-            what += [f"lacks {', '.join(lacking)}"] if lacking else []
-            faults.append(f"`{task}` {' and '.join(what) or 'has its labels in another order'}")
-    return "; ".join(faults)
 
 
 def choose_start(engine: Engine, loader: ModelLoader) -> Start:

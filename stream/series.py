@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-SENTIMENTS = ("negative", "neutral", "positive")
+from core.fitting import SENTIMENTS
+
 MILLION = 1_000_000
 
 Series = tuple[str, str]  # kind, name

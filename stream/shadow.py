@@ -16,6 +16,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import metrics
+from core.fitting import TASKS
 from core.store.shadows import ShadowRow
 from stream.batch import Classified
 from stream.pipeline import TextClassifier
@@ -134,7 +135,7 @@ class Shadow:
 def compare(shadow: TextClassifier, sample: Sequence[Classified]) -> list[ShadowRow]:
     """Labels that `shadow` gives the messages of `sample` beside those they got. Raises ShadowFailed for no numbers."""
     scores = shadow.predict([item.item.body for item in sample])
-    labels = {task: shadow.labels(task) for task in ("sentiment", "topic")}
+    labels = {task: shadow.labels(task) for task in TASKS}
     rows = []
     for at, item in enumerate(sample):
         given, confidence = {}, 1.0

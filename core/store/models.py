@@ -167,12 +167,15 @@ def move_model(
 ) -> Change:
     """Move a model to `state`; what was live is retired, what was shadow is a candidate again. One transaction.
 
+    A model that is in that state changes nothing.
     With `judged_against` the move is refused unless that model is the live one: another promotion may have come in
     between. Raises RegistryError for an unknown model or a move that is not allowed.
     """
     with engine.begin() as connection:
         _lock(connection)
         model = _known(connection, name)
+        if model.state == state:
+            return Change(name, state)
         if state not in _MOVES[model.state]:
             raise RegistryError(
                 f"{name} is {model.state} and can't become {state}; it may become "
@@ -185,6 +188,14 @@ def move_model(
                 "promote it again"
             )
         return _move(connection, model, state, actor, reason, evidence or {}, {})
+
+
+def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, evidence: Mapping[str, Any]) -> None:
+    """Note in the history that a model was not let further, and why; its state stays. RegistryError if unknown."""
+    with engine.begin() as connection:
+        _lock(connection)
+        model = _known(connection, name)
+        _record(connection, name, model.state, model.state, actor, reason, evidence)
 
 
 def roll_back(engine: Engine, *, actor: str, reason: str) -> Change:

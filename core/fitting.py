@@ -1,0 +1,36 @@
+"""Whether a model fits what newstide does with it: tasks and sentiments that trends count, labels of the taxonomy."""
+
+from __future__ import annotations
+
+from core.bundle import Manifest
+from core.errors import BundleError
+from core.taxonomy import Taxonomy
+
+SENTIMENTS = ("negative", "neutral", "positive")  # columns of the trends, so of every model's scores
+TASKS = ("sentiment", "topic")
+
+
+def check_fit(manifest: Manifest) -> None:
+    """Raise BundleError unless a worker can run the model: both tasks, and the sentiments in the trends' order."""
+    missing = [task for task in TASKS if task not in manifest.tasks]
+    if missing:
+        raise BundleError(f"{manifest.name} has no task {' or '.join(missing)}, which a worker needs; retrain it")
+    if tuple(manifest.tasks["sentiment"].labels) != SENTIMENTS:
+        raise BundleError(
+            f"{manifest.name} gives the sentiments {', '.join(manifest.tasks['sentiment'].labels)}; trends count "
+            f"{', '.join(SENTIMENTS)}, in this order: retrain it"
+        )
+
+
+def labels_unlike(manifest: Manifest, taxonomy: Taxonomy) -> str:
+    """What sets the model's labels apart from the taxonomy's; empty if nothing does."""
+    faults = []
+    for task in TASKS:
+        mine, theirs = manifest.tasks[task].labels, list(taxonomy.tasks.get(task, ()))
+        if mine != theirs:
+            extra = [label for label in mine if label not in theirs]
+            lacking = [label for label in theirs if label not in mine]
+            what = [f"has {', '.join(extra)}"] if extra else []
+            what += [f"lacks {', '.join(lacking)}"] if lacking else []
+            faults.append(f"`{task}` {' and '.join(what) or 'has its labels in another order'}")
+    return "; ".join(faults)

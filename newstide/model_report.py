@@ -1,0 +1,122 @@
+"""The registry of models as `newstide models` tells it: one document, and tables made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Engine
+
+from core.store.models import ModelRow, list_models, list_workers, read_history
+from core.store.shadows import read_agreement
+from trainer.promote.gates import Gate
+
+_COLOURS = {"live": "green", "shadow": "cyan", "retired": "dim"}
+
+
+def describe_models(engine: Engine, history: int = 20) -> dict[str, Any]:
+    """What stands in the registry: `models` with the figures of their manifests, `workers` heard of in the last
+    minute with what they refused, `agreement` of the shadow with the live model by task, and the latest `history`."""
+    rows = list_models(engine)
+    live = next((row.name for row in rows if row.state == "live"), None)
+    shadow = next((row.name for row in rows if row.state == "shadow"), None)
+    agreement = read_agreement(engine, shadow, live) if shadow and live else []
+    return {
+        "live": live,
+        "shadow": shadow,
+        "models": [_model(row) for row in rows],
+        "workers": [_plain(asdict(worker)) for worker in list_workers(engine)],
+        "agreement": [asdict(task) for task in agreement],
+        "history": [_plain(asdict(event)) for event in read_history(engine, limit=history)],
+    }
+
+
+def show_models(console: Console, report: dict[str, Any]) -> None:
+    """Print a report of `describe_models` as tables."""
+    if not report["models"]:
+        console.print("no model is registered; workers run the bundle of the settings until `newstide promote`")
+    else:
+        console.print(_models_table(report["models"]))
+    if report["workers"]:
+        table = Table("worker", "model", "shadow", "refused", title="Workers", title_justify="left", box=None)
+        for worker in report["workers"]:
+            refused = f"[red]{escape(worker['refused'])}: {escape(worker['reason'] or '')}[/]"
+            table.add_row(
+                escape(worker["worker"]),
+                escape(worker["model"]),
+                escape(worker["shadow"] or ""),
+                refused if worker["refused"] else "",
+            )
+        console.print(table)
+    if report["agreement"]:
+        title = f"{report['shadow']} agrees with {report['live']}"
+        table = Table("task", "agreement", "95% interval", "messages", title=title, title_justify="left", box=None)
+        for task in report["agreement"]:
+            interval = f"{task['low']:.3f} to {task['high']:.3f}"
+            table.add_row(task["task"], f"{task['share']:.3f}", interval, str(task["messages"]))
+        console.print(table)
+    elif report["shadow"]:
+        console.print(f"{report['shadow']} is the shadow; no sampled message yet")
+    if report["history"]:
+        table = Table("when (UTC)", "model", "change", "who", "why", title="History", title_justify="left", box=None)
+        for event in report["history"]:
+            table.add_row(
+                event["at"][:19].replace("T", " "), escape(event["model"]), _change(event), escape(event["actor"]),
+                escape(event["reason"]),
+            )  # fmt: skip
+        console.print(table)
+
+
+def show_gates(console: Console, gates: Sequence[Gate]) -> None:
+    """Print each verdict on a line."""
+    for gate in gates:
+        verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
+        console.print(f"{verdict} {gate.name}: {escape(gate.summary)}", soft_wrap=True, highlight=False)
+
+
+def _models_table(models: Sequence[dict[str, Any]]) -> Table:
+    tasks = list(dict.fromkeys(task for model in models for task in model["figures"]))
+    headings = [f"{task} accuracy / macro-F1 / ECE" for task in tasks]
+    table = Table("model", "state", "since (UTC)", "MB", *headings, title="Models", title_justify="left", box=None)
+    for model in models:
+        figures = (model["figures"].get(task) for task in tasks)
+        colour = _COLOURS.get(model["state"], "default")
+        table.add_row(
+            escape(model["name"]),
+            f"[{colour}]{model['state']}[/]",
+            model["changed_at"][:16].replace("T", " "),
+            f"{model['size_bytes'] / 1e6:.1f}",
+            *(f"{f['accuracy']:.3f} / {f['macro_f1']:.3f} / {f['ece']:.3f}" if f else "" for f in figures),
+        )
+    return table
+
+
+def _change(event: dict[str, Any]) -> str:
+    if event["from_state"] is None:
+        return "registered"
+    if event["from_state"] == event["to_state"]:
+        return f"stays {event['to_state']}"
+    forced = " (forced)" if event["evidence"].get("forced") else ""
+    return f"{event['from_state']} -> {event['to_state']}{forced}"
+
+
+def _model(row: ModelRow) -> dict[str, Any]:
+    """Figures are those of the last variant of the evaluation: the one that the bundle holds."""
+    variants = list((row.manifest.get("evaluation") or {}).values())
+    figures = {
+        score["task"]: {name: score[name] for name in ("accuracy", "macro_f1", "ece", "support")}
+        for score in (variants[-1] if variants else [])
+    }
+    plain = _plain({name: value for name, value in asdict(row).items() if name != "manifest"})
+    return {**plain, "figures": figures, "backbone": row.manifest.get("backbone")}
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value for name, value in row.items()
+    }

@@ -1,0 +1,128 @@
+"""`newstide models | promote | rollback`: which model runs, and which one shall."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.status import Status
+
+from core.errors import InputError
+from core.settings import load_settings
+from core.store import models as registry
+from core.taxonomy import load_taxonomy
+from newstide.model_report import describe_models, show_gates, show_models
+from newstide.resources import store
+from trainer.judge.compare import read_examples
+from trainer.promote.promotion import PromotionRefused, Target, go_back
+from trainer.promote.promotion import promote as promote_model
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--history", type=click.IntRange(0), default=20, show_default=True, help="Latest changes to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def models(history: int, as_json: bool) -> None:
+    """Registered models, what the workers run, how the shadow agrees, and who changed what, when and why."""
+    with store(load_settings()) as engine:
+        report = describe_models(engine, history)
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    else:
+        show_models(Console(), report)
+
+
+@click.command()
+@click.argument("what", metavar="BUNDLE|NAME")
+@click.option("--shadow", is_flag=True, help="Only label a sample of the live traffic beside the live model.")
+@click.option("--data", type=_FILE, help='Frozen test set, lines {"text", "<task>": "<label>"}; `models.test_set`.')
+@click.option("--name", help="Register the bundle under this name; names must be unique.")
+@click.option("--force", is_flag=True, help="Overrule gates that failed; needs --reason, and is recorded.")
+@click.option("--reason", default="", help="Why, for the history.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def promote(
+    what: str, shadow: bool, data: Path | None, name: str | None, force: bool, reason: str, as_json: bool
+) -> None:
+    """Put a bundle directory, or a registered model, into service in all workers, if it passes the gates."""
+    settings = load_settings()
+    to: Target = "shadow" if shadow else "live"
+    data = data or settings.models.test_set
+    examples = read_examples(data, load_taxonomy(settings.taxonomy).tasks) if data is not None else None
+    quiet = as_json or not sys.stderr.isatty()
+    with store(settings) as engine, _progress(quiet) as status:
+        try:
+            done = promote_model(
+                settings,
+                engine,
+                what,
+                to=to,
+                examples=examples,
+                name=name,
+                force=force,
+                actor=_who(),
+                reason=reason,
+                tell=(lambda line: status.update(line)) if status is not None else (lambda line: None),
+            )
+        except PromotionRefused as refused:
+            if as_json:
+                gates = msgspec.to_builtins(refused.gates)
+                click.echo(json.dumps({"model": refused.model, "refused": True, "as": to, "gates": gates}))
+            else:
+                show_gates(Console(), refused.gates)
+            raise
+    if as_json:
+        click.echo(json.dumps({**msgspec.to_builtins(done), "refused": False}))
+        return
+    show_gates(Console(), done.gates)
+    if not done.changed:
+        click.echo(f"{done.model} is {done.state} already")
+    else:
+        place = f", in the place of {done.displaced}" if done.displaced else ""
+        forced = "; gates were overruled" if done.forced else ""
+        click.echo(f"{done.model} is {done.state}{place}{forced}; workers switch between two batches")
+
+
+@click.command()
+@click.option("--reason", default="rolled back", show_default=True, help="Why, for the history.")
+@click.option("--shadow", is_flag=True, help="Leave the live model; end the shadow, which is a candidate again.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def rollback(reason: str, shadow: bool, as_json: bool) -> None:
+    """Bring the model back that was live before the present one."""
+    settings = load_settings()
+    with store(settings) as engine:
+        if shadow:
+            row = registry.find_model(engine, state="shadow")
+            if row is None:
+                raise InputError("no model is a shadow; see `newstide models`")
+            done = registry.move_model(engine, row.name, "candidate", actor=_who(), reason=reason)
+        else:
+            done = go_back(settings, engine, actor=_who(), reason=reason)
+    if as_json:
+        click.echo(json.dumps({"model": done.model, "state": done.state, "displaced": done.displaced}))
+    else:
+        place = f", {done.displaced} is retired" if done.displaced else ""
+        click.echo(f"{done.model} is {done.state}{place}")
+
+
+COMMANDS = [models, promote, rollback]
+
+
+def _who() -> str:
+    """Who is asking, for the history."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _progress(quiet: bool) -> AbstractContextManager[Status | None]:
+    return nullcontext() if quiet else Console(stderr=True).status("")

@@ -1,0 +1,149 @@
+"""The gates of a promotion: each a named verdict with the figures it rests on. Pure: the caller brings the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from core.settings import ModelsSettings
+from trainer.judge.compare import TaskComparison
+
+_ROUNDING = 1e-9
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A verdict in a sentence. What is not `forcible` a worker would refuse anyway."""
+
+    name: str
+    passed: bool
+    summary: str
+    figures: dict[str, Any] = {}
+    forcible: bool = True
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the gates ask for; points are hundredths of accuracy or F1. See the settings `models.gate_*`."""
+
+    p_value: float = 0.05
+    equal_points: float = 1
+    class_points: float = 3
+    class_support: int = 20
+    speed_ratio: float = 0.8
+    max_megabytes: float = 25
+
+    @classmethod
+    def of(cls, settings: ModelsSettings) -> Limits:
+        return cls(
+            settings.gate_p_value,
+            settings.gate_equal_points,
+            settings.gate_class_points,
+            settings.gate_class_support,
+            settings.gate_speed_ratio,
+            settings.gate_max_megabytes,
+        )
+
+
+def judge_improvement(comparisons: Sequence[TaskComparison], old_bytes: int, new_bytes: int, limits: Limits) -> Gate:
+    """Significantly better on a task and significantly worse on none; or smaller, and surely no worse than a little."""
+    better = [c.task for c in comparisons if c.p_value < limits.p_value and c.difference > 0]
+    worse = [c.task for c in comparisons if c.p_value < limits.p_value and c.difference < 0]
+    unsure = [c.task for c in comparisons if c.low <= -limits.equal_points / 100]
+    smaller = new_bytes < old_bytes
+    figures = {
+        "tasks": {
+            c.task: {
+                "texts": c.texts,
+                "old_accuracy": c.old.accuracy,
+                "new_accuracy": c.new.accuracy,
+                "difference": c.difference,
+                "low": c.low,
+                "high": c.high,
+                "p_value": c.p_value,
+                "only_old_right": c.only_old_right,
+                "only_new_right": c.only_new_right,
+            }
+            for c in comparisons
+        },
+        "old_bytes": old_bytes,
+        "new_bytes": new_bytes,
+    }
+    detail = "; ".join(
+        f"{c.task} {100 * c.difference:+.2f} points [{100 * c.low:+.2f}, {100 * c.high:+.2f}], p = {c.p_value:.3g}"
+        for c in comparisons
+    )
+    if worse:
+        verdict, passed = f"significantly worse on {', '.join(worse)}", False
+    elif better:
+        verdict, passed = f"significantly better on {', '.join(better)}", True
+    elif not comparisons:
+        verdict, passed = "nothing was compared", False
+    elif smaller and not unsure:
+        verdict, passed = f"equal within {limits.equal_points:g} points and smaller", True
+    elif smaller:
+        verdict = f"smaller, but it may be {limits.equal_points:g} points or more worse on {', '.join(unsure)}"
+        passed = False
+    else:
+        verdict, passed = "neither significantly better nor smaller", False
+    sizes = f"{new_bytes / 1e6:.1f} MB for {old_bytes / 1e6:.1f} MB"
+    return Gate("improvement", passed, f"{verdict} ({detail}; {sizes})" if detail else verdict, figures)
+
+
+def judge_classes(comparisons: Sequence[TaskComparison], limits: Limits) -> Gate:
+    """No class with enough texts loses more than so many points of F1; smaller classes are reported."""
+    drops: dict[str, dict[str, float]] = {}
+    lost: list[str] = []
+    small: list[str] = []
+    for comparison in comparisons:
+        support = {label.label: label.support for label in comparison.old.labels}
+        drops[comparison.task] = comparison.f1_drops
+        for label, drop in comparison.f1_drops.items():
+            if 100 * drop <= limits.class_points + _ROUNDING:
+                continue
+            few = support.get(label, 0) < limits.class_support
+            (small if few else lost).append(
+                f"{comparison.task} {label!r} {100 * drop:.1f} points on {support.get(label, 0)} texts"
+            )
+    summary = (
+        f"lost more than {limits.class_points:g} points of F1: {', '.join(lost)}"
+        if lost
+        else f"no class of {limits.class_support} texts or more loses more than {limits.class_points:g} points of F1"
+    )
+    if small:
+        summary += f"; too small to judge: {', '.join(small)}"
+    return Gate("classes", not lost, summary, {"f1_drops": drops, "lost": lost, "too_small": small})
+
+
+def judge_speed(old_per_second: float, new_per_second: float, limits: Limits) -> Gate:
+    """Messages/s of the new model over those of the old one, measured in the same run."""
+    ratio = new_per_second / old_per_second if old_per_second > 0 else float("inf")
+    return Gate(
+        "speed",
+        ratio >= limits.speed_ratio,
+        f"{new_per_second:.0f} messages/s for {old_per_second:.0f}: {ratio:.2f} times, "
+        f"at least {limits.speed_ratio:g} is asked for",
+        {"old_per_second": old_per_second, "new_per_second": new_per_second, "ratio": min(ratio, 1e9)},
+    )
+
+
+def judge_size(size_bytes: int, limits: Limits) -> Gate:
+    """The bundle on disk."""
+    return Gate(
+        "size",
+        size_bytes <= limits.max_megabytes * 1e6,
+        f"{size_bytes / 1e6:.1f} MB, at most {limits.max_megabytes:g} MB",
+        {"bytes": size_bytes},
+    )
+
+
+def judge_self_test(fault: str | None, texts: int) -> Gate:
+    """The bundle scores its own texts as it did when it was made; `fault` says what came out wrong."""
+    if fault is None and texts == 0:
+        return Gate("self-test", False, "the bundle brings no text to test itself on; retrain it", forcible=False)
+    return Gate("self-test", fault is None, fault or f"{texts} texts come out right", {"texts": texts}, forcible=False)
+
+
+def judge_labels(fault: str | None) -> Gate:
+    """Tasks and labels are those of the taxonomy; `fault` says what sets them apart."""
+    return Gate("labels", fault is None, fault or "tasks and labels are the taxonomy's", forcible=False)
