@@ -49,8 +49,8 @@ class RecordFile(Protocol):
         """Release the file."""
 
 
-def open_records(path: Path) -> RecordFile:
-    """Open the file at `path`; its name tells the format, `.gz` after it is allowed.
+def open_records(path: Path, suffix: str = "") -> RecordFile:
+    """Open the file at `path`; its name tells the format, `.gz` after it is allowed, or else `suffix` does (".csv").
 
     Raises InputError for a missing, empty, unreadable or unknown file.
     """
@@ -62,7 +62,7 @@ def open_records(path: Path) -> RecordFile:
         raise InputError(f"{path} is not a regular file; write its records to a file first")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; there is nothing to read")
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = suffix or Path(path.name.lower().removesuffix(".gz")).suffix
     opener = _OPENERS.get(suffix)
     if opener is None:
         raise InputError(f"{path} has a format that is not known; expected {', '.join(_OPENERS)}, or those with .gz")

@@ -9,11 +9,17 @@ import pytest
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy, load_taxonomy
-from trainer.data.corpora import Example, merge_duplicates, read_corpora, read_jsonl, read_sentfin
+from trainer.data.corpora import read_corpora, read_corpus, read_jsonl
+from trainer.data.examples import Example, merge_duplicates
+from trainer.data.spec import PUBLIC, CorpusSpec, load_spec
 from trainer.data.splits import group_near_duplicates, split_examples
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public corpora are not beside the checkout")
+
+
+def _sentfin() -> CorpusSpec:
+    return next(corpus for corpus in load_spec(PUBLIC, load_taxonomy()).corpus if corpus.name == "sentfin")
 
 
 def test_sentfin_keeps_titles_with_one_sentiment(tmp_path: Path) -> None:
@@ -25,19 +31,21 @@ def test_sentfin_keeps_titles_with_one_sentiment(tmp_path: Path) -> None:
         "2,\"Alpha up, Beta down\",\"{'Alpha': 'positive', 'Beta': 'negative'}\",4\n"
         "3,Both flat,\"{'Dr. Reddy's': 'neutral', 'B': 'neutral'}\",2\n"
     )
-    assert [(e.text, e.labels["sentiment"]) for e in read_sentfin(tmp_path)] == [
+    read = read_corpus(_sentfin(), tmp_path, load_taxonomy().tasks)
+    assert [(e.text, e.labels["sentiment"]) for e in read.examples] == [
         ("Alpha up", "positive"),
         ("Both flat", "neutral"),
     ]
+    assert read.unlabelled == 1
 
 
 def test_a_missing_corpus_or_column_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"sent_train\.csv can't be read"):
+    with pytest.raises(InputError, match=r"sent_train\.csv does not exist"):
         read_corpora(tmp_path)
     (tmp_path / "sentfin").mkdir()
     (tmp_path / "sentfin" / "SEntFiN.csv").write_text("Title\nAlpha\n")
-    with pytest.raises(InputError, match="no column Decisions"):
-        read_sentfin(tmp_path)
+    with pytest.raises(InputError, match="no column `Decisions`"):
+        read_corpus(_sentfin(), tmp_path, load_taxonomy().tasks)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from core.store.labels import Label
-from core.text import story_form
+from core.text import model_input, story_form
+from trainer.data.examples import Tie
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -20,25 +21,16 @@ class Verdict(msgspec.Struct, frozen=True):
     label: str
 
 
-class Tie(msgspec.Struct, frozen=True):
-    """A text whose label in one task is open: `votes` counts labels, and no label has more than every other one.
-
-    `between` is `analysts`, or `corpora` where copies of a text in corpora disagree and no analyst decided.
-    """
-
-    text: str
-    source: str
-    task: str
-    votes: dict[str, int]
-    between: str
-
-
 def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
-    """Verdicts and ties over `labels`, given the oldest first; copies of a text (equal story forms) are one text."""
+    """Verdicts and ties over `labels`, given the oldest first; copies of a text (equal story forms) are one text.
+
+    Texts come out in the form a classifier reads.
+    """
     votes: dict[tuple[str, str], dict[str, str]] = {}
     firsts: dict[tuple[str, str], Label] = {}
     for label in labels:
-        key = (story_form(label.text), label.task)
+        # The form of the form a classifier reads, as corpora have it: there, user names are all the same.
+        key = (story_form(model_input(label.text)), label.task)
         firsts.setdefault(key, label)
         votes.setdefault(key, {})[label.analyst] = label.label
     verdicts, ties = [], []
@@ -46,7 +38,7 @@ def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
         first = firsts[key]
         counts = Counter(by_analyst.values()).most_common()
         if len(counts) == 1 or counts[0][1] > counts[1][1]:
-            verdicts.append(Verdict(first.text, first.source, first.task, counts[0][0]))
+            verdicts.append(Verdict(model_input(first.text), first.source, first.task, counts[0][0]))
         else:
-            ties.append(Tie(first.text, first.source, first.task, dict(sorted(counts)), "analysts"))
+            ties.append(Tie(model_input(first.text), first.source, first.task, dict(sorted(counts)), "analysts"))
     return verdicts, ties

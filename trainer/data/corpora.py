@@ -1,41 +1,43 @@
-"""Labelled texts: the public corpora the shipped model learns from, and a user's own JSONL files."""
+"""Corpora: files of labelled texts, read as their spec says. The public ones have a spec that ships."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from core.columns import MISSING, Rule, closest_hint, columns_of, listed, parse_rule
 from core.errors import InputError
-from core.labelled import read_labelled
-from core.taxonomy import Taxonomy
-from core.text import model_input, story_form
+from core.labelled import read_labelled_lines
+from core.readers import Row, open_records
+from core.taxonomy import Taxonomy, load_taxonomy
+from core.text import model_input
+from trainer.data.examples import Example, merge_duplicates
+from trainer.data.spec import PUBLIC, TEXT_FIELDS, CorpusSpec, load_spec
 
-_TWITTER_SENTIMENT = {"0": "negative", "1": "positive", "2": "neutral"}
-_LICENCES = {
-    "twitter-fin-sentiment": "MIT (zeroshot/twitter-financial-news-sentiment)",
-    "twitter-fin-topic": "MIT (zeroshot/twitter-financial-news-topic)",
-    "sentfin": "MIT (Sinha, Kedas, Kumar and Malo 2022, SEntFiN 1.0)",
-}
-# Entity names in `Decisions` hold unescaped apostrophes, so only the values are reliable.
+__all__ = ["Example", "licence", "merge_duplicates", "read_corpora", "read_corpus", "read_jsonl"]
+
+UNKNOWN_LICENCE = "given by the user"
+_SUFFIXES = {"": "", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet", "sentfin": ".csv"}
+# Entity names in SEntFiN's `Decisions` hold unescaped apostrophes, so only the values are reliable.
 _DECISION = re.compile(r":\s*'(negative|neutral|positive)'\s*[,}]")
 
 
-class Example(msgspec.Struct, frozen=True):
-    """One text in the form a classifier reads, with a label for at least one task."""
+class Read(msgspec.Struct, frozen=True):
+    """The examples of a corpus in file order, and how many rows had no label."""
 
-    text: str
-    labels: dict[str, str]
-    source: str
+    examples: list[Example]
+    unlabelled: int
 
 
 def licence(source: str) -> str:
-    """Licence of a corpus by its name; a user's own files carry none that is known here."""
-    return _LICENCES.get(source, "given by the user")
+    """Licence of a public corpus by its name; a user's own files carry none that is known here."""
+    spec = load_spec(PUBLIC, load_taxonomy())
+    return next((corpus.licence for corpus in spec.corpus if corpus.name == source), UNKNOWN_LICENCE)
 
 
 def read_corpora(directory: Path) -> list[Example]:
@@ -43,40 +45,41 @@ def read_corpora(directory: Path) -> list[Example]:
 
     Raises InputError naming the file that is missing or has other columns.
     """
-    readers = (read_twitter_sentiment, read_sentfin, read_twitter_topic)
-    return [example for reader in readers for example in reader(directory)]
+    taxonomy = load_taxonomy()
+    corpora = load_spec(PUBLIC, taxonomy).corpus
+    return [example for corpus in corpora for example in read_corpus(corpus, directory, taxonomy.tasks).examples]
 
 
-def read_twitter_sentiment(directory: Path) -> list[Example]:
-    """Twitter Financial News Sentiment: 0 bearish, 1 bullish, 2 neutral."""
-    path = directory / "twitter_fin_sentiment" / "sent_train.csv"
-    return [
-        Example(model_input(row["text"]), {"sentiment": _TWITTER_SENTIMENT[row["label"]]}, "twitter-fin-sentiment")
-        for row in _rows(path, ("text", "label"))
-    ]
+def read_corpus(corpus: CorpusSpec, directory: Path, tasks: Mapping[str, Sequence[str]]) -> Read:
+    """Examples of `corpus`, whose path is relative to `directory`; rows without a label are counted and left out.
 
-
-def read_twitter_topic(directory: Path) -> list[Example]:
-    """Twitter Financial News Topic: labels are line numbers of `classes.txt`, from 0."""
-    folder = directory / "twitter_fin_topic"
-    try:
-        classes = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{folder / 'classes.txt'} can't be read: {error.strerror}; check --corpora") from error
-    return [
-        Example(model_input(row["text"]), {"topic": classes[int(row["label"])].strip()}, "twitter-fin-topic")
-        for row in _rows(folder / "topic_train.csv", ("text", "label"))
-    ]
-
-
-def read_sentfin(directory: Path) -> list[Example]:
-    """SEntFiN headlines whose entities all carry one sentiment; the others have no single label and are left out."""
+    Raises InputError naming the file and the line for a malformed row, a row without text or a label outside `tasks`,
+    and for a column that no row has.
+    """
+    path = directory / corpus.path
+    rules = {name: parse_rule(name, origin) for name, origin in corpus.fields.items()}
     examples = []
-    for row in _rows(directory / "sentfin" / "SEntFiN.csv", ("Title", "Decisions")):
-        sentiments = set(_DECISION.findall(row["Decisions"]))
-        if len(sentiments) == 1:
-            examples.append(Example(model_input(row["Title"]), {"sentiment": sentiments.pop()}, "sentfin"))
-    return examples
+    unlabelled = 0
+    found: set[str] = set()
+    columns: dict[str, None] = {}
+    for row in _rows(path, corpus):
+        where = f"{path} line {row.number}"
+        if row.fields is None:
+            raise InputError(f"{where}: {row.reason}; mend or remove it")
+        values = {name: value for name, rule in rules.items() if (value := rule.read(row.fields)) is not MISSING}
+        found |= values.keys()
+        columns |= dict.fromkeys(columns_of(row.fields))
+        labels = {
+            task: label
+            for task in rules
+            if task not in TEXT_FIELDS and (label := _label(values.get(task), task, corpus, tasks, where))
+        }
+        if not labels:
+            unlabelled += 1
+            continue
+        examples.append(_example(values, labels, corpus.name, where))
+    _check_columns(rules, found, list(columns), path, corpus.name)
+    return Read(examples, unlabelled)
 
 
 def read_jsonl(path: Path, taxonomy: Taxonomy) -> list[Example]:
@@ -84,45 +87,81 @@ def read_jsonl(path: Path, taxonomy: Taxonomy) -> list[Example]:
 
     Raises InputError naming the file, the line and the fault.
     """
-    return [Example(model_input(text), labels, path.stem) for text, labels in read_labelled(path, taxonomy.tasks)]
+    return [
+        Example(model_input(line.text), line.labels, path.stem) for line in read_labelled_lines(path, taxonomy.tasks)
+    ]
 
 
-def merge_duplicates(examples: Iterable[Example]) -> tuple[list[Example], dict[str, int]]:
-    """One example per story form, labels of all copies joined; counts of `duplicates`, `conflicts`, `empty`.
-
-    Where copies disagree on a task, the majority's label stays; without a majority the text loses that task, because
-    neither learning from it nor being judged on it would mean anything.
-    """
-    copies: dict[str, list[Example]] = {}
-    counts = Counter(duplicates=0, conflicts=0, empty=0)
-    for example in examples:
-        form = story_form(example.text)
-        if not form:
-            counts["empty"] += 1
-            continue
-        copies.setdefault(form, []).append(example)
-    merged = []
-    for same in copies.values():
-        counts["duplicates"] += len(same) - 1
-        labels = {}
-        for task in sorted({task for example in same for task in example.labels}):
-            votes = Counter(example.labels[task] for example in same if task in example.labels).most_common(2)
-            if len(votes) == 1 or votes[0][1] > votes[1][1]:
-                labels[task] = votes[0][0]
-            else:
-                counts["conflicts"] += 1
-        if labels:
-            merged.append(Example(same[0].text, labels, same[0].source))
-    return merged, dict(counts)
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+def _rows(path: Path, corpus: CorpusSpec) -> Iterator[Row]:
+    file = open_records(path, _SUFFIXES[corpus.format])
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [column for column in columns if column not in (reader.fieldnames or [])]
-            if missing:
-                raise InputError(f"{path} has no column {', '.join(missing)}; it has {reader.fieldnames}")
-            yield from reader
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}; check --corpora") from error
+        for count, row in enumerate(file.rows(), start=1):
+            yield row
+            if count == corpus.rows:
+                return
+    finally:
+        file.close()
+
+
+def _example(values: Mapping[str, Any], labels: dict[str, str], source: str, where: str) -> Example:
+    text, title = (str(values.get(name) or "").strip() for name in ("text", "title"))
+    if not text and not title:
+        raise InputError(f"{where} has labels and no text; mend or remove it")
+    # As a message joins its title and text: the model must read in training what it reads in service.
+    body = text if not title or text.startswith(title) else f"{title}. {text}" if text else title
+    return Example(
+        model_input(body),
+        labels,
+        source,
+        language=str(values.get("language") or ""),
+        published_at=_moment(values.get("published_at")),
+    )
+
+
+def _label(cell: Any, task: str, corpus: CorpusSpec, tasks: Mapping[str, Sequence[str]], where: str) -> str:
+    """The label that `cell` means; "" for none."""
+    if corpus.format == "sentfin":
+        decisions = set(_DECISION.findall(str(cell)))
+        cell = decisions.pop() if len(decisions) == 1 else None
+    text = _written(cell)
+    if not text:
+        return ""
+    names = corpus.labels.get(task)
+    if names is not None:
+        if text not in names:
+            raise InputError(
+                f"{where}: {task} is {text[:80]!r}, which corpus {corpus.name!r} has no label for; "
+                f'add it to labels.{task}, or map it to "" to leave such rows out; it maps {", ".join(names)}'
+            )
+        return names[text]
+    if text not in tasks[task]:
+        raise InputError(
+            f"{where}: {task} is {text[:80]!r}{closest_hint(text, tasks[task])}; "
+            f"expected one of {', '.join(tasks[task])}, or a map labels.{task} in corpus {corpus.name!r}"
+        )
+    return text
+
+
+def _written(cell: Any) -> str:
+    """A cell as a spec writes it: 0, 0.0 and "0" are the same key."""
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip()
+
+
+def _moment(value: Any) -> str:
+    return value.isoformat() if isinstance(value, (date, datetime)) else value.strip() if isinstance(value, str) else ""
+
+
+def _check_columns(rules: Mapping[str, Rule], found: set[str], columns: list[str], path: Path, name: str) -> None:
+    for field, rule in rules.items():
+        if field not in found and not rule.optional:
+            raise InputError(
+                f"{path} has no column `{rule.path}` (field `{field}` of corpus {name!r})"
+                f"{closest_hint(rule.path, columns)}; columns seen: {listed(columns)}; "
+                f"write `{rule.path}?` if it may be missing"
+            )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from core.errors import InputError
 from core.text import story_form
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 
 SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, another company's earnings line below
 FRACTIONS = (0.8, 0.1, 0.1)
+PARTS = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -58,44 +60,76 @@ def group_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) 
     return [numbers.setdefault(root(index), len(numbers)) for index in range(len(texts))]
 
 
-def split_examples(examples: Sequence[Example], seed: int) -> Split:
-    """Split `examples` 80/10/10 by whole groups of near-duplicates, stratified by source, task and label.
+def split_examples(
+    examples: Sequence[Example],
+    seed: int,
+    fractions: Sequence[float] = FRACTIONS,
+    similarity: float = SIMILARITY,
+) -> Split:
+    """Split `examples` by whole groups of near-duplicates, stratified by source, task and label.
 
     A group counts under the rarest label among its members, so rare classes reach all three parts.
     Raises InputError when a part comes out empty.
     """
+    numbers = group_near_duplicates([example.text for example in examples], similarity)
+    return split_groups(examples, numbers, seed, fractions)
+
+
+def split_groups(
+    examples: Sequence[Example],
+    numbers: Sequence[int],
+    seed: int,
+    fractions: Sequence[float] = FRACTIONS,
+    fixed: Mapping[int, int] | None = None,
+    test_closed: bool = False,
+) -> Split:
+    """Split `examples`, the group of each in `numbers`; a group in `fixed` goes to that part (0 train, 2 test).
+
+    With `test_closed`, the test part takes the fixed groups only. Groups come in the same order whatever is fixed, so a
+    second split, its test groups fixed to what they were in the first, deals the others as the first one did.
+    Raises InputError when a part comes out empty.
+    """
     groups: defaultdict[int, list[Example]] = defaultdict(list)
-    for example, number in zip(examples, group_near_duplicates([e.text for e in examples]), strict=True):
+    for example, number in zip(examples, numbers, strict=True):
         groups[number].append(example)
     frequency = Counter((e.source, task, label) for e in examples for task, label in e.labels.items())
-    strata: defaultdict[tuple[str, str, str], list[list[Example]]] = defaultdict(list)
-    for group in groups.values():
+    strata: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for number, group in groups.items():
         keys = {(e.source, task, label) for e in group for task, label in e.labels.items()}
-        strata[min(keys, key=lambda key: (frequency[key], key))].append(group)
+        strata[min(keys, key=lambda key: (frequency[key], key))].append(number)
     parts: tuple[list[Example], list[Example], list[Example]] = ([], [], [])
     generator = random.Random(seed)
+    takers = (TRAIN, VALIDATION) if test_closed else (TRAIN, VALIDATION, TEST)
     for key in sorted(strata):
-        _deal(strata[key], parts, generator)
-    names = ("train", "validation", "test")
-    empty = [name for name, part in zip(names, parts, strict=True) if not part]
+        generator.shuffle(strata[key])
+        sizes = [len(groups[number]) for number in strata[key]]
+        places = _deal(strata[key], sizes, fractions, fixed or {}, takers)
+        for number, place in zip(strata[key], places, strict=True):
+            parts[place].extend(groups[number])
+    empty = [name for name, part in zip(PARTS, parts, strict=True) if not part]
     if empty:
         raise InputError(f"{len(examples)} examples leave no text for {', '.join(empty)}; add labelled texts")
     return Split(*parts)
 
 
-def _deal(groups: list[list[Example]], parts: Sequence[list[Example]], generator: random.Random) -> None:
-    """Hand each group to the part that is furthest below its share of this stratum."""
-    generator.shuffle(groups)
-    total = sum(len(group) for group in groups)
+def _deal(
+    numbers: Sequence[int],
+    sizes: Sequence[int],
+    fractions: Sequence[float],
+    fixed: Mapping[int, int],
+    takers: Sequence[int],
+) -> list[int]:
+    """The part of each group: where it is fixed, else the one of `takers` furthest below its share of this stratum."""
+    total = sum(sizes)
     given = [0, 0, 0]
-    for group in groups:
-        part = max(
-            range(3),
-            key=lambda i: (
-                FRACTIONS[i] * total - given[i]
-                if given[i] + len(group) <= FRACTIONS[i] * total + 1 or i == 0
-                else -math.inf
-            ),
-        )
-        given[part] += len(group)
-        parts[part].extend(group)
+    places = []
+
+    def lack(part: int, size: int) -> float:
+        share = fractions[part] * total
+        return share - given[part] if given[part] + size <= share + 1 or part == TRAIN else -math.inf
+
+    for number, size in zip(numbers, sizes, strict=True):
+        place = fixed[number] if number in fixed else max(takers, key=lambda part: lack(part, size))
+        given[place] += size
+        places.append(place)
+    return places

@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.labelled import read_labelled
 from core.scoring import TaskScore, score_task
 from core.text import model_input
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 
 RESAMPLES = 10_000
 INTERVAL = (2.5, 97.5)  # percentiles

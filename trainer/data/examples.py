@@ -1,0 +1,90 @@
+"""A labelled text, and copies of it merged into one. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+
+from core.text import story_form
+
+
+class Example(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One text in the form a classifier reads, with a label for at least one task.
+
+    `language` and `published_at` (ISO 8601) are empty where the corpus does not tell them.
+    """
+
+    text: str
+    labels: dict[str, str]
+    source: str
+    language: str = ""
+    published_at: str = ""
+
+
+class Tie(msgspec.Struct, frozen=True):
+    """A text whose label in one task is open: `votes` counts labels, and no label has more than every other one.
+
+    `between` is `analysts`, or `corpora` where copies of a text in corpora disagree and no analyst decided.
+    """
+
+    text: str
+    source: str
+    task: str
+    votes: dict[str, int]
+    between: str
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """One example per story form in order of first appearance, the ties met, and counts of what was taken out."""
+
+    examples: list[Example]
+    ties: list[Tie]
+    removed: dict[str, int]
+
+
+def merge(
+    examples: Iterable[Example],
+    decided: Mapping[tuple[str, str], str] | None = None,
+    contested: Collection[tuple[str, str]] = (),
+) -> Merged:
+    """Join the labels of all copies of a text (equal story forms); counts of `duplicates`, `conflicts`, `empty`.
+
+    Where copies disagree on a task, the majority's label stays; without a majority the text loses that task, because
+    neither learning from it nor being judged on it would mean anything. Keys of story form and task: `decided` gives
+    the label there whatever the copies say, and those in `contested` are lost.
+    """
+    decided = decided or {}
+    copies: dict[str, list[Example]] = {}
+    counts = Counter(duplicates=0, conflicts=0, empty=0)
+    for example in examples:
+        form = story_form(example.text)
+        if not form:
+            counts["empty"] += 1
+            continue
+        copies.setdefault(form, []).append(example)
+    merged, ties = [], []
+    for form, same in copies.items():
+        counts["duplicates"] += len(same) - 1
+        labels = {}
+        for task in sorted({task for example in same for task in example.labels}):
+            votes = Counter(example.labels[task] for example in same if task in example.labels).most_common()
+            if (form, task) in decided:
+                labels[task] = decided[form, task]
+            elif (form, task) in contested:
+                continue
+            elif len(votes) == 1 or votes[0][1] > votes[1][1]:
+                labels[task] = votes[0][0]
+            else:
+                counts["conflicts"] += 1
+                ties.append(Tie(same[0].text, same[0].source, task, dict(sorted(votes)), "corpora"))
+        if labels:
+            merged.append(msgspec.structs.replace(same[0], labels=labels))
+    return Merged(merged, ties, dict(counts))
+
+
+def merge_duplicates(examples: Iterable[Example]) -> tuple[list[Example], dict[str, int]]:
+    """One example per story form, and counts of what was taken out: `merge` without analysts."""
+    merged = merge(examples)
+    return merged.examples, merged.removed

@@ -1,0 +1,124 @@
+"""What a dataset is made of: a TOML file that lists corpora, how to read them, and the options of the split."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from core.columns import closest_hint
+from core.errors import InputError
+from core.records import SOURCE
+from core.taxonomy import Taxonomy
+
+TEXT_FIELDS = ("text", "title", "language", "published_at")
+RESERVED = (*TEXT_FIELDS, "source", "month")  # fields of a line of a dataset, so no names for tasks
+PUBLIC = Path(__file__).with_name("public.toml")
+
+
+class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A corpus: a file, which column fills which field, and what its labels are called here.
+
+    `fields` maps `text` (needed), `title`, `language`, `published_at` and names of tasks to columns, written as in
+    `core.columns`. `labels` maps, per task, a cell to a label; "" leaves the row without one. Without a map, cells are
+    labels. `rows`: read this many rows at most. `part`: `train` keeps every text out of validation and test.
+    """
+
+    name: str
+    path: str
+    fields: dict[str, str]
+    licence: str
+    format: Literal["", "jsonl", "csv", "parquet", "sentfin"] = ""
+    labels: dict[str, dict[str, str]] = {}
+    rows: int | None = None
+    part: Literal["any", "train"] = "any"
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to split and weigh.
+
+    `fractions` of train, validation and test; `similarity`: Jaccard index of words from which two texts are
+    near-duplicates; `source_cap`: most texts of one source, 0 for no limit, texts that an analyst labelled not counted;
+    `least_texts`: fewer texts of a label are an error.
+    """
+
+    seed: int = 0
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    similarity: float = 0.7
+    class_weights: Literal["none", "balanced", "sqrt"] = "none"
+    source_cap: int = 0
+    least_texts: int = 3
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A dataset's corpora, in the order that decides whose copy of a text is kept, and its options."""
+
+    corpus: list[CorpusSpec] = []
+    options: Options = Options()
+
+
+def load_spec(path: Path, taxonomy: Taxonomy) -> Spec:
+    """The spec in the TOML file `path`, checked against `taxonomy`.
+
+    Raises InputError naming the file, the corpus and the fault.
+    """
+    try:
+        spec = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Spec)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}; docs/datasets.md describes the file") from error
+    _check_options(spec.options, path)
+    taken = sorted(set(taxonomy.tasks) & set(RESERVED))
+    if taken:
+        raise InputError(f"the taxonomy names a task {taken[0]!r}, which is a field of every line; rename the task")
+    for corpus in spec.corpus:
+        _check_corpus(corpus, taxonomy, f"{path}, corpus {corpus.name[:80]!r}")
+    names = [corpus.name for corpus in spec.corpus]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path} has two corpora named {repeated[0]!r}; give each a name of its own")
+    return spec
+
+
+def _check_options(options: Options, path: Path) -> None:
+    if not all(math.isfinite(f) and f > 0 for f in options.fractions) or abs(sum(options.fractions) - 1) > 1e-6:
+        raise InputError(f"{path}: fractions are {list(options.fractions)}; expected three above 0 whose sum is 1")
+    if not 0.3 <= options.similarity <= 1:
+        raise InputError(f"{path}: similarity is {options.similarity}; 0.3 to 1 are accepted")
+    if options.source_cap < 0 or options.least_texts < 1 or options.seed < 0:
+        raise InputError(f"{path}: seed and source_cap must be 0 or more, least_texts 1 or more")
+
+
+def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:
+    if not SOURCE.fullmatch(corpus.name):
+        raise InputError(f"{where}: a name is made of lower-case letters, digits, '.', '_' and '-', at most 64")
+    if not corpus.licence.strip():
+        raise InputError(f"{where} names no licence; say what its texts may be used for")
+    if corpus.rows is not None and corpus.rows < 1:
+        raise InputError(f"{where}: rows is {corpus.rows}; expected 1 or more, or no such line")
+    tasks = [name for name in corpus.fields if name not in TEXT_FIELDS]
+    known = (*TEXT_FIELDS, *taxonomy.tasks)
+    for name in tasks:
+        if name not in taxonomy.tasks:
+            raise InputError(
+                f"{where}: fields names {name!r}{closest_hint(name, known)}; expected one of {', '.join(known)}"
+            )
+    if "text" not in corpus.fields or not tasks:
+        raise InputError(f"{where}: fields must say which column holds `text`, and which the labels of a task")
+    if any(not origin.strip() for origin in corpus.fields.values()):
+        raise InputError(f"{where}: fields has an empty column name")
+    for task, names in corpus.labels.items():
+        if task not in tasks:
+            raise InputError(f"{where}: labels are given for {task!r}, which `fields` does not have")
+        for label in names.values():
+            if label and label not in taxonomy.tasks[task]:
+                raise InputError(
+                    f"{where}: labels.{task} names {label!r}{closest_hint(label, taxonomy.tasks[task])}; "
+                    f"the taxonomy has {', '.join(taxonomy.tasks[task])}"
+                )
