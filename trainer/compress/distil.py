@@ -28,7 +28,10 @@ def soft_labels(teachers: Sequence[Network], data: Encoded, temperature: float) 
     """Mean probabilities (n, labels) of `teachers` per task on `data`, at `temperature`."""
     sums: dict[str, Tensor] = {}
     for teacher in teachers:
-        for task, logits in predict_logits(teacher, data).items():
+        device = next(teacher.parameters()).device
+        with torch.autocast(device.type, dtype=torch.bfloat16):  # the third digit of a soft label teaches nothing
+            answers = predict_logits(teacher, data)
+        for task, logits in answers.items():
             found = torch.from_numpy(np.asarray(softmax(logits, temperature)))
             sums[task] = sums[task] + found if task in sums else found
     return {task: total / len(teachers) for task, total in sums.items()}

@@ -40,7 +40,7 @@ class Network(nn.Module):
     def classify(self, hidden: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Logits from the last hidden states (batch, length, width)."""
         pooled = self.dropout(pool(hidden, mask))
-        return {task: head(pooled) for task, head in self.heads.items()}
+        return {task: head(pooled).float() for task, head in self.heads.items()}
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:
