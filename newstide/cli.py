@@ -33,6 +33,7 @@ _COMMANDS = {
     "promote": "newstide.models",
     "rollback": "newstide.models",
     "train": "newstide.training",
+    "compress": "newstide.compressing",
     "discover": "newstide.discovering",
     "drift": "newstide.discovering",
 }

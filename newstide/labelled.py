@@ -1,0 +1,71 @@
+"""The labelled texts a command of the trainer works with: options, and what they stand for."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.errors import InputError
+from core.settings import PROJECT, load_settings
+from core.taxonomy import load_taxonomy
+
+if TYPE_CHECKING:
+    from trainer.material import Material
+
+CORPORA = PROJECT.parent / "shared" / "data"
+_TRAINER_PARTS = ("torch", "transformers", "onnx", "safetensors", "sklearn", "matplotlib", "optuna", "peft")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+def labelled_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` --data, --dataset and --corpora."""
+    for option in (
+        click.option("--corpora", type=_DIRECTORY, help="Directory of the public corpora, the last resort."),
+        click.option("--dataset", type=_DIRECTORY, help="A dataset made by `newstide dataset build`."),
+        click.option("--data", type=_FILE, multiple=True, help='Lines {"text", "<task>": "<label>"}; may be repeated.'),
+    ):
+        command = option(command)
+    return command
+
+
+def need_trainer() -> None:
+    """Raise InputError, with the command that mends it, where the trainer's libraries are not installed."""
+    missing = [part for part in _TRAINER_PARTS if importlib.util.find_spec(part) is None]
+    if missing:
+        raise InputError(f"training needs {', '.join(missing)}; run `pip install newstide[trainer]`")
+
+
+def load_material(data: tuple[Path, ...], dataset: Path | None, corpora: Path | None) -> Material:
+    """What the options name: a built dataset as it is, or files and corpora, cleaned and split.
+
+    Raises InputError where nothing is named and the public corpora are not at hand, or both kinds are named.
+    """
+    from trainer.data.dataset import load_dataset
+    from trainer.material import from_dataset, prepare
+    from trainer.road import gather
+
+    if dataset is not None:
+        if data or corpora is not None:
+            raise InputError("--dataset holds all texts; leave out --data and --corpora, or build a dataset with them")
+        return from_dataset(load_dataset(dataset))
+    if corpora is None and not data:
+        if not CORPORA.is_dir():
+            raise InputError(
+                "no labelled texts given; pass --data FILE.jsonl, --dataset DIR, "
+                "or --corpora DIR with the public corpora"
+            )
+        corpora = CORPORA
+    taxonomy = load_taxonomy(load_settings().taxonomy)
+    return prepare(gather(data, corpora, taxonomy), taxonomy)
+
+
+def labelled_words(data: tuple[Path, ...], dataset: Path | None, corpora: Path | None) -> list[str]:
+    """The same options as they belong in a model card: paths shortened to names, which mean something elsewhere too."""
+    words = [word for file in data for word in ("--data", file.name)]
+    words += [] if dataset is None else ["--dataset", dataset.name]
+    return words + ([] if corpora is None else ["--corpora", corpora.name])
