@@ -80,23 +80,22 @@ COMMANDS = [discover_themes, show_drift]
 
 
 def _show_themes(found: Discovery) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     shown = f"{found.unsure} of {found.stories} recent stories are unsure; {found.outside} of them in no theme"
     if not found.themes:
         console.print(f"no theme found: {shown}")
         return
-    console.print(shown, highlight=False)
+    console.print(shown)
     for number, theme in enumerate(found.themes, start=1):
-        console.print(f"\n[bold]{number}. {escape(', '.join(theme.terms) or 'no common terms')}[/]", highlight=False)
+        given = ", ".join(f"{label} {count}" for label, count in list(theme.labels.items())[:4])
+        console.print(f"\n[bold]{number}. {escape(', '.join(theme.terms) or 'no common terms')}[/]")
         console.print(
             f"   {theme.stories} stories, {theme.first_at:%Y-%m-%d %H:%M} to {theme.last_at:%Y-%m-%d %H:%M}; "
-            f"growth x{theme.growth:g} ({theme.earlier} earlier, {theme.recent} recent)",
-            highlight=False,
+            f"growth x{theme.growth:g} ({theme.earlier} earlier, {theme.recent} recent)"
         )
-        given = ", ".join(f"{label} {count}" for label, count in list(theme.labels.items())[:4])
-        console.print(f"   labelled {escape(given)}", highlight=False)
+        console.print(f"   labelled {escape(given)}")
         for example in theme.examples:
-            console.print(f"   · {escape(example)}", highlight=False)
+            console.print(f"   · {escape(example)}")
 
 
 def _show_report(report: DriftReport) -> None:

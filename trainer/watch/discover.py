@@ -106,8 +106,9 @@ def cluster(vectors: NDArray[np.float32], min_size: int, seed: int = 0) -> NDArr
         return outside
     components = min(COMPONENTS, *directions.shape)
     reduced = PCA(components, random_state=seed).fit_transform(directions)
-    # Few neighbours make a point dense: what is new is small at first.
-    model = HDBSCAN(min_cluster_size=min_size, min_samples=min(5, min_size), copy=True)
+    # Few neighbours make a point dense, since what is new is small at first; the leaves of the tree are themes where
+    # the excess of mass would take all talk of the largest companies as one.
+    model = HDBSCAN(min_cluster_size=min_size, min_samples=min(3, min_size), cluster_selection_method="leaf", copy=True)
     return np.asarray(model.fit_predict(reduced), dtype=np.int64)
 
 

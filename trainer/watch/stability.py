@@ -38,8 +38,8 @@ def compare(shares: Sequence[float], counts: ArrayLike, reference_size: int, fal
     """Stability of `counts` (k,) of a sample against a reference's `shares` (k,) over `reference_size` values.
 
     Bins that expect fewer than 5 of the sample's values are taken together as one, since logarithms of tiny shares
-    would swamp the sum. `false_alarm` is the probability that an unshifted sample exceeds `chance`. Raises ValueError for
-    an empty sample, or counts of another length than the shares.
+    would swamp the sum. `false_alarm` is the probability that an unshifted sample exceeds `chance`. Raises ValueError
+    for an empty sample, or counts of another length than the shares.
     """
     observed = np.asarray(counts, dtype=np.float64)
     expected = np.asarray(shares, dtype=np.float64)

@@ -12,7 +12,9 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from core.text import model_input, story_form
 
 # What tweets and wire copy add to the stop words: `rt`, user names as the model reads them, clipped forms.
-_STOP_WORDS = ENGLISH_STOP_WORDS | {"rt", "user", "amp", "via", "says", "said", "say", "new", "don", "ll", "ve", "re"}
+_STOP_WORDS = ENGLISH_STOP_WORDS | {
+    *("rt", "user", "amp", "via", "says", "said", "say", "new", "today", "don", "ll", "ve", "re")
+}
 
 
 def class_terms(texts: Sequence[str], groups: NDArray[np.int64], limit: int = 8) -> dict[int, list[str]]:
@@ -39,7 +41,8 @@ def _terms(text: str) -> Iterator[str]:
     """Words of `text` that say something, and pairs of such words that stand side by side."""
     previous = ""
     for word in story_form(model_input(text)).split():
-        if word in _STOP_WORDS or len(word) < 2 or word.strip("$#").isdigit():
+        bare = word.strip("$#")
+        if bare in _STOP_WORDS or len(bare) < 2 or bare.isdigit():
             previous = ""
             continue
         yield word
