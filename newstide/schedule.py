@@ -53,11 +53,12 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One run: its number, the name for its model, and its directories. `weights` outlives the run, so that what an
-    interrupted one has learned is taken up again."""
+    """One run: its number, the name for its model, settings whose database answers, and its directories. `weights`
+    outlives the run, so that what an interrupted one has learned is taken up again."""
 
     run: int
     name: str
+    settings: Settings
     dataset: Path
     bundle: Path
     weights: Path
@@ -74,12 +75,12 @@ class HandOver(msgspec.Struct, frozen=True):
 
 class Steps(msgspec.Struct, frozen=True):
     """What a run does. `build` writes the dataset to `work.dataset`; `train` fine-tunes, compresses and evaluates, and
-    returns the directory of the bundle; `hand_over` gates it, registers it and makes it the shadow, or the live model
-    where its second argument says so."""
+    returns the directory of the bundle; `hand_over` registers it, gates it and makes it the shadow, or the live model
+    where its last argument says so."""
 
     build: Callable[[Work], None]
     train: Callable[[Work], Path]
-    hand_over: Callable[[Path, bool], HandOver]
+    hand_over: Callable[[Work, Path, bool], HandOver]
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -178,7 +179,7 @@ def _look(
             raise ScheduleError(
                 f"run {run} lost its lock to another process while it trained; {bundle} is not handed over"
             )
-        handed = steps.hand_over(bundle, options.promote)
+        handed = steps.hand_over(work, bundle, options.promote)
     except _Stopped:
         training.close_run(engine, run, "interrupted", None, detail)
         return Look("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
@@ -228,7 +229,9 @@ def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime)
     base = options.directory or settings.embedded.directory / "training"
     home = base / f"run-{run}"
     home.mkdir(parents=True, exist_ok=True)
-    return Work(run, f"{options.name}-{now:%Y%m%d}-{run}", home / "dataset", home / "bundle", base / "weights")
+    return Work(
+        run, f"{options.name}-{now:%Y%m%d}-{run}", settings, home / "dataset", home / "bundle", base / "weights"
+    )
 
 
 @contextmanager

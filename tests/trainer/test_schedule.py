@@ -19,17 +19,20 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
-from watched import random_texts, store_messages, word_bundle
+from watched import SENTIMENTS, TOPICS, random_texts, store_messages, word_bundle
 
-from core.bundle import Bundle, write_bundle
+from core.bundle import Bundle, SelfTest, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from core.settings import DatabaseSettings, Settings, StreamSettings
 from core.store.connection import open_engine
 from core.store.migration import migrate
+from core.store.models import list_models
 from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
+from newstide.hand_over import hand_over
 from newstide.schedule import HandOver, Look, ScheduleError, ScheduleOptions, Steps, Work, run_schedule
 from newstide.scheduling import schedule_options, show_look
+from trainer.data.examples import Example
 from trainer.watch.drift import DriftReport, Shift
 from trainer.watch.reference import measure_reference
 from trainer.watch.schedule import Known, Policy, due, standing
@@ -136,7 +139,8 @@ class Recorder:
             raise self.fail
         return work.bundle
 
-    def hand_over(self, path: Path, promote: bool) -> HandOver:
+    def hand_over(self, work: Work, path: Path, promote: bool) -> HandOver:
+        assert work == self.works[-1]
         self.handed.append((path, promote))
         return HandOver("newstide-7", self.state, ["better by two points"], {"p": 0.01})  # type: ignore[arg-type]
 
@@ -318,6 +322,7 @@ _SCRIPT = """
 import json, sys, time
 from pathlib import Path
 from core.settings import load_settings
+from newstide.hand_over import hand_over
 from newstide.schedule import HandOver, ScheduleOptions, Steps, run_schedule
 from trainer.watch.schedule import Policy
 
@@ -328,7 +333,7 @@ def slow(work):
 
 print("began", flush=True)
 options = ScheduleOptions(policy=Policy(min_labels=5), window=200, every_s=600)
-steps = Steps(lambda work: None, slow, lambda path, promote: HandOver("m", "shadow"))
+steps = Steps(lambda work: None, slow, lambda work, path, promote: HandOver("m", "shadow"))
 look = run_schedule(load_settings(), options, steps, tell=lambda look: print(look.outcome, flush=True))
 print("ended", look.outcome, flush=True)
 """
@@ -384,3 +389,42 @@ def test_the_options_of_the_command() -> None:
     assert "Newly labelled texts" in runner.invoke(train, ["--help"]).stdout
     with pytest.raises(InputError, match="belong to --schedule"):
         runner.invoke(train, ["--promote"], catch_exceptions=False)
+
+
+def test_through_the_gates(settings: Settings, engine: Engine, bundle: Bundle, tmp_path: Path) -> None:
+    """A real hand-over: the model in the settings is registered as live, the new one shadows it or stays behind."""
+    taxonomy = tmp_path / "taxonomy.toml"
+    taxonomy.write_text(
+        f"[tasks.sentiment]\nlabels = {json.dumps(SENTIMENTS)}\n[tasks.topic]\nlabels = {json.dumps(TOPICS)}\n"
+    )
+    settings = settings.model_copy(update={"taxonomy": taxonomy})
+    add_labels(engine, 5)
+    texts = random_texts(80, range(300), 9)
+    truth = Classifier(bundle).predict(texts)["topic"].argmax(axis=1)
+    examples = [Example(t, {"topic": TOPICS[label]}, "test") for t, label in zip(texts, truth, strict=True)]
+
+    def train(work: Work) -> Path:
+        new = word_bundle(work.bundle, random_texts(500, range(200), 8), sure=-4.0)  # wrong wherever the other is right
+        scores = {task: rows[0].tolist() for task, rows in Classifier(new).predict(["w1 w2"]).items()}
+        manifest = msgspec.structs.replace(new.manifest, self_test=[SelfTest("w1 w2", scores)])
+        write_bundle(work.bundle, manifest, new.model, new.tokenizer, "")
+        return work.bundle
+
+    def steps(test_set: list[Example] | None) -> Steps:
+        return Steps(
+            lambda work: None, train, lambda work, path, go_live: hand_over(work, path, go_live, examples=test_set)
+        )
+
+    options = ScheduleOptions(policy=Policy(min_labels=5, rest_hours=0), window=200, name="next")
+    look = run_schedule(settings, options, steps(None), once=True)
+    assert look.outcome == "shadow", look.note
+    assert look.model == f"next-{datetime.now(UTC):%Y%m%d}-{look.run}"
+    assert {row.name: row.state for row in list_models(engine)} == {"words": "live", look.model: "shadow"}
+    assert [gate["name"] for gate in list_runs(engine)[0].detail["evidence"]["gates"]]
+
+    add_labels(engine, 5, first=20)
+    look = run_schedule(settings, msgspec.structs.replace(options, promote=True), steps(examples), once=True)
+    assert look.outcome == "refused"
+    assert "improvement: significantly worse on topic" in look.note
+    assert {row.name: row.state for row in list_models(engine)}["words"] == "live"
+    assert {row.name: row.state for row in list_models(engine)}[look.model or ""] == "candidate"

@@ -1,0 +1,45 @@
+"""The end of a scheduled training: through the gates, as far as they and the operator allow."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.store.connection import open_engine
+from newstide.schedule import HandOver, Work
+from trainer.data.examples import Example
+from trainer.promote.promotion import PromotionRefused, promote
+
+log = logging.getLogger(__name__)
+
+
+def hand_over(work: Work, bundle: Path, go_live: bool, examples: Sequence[Example] | None) -> HandOver:
+    """Register the bundle in directory `bundle` and make it the shadow, or the live model with `go_live`.
+
+    `examples` are the frozen test set; None leaves the gates that need one out, and nothing goes live by itself. Where
+    a gate fails, the model stays a candidate and the outcome is `refused`, with what each failed gate says. Raises
+    BundleError, ShelfUnreachable and RegistryError as `trainer.promote.promotion.promote` does.
+    """
+    engine = open_engine(work.settings, pool_size=2)
+    try:
+        done = promote(
+            work.settings,
+            engine,
+            bundle,
+            to="live" if go_live else "shadow",
+            examples=examples,
+            name=work.name,
+            actor=f"schedule@{socket.gethostname()}",
+            reason=f"training run {work.run}",
+            tell=log.info,
+        )
+    except PromotionRefused as refused:
+        failed = [f"{gate.name}: {gate.summary}" for gate in refused.gates if not gate.passed]
+        return HandOver(refused.model, "refused", failed, {"gates": msgspec.to_builtins(refused.gates)})
+    finally:
+        engine.dispose()
+    return HandOver(done.model, "live" if go_live else "shadow", [], {"gates": msgspec.to_builtins(done.gates)})
