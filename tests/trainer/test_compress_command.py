@@ -1,0 +1,154 @@
+"""From fine-tuned networks to a small bundle by the command, on a tiny network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from click.testing import CliRunner
+
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.errors import InputError
+from core.taxonomy import Taxonomy
+from newstide.compressing import compress, read_texts
+from trainer.compress.plan import Budget, Plan
+from trainer.compress.prune import with_encoder
+from trainer.compress.search import BudgetMissed, Settings, Teachers
+from trainer.compress.search import compress as search
+from trainer.learn.backbone import load_encoder
+from trainer.learn.encoder import rebuilt
+from trainer.learn.finetune import Recipe
+from trainer.learn.network import Network, save_network
+from trainer.material import Material, prepare
+from trainer.road import gather
+from trainer.runs import Trained, train
+
+RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)
+TEACHING = Recipe(epochs=6, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=6)
+
+
+@pytest.fixture(scope="module")
+def material(tiny_data: Path, tiny_taxonomy: Taxonomy) -> Material:
+    return prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
+
+
+@pytest.fixture
+def taxonomy_in_force(tiny_taxonomy: Taxonomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "taxonomy.toml"
+    tasks = tiny_taxonomy.tasks.items()
+    path.write_text("".join(f"[tasks.{task}]\nlabels = {json.dumps(labels)}\n" for task, labels in tasks))
+    monkeypatch.setenv("NEWSTIDE_TAXONOMY", str(path))
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_backbone: Path, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(material, tiny_backbone, RECIPE, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def teachers(trained: Trained) -> Teachers:
+    return Teachers(trained.networks, trained.blended(), trained.tokenizer)
+
+
+def test_the_fastest_plan_within_the_budget_wins(teachers: Teachers, material: Material) -> None:
+    lines: list[str] = []
+    plans = [Plan(layers=1, heads=1, inner=16), Plan(inner=48)]
+    budget = Budget(accuracy_drop=5, size=40_000_000)
+    found = search(
+        teachers, material, ["acme1 oil wins"], plans, budget, Settings(TEACHING), quiet=True, log=lines.append
+    )
+    assert found.plan == plans[0]
+    names = [variant.name for variant in found.variants]
+    assert names[:2] == ["teacher, 32 bits", "teacher, 8 bits"]
+    assert "cut: 1 layers" in names
+    assert found.chosen.name in names
+    assert found.chosen.drop(found.variants[0])[0] <= 5
+    assert found.chosen.size < found.variants[0].size
+    assert len(found.student.architecture.layers) == 1
+    assert any(line.startswith("probe") for line in lines)
+
+
+def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(teachers: Teachers, material: Material) -> None:
+    brief = Settings(Recipe(epochs=1, masked_words=0.0), probes=0)
+    impossible = Budget(accuracy_drop=-1)  # a point better than a teacher without a fault
+    plans = [Plan(layers=1)]
+    with pytest.raises(BudgetMissed, match=r"nearest, 1 layers.*points of accuracy, -1 are allowed"):
+        search(teachers, material, [], plans, impossible, brief, quiet=True, log=lambda _: None)
+    with pytest.raises(BudgetMissed, match="within 1000 bytes"):
+        search(teachers, material, [], [Plan(inner=8)], Budget(size=1000), brief, quiet=True, log=lambda _: None)
+
+
+def test_the_command_writes_a_bundle_and_a_report(
+    trained: Trained,
+    tiny_backbone: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    taxonomy_in_force: None,
+) -> None:
+    save_network(trained.networks[0], tmp_path / "weights" / "one.safetensors")
+    unlabelled = tmp_path / "more.jsonl"
+    unlabelled.write_text("".join(json.dumps({"text": f"acme{n} bank holds c"}) + "\n" for n in range(30)))
+    arguments = ["--data", str(tiny_data), "--teacher", str(tmp_path / "weights"), "--backbone", str(tiny_backbone)]
+    arguments += ["--unlabelled", str(unlabelled), "--most", "10", "--out", str(tmp_path / "small"), "--layers", "1"]
+    arguments += ["--activation", "relu", "--rank", "0.9", "--budget", "accuracy-drop<=100", "--epochs", "2", "--json"]
+    ended = CliRunner().invoke(compress, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    assert answer["plan"]["layers"] == 1
+    bundle = load_bundle(tmp_path / "small")
+    assert set(bundle.manifest.evaluation) == {"teacher", "fp32", "int8"}
+    assert bundle.manifest.reference is not None
+    classifier = Classifier(bundle)
+    alone = classifier.predict(["acme1 bank fraud"])["topic"]
+    assert (alone == classifier.predict(["acme1 bank fraud", "acme2 oil wins . a"])["topic"][:1]).all()
+    for name in ("report.md", "report.html", "pareto.svg"):
+        assert (tmp_path / "small-report" / name).stat().st_size > 500
+    assert "cut to 1 layers" in (tmp_path / "small" / "MODEL_CARD.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "small" / "MODEL_CARD.md").read_text()
+
+
+def test_teachers_that_do_not_fit_are_named(
+    trained: Trained, tiny_backbone: Path, tiny_data: Path, tmp_path: Path, taxonomy_in_force: None
+) -> None:
+    save_network(Network(load_encoder(tiny_backbone), {"sentiment": ("bad", "good")}), tmp_path / "other.safetensors")
+    pruned = only_words(trained.networks[0], 20)
+    save_network(pruned, tmp_path / "words.safetensors")
+    (tmp_path / "empty").mkdir()
+    shared = ["--data", str(tiny_data), "--out", str(tmp_path / "x"), "--backbone", str(tiny_backbone)]
+    for teacher, budget, message in (
+        ("missing", "size<=1MB", "missing does not exist"),
+        ("empty", "size<=1MB", "empty holds no"),
+        ("other.safetensors", "size<=1MB", "other.safetensors was trained on other labels"),
+        ("words.safetensors", "size<=1MB", "words.safetensors does not fit the tokenizer"),
+        ("words.safetensors", "speed<=3", "budget part 'speed<=3'"),
+    ):
+        ended = CliRunner().invoke(compress, [*shared, "--teacher", str(tmp_path / teacher), "--budget", budget])
+        assert isinstance(ended.exception, InputError), ended.output
+        assert message in str(ended.exception)
+
+
+def only_words(network: Network, count: int) -> Network:
+    architecture = msgspec.structs.replace(network.architecture, vocabulary=count)
+    state = network.encoder.state_dict()
+    state["words.weight"] = state["words.weight"][:count]
+    return with_encoder(network, rebuilt(architecture, state))
+
+
+def test_texts_are_spread_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": str(number)}) + "\n" for number in range(100)))
+    assert read_texts(path, 4) == ["0", "25", "50", "75"]
+    assert read_texts(path, 0) == []
+    assert len(read_texts(path, 1000)) == 100
+    path.write_text('{"text": "a"}\n{"txt": 1}\n')
+    with pytest.raises(InputError, match="record 2"):
+        read_texts(path, 5)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    torch.manual_seed(0)
