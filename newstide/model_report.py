@@ -45,12 +45,12 @@ def show_models(console: Console, report: dict[str, Any]) -> None:
     if report["workers"]:
         table = Table("worker", "model", "shadow", "refused", title="Workers", title_justify="left", box=None)
         for worker in report["workers"]:
-            refused = f"[red]{escape(worker['refused'])}: {escape(worker['reason'] or '')}[/]"
+            refused = f"{worker['refused']}: {worker['reason']}" if worker["refused"] else ""
             table.add_row(
                 escape(worker["worker"]),
                 escape(worker["model"]),
                 escape(worker["shadow"] or ""),
-                refused if worker["refused"] else "",
+                f"[red]{escape(refused)}[/]",
             )
         console.print(table)
     if report["agreement"]:
