@@ -3,8 +3,12 @@
     python benchmarks/bench_classifier.py [--bundle DIR] [--seconds 10] [--seed 0] [--json]
 
 Each figure comes from fresh processes that go through the same shuffled texts in batches of 256, as a worker does, with
-the cache of repeated texts off (and once on, in the order of the stream). The yardstick is the plain 32-bit graph of
-the same network in the same run, so a busy or slow machine shows in both.
+the cache of repeated texts off (and once on, in the order of the stream). Beside the bundle run, in the same call:
+
+- the backbone of six layers as the same kind of graph, in 32-bit floats and in eight bits: what compression gained;
+- a plain export of it, quantized dynamically, texts padded in batches of 32: what most people would run.
+
+A busy or slow machine shows in all of them; the ratios are what to compare between machines.
 """
 
 from __future__ import annotations
@@ -20,16 +24,25 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.bundle import Bundle, Manifest, TaskSpec, load_bundle, write_bundle
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from core.bundle import Manifest, TaskSpec, load_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.settings import PROJECT
+from core.text import model_input
 
 TWEETS = PROJECT.parent / "shared" / "data" / "stocknet_tweets_2014_2016" / "stocknet_tweets.jsonl.gz"
 BATCH = 256
+PLAIN_BATCH = 32
+LENGTH = 128
 TEXTS = 20_000
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
@@ -49,18 +62,42 @@ def load_texts(path: Path, seed: int, stream_order: bool) -> list[str]:
 def work(options: argparse.Namespace) -> None:
     """One measured process: get ready, wait for a line on stdin, classify for the given time, print one JSON line."""
     texts = load_texts(options.texts, options.seed, options.cache)
-    bundle = load_bundle(options.bundle)
-    classifier = Classifier(bundle, threads=options.threads, **({} if options.cache else {"cache_texts": 0}))
-    del bundle
-    classifier.predict(texts[:BATCH])
+    if options.exported:
+        size, predict = PLAIN_BATCH, exported_classifier(options.bundle, options.threads)
+    else:
+        classifier = Classifier(
+            load_bundle(options.bundle), threads=options.threads, **({} if options.cache else {"cache_texts": 0})
+        )
+        size, predict = BATCH, classifier.predict
+    predict(texts[:size])
     print("ready", flush=True)
     sys.stdin.readline()
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < options.seconds and (done < len(texts) or not options.cache):
         place = done % len(texts)
-        done += len(classifier.predict(texts[place : place + BATCH])[classifier.tasks[0]])
+        batch = texts[place : place + size]
+        predict(batch)
+        done += len(batch)
     seconds = time.perf_counter() - start
     print(json.dumps({"rate": done / seconds, "peak_rss_mb": peak_memory(), "texts": done}), flush=True)
+
+
+def exported_classifier(directory: Path, threads: int) -> Callable[[list[str]], Any]:
+    """The plain export in `directory`, run the plain way: pad to the longest of the batch, one call."""
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.enable_padding()
+    tokenizer.enable_truncation(LENGTH)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(directory / "dynamic.onnx", options, providers=["CPUExecutionProvider"])
+
+    def predict(texts: list[str]) -> Any:
+        encoded = tokenizer.encode_batch([model_input(text) for text in texts])
+        ids = np.array([encoding.ids for encoding in encoded], np.int64)
+        mask = np.array([encoding.attention_mask for encoding in encoded], np.int64)
+        return session.run(None, {"ids": ids, "mask": mask})
+
+    return predict
 
 
 def peak_memory() -> float:
@@ -73,11 +110,18 @@ def peak_memory() -> float:
 
 
 def measure(
-    options: argparse.Namespace, bundle: Path, threads: int, processes: int, cache: bool = False
+    options: argparse.Namespace,
+    bundle: Path,
+    threads: int,
+    processes: int,
+    *,
+    cache: bool = False,
+    exported: bool = False,
 ) -> dict[str, Any]:
     """Total messages/s and largest peak memory of `processes` fresh processes that begin together."""
     command = [sys.executable, __file__, "--work", "--bundle", str(bundle), "--texts", str(options.texts)]
-    command += ["--threads", str(threads), "--seconds", str(options.seconds), *(["--cache"] if cache else [])]
+    command += ["--threads", str(threads), "--seconds", str(options.seconds)]
+    command += [*(["--cache"] if cache else []), *(["--exported"] if exported else [])]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     children = []
     for number in range(processes):
@@ -99,27 +143,59 @@ def measure(
     }
 
 
-def write_plain(directory: Path) -> Path:
-    """A bundle with the backbone as a plain 32-bit graph: the same network as far as speed goes."""
+def write_yardsticks(directory: Path, texts: list[str]) -> dict[str, Path]:
+    """The backbone with untaught heads, which is as fast as a taught one: the house's graph in 32 and 8 bits as
+    bundles, and a plain export, dynamically quantized."""
+    import torch
+    from onnxruntime.quantization import quantize_dynamic
+    from transformers import AutoModel
+
     from core.taxonomy import load_taxonomy
+    from trainer.compress.calibration import measure_ranges
     from trainer.compress.graph import write_graph
+    from trainer.data.corpora import Example
     from trainer.learn.backbone import load_encoder, packaged_backbone
-    from trainer.learn.batches import load_tokenizer
-    from trainer.learn.network import Network
+    from trainer.learn.batches import encode, load_tokenizer
+    from trainer.learn.network import Network, pool
 
     backbone = packaged_backbone()
     labels = load_taxonomy().tasks
-    network = Network(load_encoder(backbone), labels)
-    graph = write_graph(network, 128)
-    manifest = Manifest(1, "plain", {task: TaskSpec(list(names)) for task, names in labels.items()}, 128, "plain")
-    bundle: Bundle = write_bundle(
-        directory / "plain",
-        manifest,
-        graph.SerializeToString(),
-        load_tokenizer(backbone).to_str().encode(),
-        "# plain\n",
-    )
-    return bundle.path or directory / "plain"
+    tokenizer = load_tokenizer(backbone)
+    network = Network(load_encoder(backbone), labels).eval()
+    data = encode([Example(model_input(text), {}, "tweets") for text in texts[:500]], tokenizer, labels, LENGTH)
+    manifest = Manifest(1, "plain", {task: TaskSpec(list(names)) for task, names in labels.items()}, LENGTH, "plain")
+    paths = {}
+    for name, ranges in (("6 layers, fp32", None), ("6 layers, int8", measure_ranges(network, data))):
+        graph = write_graph(network, LENGTH, ranges).SerializeToString()
+        paths[name] = directory / f"yardstick-{len(paths)}"
+        write_bundle(paths[name], manifest, graph, tokenizer.to_str().encode(), "# yardstick\n")
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = AutoModel.from_pretrained(backbone, attn_implementation="eager")
+            self.heads = network.heads
+
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            pooled = pool(self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+            return tuple(head(pooled) for head in self.heads.values())
+
+    paths["plain export, dynamic int8"] = directory
+    axes = {name: {0: "batch", 1: "length"} for name in ("ids", "mask")}
+    example = torch.ones((2, 8), dtype=torch.long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that writes one file is called legacy
+        torch.onnx.export(
+            Plain().eval(),
+            (example, example),
+            str(directory / "plain.onnx"),
+            input_names=["ids", "mask"],
+            dynamic_axes=axes,
+            dynamo=False,
+        )
+    quantize_dynamic(directory / "plain.onnx", directory / "dynamic.onnx")
+    tokenizer.save(str(directory / "tokenizer.json"))
+    return paths
 
 
 def processor() -> dict[str, Any]:
@@ -143,14 +219,23 @@ def processor() -> dict[str, Any]:
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """All measurements of one run."""
     result: dict[str, Any] = {"machine": processor(), "seed": options.seed, "command": " ".join(sys.argv)}
-    result["model"] = load_bundle(options.bundle).name
+    name = load_bundle(options.bundle).name
+    result["model"] = name
     settings = {"1 thread": (1, 1), "2 threads": (2, 1), "2 processes x 1 thread": (1, 2)}
     with tempfile.TemporaryDirectory() as scratch:
-        bundles = {"int8": options.bundle, "plain fp32": write_plain(Path(scratch))}
-        for variant, bundle in bundles.items():
-            result[variant] = {name: measure(options, bundle, *setting) for name, setting in settings.items()}
-    result["int8, cache on, stream order"] = {"1 thread": measure(options, options.bundle, 1, 1, cache=True)}
-    result["ratio"] = {n: round(result["int8"][n]["rate"] / result["plain fp32"][n]["rate"], 2) for n in settings}
+        paths = write_yardsticks(Path(scratch), load_texts(options.texts, options.seed, False))
+        rows: dict[str, dict[str, Any]] = {}
+        for variant, path in {**paths, name: options.bundle}.items():
+            exported = path == Path(scratch)
+            rows[variant] = {
+                how: measure(options, path, *setting, exported=exported) for how, setting in settings.items()
+            }
+    rows[f"{name}, cache on, stream order"] = {"1 thread": measure(options, options.bundle, 1, 1, cache=True)}
+    result["variants"] = rows
+    result["ratio"] = {
+        variant: {how: round(rows[name][how]["rate"] / rows[variant][how]["rate"], 2) for how in settings}
+        for variant in paths
+    }
     result["machine"]["load_after"] = list(os.getloadavg())
     return result
 
@@ -160,11 +245,13 @@ def show(result: dict[str, Any]) -> None:
     print(f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}")
     print(f"load before {machine['load'][0]:.2f}, after {machine['load_after'][0]:.2f} (own processes included)")
     print(f"model {result['model']}, seed {result['seed']}, command: {result['command']}")
-    for variant in ("plain fp32", "int8", "int8, cache on, stream order"):
-        for name, figures in result[variant].items():
+    for variant, row in result["variants"].items():
+        for how, figures in row.items():
             rate, memory = figures["rate"], figures["peak_rss_mb"]
-            print(f"{variant:30} {name:24} {rate:8.0f} messages/s  {memory:6.0f} MB peak per process")
-    print("int8 against plain fp32: " + ", ".join(f"{name} {ratio}x" for name, ratio in result["ratio"].items()))
+            print(f"{variant:42} {how:24} {rate:8.0f} messages/s  {memory:6.0f} MB peak per process")
+    for variant, ratios in result["ratio"].items():
+        figures = ", ".join(f"{how} {ratio}x" for how, ratio in ratios.items())
+        print(f"{result['model']} against {variant}: {figures}")
 
 
 def main() -> None:
@@ -174,7 +261,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
-    for hidden in ("--work", "--cache"):
+    for hidden in ("--work", "--cache", "--exported"):
         parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
