@@ -76,8 +76,7 @@ class ModelWatch:
         """The classifier to start with; see `choose_start`. Raises BundleError if there is none."""
         version = read_version(self._engine)
         start = choose_start(self._engine, self._loader)
-        if start.row is not None:
-            self._current["live"] = _identity(start.row)
+        self._current["live"] = start.classifier.name, start.checksum
         live = find_model(self._engine, state="live")
         if start.refused is not None and live is not None:
             self._refuse("live", live, version, start.refused)
@@ -157,7 +156,7 @@ class ModelWatch:
         self._current[role] = _identity(row)
         metrics.MODEL_CHANGES.labels(role, "loaded").inc()
         if role == "live":
-            log.info("%s replaces %s from the next batch on", row.name, self._model)
+            log.info("the model %s replaces %s from the next batch on", row.name, self._model)
             self._use(classifier)
             self._name(classifier)
         else:

@@ -13,7 +13,7 @@ from core.classifier import Classifier
 from core.errors import BundleError, NewstideError
 from core.fitting import check_fit, labels_unlike
 from core.settings import Settings
-from core.shelf import Shelf
+from core.shelf import Shelf, bundle_checksum
 from core.store.models import ModelRow, find_model, list_proven
 from core.taxonomy import load_taxonomy
 from stream.pipeline import TextClassifier
@@ -26,10 +26,10 @@ _WARM_UP = ["profit warning " * words for words in (1, 4, 8, 16, 32, 64)]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a worker starts with: `row` is None for the settings' bundle; `refused` is why it is not the live one."""
+    """What a worker starts with, the SHA-256 of its manifest, and why it is not the live model, if it is not."""
 
     classifier: TextClassifier
-    row: ModelRow | None
+    checksum: str
     refused: NewstideError | None = None
 
 
@@ -57,9 +57,9 @@ class ModelLoader:
             raise BundleError(f"{row.location} holds {bundle.name!r}, but {row.name!r} is registered there")
         return self._ready(bundle, strict)
 
-    def load_configured(self) -> TextClassifier:
-        """The classifier of the bundle in the settings. Raises BundleError if it can't be used."""
-        return self._ready(load_bundle(self._directory), strict=False)
+    def load_configured(self) -> tuple[TextClassifier, str]:
+        """The classifier of the bundle in the settings, and its checksum. Raises BundleError if it can't be used."""
+        return self._ready(load_bundle(self._directory), strict=False), bundle_checksum(self._directory)
 
     def _ready(self, bundle: Bundle, strict: bool) -> TextClassifier:
         check_fit(bundle.manifest)
@@ -81,7 +81,7 @@ def choose_start(engine: Engine, loader: ModelLoader) -> Start:
     """
     live = find_model(engine, state="live")
     if live is None:
-        return Start(loader.load_configured(), None)
+        return Start(*loader.load_configured())
     refused: NewstideError | None = None
     for row in (live, *list_proven(engine)):
         try:
@@ -92,6 +92,6 @@ def choose_start(engine: Engine, loader: ModelLoader) -> Start:
             continue
         if refused is not None:
             log.error("starting with %s instead of the live model %s", row.name, live.name)
-        return Start(classifier, row, refused)
+        return Start(classifier, row.checksum, refused)
     log.error("starting with the bundle of the settings instead of the live model %s", live.name)
-    return Start(loader.load_configured(), None, refused)
+    return Start(*loader.load_configured(), refused)

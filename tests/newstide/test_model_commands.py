@@ -179,3 +179,17 @@ def test_no_command_needs_what_trains() -> None:
     script = "import newstide.models, sys; print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_directory_that_is_no_bundle_does_not_hide_a_name(
+    candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("promote", str(candidate), "--shadow")
+    run("rollback", "--shadow")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "candidate").mkdir(parents=True)
+    (elsewhere / "empty").mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert answer("promote", "candidate", "--shadow")["state"] == "shadow"
+    with pytest.raises(NewstideError, match=r"manifest\.json is missing"):
+        run("promote", "empty", "--shadow")

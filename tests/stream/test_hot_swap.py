@@ -369,5 +369,15 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
         assert followed.used == []
 
 
+def test_the_bundle_in_use_is_not_loaded_again_when_it_is_registered(quiet: Settings, store: Engine) -> None:
+    followed = Followed(quiet, store)
+    followed.watch.begin()
+    register(quiet, store, quiet.bundle_directory)
+    go_live(store, "first")
+    followed.watch.look()
+    assert followed.used == []
+    assert refusal(store) == (None, "")
+
+
 def load_name(folder: Path) -> str:
     return (folder / "MODEL_CARD.md").read_text().strip("# \n")

@@ -194,7 +194,7 @@ def _judge_labels(settings: Settings, bundle: Bundle) -> Gate:
 
 def _check_argument(engine: Engine, what: str | Path, name: str | None) -> None:
     """Before anything is registered: `what` is a whole bundle or a registered model."""
-    if Path(what).is_dir():
+    if _is_directory(engine, what):
         load_bundle(Path(what))
     elif find_model(engine, name=str(what)) is None:
         raise InputError(f"{what} is neither a bundle directory nor a registered model; see `newstide models`")
@@ -202,9 +202,15 @@ def _check_argument(engine: Engine, what: str | Path, name: str | None) -> None:
         raise InputError(f"{what} is registered, and a registered model keeps its name; leave --name out")
 
 
+def _is_directory(engine: Engine, what: str | Path) -> bool:
+    """A directory that holds no bundle may have the name of a registered model by chance."""
+    path = Path(what)
+    return path.is_dir() and ((path / MANIFEST).is_file() or find_model(engine, name=str(what)) is None)
+
+
 def _find_candidate(engine: Engine, shelf: Shelf, what: str | Path, name: str | None, actor: str) -> ModelRow:
     path = Path(what)
-    if not path.is_dir():
+    if not _is_directory(engine, what):
         known = find_model(engine, name=str(what))
         assert known is not None  # registered models are never removed
         return known
