@@ -29,6 +29,8 @@ _COMMANDS = {
     "classify": "newstide.classifying",
     "evaluate": "newstide.classifying",
     "compare": "newstide.classifying",
+    "dataset": "newstide.datasets",
+    "labels": "newstide.datasets",
     "models": "newstide.models",
     "promote": "newstide.models",
     "rollback": "newstide.models",

@@ -1,0 +1,217 @@
+"""From a spec and analysts' labels to a dataset: read, merge, split by groups around a frozen test set, write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.errors import InputError
+from core.store.labels import Label
+from core.taxonomy import Taxonomy
+from core.text import story_form
+from trainer.data.checks import check_classes, check_train, class_weights, labels_seen, split_warnings
+from trainer.data.consensus import agree
+from trainer.data.corpora import read_corpus
+from trainer.data.datacard import data_card
+from trainer.data.dataset import (
+    CARD,
+    FILES,
+    FORMAT_VERSION,
+    HELD_OUT,
+    RECORD,
+    TIES,
+    Dataset,
+    Record,
+    count_labels,
+    example_lines,
+    fingerprint,
+    load_dataset,
+    read_bytes,
+    read_examples,
+    read_record,
+)
+from trainer.data.examples import Example, Tie, merge
+from trainer.data.freezing import Placed, place
+from trainer.data.spec import Options, Spec
+from trainer.data.splits import PARTS, TEST, TRAIN, VALIDATION
+
+OWN_LICENCE = "your own feeds and analysts; the terms of the publishers apply"
+TEST_FILE = FILES[TEST]
+
+
+class _Pool(msgspec.Struct):
+    """Merged texts on their way into the split. Sets hold story forms."""
+
+    examples: list[Example]
+    ties: list[Tie]
+    removed: dict[str, int]
+    analysts: set[str]
+    train_only: set[str]
+
+
+def build_dataset(
+    spec: Spec,
+    base: Path,
+    out: Path,
+    taxonomy: Taxonomy,
+    labels: Sequence[Label] = (),
+    *,
+    test: Path | None = None,
+    drop_leaks: bool = False,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> Dataset:
+    """Build the dataset of `spec`, paths of corpora relative to `base`, joined with analysts' `labels`, into `out`.
+
+    A test set is frozen: that of an earlier build in `out`, or the file `test`, stays byte for byte, and no text that
+    resembles one of its texts comes into train or validation. The record is written last. `tell` hears of each stage.
+    Raises InputError for whatever in the files, the classes or the directory stands in the way; with `drop_leaks`,
+    texts of corpora for train alone that touch the frozen test are left out instead of refused.
+    """
+    frozen_bytes = _frozen_test(out, test)
+    tell("reading corpora")
+    pool = _gather(spec, base, taxonomy, labels)
+    frozen = None
+    if frozen_bytes is not None:
+        place_of_it = out / TEST_FILE if (out / TEST_FILE).is_file() or test is None else test
+        frozen = read_examples(place_of_it, taxonomy.tasks)
+        if not frozen:
+            raise InputError(f"{place_of_it} holds no text; a frozen test set can't be empty")
+    names = labels_seen([*pool.examples, *(frozen or [])], taxonomy)
+    check_classes(pool.examples, names, spec.options.least_texts)
+    tell("looking for near-duplicates")
+    placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks)
+    check_train(placed.split.train, names)
+    tell("writing")
+    split = placed.split
+    contents = {
+        TIES: b"".join(msgspec.json.encode(tie) + b"\n" for tie in pool.ties),
+        HELD_OUT: example_lines(placed.held_out),
+        TEST_FILE: example_lines(split.test) if frozen_bytes is None else frozen_bytes,
+        FILES[TRAIN]: example_lines(split.train),
+        FILES[VALIDATION]: example_lines(split.validation),
+    }
+    record = _record(spec, pool, placed, names, taxonomy)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    record = msgspec.structs.replace(record, files=files)
+    record = msgspec.structs.replace(record, fingerprint=fingerprint(record))
+    _write(out, contents, record)
+    return load_dataset(out)
+
+
+def _frozen_test(out: Path, test: Path | None) -> bytes | None:
+    """The bytes of the test set that must not change; None for the first build of a dataset without `test`."""
+    kept = out / TEST_FILE
+    if (out / RECORD).is_file():
+        vouched = read_record(out).files.get(TEST_FILE)
+        if not kept.is_file() or hashlib.sha256(read_bytes(kept)).hexdigest() != vouched:
+            raise InputError(
+                f"{kept} is missing or was altered since it was frozen; put the file back, "
+                "or build into another directory"
+            )
+    elif out.exists() and (not out.is_dir() or any((out / name).exists() for name in FILES[:TEST])):
+        raise InputError(f"{out} exists and holds no finished dataset; choose another directory or remove it")
+    given = read_bytes(test) if test is not None else None
+    if kept.is_file():
+        own = read_bytes(kept)
+        if given is not None and given != own:
+            raise InputError(f"{out} has a frozen test set that differs from {test}; build into another directory")
+        return own
+    return given
+
+
+def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label]) -> _Pool:
+    examples: list[Example] = []
+    removed: Counter[str] = Counter()
+    train_only: set[str] = set()
+    for corpus in spec.corpus:
+        read = read_corpus(corpus, base, taxonomy.tasks)
+        examples += read.examples
+        removed["unlabelled"] += read.unlabelled
+        if corpus.part == PARTS[TRAIN]:
+            train_only |= {story_form(example.text) for example in read.examples}
+    # The table is append-only: labels of a taxonomy of the past stay in it and must not end every build.
+    current = [label for label in labels if label.label in taxonomy.tasks.get(label.task, ())]
+    removed["labels outside the taxonomy"] = len(labels) - len(current)
+    verdicts, ties = agree(current)
+    decided = {(story_form(verdict.text), verdict.task): verdict.label for verdict in verdicts}
+    examples += [Example(verdict.text, {verdict.task: verdict.label}, verdict.source) for verdict in verdicts]
+    merged = merge(examples, decided, {(story_form(tie.text), tie.task) for tie in ties})
+    if not merged.examples:
+        raise InputError("no labelled text is left to learn from; list corpora in the spec, or label messages")
+    analysts = {form for form, _ in decided}
+    kept = _capped(merged.examples, analysts, spec.options)
+    removed["over the cap of a source"] = len(merged.examples) - len(kept)
+    counts = {reason: count for reason, count in removed.items() if count}
+    return _Pool(kept, [*ties, *merged.ties], merged.removed | counts, analysts, train_only)
+
+
+def _capped(examples: list[Example], analysts: set[str], options: Options) -> list[Example]:
+    """At most `source_cap` texts of each source, chosen by a hash: more texts later change the choice little."""
+    if not options.source_cap:
+        return examples
+    ranks: dict[str, list[bytes]] = {}
+    keys = []
+    for example in examples:
+        form = story_form(example.text)
+        key = hashlib.blake2b(f"{options.seed} {form}".encode(), digest_size=16).digest()
+        keys.append(b"" if form in analysts else key)
+        if keys[-1]:
+            ranks.setdefault(example.source, []).append(key)
+    limits = {
+        source: sorted(found)[options.source_cap - 1]
+        for source, found in ranks.items()
+        if len(found) > options.source_cap
+    }
+    return [
+        example
+        for example, key in zip(examples, keys, strict=True)
+        if example.source not in limits or key <= limits[example.source]
+    ]
+
+
+def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str, ...]], taxonomy: Taxonomy) -> Record:
+    split = placed.split
+    parts = dict(zip(PARTS, (split.train, split.validation, split.test), strict=True))
+    warnings = split_warnings(split, labels, taxonomy)
+    if placed.relabelled:
+        warnings.append(f"{placed.relabelled} texts of the frozen test set are labelled otherwise today; it stays")
+    licences = {corpus.name: corpus.licence for corpus in spec.corpus}
+    sources = sorted({example.source for examples in parts.values() for example in examples})
+    per_source = {part: Counter(example.source for example in examples) for part, examples in parts.items()}
+    return Record(
+        format_version=FORMAT_VERSION,
+        labels=labels,
+        class_weights=class_weights(split.train, labels, spec.options.class_weights),
+        licences={source: licences.get(source, OWN_LICENCE) for source in sources},
+        options=spec.options,
+        counts=count_labels(parts, labels),
+        sources={source: {part: per_source[part][source] for part in PARTS} for source in sources},
+        removed=pool.removed | ({"leaks": placed.leaks} if placed.leaks else {}),
+        ties=len(pool.ties),
+        held_out=len(placed.held_out),
+        analysts=sum(story_form(e.text) in pool.analysts for e in (*split.train, *split.validation, *split.test)),
+        warnings=warnings,
+        files={},
+    )
+
+
+def _write(out: Path, contents: Mapping[str, bytes], record: Record) -> None:
+    """Each file appears complete or not at all, the record last: it vouches for the others."""
+    last = {
+        CARD: data_card(record).encode(),
+        RECORD: msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n",
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in (dict(contents) | last).items():
+            if name == TEST_FILE and (out / name).is_file():
+                continue
+            partial = out / f".{name}.partial"
+            partial.write_bytes(content)
+            partial.replace(out / name)
+    except OSError as error:
+        raise InputError(f"{out} can't be written: {error.strerror}; choose another directory") from error

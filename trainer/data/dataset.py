@@ -1,0 +1,203 @@
+"""A dataset on disk: three files of labelled lines, and a record that vouches for them and says what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from core.errors import InputError
+from core.labelled import read_labelled_lines
+from trainer.data.examples import Example
+from trainer.data.spec import Options
+from trainer.data.splits import PARTS, Split, group_near_duplicates
+
+FORMAT_VERSION = 1
+RECORD = "dataset.json"
+CARD = "DATA_CARD.md"
+TIES = "ties.jsonl"
+HELD_OUT = "held_out.jsonl"
+FILES = tuple(f"{part}.jsonl" for part in PARTS)
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `dataset.json` holds.
+
+    `files`: SHA-256 of each file; `counts`: texts per part, task and label; `sources`: texts per source and part;
+    `removed`: what was taken out, by reason; `analysts`: texts that carry an analyst's label; `fingerprint`: SHA-256 of
+    all the rest of the record, and so of all content and options.
+    """
+
+    format_version: int
+    labels: dict[str, tuple[str, ...]]
+    class_weights: dict[str, dict[str, float]]
+    licences: dict[str, str]
+    options: Options
+    counts: dict[str, dict[str, dict[str, int]]]
+    sources: dict[str, dict[str, int]]
+    removed: dict[str, int]
+    ties: int
+    held_out: int
+    analysts: int
+    warnings: list[str]
+    files: dict[str, str]
+    fingerprint: str = ""
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """Split examples with all that is known of them. `removed`, `ties` and `held_out` count what was left out."""
+
+    split: Split
+    labels: dict[str, tuple[str, ...]]
+    fingerprint: str
+    class_weights: dict[str, dict[str, float]]
+    licences: dict[str, str]
+    removed: dict[str, int]
+    ties: int
+    held_out: int
+    options: Options
+    record: Record
+
+
+def load_dataset(directory: Path) -> Dataset:
+    """The dataset in `directory`, every file verified.
+
+    Raises InputError naming the file that is missing, altered, or of another format version.
+    """
+    record = read_record(directory)
+    for name in FILES:
+        digest = hashlib.sha256(read_bytes(directory / name)).hexdigest()
+        if digest != record.files.get(name):
+            raise InputError(
+                f"{directory / name} is not the file that {RECORD} vouches for; "
+                "it was altered: build the dataset again, or put the file back"
+            )
+    split = Split(*(read_examples(directory / name, record.labels) for name in FILES))
+    return Dataset(
+        split,
+        record.labels,
+        record.fingerprint,
+        record.class_weights,
+        record.licences,
+        record.removed,
+        record.ties,
+        record.held_out,
+        record.options,
+        record,
+    )
+
+
+def read_record(directory: Path) -> Record:
+    """The record of the dataset in `directory`, its fingerprint verified.
+
+    Raises InputError where there is none, or it was altered.
+    """
+    path = directory / RECORD
+    if not path.is_file():
+        raise InputError(f"{directory} holds no {RECORD}; build one with `newstide dataset build SPEC.toml --out DIR`")
+    try:
+        record = msgspec.json.decode(read_bytes(path), type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is no record of a dataset: {error}; build the dataset again") from error
+    if record.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"{path} has format version {record.format_version}; this newstide reads version {FORMAT_VERSION}: "
+            "build the dataset again"
+        )
+    if record.fingerprint != fingerprint(record):
+        raise InputError(f"{path} does not fit its fingerprint; it was altered: build the dataset again")
+    return record
+
+
+def fingerprint(record: Record) -> str:
+    """SHA-256 in hex of `record` without its fingerprint."""
+    blank = msgspec.structs.replace(record, fingerprint="")
+    return hashlib.sha256(msgspec.json.encode(blank, order="deterministic")).hexdigest()
+
+
+def read_examples(path: Path, labels: Mapping[str, tuple[str, ...]]) -> list[Example]:
+    """Examples of lines as a dataset holds them, texts as they stand.
+
+    Raises InputError naming the line that is malformed, or labelled outside `labels`.
+    """
+    return [
+        Example(
+            line.text,
+            line.labels,
+            _string(line.fields.get("source")) or path.stem,
+            _string(line.fields.get("language")),
+            _string(line.fields.get("published_at")),
+        )
+        for line in read_labelled_lines(path, labels)
+    ]
+
+
+def example_lines(examples: Iterable[Example]) -> bytes:
+    """JSON lines {"text", "source", "<task>": "<label>", "language"?, "published_at"?} of `examples`."""
+    lines = []
+    for example in examples:
+        fields = {"text": example.text, "source": example.source, **example.labels}
+        for name in ("language", "published_at"):
+            if getattr(example, name):
+                fields[name] = getattr(example, name)
+        lines.append(msgspec.json.encode(fields) + b"\n")
+    return b"".join(lines)
+
+
+def count_labels(
+    parts: Mapping[str, Iterable[Example]], labels: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Texts per part, task and label; labels without any count 0."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for part, examples in parts.items():
+        seen = Counter((task, label) for example in examples for task, label in example.labels.items())
+        counts[part] = {task: {label: seen[task, label] for label in names} for task, names in labels.items()}
+    return counts
+
+
+def without_source(dataset: Dataset, name: str) -> tuple[Split, list[Example]]:
+    """For a score on a source the model never saw: a split without source `name`, and all texts of that source.
+
+    Near-duplicates of its texts are out of the split too. Of the texts to test on, labels of tasks that the split still
+    teaches are kept. The split's own test part is that of the other sources.
+    Raises InputError for an unknown source, or one that is alone in labelling its tasks or in filling a part.
+    """
+    parts = (dataset.split.train, dataset.split.validation, dataset.split.test)
+    everything = [example for part in parts for example in part]
+    sources = sorted({example.source for example in everything})
+    if name not in sources:
+        raise InputError(f"the dataset has no source {name!r}; it has {', '.join(sources)}")
+    numbers = group_near_duplicates([example.text for example in everything], dataset.options.similarity)
+    touched = {number for example, number in zip(everything, numbers, strict=True) if example.source == name}
+    place = iter(numbers)
+    left = [[example for example in part if next(place) not in touched] for part in parts]
+    empty = [part for part, examples in zip(PARTS[:2], left, strict=False) if not examples]
+    if empty:
+        raise InputError(f"without source {name!r} no text is left for {', '.join(empty)}; add another source")
+    taught = {task for task in dataset.labels if len({e.labels[task] for e in left[0] if task in e.labels}) > 1} & {
+        task for example in left[1] for task in example.labels
+    }
+    held = []
+    for example in everything:
+        labels = {task: label for task, label in example.labels.items() if task in taught}
+        if example.source == name and labels:
+            held.append(msgspec.structs.replace(example, labels=labels))
+    if not held:
+        own = sorted({task for example in everything if example.source == name for task in example.labels})
+        raise InputError(f"only source {name!r} labels {', '.join(own)}; an unseen source needs another that does")
+    return Split(*left), held
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of `path`. Raises InputError where it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,84 @@
+"""A split around a frozen test set: it never changes, and nothing that resembles it is learned from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from core.errors import InputError
+from core.text import model_input, story_form
+from trainer.data.examples import Example
+from trainer.data.spec import Options
+from trainer.data.splits import TEST, TRAIN, Split, group_near_duplicates, split_groups
+
+_MOST_SHOWN = 5
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A split, and what a frozen test set did to it.
+
+    `held_out`: texts in no part because they resemble a frozen text; `leaks`: those of them from a corpus for train
+    alone; `relabelled`: frozen texts that are labelled otherwise today.
+    """
+
+    split: Split
+    held_out: list[Example]
+    leaks: int
+    relabelled: int
+
+
+def place(
+    examples: Sequence[Example],
+    frozen: Sequence[Example] | None,
+    train_only: Collection[str],
+    options: Options,
+    drop_leaks: bool = False,
+) -> Placed:
+    """Split merged `examples` by groups of near-duplicates; groups with a story form in `train_only` go to train.
+
+    With `frozen`, the test part is `frozen` as it stands, and a group that touches it is in no other part. The same
+    `examples` split again around the test part of a first split come out as they did then.
+    Raises InputError when a part comes out empty, or (unless `drop_leaks`) when a text of `train_only` is in a group
+    that touches `frozen`.
+    """
+    by_form = _forms_of(frozen or (), {story_form(example.text) for example in examples})
+    current = {story_form(example.text): example for example in examples}
+    pool = {form: by_form.get(form, example) for form, example in current.items()}
+    pool |= {form: example for form, example in by_form.items() if form not in pool}
+    forms, texts = list(pool), list(pool.values())
+    numbers = group_near_duplicates([example.text for example in texts], options.similarity)
+    touched = {number for form, number in zip(forms, numbers, strict=True) if form in by_form}
+    pinned = {number for form, number in zip(forms, numbers, strict=True) if form in train_only}
+    leaks = [
+        current[form]
+        for form, number in zip(forms, numbers, strict=True)
+        if form in train_only and form in current and number in touched
+    ]
+    if leaks and not drop_leaks:
+        shown = "; ".join(f"{leak.source}: {leak.text[:80]!r}" for leak in leaks[:_MOST_SHOWN])
+        raise InputError(
+            f"{len(leaks)} texts that are for train alone are in the frozen test set or resemble one of its texts "
+            f"({shown}); take them out of the corpus, or give --drop-leaks to leave them out"
+        )
+    fixed = dict.fromkeys(pinned, TRAIN) | dict.fromkeys(touched, TEST)
+    split = split_groups(texts, numbers, options.seed, options.fractions, fixed, test_closed=frozen is not None)
+    if frozen is None:
+        return Placed(split, [], 0, 0)
+    held_out = [example for example in split.test if story_form(example.text) not in by_form]
+    relabelled = sum(form in current and current[form].labels != example.labels for form, example in by_form.items())
+    return Placed(Split(split.train, split.validation, list(frozen)), held_out, len(leaks), relabelled)
+
+
+def _forms_of(frozen: Sequence[Example], known: Collection[str]) -> dict[str, Example]:
+    """The frozen texts by story form."""
+    found: dict[str, Example] = {}
+    for example in frozen:
+        form = story_form(example.text)
+        if form not in known:
+            # A test set from elsewhere may hold raw texts, with URLs and user names.
+            text = model_input(example.text)
+            form, example = story_form(text), msgspec.structs.replace(example, text=text)
+        if form:
+            found.setdefault(form, example)
+    return found
