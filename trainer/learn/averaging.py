@@ -39,14 +39,17 @@ def judge(task: str, labels: tuple[str, ...], logits: NDArray[np.float32], data:
 
 
 def judge_all(network: Network, data: Encoded) -> dict[str, TaskScore]:
-    """Figures of `network` on `data` per task."""
+    """Figures of `network` on `data` per task that a text of it is labelled for."""
+    if not data.ids:
+        return {}
+    labelled = [task for task, targets in data.targets.items() if any(number != UNLABELLED for number in targets)]
     logits = predict_logits(network, data)
-    return {task: judge(task, network.labels[task], values, data) for task, values in logits.items()}
+    return {task: judge(task, network.labels[task], logits[task], data) for task in labelled}
 
 
 def mean_f1(scores: dict[str, TaskScore]) -> float:
-    """Macro-F1, averaged over the tasks: what epochs and averages are chosen by."""
-    return float(np.mean([score.macro_f1 for score in scores.values()]))
+    """Macro-F1, averaged over the tasks: what epochs and averages are chosen by. 0 where nothing was judged."""
+    return float(np.mean([score.macro_f1 for score in scores.values()])) if scores else 0.0
 
 
 def average(states: Sequence[State]) -> State:

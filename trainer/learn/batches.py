@@ -64,8 +64,17 @@ def encode(
     return Encoded(ids, targets)
 
 
-def bucketed(data: Encoded, size: int, generator: random.Random | None = None) -> list[Batch]:
-    """Batches of `size` texts of similar length; shuffled when a `generator` is given, else longest last."""
+def mask_number(tokenizer: Tokenizer, directory: Path) -> int:
+    """Id of the token that stands for a hidden word. Raises InputError where the tokenizer in `directory` has none."""
+    for token in ("[MASK]", "<mask>"):
+        number = tokenizer.token_to_id(token)
+        if number is not None:
+            return int(number)
+    raise InputError(f"the tokenizer in {directory} has no [MASK] token; use a BERT or RoBERTa model directory")
+
+
+def grouped(data: Encoded, size: int, generator: random.Random | None = None) -> list[list[int]]:
+    """Rows in groups of `size` texts of similar length; shuffled when a `generator` is given, else longest last."""
     order = list(range(len(data.ids)))
     if generator is not None:
         noise = [len(ids) * generator.uniform(0.9, 1.1) for ids in data.ids]
@@ -75,10 +84,16 @@ def bucketed(data: Encoded, size: int, generator: random.Random | None = None) -
     groups = [order[start : start + size] for start in range(0, len(order), size)]
     if generator is not None:
         generator.shuffle(groups)
-    return [_batch(data, rows) for rows in groups]
+    return groups
 
 
-def _batch(data: Encoded, rows: list[int]) -> Batch:
+def bucketed(data: Encoded, size: int, generator: random.Random | None = None) -> list[Batch]:
+    """The same as padded batches."""
+    return [make_batch(data, rows) for rows in grouped(data, size, generator)]
+
+
+def make_batch(data: Encoded, rows: list[int]) -> Batch:
+    """Those `rows` of `data`, padded to the longest."""
     length = max(len(data.ids[row]) for row in rows)
     ids = torch.zeros((len(rows), length), dtype=torch.long)
     mask = torch.zeros((len(rows), length), dtype=torch.long)
@@ -88,3 +103,12 @@ def _batch(data: Encoded, rows: list[int]) -> Batch:
         mask[position, : len(tokens)] = 1
     targets = {task: torch.tensor([numbers[row] for row in rows]) for task, numbers in data.targets.items()}
     return Batch(ids, mask, targets, rows)
+
+
+def hide_words(batch: Batch, mask_id: int, share: float) -> Tensor:
+    """Ids (batch, length) of `batch` with a random `share` of its tokens hidden, drawn by torch's generator."""
+    if not share:
+        return batch.ids
+    hidden = (torch.rand(batch.ids.shape) < share) & (batch.mask == 1)
+    hidden[:, 0] = False  # the classification token stays
+    return torch.where(hidden, mask_id, batch.ids)

@@ -1,0 +1,62 @@
+"""How a network is taught: every number of a training, checked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from core.errors import InputError
+
+ClassWeights = dict[str, dict[str, float]] | Literal["none", "balanced", "sqrt"]
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """How to fine-tune. Rates are the peak of a linear warm-up, followed by a linear decay to zero.
+
+    `class_weights`: a weight per task and label (1 where not named); `balanced` weighs a label with n / (k * count),
+    the inverse of its share among the k labels of its task, and `sqrt` with the root of that. Raises InputError for a
+    number out of its range.
+    """
+
+    epochs: int = 5
+    batch_size: int = 32
+    encoder_rate: float = 1e-4
+    head_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.06  # share of all steps
+    dropout: float = 0.1  # on the pooled vector
+    masked_words: float = 0.05  # share of tokens hidden behind the mask token while training
+    label_smoothing: float = 0.05
+    clip_norm: float = 1.0
+    patience: int = 2  # epochs without a better validation macro-F1 before stopping
+    stop_after: int | None = None  # end after this many of `epochs`, with the rate still high
+    max_length: int = 64
+    seed: int = 0
+    runs: int = 1  # fine-tunings from consecutive seeds; their weights are averaged where validation gains by it
+    class_weights: ClassWeights = "none"
+    train_words: bool = True  # without, word vectors stay as they are, and a step takes a quarter less time
+    lora_rank: int = 0  # above 0: low-rank updates are learnt in place of the encoder's weights
+    lora_rate: float = 1e-3  # of those updates
+    few_shot: bool = False  # contrastive learning, then heads by logistic regression: for tens of texts per label
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be above 0")
+        for name in ("weight_decay", "seed", "lora_rank"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must not be negative")
+        for name in ("warmup", "dropout", "masked_words", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be from 0 to below 1")
+        if self.max_length < 3:
+            raise InputError(f"max_length of a recipe is {self.max_length}; a text needs 3 tokens or more")
+        if isinstance(self.class_weights, dict):
+            for task, weights in self.class_weights.items():
+                for label, weight in weights.items():
+                    if not 0 <= weight < float("inf"):
+                        raise InputError(f"the weight of {label!r} under {task!r} is {weight}; it must be 0 or more")
+        if self.few_shot and self.lora_rank:
+            raise InputError("few-shot learning changes the whole encoder; leave out the adapters (LoRA)")
