@@ -15,7 +15,7 @@ from core.taxonomy import Taxonomy
 from core.text import story_form
 from trainer.data.checks import check_classes, check_train, class_weights, labels_seen, split_warnings
 from trainer.data.consensus import agree
-from trainer.data.corpora import read_corpus
+from trainer.data.corpora import UNKNOWN_LICENCE, read_corpus
 from trainer.data.datacard import data_card
 from trainer.data.dataset import (
     CARD,
@@ -24,6 +24,7 @@ from trainer.data.dataset import (
     HELD_OUT,
     RECORD,
     TIES,
+    UNKNOWN_SOURCE,
     Dataset,
     Record,
     count_labels,
@@ -179,7 +180,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
     warnings = split_warnings(split, labels, taxonomy)
     if placed.relabelled:
         warnings.append(f"{placed.relabelled} texts of the frozen test set are labelled otherwise today; it stays")
-    licences = {corpus.name: corpus.licence for corpus in spec.corpus}
+    licences = {UNKNOWN_SOURCE: UNKNOWN_LICENCE} | {corpus.name: corpus.licence for corpus in spec.corpus}
     sources = sorted({example.source for examples in parts.values() for example in examples})
     per_source = {part: Counter(example.source for example in examples) for part, examples in parts.items()}
     return Record(

@@ -77,8 +77,10 @@ def read_corpus(corpus: CorpusSpec, directory: Path, tasks: Mapping[str, Sequenc
         if not labels:
             unlabelled += 1
             continue
+        if not found & {"text", "title"}:
+            _check_columns({"text": rules["text"]}, found, list(columns), f"{where} or before", corpus.name)
         examples.append(_example(values, labels, corpus.name, where))
-    _check_columns(rules, found, list(columns), path, corpus.name)
+    _check_columns(rules, found, list(columns), str(path), corpus.name)
     return Read(examples, unlabelled)
 
 
@@ -157,11 +159,11 @@ def _moment(value: Any) -> str:
     return value.isoformat() if isinstance(value, (date, datetime)) else value.strip() if isinstance(value, str) else ""
 
 
-def _check_columns(rules: Mapping[str, Rule], found: set[str], columns: list[str], path: Path, name: str) -> None:
+def _check_columns(rules: Mapping[str, Rule], found: set[str], columns: list[str], where: str, name: str) -> None:
     for field, rule in rules.items():
         if field not in found and not rule.optional:
             raise InputError(
-                f"{path} has no column `{rule.path}` (field `{field}` of corpus {name!r})"
+                f"{where}: no column `{rule.path}` (field `{field}` of corpus {name!r})"
                 f"{closest_hint(rule.path, columns)}; columns seen: {listed(columns)}; "
                 f"write `{rule.path}?` if it may be missing"
             )

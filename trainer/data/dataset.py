@@ -20,6 +20,7 @@ RECORD = "dataset.json"
 CARD = "DATA_CARD.md"
 TIES = "ties.jsonl"
 HELD_OUT = "held_out.jsonl"
+UNKNOWN_SOURCE = "unknown"  # of a frozen test line that tells none
 FILES = tuple(f"{part}.jsonl" for part in PARTS)
 
 
@@ -127,7 +128,7 @@ def read_examples(path: Path, labels: Mapping[str, tuple[str, ...]]) -> list[Exa
         Example(
             line.text,
             line.labels,
-            _string(line.fields.get("source")) or path.stem,
+            _string(line.fields.get("source")) or UNKNOWN_SOURCE,
             _string(line.fields.get("language")),
             _string(line.fields.get("published_at")),
         )

@@ -56,7 +56,7 @@ def place(
         if form in train_only and form in current and number in touched
     ]
     if leaks and not drop_leaks:
-        shown = "; ".join(f"{leak.source}: {leak.text[:80]!r}" for leak in leaks[:_MOST_SHOWN])
+        shown = "; ".join(repr(leak.text[:80]) for leak in leaks[:_MOST_SHOWN])
         raise InputError(
             f"{len(leaks)} texts that are for train alone are in the frozen test set or resemble one of its texts "
             f"({shown}); take them out of the corpus, or give --drop-leaks to leave them out"
@@ -66,7 +66,11 @@ def place(
     if frozen is None:
         return Placed(split, [], 0, 0)
     held_out = [example for example in split.test if story_form(example.text) not in by_form]
-    relabelled = sum(form in current and current[form].labels != example.labels for form, example in by_form.items())
+    relabelled = sum(
+        any(current[form].labels.get(task, label) != label for task, label in example.labels.items())
+        for form, example in by_form.items()
+        if form in current
+    )
     return Placed(Split(split.train, split.validation, list(frozen)), held_out, len(leaks), relabelled)
 
 
