@@ -94,8 +94,8 @@ def load_teachers(paths: tuple[Path, ...], backbone: str | None, material: Mater
     """
     from trainer.learn.backbone import find_backbone
     from trainer.learn.batches import load_tokenizer
-    from trainer.learn.finetune import Recipe
     from trainer.learn.network import load_network
+    from trainer.learn.recipe import Recipe
     from trainer.runs import Trained
 
     files = [file for path in paths for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]

@@ -15,7 +15,8 @@ from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Compressed, Settings, Teachers, compress
 from trainer.data.corpora import Example, read_corpora, read_jsonl
 from trainer.learn.backbone import backbone_name, packaged_backbone
-from trainer.learn.finetune import Epoch, Recipe
+from trainer.learn.course import Epoch
+from trainer.learn.recipe import Recipe
 from trainer.material import Material
 from trainer.packing import Origin, make_bundle
 from trainer.runs import Trained, train

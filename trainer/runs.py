@@ -12,10 +12,12 @@ from tokenizers import Tokenizer
 from core.errors import InputError
 from trainer.learn.averaging import blend
 from trainer.learn.backbone import backbone_name, load_encoder
-from trainer.learn.batches import Encoded, encode, load_tokenizer
-from trainer.learn.finetune import Epoch, Objective, Recipe, cross_entropy, fine_tune
+from trainer.learn.batches import encode, load_tokenizer
+from trainer.learn.course import Epoch
+from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network, load_network, save_network
-from trainer.material import Labels, Material, fingerprint
+from trainer.learn.recipe import Recipe
+from trainer.material import Material, fingerprint
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -49,8 +51,11 @@ def train(
     """Fine-tune `backbone`, `recipe.runs` times from consecutive seeds.
 
     With a directory `weights`, each run's network is kept there, and a later call with the same recipe and data takes
-    it from there. Raises InputError for a backbone that can't be used.
+    it from there; one that was interrupted goes on. Class weights of the material apply where the recipe has none of
+    its own. Raises InputError for a backbone that can't be used.
     """
+    if material.class_weights and recipe.class_weights == "none":
+        recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     tokenizer = load_tokenizer(backbone)
     mask_id = mask_token(tokenizer, backbone)
     train_data, validation = (
@@ -69,7 +74,16 @@ def train(
             continue
         torch.manual_seed(seed)
         network = Network(load_encoder(backbone), material.labels, recipe.dropout)
-        _fine_tune(network, train_data, validation, mask_id, single, material, on_epoch, quiet, kept)
+        fine_tune(
+            network,
+            train_data,
+            validation,
+            mask_id,
+            single,
+            on_epoch=on_epoch,
+            quiet=quiet,
+            checkpoint=None if kept is None else kept.with_suffix(".checkpoint"),
+        )
         if kept is not None:
             save_network(network, kept)
         networks.append(network)
@@ -83,29 +97,3 @@ def mask_token(tokenizer: Tokenizer, where: Path) -> int:
         if number is not None:
             return number
     raise InputError(f"the tokenizer in {where} has no [MASK] token; use the directory of a masked language model")
-
-
-def weight_tensors(weights: dict[str, dict[str, float]], labels: Labels) -> dict[str, torch.Tensor]:
-    """Class weights per task as tensors (labels,), in the order of the labels; 1 where none is given."""
-    return {
-        task: torch.tensor([given.get(label, 1.0) for label in labels[task]])
-        for task, given in weights.items()
-        if task in labels
-    }
-
-
-def _fine_tune(
-    network: Network,
-    train_data: Encoded,
-    validation: Encoded,
-    mask_id: int,
-    recipe: Recipe,
-    material: Material,
-    on_epoch: Callable[[Epoch], None] | None,
-    quiet: bool,
-    kept: Path | None,
-) -> None:
-    objective: Objective = cross_entropy(
-        recipe.label_smoothing, weight_tensors(material.class_weights, material.labels)
-    )
-    fine_tune(network, train_data, validation, mask_id, recipe, objective=objective, on_epoch=on_epoch, quiet=quiet)

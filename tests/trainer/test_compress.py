@@ -18,8 +18,10 @@ from trainer.data.corpora import Example, read_jsonl
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import Batch, Encoded, bucketed, encode, load_tokenizer
-from trainer.learn.finetune import Recipe, fine_tune, labelled_loss
+from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
+from trainer.learn.objectives import labelled_loss
+from trainer.learn.recipe import Recipe
 
 RECIPE = Recipe(epochs=8, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=8)
 MASK_ID = 4

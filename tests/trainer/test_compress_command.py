@@ -21,8 +21,8 @@ from trainer.compress.search import BudgetMissed, Settings, Teachers
 from trainer.compress.search import compress as search
 from trainer.learn.backbone import load_encoder
 from trainer.learn.encoder import rebuilt
-from trainer.learn.finetune import Recipe
 from trainer.learn.network import Network, save_network
+from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
 from trainer.road import gather
 from trainer.runs import Trained, train

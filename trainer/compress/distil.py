@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from core.scoring import softmax
 from trainer.learn.averaging import predict_logits
 from trainer.learn.batches import Batch, Encoded
-from trainer.learn.finetune import Objective, labelled_loss
 from trainer.learn.network import Network
+from trainer.learn.objectives import Objective, labelled_loss
 
 
 class Mixture(msgspec.Struct, frozen=True):

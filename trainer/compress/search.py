@@ -19,8 +19,9 @@ from trainer.compress.distil import Mixture
 from trainer.compress.measure import Variant, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.student import Lesson, cut, prepare_lesson, teach
-from trainer.learn.finetune import Epoch, Recipe
+from trainer.learn.course import Epoch
 from trainer.learn.network import Network
+from trainer.learn.recipe import Recipe
 from trainer.material import Material
 from trainer.runs import mask_token
 

@@ -17,9 +17,12 @@ from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
 from trainer.data.corpora import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
+from trainer.learn.course import Epoch
 from trainer.learn.encoder import rebuilt
-from trainer.learn.finetune import Epoch, Recipe, fine_tune, labelled_loss
+from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
+from trainer.learn.objectives import labelled_loss
+from trainer.learn.recipe import Recipe
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
