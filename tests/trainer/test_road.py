@@ -20,10 +20,10 @@ from newstide.training import train
 from trainer.data.corpora import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode, load_tokenizer
-from trainer.learn.finetune import Recipe
-from trainer.pipeline import prepare
-from trainer.pipeline import train as train_network
+from trainer.learn.recipe import Recipe
+from trainer.material import prepare
 from trainer.road import gather, train_bundle
+from trainer.runs import train as train_network
 
 RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)
 
@@ -35,8 +35,7 @@ def bundle_path(
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     lines: list[str] = []
     train_bundle(
-        gather([tiny_data], None, tiny_taxonomy),
-        tiny_taxonomy,
+        prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy),
         out,
         name="tiny",
         recipe=RECIPE,
@@ -87,7 +86,7 @@ def test_scores_do_not_depend_on_the_batch(bundle_path: Path, tiny_data: Path) -
 def test_training_twice_gives_the_same_weights(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     recipe = Recipe(epochs=1, encoder_rate=1e-3)
-    first, second = (train_network(material, tiny_backbone, recipe, quiet=True).network for _ in range(2))
+    first, second = (train_network(material, tiny_backbone, recipe, quiet=True).blended() for _ in range(2))
     for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
@@ -109,18 +108,19 @@ def test_kept_weights_are_taken_up_again(
     assert seen == [1, 1]
     assert all(
         torch.equal(a, b)
-        for a, b in zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True)
+        for a, b in zip(first.blended().state_dict().values(), again.blended().state_dict().values(), strict=True)
     )
 
 
 def test_a_useless_run_stays_out_of_the_average(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     trained = train_network(material, tiny_backbone, msgspec.structs.replace(RECIPE, epochs=2), quiet=True)
-    good = {name: value.clone() for name, value in trained.network.state_dict().items()}
+    network = trained.blended()
+    good = {name: value.clone() for name, value in network.state_dict().items()}
     noise = {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in good.items()}
     validation = encode(material.split.validation, load_tokenizer(tiny_backbone), material.labels, 40)
-    assert blend(trained.network, [noise, good], validation) == [1]
-    assert all(torch.equal(value, good[name]) for name, value in trained.network.state_dict().items())
+    assert blend(network, [noise, good], validation) == [1]
+    assert all(torch.equal(value, good[name]) for name, value in network.state_dict().items())
 
 
 def test_too_little_data_is_refused(tiny_taxonomy: Taxonomy) -> None:
