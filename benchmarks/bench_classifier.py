@@ -153,7 +153,7 @@ def write_yardsticks(directory: Path, texts: list[str]) -> dict[str, Path]:
     from core.taxonomy import load_taxonomy
     from trainer.compress.calibration import measure_ranges
     from trainer.compress.graph import write_graph
-    from trainer.data.corpora import Example
+    from trainer.data.examples import Example
     from trainer.learn.backbone import load_encoder, packaged_backbone
     from trainer.learn.batches import encode, load_tokenizer
     from trainer.learn.network import Network, pool

@@ -12,8 +12,9 @@ import msgspec
 from core.bundle import DataSource
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from trainer.data.corpora import Example, licence, merge_duplicates
+from trainer.data.corpora import licence
 from trainer.data.dataset import Dataset
+from trainer.data.examples import Example, merge_duplicates
 from trainer.data.splits import Split, split_examples
 
 SPLIT_SEED = 0  # fixed, so that runs with different training seeds are judged on the same texts

@@ -21,7 +21,7 @@ from core.classifier import Classifier
 from core.scoring import TaskScore, score_task
 from trainer.compress.calibration import Method, fit_temperature, measure_ranges
 from trainer.compress.graph import Ranges, write_graph
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 from trainer.judge.card import model_card
 from trainer.learn.batches import Encoded, encode
 from trainer.learn.network import Network

@@ -13,7 +13,8 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Compressed, Settings, Teachers, compress
-from trainer.data.corpora import Example, read_corpora, read_jsonl
+from trainer.data.corpora import read_corpora, read_jsonl
+from trainer.data.examples import Example
 from trainer.learn.backbone import backbone_name, packaged_backbone
 from trainer.learn.course import Epoch
 from trainer.learn.recipe import Recipe

@@ -14,7 +14,8 @@ from core.taxonomy import Taxonomy
 from trainer.compress.distil import Mixture, distillation, joined, soft_labels
 from trainer.compress.factorize import factorize
 from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, prune_vocabulary
-from trainer.data.corpora import Example, read_jsonl
+from trainer.data.corpora import read_jsonl
+from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import Batch, Encoded, bucketed, encode, load_tokenizer

@@ -20,7 +20,7 @@ from core.store.connection import open_engine
 from core.store.migration import migrate
 from core.store.models import find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
 from trainer.promote.gates import Limits, judge_classes, judge_improvement, judge_size, judge_speed
 from trainer.promote.promotion import PromotionRefused, go_back, promote

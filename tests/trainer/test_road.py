@@ -17,7 +17,7 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from newstide.classifying import classify, evaluate
 from newstide.training import train
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode, load_tokenizer
 from trainer.learn.recipe import Recipe

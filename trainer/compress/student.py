@@ -15,7 +15,7 @@ from trainer.compress.distil import Mixture, distillation, joined, soft_labels
 from trainer.compress.factorize import factorize
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.course import Epoch
 from trainer.learn.encoder import rebuilt

@@ -16,10 +16,8 @@ from core.labelled import read_labelled_lines
 from core.readers import Row, open_records
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import model_input
-from trainer.data.examples import Example, merge_duplicates
+from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, TEXT_FIELDS, CorpusSpec, load_spec
-
-__all__ = ["Example", "licence", "merge_duplicates", "read_corpora", "read_corpus", "read_jsonl"]
 
 UNKNOWN_LICENCE = "given by the user"
 _SUFFIXES = {"": "", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet", "sentfin": ".csv"}

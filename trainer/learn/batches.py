@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from core.errors import InputError
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 
 UNLABELLED = -100  # what torch's cross-entropy leaves out
 

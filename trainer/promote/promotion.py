@@ -31,7 +31,7 @@ from core.store.models import (
     roll_back,
 )
 from core.taxonomy import load_taxonomy
-from trainer.data.corpora import Example
+from trainer.data.examples import Example
 from trainer.judge.compare import compare
 from trainer.promote.gates import (
     Gate,
