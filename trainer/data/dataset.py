@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.labelled import read_labelled_lines
 from trainer.data.examples import Example
 from trainer.data.spec import Options
-from trainer.data.splits import PARTS, Split, group_near_duplicates
+from trainer.data.splits import PARTS, Split
 
 FORMAT_VERSION = 1
 RECORD = "dataset.json"
@@ -157,39 +157,6 @@ def count_labels(
         seen = Counter((task, label) for example in examples for task, label in example.labels.items())
         counts[part] = {task: {label: seen[task, label] for label in names} for task, names in labels.items()}
     return counts
-
-
-def without_source(dataset: Dataset, name: str) -> tuple[Split, list[Example]]:
-    """For a score on a source the model never saw: a split without source `name`, and all texts of that source.
-
-    Near-duplicates of its texts are out of the split too. Of the texts to test on, labels of tasks that the split still
-    teaches are kept. The split's own test part is that of the other sources.
-    Raises InputError for an unknown source, or one that is alone in labelling its tasks or in filling a part.
-    """
-    parts = (dataset.split.train, dataset.split.validation, dataset.split.test)
-    everything = [example for part in parts for example in part]
-    sources = sorted({example.source for example in everything})
-    if name not in sources:
-        raise InputError(f"the dataset has no source {name!r}; it has {', '.join(sources)}")
-    numbers = group_near_duplicates([example.text for example in everything], dataset.options.similarity)
-    touched = {number for example, number in zip(everything, numbers, strict=True) if example.source == name}
-    place = iter(numbers)
-    left = [[example for example in part if next(place) not in touched] for part in parts]
-    empty = [part for part, examples in zip(PARTS[:2], left, strict=False) if not examples]
-    if empty:
-        raise InputError(f"without source {name!r} no text is left for {', '.join(empty)}; add another source")
-    taught = {task for task in dataset.labels if len({e.labels[task] for e in left[0] if task in e.labels}) > 1} & {
-        task for example in left[1] for task in example.labels
-    }
-    held = []
-    for example in everything:
-        labels = {task: label for task, label in example.labels.items() if task in taught}
-        if example.source == name and labels:
-            held.append(msgspec.structs.replace(example, labels=labels))
-    if not held:
-        own = sorted({task for example in everything if example.source == name for task in example.labels})
-        raise InputError(f"only source {name!r} labels {', '.join(own)}; an unseen source needs another that does")
-    return Split(*left), held
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,0 +1,120 @@
+"""The options of `newstide train` that say how it learns, and the recipe they stand for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from trainer.learn.recipe import ClassWeights, Recipe
+
+_POSITIVE = click.FloatRange(0, min_open=True)
+_SHARE = click.FloatRange(0, 1, max_open=True)
+# Option name -> field of the recipe, in the order in which they are shown.
+_FIELDS = {
+    "epochs": "epochs",
+    "stop_after": "stop_after",
+    "patience": "patience",
+    "batch_size": "batch_size",
+    "max_length": "max_length",
+    "rate": "encoder_rate",
+    "head_rate": "head_rate",
+    "warmup": "warmup",
+    "weight_decay": "weight_decay",
+    "dropout": "dropout",
+    "masked_words": "masked_words",
+    "smoothing": "label_smoothing",
+    "clip_norm": "clip_norm",
+    "lora": "lora_rank",
+    "lora_rate": "lora_rate",
+    "seed": "seed",
+    "runs": "runs",
+}
+_OPTIONS = (
+    click.option("--epochs", type=click.IntRange(1), default=5, show_default=True),
+    click.option("--stop-after", type=click.IntRange(1), help="End after this many epochs, the rate still high."),
+    click.option(
+        "--patience", type=click.IntRange(1), default=2, show_default=True, help="Epochs without a better macro-F1."
+    ),
+    click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
+    click.option("--max-length", type=click.IntRange(3), default=64, show_default=True, help="Tokens of a text."),
+    click.option("--rate", type=_POSITIVE, default=1e-4, show_default=True, help="Encoder's learning rate."),
+    click.option("--head-rate", type=_POSITIVE, default=5e-4, show_default=True, help="Heads' learning rate."),
+    click.option("--warmup", type=_SHARE, default=0.06, show_default=True, help="Share of all steps."),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, show_default=True),
+    click.option("--dropout", type=_SHARE, default=0.1, show_default=True, help="On what the heads see."),
+    click.option("--masked-words", type=_SHARE, default=0.05, show_default=True, help="Share of words hidden."),
+    click.option("--smoothing", type=_SHARE, default=0.05, show_default=True, help="Label smoothing."),
+    click.option("--clip-norm", type=_POSITIVE, default=1.0, show_default=True, help="Largest norm of a gradient."),
+    click.option(
+        "--class-weights", default="none", show_default=True, help="none, balanced, sqrt, or a JSON file of numbers."
+    ),
+    click.option("--freeze-words", is_flag=True, help="Leave word vectors as they are: faster by a quarter."),
+    click.option(
+        "--lora", type=click.IntRange(0), default=0, metavar="RANK", help="Learn low-rank adapters in the encoder."
+    ),
+    click.option("--lora-rate", type=_POSITIVE, default=1e-3, show_default=True, help="Adapters' learning rate."),
+    click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option(
+        "--runs", type=click.IntRange(1), default=1, show_default=True, help="Runs whose weights are averaged."
+    ),
+)
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the options of a recipe; `choose_recipe` reads them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def choose_recipe(options: dict[str, Any]) -> Recipe:
+    """The recipe that `options` describe. Raises InputError for a file of class weights that can't be read."""
+    from trainer.learn.recipe import Recipe
+
+    return Recipe(
+        **{field: options[option] for option, field in _FIELDS.items()},
+        class_weights=_class_weights(options["class_weights"]),
+        train_words=not options["freeze_words"],
+        few_shot=options["few_shot"],
+    )
+
+
+def recipe_words(options: dict[str, Any]) -> list[str]:
+    """The same options as words of a command line, those at their defaults left out but for the usual ones."""
+    defaults = {parameter.name: parameter.default for parameter in click.get_current_context().command.params}
+    words = []
+    for option in _FIELDS:
+        if options[option] is None or (options[option] == defaults[option] and option not in ("epochs", "seed")):
+            continue
+        words += [f"--{option.replace('_', '-')}", str(options[option])]
+    if options["class_weights"] != "none":
+        words += ["--class-weights", Path(options["class_weights"]).name]
+    return words + [f"--{name.replace('_', '-')}" for name in ("freeze_words", "few_shot") if options[name]]
+
+
+def _class_weights(given: str) -> ClassWeights:
+    if given in ("none", "balanced", "sqrt"):
+        return given  # type: ignore[return-value]
+    path = Path(given)
+    if not path.is_file():
+        raise InputError(f"--class-weights {given}: expected none, balanced, sqrt, or a JSON file that exists")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} can't be read as JSON: {error}") from error
+    numbers = isinstance(found, dict) and all(
+        isinstance(weights, dict)
+        and all(isinstance(weight, int | float) and not isinstance(weight, bool) for weight in weights.values())
+        for weights in found.values()
+    )
+    if not numbers:
+        raise InputError(f'{path}: expected {{"<task>": {{"<label>": 2.5, ...}}, ...}}')
+    return {task: {label: float(weight) for label, weight in weights.items()} for task, weights in found.items()}

@@ -1,0 +1,54 @@
+"""The same training from several seeds: how far its figures are luck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.classifier import Classifier
+from core.scoring import TaskScore
+from trainer.compress.calibration import measure_ranges
+from trainer.learn.recipe import Recipe
+from trainer.material import Material
+from trainer.packing import SERVING_LENGTH, calibration_texts, evaluate, plain_bundle, tempered
+from trainer.road import train_material
+from trainer.runs import Trained
+
+
+def repeat(
+    material: Material,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    backbone: Path | None = None,
+    weights: Path | None = None,
+    threads: int | None = None,
+    quiet: bool = False,
+    log: Callable[[str], None] = print,
+) -> list[list[TaskScore]]:
+    """Figures per task on the test part of a training from each of `seeds`, by the eight-bit graph that would ship."""
+    runs = []
+    for seed in seeds:
+        log(f"training from seed {seed}")
+        single = msgspec.structs.replace(recipe, seed=seed)
+        trained = train_material(
+            material, recipe=single, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
+        )
+        runs.append(judge_trained(trained))
+    return runs
+
+
+def seeds_of(recipe: Recipe, count: int) -> list[int]:
+    """The first seeds of `count` trainings that share no run: each takes `recipe.runs` consecutive ones."""
+    return [recipe.seed + number * recipe.runs for number in range(count)]
+
+
+def judge_trained(trained: Trained) -> list[TaskScore]:
+    """Figures of `trained` in eight bits on the test part, its temperatures fitted on the validation part."""
+    network, material = trained.blended(), trained.material
+    length = min(SERVING_LENGTH, network.architecture.positions)
+    ranges = measure_ranges(network, calibration_texts(material, trained.tokenizer, length))
+    bundle = tempered(plain_bundle(network, trained.tokenizer, length, ranges), material.split.validation)
+    return evaluate(Classifier(bundle), material.split.test)
