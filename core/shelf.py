@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
-from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
 
 from core.bundle import CARD, MANIFEST, MAX_BYTES, MODEL, TOKENIZER, Bundle, load_bundle, write_bundle
 from core.errors import BundleError, SettingsError, ShelfUnreachable

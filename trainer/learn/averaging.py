@@ -43,7 +43,9 @@ def judge_all(network: Network, data: Encoded) -> dict[str, TaskScore]:
     if not data.ids:
         return {}
     labelled = [task for task, targets in data.targets.items() if any(number != UNLABELLED for number in targets)]
-    logits = predict_logits(network, data)
+    # Half precision: these figures choose between epochs, and are taken after each of them.
+    with torch.autocast(next(network.parameters()).device.type, dtype=torch.bfloat16):
+        logits = predict_logits(network, data)
     return {task: judge(task, network.labels[task], logits[task], data) for task in labelled}
 
 
