@@ -20,6 +20,7 @@ from newstide.classifying import show_scores
 from newstide.compressing import DEFAULT_VOCABULARY, choose_plans, choose_settings, read_texts
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
+from newstide.preparing import preparation_options, preparation_words, prepare_training
 from newstide.recipes import choose_recipe, recipe_options, recipe_words
 from newstide.schedule import ScheduleOptions, Steps, Work, run_schedule
 from newstide.scheduling import schedule_options, show_look
@@ -46,6 +47,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
 @click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
+@preparation_options
 @recipe_options
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -85,12 +87,11 @@ def _fit(
 ) -> Bundle:
     """Fine-tune, and compress where asked for, into `out`."""
     from trainer.compress.plan import parse_budget
-    from trainer.learn.backbone import find_backbone
     from trainer.road import compress_bundle, train_bundle, train_material
 
     quiet = options["as_json"] or not sys.stderr.isatty()
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
-    backbone = find_backbone(options["backbone"])
+    recipe, backbone = prepare_training(material, recipe, weights, options, _log)
     if not options["compress"]:
         return train_bundle(
             material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
@@ -121,7 +122,6 @@ _COMPRESSION: dict[str, Any] = {
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     """Fine-tune from several seeds, without a source where one is named, and show the figures on the test part."""
     from trainer.judge.spread import spread
-    from trainer.learn.backbone import find_backbone
     from trainer.repeat import repeat, seeds_of
     from trainer.unseen import hold_out
 
@@ -129,11 +129,12 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
         raise InputError("--unseen and --seeds only judge; leave out --out, and train without them afterwards")
     if options["unseen"]:
         material = hold_out(material, options["unseen"])
+    recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
     figures = repeat(
         material,
         recipe,
         seeds_of(recipe, options["seeds"] or 1),
-        backbone=find_backbone(options["backbone"]),
+        backbone=backbone,
         weights=options["weights"],
         quiet=options["as_json"] or not sys.stderr.isatty(),
         log=_log,
@@ -211,7 +212,7 @@ def _show_spread(tasks: list[TaskSpread]) -> None:
 def _command_line(options: dict[str, Any]) -> str:
     """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
-    words += recipe_words(options)
+    words += preparation_words(options) + recipe_words(options)
     for name in ("compress", "unlabelled"):
         if options[name] is not None:
             words += [f"--{name}", Path(options[name]).name if name == "unlabelled" else options[name]]

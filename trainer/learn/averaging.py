@@ -26,7 +26,7 @@ def predict_logits(network: Network, data: Encoded, batch_size: int = 64) -> dic
     for batch in bucketed(data, batch_size):
         rows.extend(batch.rows)
         for task, logits in network(batch.ids.to(device), batch.mask.to(device)).items():
-            parts[task].append(logits.cpu())
+            parts[task].append(logits.float().cpu())
     order = np.argsort(np.array(rows))
     return {task: torch.cat(logits).numpy()[order] for task, logits in parts.items()}
 
