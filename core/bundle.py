@@ -20,6 +20,7 @@ from core.scoring import TaskScore
 from core.taxonomy import check_task
 
 FORMAT_VERSION = 1
+SERVED = "int8"  # of the variants in a manifest's evaluation, the one that the bundle holds
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
+from core.bundle import SERVED
 from core.store.models import ModelRow, list_models, list_workers, read_history
 from core.store.shadows import read_agreement
 from trainer.promote.gates import Gate
@@ -106,8 +107,9 @@ def _change(event: dict[str, Any]) -> str:
 
 
 def _model(row: ModelRow) -> dict[str, Any]:
-    """Figures are those of the last variant of the evaluation: the one that the bundle holds."""
-    variants = list((row.manifest.get("evaluation") or {}).values())
+    """Figures are those of the variant that the bundle holds; a bundle of another make may have one of its own."""
+    evaluation = row.manifest.get("evaluation") or {}
+    variants = [evaluation[SERVED]] if SERVED in evaluation else list(evaluation.values())
     figures = {
         score["task"]: {name: score[name] for name in ("accuracy", "macro_f1", "ece", "support")}
         for score in (variants[-1] if variants else [])

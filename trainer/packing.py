@@ -16,7 +16,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 
-from core.bundle import FORMAT_VERSION, Bundle, Manifest, SelfTest, TaskSpec, write_bundle
+from core.bundle import FORMAT_VERSION, SERVED, Bundle, Manifest, SelfTest, TaskSpec, write_bundle
 from core.classifier import Classifier
 from core.scoring import TaskScore, score_task
 from trainer.compress.calibration import Method, fit_temperature, measure_ranges
@@ -69,7 +69,7 @@ def make_bundle(
     length = min(length, network.architecture.positions)
     ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
     evaluation = dict(others or {})
-    for variant, chosen in (("fp32", None), ("int8", ranges)):
+    for variant, chosen in (("fp32", None), (SERVED, ranges)):
         final = tempered(plain_bundle(network, tokenizer, length, chosen, origin), material.split.validation)
         evaluation[variant] = evaluate(Classifier(final), material.split.test)
     classifier = Classifier(final)

@@ -19,7 +19,7 @@ from tiny_bundles import write_tiny
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError, NewstideError, RegistryError
-from core.settings import load_settings
+from core.settings import PROJECT, load_settings
 from core.store.connection import open_engine
 from core.store.models import report_worker
 from core.store.shadows import ShadowRow, store_shadow_rows
@@ -113,6 +113,19 @@ def test_promote_and_roll_back(candidate: Path, tmp_path: Path) -> None:
     back = answer("rollback", "--reason", "too many alerts")
     assert back == {"model": "configured", "state": "live", "displaced": "candidate"}
     assert answer("models")["live"] == "configured"
+
+
+def test_figures_are_those_of_the_bundle_and_not_of_its_teacher(
+    candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSTIDE_STREAM__BUNDLE", str(PROJECT / "models" / "default"))
+    manifest = load_bundle(PROJECT / "models" / "default").manifest
+    assert list(manifest.evaluation) == ["teacher", "fp32", "int8"]
+    run("promote", str(candidate), "--data", frozen(candidate, tmp_path), "--force", "--reason", "to register both")
+    figures = {model["name"]: model["figures"] for model in answer("models")["models"]}[manifest.name]
+    assert {task: figures[task]["accuracy"] for task in figures} == {
+        score.task: score.accuracy for score in manifest.evaluation["int8"]
+    }
 
 
 def test_a_refusal_shows_every_verdict(candidate: Path, tmp_path: Path) -> None:
