@@ -27,6 +27,9 @@ from trainer.learn.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
+# Batch and generator (torch's own where None) -> ids with words hidden, true ids of those.
+Ask = Callable[[Batch, torch.Generator | None], tuple[Tensor, Tensor]]
+
 FEWEST = 100  # texts below which there is nothing to adapt to
 HELD_OUT = 1_000  # texts at most, and a tenth of all, that are not learnt from but judged on
 
@@ -109,10 +112,13 @@ def adapt_backbone(
         encode([Example(text, {}, "unlabelled") for text in part], tokenizer, {}, reading.max_length)
         for part in (learnt, held)
     )
+    mask_id = mask_number(tokenizer, backbone)
+
+    def ask(batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        return asked_words(batch, tokenizer, mask_id, reading.masked, generator)
+
     checkpoint = Checkpoint(directory / f"{target.name}.checkpoint", name)
-    losses = _read(
-        guesser, data, judged, _Masks(tokenizer, backbone, reading.masked), reading, checkpoint, on_epoch, quiet
-    )
+    losses = _read(guesser, data, judged, ask, reading, checkpoint, on_epoch, quiet)
     save_backbone(guesser.encoder, backbone, target)
     checkpoint.remove()
     return Adapted(target, len(learnt), losses)
@@ -122,7 +128,7 @@ def _read(
     guesser: Guesser,
     data: Encoded,
     judged: Encoded,
-    masks: _Masks,
+    ask: Ask,
     reading: Reading,
     checkpoint: Checkpoint,
     on_epoch: Callable[[int, float, float], None] | None,
@@ -135,10 +141,10 @@ def _read(
     losses: list[float] = []
 
     def loss(rows: list[int]) -> Tensor:
-        return guessing_loss(guesser, make_batch(data, rows), masks, device)
+        return guessing_loss(guesser, make_batch(data, rows), ask, device)
 
     def told(epoch: Epoch) -> None:
-        losses.append(held_out_loss(guesser, judged, masks, device))
+        losses.append(held_out_loss(guesser, judged, ask, device))
         if on_epoch is not None:
             on_epoch(epoch.number, epoch.loss, losses[-1])
 
@@ -157,10 +163,10 @@ def _read(
 
 
 def guessing_loss(
-    guesser: Guesser, batch: Batch, masks: _Masks, device: torch.device, generator: torch.Generator | None = None
+    guesser: Guesser, batch: Batch, ask: Ask, device: torch.device, generator: torch.Generator | None = None
 ) -> Tensor:
     """Mean cross-entropy of the guesses of one batch, 0 where nothing was asked."""
-    ids, target = masks.ask(batch, generator)
+    ids, target = ask(batch, generator)
     asked = target != UNLABELLED
     with torch.autocast(device.type, dtype=torch.bfloat16):
         logits = guesser(ids.to(device), batch.mask.to(device), asked.to(device))
@@ -170,37 +176,31 @@ def guessing_loss(
 
 
 @torch.no_grad()
-def held_out_loss(guesser: Guesser, judged: Encoded, masks: _Masks, device: torch.device) -> float:
+def held_out_loss(guesser: Guesser, judged: Encoded, ask: Ask, device: torch.device) -> float:
     """Mean loss on `judged`, always with the same words hidden."""
     guesser.eval()
     generator = torch.Generator().manual_seed(0)
     batches = [make_batch(judged, rows) for rows in grouped(judged, 64)]
-    found = [float(guessing_loss(guesser, batch, masks, device, generator)) for batch in batches]
+    found = [float(guessing_loss(guesser, batch, ask, device, generator)) for batch in batches]
     return float(np.average(found, weights=[len(batch.rows) for batch in batches]))
 
 
-class _Masks:
-    """Hides words of batches: of all tokens but the special ones."""
+def asked_words(
+    batch: Batch, tokenizer: Tokenizer, mask_id: int, share: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Ids (batch, length) with a `share` of the words to be guessed, and the true ids of those, UNLABELLED elsewhere.
 
-    def __init__(self, tokenizer: Tokenizer, backbone: Path, share: float) -> None:
-        self._mask_id = mask_number(tokenizer, backbone)
-        self._words = tokenizer.get_vocab_size()
-        self._share = share
-        added = tokenizer.get_added_tokens_decoder()
-        special = {number for number, token in added.items() if token.special}
-        special |= set(tokenizer.encode("").ids)  # marked as special or not, these frame every text
-        self._special = torch.tensor(sorted(special | {self._mask_id}))
-
-    def ask(self, batch: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Ids (batch, length) with words hidden; the true ids of those, UNLABELLED elsewhere."""
-        shape = batch.ids.shape
-        open_to = (batch.mask == 1) & ~torch.isin(batch.ids, self._special)
-        asked = open_to & (torch.rand(shape, generator=generator) < self._share)
-        lot = torch.rand(shape, generator=generator)
-        others = torch.randint(self._words, shape, generator=generator)
-        ids = torch.where(asked & (lot < 0.8), self._mask_id, batch.ids)
-        ids = torch.where(asked & (lot >= 0.8) & (lot < 0.9), others, ids)
-        return ids, torch.where(asked, batch.ids, UNLABELLED)
+    Of these words 80% are hidden, 10% replaced by any other, 10% left; tokens that frame a text are never asked for.
+    """
+    special = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+    frame = torch.tensor(sorted({*special, *tokenizer.encode("").ids, mask_id}))
+    shape = batch.ids.shape
+    asked = (batch.mask == 1) & ~torch.isin(batch.ids, frame) & (torch.rand(shape, generator=generator) < share)
+    lot = torch.rand(shape, generator=generator)
+    others = torch.randint(tokenizer.get_vocab_size(), shape, generator=generator)
+    ids = torch.where(asked & (lot < 0.8), mask_id, batch.ids)
+    ids = torch.where(asked & (lot >= 0.8) & (lot < 0.9), others, ids)
+    return ids, torch.where(asked, batch.ids, UNLABELLED)
 
 
 def _distinct(texts: Sequence[str]) -> list[str]:
