@@ -10,6 +10,7 @@ import torch
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from trainer.learn.averaging import mean_f1
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import encode, load_tokenizer, mask_number
 from trainer.learn.finetune import Recipe, fine_tune
@@ -60,7 +61,7 @@ def test_fine_tuning_by_adapters_learns_and_leaves_a_plain_network(
         encode(part, tokenizer, material.labels, 40) for part in (material.split.train, material.split.validation)
     )
     recipe = Recipe(
-        epochs=16, batch_size=16, head_rate=1e-2, lora_rank=8, lora_rate=3e-3, masked_words=0.0, patience=16
+        epochs=12, batch_size=16, head_rate=1e-2, lora_rank=8, lora_rate=6e-3, masked_words=0.0, patience=12
     )
     found = []
     for _ in range(2):
@@ -68,10 +69,10 @@ def test_fine_tuning_by_adapters_learns_and_leaves_a_plain_network(
         network = Network(load_encoder(tiny_backbone), material.labels)
         epochs = fine_tune(network, train, validation, mask_number(tokenizer, tiny_backbone), recipe, quiet=True)
         found.append(network)
-    assert epochs[-1].loss < epochs[0].loss
+    assert mean_f1(epochs[-1].validation) > 0.9
     before = load_encoder(tiny_backbone)
-    assert torch.allclose(found[0].encoder.words.weight, before.words.weight, atol=1e-6)
-    assert torch.allclose(found[0].encoder.layers[0].norm.weight, before.layers[0].norm.weight, atol=1e-6)
+    assert torch.equal(found[0].encoder.words.weight, before.words.weight)
+    assert torch.equal(found[0].encoder.layers[0].norm.weight, before.layers[0].norm.weight)
     assert not torch.equal(found[0].encoder.layers[0].narrow.weight, before.layers[0].narrow.weight)
     other = found[1].state_dict()
     assert all(torch.equal(value, other[name]) for name, value in found[0].state_dict().items())

@@ -55,8 +55,13 @@ def mean_f1(scores: dict[str, TaskScore]) -> float:
 
 
 def average(states: Sequence[State]) -> State:
-    """The mean of the weights in `states`."""
-    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+    """The mean of the weights in `states`; those that are the same in all, frozen ones, to the last bit."""
+    mean = {}
+    for name, first in states[0].items():
+        values = [state[name] for state in states]
+        same = all(torch.equal(value, first) for value in values[1:])
+        mean[name] = first.clone() if same else torch.stack(values).mean(0)
+    return mean
 
 
 def blend(network: Network, states: Sequence[State], validation: Encoded) -> list[int]:
