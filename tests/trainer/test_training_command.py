@@ -1,0 +1,172 @@
+"""`newstide train` with its ways to learn, on a tiny network: what is written, what is shown, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.errors import InputError
+from newstide.training import train
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_backbone: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command on the tiny texts; errors newstide can explain are raised."""
+    taxonomy = tmp_path / "taxonomy.toml"
+    taxonomy.write_text(
+        '[tasks.sentiment]\nlabels = ["negative", "neutral", "positive"]\n[tasks.topic]\nlabels = ["Banks", "Energy"]\n'
+    )
+    monkeypatch.setenv("NEWSTIDE_TAXONOMY", str(taxonomy))
+
+    def invoke(*words: Any, data: Path = tiny_data) -> Result:
+        arguments = ["--data", data, "--backbone", tiny_backbone, "--epochs", 1, "--rate", 3e-3, *words]
+        return CliRunner().invoke(train, [str(word) for word in arguments], catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path, tiny_data: Path) -> Path:
+    path = tmp_path / "unlabelled.jsonl"
+    texts = [json.loads(line)["text"] for line in tiny_data.read_text().splitlines()]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def test_adapting_and_searching_come_first_and_are_kept(tmp_path: Path, run: Run, unlabelled: Path) -> None:
+    weights, out = tmp_path / "weights", tmp_path / "bundle"
+    words = ("--adapt", unlabelled, "--adapt-epochs", 1, "--search", 2, "--weights", weights, "--out", out)
+    done = run(*words, "--class-weights", "balanced", "--json")
+    assert json.loads(done.stdout)["name"] == "newstide-minilm"
+    assert "reading, epoch 1: loss per hidden word" in done.stderr
+    assert re.search(r"recipe 1: finished, validation macro-F1 \d", done.stderr)
+    assert "recipe 2: " in done.stderr
+    adapted = [path for path in weights.iterdir() if path.is_dir()]
+    assert [path.name.rsplit("-", 1)[0] for path in adapted] == ["tiny-bert-adapted"]
+    assert {path.name for path in adapted[0].iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert len(list(weights.glob("*.safetensors"))) == 1
+    assert (weights / "search.sqlite3").is_file()
+    assert not list(weights.glob("*.checkpoint"))
+    manifest = load_bundle(out).manifest
+    assert manifest.backbone == adapted[0].name
+    for word in ("--adapt unlabelled.jsonl", "--search 2", "--class-weights balanced", "--epochs 1"):
+        assert word in manifest.code["command"]
+    assert json.loads(manifest.code["recipe"])["class_weights"] == "balanced"
+    assert str(tmp_path) not in (out / "MODEL_CARD.md").read_text()
+
+    again = run(*words, "--class-weights", "balanced", "--json")
+    assert "reading, epoch" not in again.stderr
+    assert "recipe 1: " not in again.stderr
+    assert load_bundle(out).manifest.self_test == manifest.self_test
+
+
+def test_adapters_and_frozen_words(tmp_path: Path, run: Run) -> None:
+    for words in (("--lora", 4, "--lora-rate", 0.01), ("--freeze-words",)):
+        out = tmp_path / words[0].strip("-")
+        run(*words, "--out", out, "--json")
+        bundle = load_bundle(out)
+        Classifier(bundle).self_test()
+        assert words[0] in bundle.manifest.code["command"]
+
+
+def test_few_texts_are_noticed_and_learnt_by_contrast(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(tiny_data.read_text().splitlines()[:120]))
+    done = run("--out", tmp_path / "plain", "--json", data=few)
+    noticed = next(line for line in done.stderr.splitlines() if "--few-shot" in line)
+    assert re.search(r"fewer than 50 texts to learn from: .*\(sentiment\) \d+", noticed)
+    done = run("--few-shot", "--out", tmp_path / "few", "--json", data=few)
+    assert "fewer than 50" not in done.stderr
+    manifest = load_bundle(tmp_path / "few").manifest
+    assert json.loads(manifest.code["recipe"])["few_shot"] is True
+    assert "--few-shot" in manifest.code["command"]
+
+
+def test_seeds_give_a_mean_and_a_spread(tmp_path: Path, run: Run) -> None:
+    weights = tmp_path / "weights"
+    done = run("--seeds", 2, "--weights", weights, "--json")
+    tasks = {task["task"]: task for task in json.loads(done.stdout)["tasks"]}
+    assert set(tasks) == {"sentiment", "topic"}
+    for task in tasks.values():
+        assert task["runs"] == 2
+        for name in ("accuracy", "macro_f1", "ece"):
+            figure = task[name]
+            assert figure["low"] <= figure["mean"] <= figure["high"]
+    assert len(list(weights.glob("*.safetensors"))) == 2
+    shown = run("--seeds", 2, "--weights", weights)
+    assert "±" in shown.stdout
+    assert f"{tasks['topic']['accuracy']['mean']:.4f}" in shown.stdout
+
+
+def test_an_unseen_source_is_judged_on_alone(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    lines = tiny_data.read_text().splitlines()
+    desk, wire = tmp_path / "desk.jsonl", tmp_path / "wire.jsonl"
+    desk.write_text("\n".join(lines[:300]))
+    wire.write_text("\n".join(line for line in lines[300:] if '"sentiment"' in line))
+    done = run("--data", wire, "--unseen", "wire", "--json", data=desk)
+    found = json.loads(done.stdout)
+    assert found["unseen"] == "wire"
+    assert found["tasks"][0]["task"] == "sentiment"
+    labelled = sum('"sentiment"' in line for line in wire.read_text().splitlines())
+    assert found["tasks"][0]["support"] == pytest.approx(labelled, abs=3)  # copies are merged
+    with pytest.raises(InputError, match=r"no source 'radio'.*desk, wire"):
+        run("--data", wire, "--unseen", "radio", data=desk)
+
+
+def test_class_weights_come_from_a_file_too(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "weights.json"
+    file.write_text('{"topic": {"Banks": 2, "Energy": 0.5}}')
+    run("--class-weights", file, "--out", tmp_path / "bundle", "--json")
+    code = load_bundle(tmp_path / "bundle").manifest.code
+    assert json.loads(code["recipe"])["class_weights"] == {"topic": {"Banks": 2.0, "Energy": 0.5}}
+    assert "--class-weights weights.json" in code["command"]
+    for content, reason in (("{", "as JSON"), ("[]", "expected"), ('{"topic": {"Banks": true}}', "expected")):
+        file.write_text(content)
+        with pytest.raises(InputError, match=reason):
+            run("--class-weights", file, "--out", tmp_path / "other")
+    file.write_text('{"topic": {"Bonds": 1}}')
+    with pytest.raises(InputError, match="'Bonds'"):
+        run("--class-weights", file, "--out", tmp_path / "other")
+    with pytest.raises(InputError, match="none, balanced, sqrt, or a JSON file"):
+        run("--class-weights", "much", "--out", tmp_path / "other")
+
+
+def test_what_does_not_go_together_is_refused(tmp_path: Path, run: Run, unlabelled: Path) -> None:
+    out = tmp_path / "bundle"
+    with pytest.raises(InputError, match="--weights DIR"):
+        run("--adapt", unlabelled, "--out", out)
+    with pytest.raises(InputError, match="leave out the adapters"):
+        run("--few-shot", "--lora", 4, "--out", out)
+    with pytest.raises(InputError, match="leave out --out"):
+        run("--seeds", 2, "--out", out)
+    with pytest.raises(InputError, match="--out DIR"):
+        run()
+    unlabelled.write_text('{"body": "no text"}\n')
+    with pytest.raises(InputError, match='record 1 has no "text"'):
+        run("--adapt", unlabelled, "--weights", tmp_path / "weights", "--out", out)
+    assert not out.exists()
+
+
+def test_every_number_of_a_recipe_can_be_given(tmp_path: Path, run: Run) -> None:
+    given = {
+        "patience": 3, "batch-size": 24, "max-length": 32, "head-rate": 0.002, "warmup": 0.1, "weight-decay": 0.02,
+        "dropout": 0.2, "masked-words": 0.1, "smoothing": 0.1, "clip-norm": 0.5, "seed": 7,
+    }  # fmt: skip
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    run(*words, "--out", tmp_path / "bundle", "--json")
+    code = load_bundle(tmp_path / "bundle").manifest.code
+    recipe = json.loads(code["recipe"])
+    for name, value in given.items():
+        field = {"smoothing": "label_smoothing"}.get(name, name.replace("-", "_"))
+        assert recipe[field] == value
+        assert f"--{name} {value}" in code["command"]
