@@ -26,6 +26,7 @@ _PATH = click.Path(path_type=Path)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
 DEFAULT_VOCABULARY = 16_000
+MOST_UNLABELLED = 15_000
 
 
 @click.command()
@@ -35,7 +36,9 @@ DEFAULT_VOCABULARY = 16_000
 )
 @click.option("--backbone", help="The backbone of the teachers; all-MiniLM-L6-v2 from its wheel by default.")
 @click.option("--unlabelled", type=_PATH, help='More texts to learn from: lines {"text": ...}, gzip too.')
-@click.option("--most", type=click.IntRange(0), default=15_000, show_default=True, help="Unlabelled texts to take.")
+@click.option(
+    "--most", type=click.IntRange(0), default=MOST_UNLABELLED, show_default=True, help="Unlabelled texts taken."
+)
 @click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
 @click.option("--name", default="newstide-small", show_default=True, help="Name of the bundle.")
 @click.option("--report", type=_DIRECTORY, help="Directory of report.md and report.html; beside --out by default.")

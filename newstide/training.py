@@ -17,7 +17,7 @@ from core.bundle import Bundle
 from core.errors import InputError
 from core.settings import load_settings
 from newstide.classifying import show_scores
-from newstide.compressing import DEFAULT_VOCABULARY, choose_plans, choose_settings, read_texts
+from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, read_texts
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
 from newstide.preparing import preparation_options, preparation_words, prepare_training
@@ -85,38 +85,26 @@ def _fit(
     command: str,
     options: dict[str, Any],
 ) -> Bundle:
-    """Fine-tune, and compress where asked for, into `out`."""
-    from trainer.compress.plan import parse_budget
+    """Fine-tune, and compress where asked for, into `out`. A faulty budget or file is found before it is trained."""
+    from trainer.compress.plan import candidates, parse_budget
+    from trainer.compress.search import TEACHING, Settings
     from trainer.road import compress_bundle, train_bundle, train_material
 
+    budget = parse_budget(options["compress"]) if options["compress"] else None
+    texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
     quiet = options["as_json"] or not sys.stderr.isatty()
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
     recipe, backbone = prepare_training(material, recipe, weights, options, _log)
-    if not options["compress"]:
+    if budget is None:
         return train_bundle(
             material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
         )
-    budget = parse_budget(options["compress"])
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
-    texts = read_texts(options["unlabelled"], _MOST_UNLABELLED) if options["unlabelled"] else []
-    plans, settings = choose_plans(trained, _COMPRESSION), choose_settings({**_COMPRESSION, "seed": recipe.seed})
+    plans = candidates(trained.networks[0].architecture, DEFAULT_VOCABULARY)
+    settings = Settings(msgspec.structs.replace(TEACHING, seed=recipe.seed))
     bundle, found = compress_bundle(trained, texts, plans, budget, settings, out, name=name, command=command, **shared)
     write_report(out.with_name(f"{out.name}-report"), found, name, trained)
     return bundle
-
-
-_MOST_UNLABELLED = 15_000
-# What `newstide compress` takes where nothing else is said.
-_COMPRESSION: dict[str, Any] = {
-    **dict.fromkeys(("layers", "heads", "inner", "activation", "rank", "calibration")),
-    "vocabulary": DEFAULT_VOCABULARY,
-    "epochs": 6,
-    "rate": 2e-4,
-    "temperature": 1.0,
-    "true_labels": 0.3,
-    "hidden": 0.0,
-    "probes": 3,
-}
 
 
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:

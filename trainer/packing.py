@@ -66,11 +66,11 @@ def make_bundle(
 
     `others` are figures of other variants on the same test part, such as the teacher's, for the card.
     """
-    length = min(length, network.architecture.positions)
-    ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
     evaluation = dict(others or {})
-    for variant, chosen in (("fp32", None), (SERVED, ranges)):
-        final = tempered(plain_bundle(network, tokenizer, length, chosen, origin), material.split.validation)
+    for variant, eight_bits in (("fp32", False), (SERVED, True)):
+        final = served_bundle(
+            network, tokenizer, material, eight_bits=eight_bits, method=method, length=length, origin=origin
+        )
         evaluation[variant] = evaluate(Classifier(final), material.split.test)
     classifier = Classifier(final)
     predicted = classifier.predict(SELF_TEST_TEXTS)
@@ -89,6 +89,24 @@ def make_bundle(
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
     Classifier(bundle).self_test()
     return bundle
+
+
+def served_bundle(
+    network: Network,
+    tokenizer: Tokenizer,
+    material: Material,
+    *,
+    eight_bits: bool = True,
+    method: Method = "minmax",
+    length: int = SERVING_LENGTH,
+    origin: Origin | None = None,
+) -> Bundle:
+    """`network` as it would serve, in memory: calibrated on training texts, its temperatures fitted on validation."""
+    length = min(length, network.architecture.positions)
+    ranges = None
+    if eight_bits:
+        ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
+    return tempered(plain_bundle(network, tokenizer, length, ranges, origin), material.split.validation)
 
 
 def plain_bundle(

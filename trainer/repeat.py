@@ -9,10 +9,9 @@ import msgspec
 
 from core.classifier import Classifier
 from core.scoring import TaskScore
-from trainer.compress.calibration import measure_ranges
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
-from trainer.packing import SERVING_LENGTH, calibration_texts, evaluate, plain_bundle, tempered
+from trainer.packing import evaluate, served_bundle
 from trainer.road import train_material
 from trainer.runs import Trained
 
@@ -47,8 +46,6 @@ def seeds_of(recipe: Recipe, count: int) -> list[int]:
 
 def judge_trained(trained: Trained) -> list[TaskScore]:
     """Figures of `trained` in eight bits on the test part, its temperatures fitted on the validation part."""
-    network, material = trained.blended(), trained.material
-    length = min(SERVING_LENGTH, network.architecture.positions)
-    ranges = measure_ranges(network, calibration_texts(material, trained.tokenizer, length))
-    bundle = tempered(plain_bundle(network, trained.tokenizer, length, ranges), material.split.validation)
+    material = trained.material
+    bundle = served_bundle(trained.blended(), trained.tokenizer, material)
     return evaluate(Classifier(bundle), material.split.test)

@@ -9,10 +9,9 @@ import msgspec
 import torch
 from tokenizers import Tokenizer
 
-from core.errors import InputError
 from trainer.learn.averaging import blend
 from trainer.learn.backbone import backbone_name, load_encoder
-from trainer.learn.batches import encode, load_tokenizer
+from trainer.learn.batches import encode, load_tokenizer, mask_number
 from trainer.learn.course import Epoch
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network, load_network, save_network
@@ -57,7 +56,7 @@ def train(
     if material.class_weights and recipe.class_weights == "none":
         recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     tokenizer = load_tokenizer(backbone)
-    mask_id = mask_token(tokenizer, backbone)
+    mask_id = mask_number(tokenizer, backbone)
     train_data, validation = (
         encode(part, tokenizer, material.labels, recipe.max_length)
         for part in (material.split.train, material.split.validation)
@@ -88,12 +87,3 @@ def train(
             save_network(network, kept)
         networks.append(network)
     return Trained(networks, tokenizer, material, recipe, backbone)
-
-
-def mask_token(tokenizer: Tokenizer, where: Path) -> int:
-    """Number of the token that hides a word. Raises InputError for a tokenizer without one."""
-    for name in ("[MASK]", "<mask>"):
-        number: int | None = tokenizer.token_to_id(name)
-        if number is not None:
-            return number
-    raise InputError(f"the tokenizer in {where} has no [MASK] token; use the directory of a masked language model")

@@ -15,10 +15,13 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from newstide.compressing import compress, read_texts
+from trainer.compress.distil import Mixture
+from trainer.compress.measure import cost, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import with_encoder
 from trainer.compress.search import BudgetMissed, Settings, Teachers
 from trainer.compress.search import compress as search
+from trainer.compress.student import cut, outline, prepare_lesson, prune_words
 from trainer.learn.backbone import load_encoder
 from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network, save_network
@@ -70,6 +73,22 @@ def test_the_fastest_plan_within_the_budget_wins(teachers: Teachers, material: M
     assert found.chosen.size < found.variants[0].size
     assert len(found.student.architecture.layers) == 1
     assert any(line.startswith("probe") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(), Plan(layers=1, heads=1, inner=16, activation="relu"), Plan(inner=48, rank_share=0.5), Plan(vocabulary=30)],
+)
+def test_an_outline_costs_what_the_student_will(teachers: Teachers, material: Material, plan: Plan) -> None:
+    lesson = prepare_lesson(teachers.networks, teachers.tokenizer, material, [], Mixture(), 64)
+    student, tokenizer = cut(teachers.source, teachers.tokenizer, material, lesson, plan)
+    source, words = prune_words(teachers.source, teachers.tokenizer, lesson, plan.vocabulary)
+    drawn = outline(source, plan)
+    assert drawn.architecture == student.architecture
+    assert words.to_str() == tokenizer.to_str()
+    size = measure("student", student, tokenizer, material, True).size
+    # Names and shapes are the same; only an input's zero point may take another byte.
+    assert cost(drawn, words, material)[0] == pytest.approx(size, abs=64)
 
 
 def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(teachers: Teachers, material: Material) -> None:

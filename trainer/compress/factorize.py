@@ -42,13 +42,18 @@ def factorize(network: Network, data: Encoded, share: float, products: Collectio
         for product, (inputs, outputs) in product_sizes(network.architecture, shape).items():
             if product not in products or product in ranks:
                 continue
-            ranks[product] = max(1, int(share * inputs * outputs / (inputs + outputs)))
+            ranks[product] = rank_of(share, inputs, outputs)
             name = f"layers.{number}.{product}"
             down, up = _factors(state.pop(f"{name}.weight"), moments[name], ranks[product])
             state[f"{name}.down.weight"], state[f"{name}.up.weight"] = down, up
             state[f"{name}.up.bias"] = state.pop(f"{name}.bias")
         shapes.append(LayerShape(shape.heads, shape.inner, ranks))
     return with_encoder(network, rebuilt(msgspec.structs.replace(network.architecture, layers=shapes), state))
+
+
+def rank_of(share: float, inputs: int, outputs: int) -> int:
+    """Rank at which two thin matrices hold `share` of the weights of one of `inputs` by `outputs`."""
+    return max(1, int(share * inputs * outputs / (inputs + outputs)))
 
 
 def _factors(weight: Tensor, moment: Tensor, rank: int) -> tuple[Tensor, Tensor]:

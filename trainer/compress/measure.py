@@ -11,10 +11,11 @@ from tokenizers import Tokenizer
 from core.bundle import Bundle
 from core.classifier import Classifier
 from core.scoring import TaskScore
-from trainer.compress.calibration import Method, measure_ranges
+from trainer.compress.calibration import Method
+from trainer.compress.graph import product_names
 from trainer.learn.network import Network
 from trainer.material import Material
-from trainer.packing import SERVING_LENGTH, calibration_texts, evaluate, plain_bundle, tempered
+from trainer.packing import SERVING_LENGTH, evaluate, plain_bundle, served_bundle
 
 SPEED_TEXTS = 1_024
 _BATCH = 256  # what a worker hands over at once
@@ -49,11 +50,7 @@ def measure(
     method: Method = "minmax",
 ) -> Variant:
     """Size, speed and quality of `network` as a bundle, in eight bits or in 32-bit floats."""
-    length = min(SERVING_LENGTH, network.architecture.positions)
-    ranges = None
-    if eight_bits:
-        ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
-    bundle = tempered(plain_bundle(network, tokenizer, length, ranges), material.split.validation)
+    bundle = served_bundle(network, tokenizer, material, eight_bits=eight_bits, method=method)
     classifier = Classifier(bundle, cache_texts=0)
     return Variant(
         name,
@@ -63,6 +60,14 @@ def measure(
         evaluate(classifier, material.split.validation),
         evaluate(classifier, material.split.test),
     )
+
+
+def cost(network: Network, tokenizer: Tokenizer, material: Material) -> tuple[int, float]:
+    """Size in bytes and messages per second of `network` in eight bits. Neither depends on what it has learned."""
+    ranges = dict.fromkeys(product_names(network.architecture), (-1.0, 1.0))
+    bundle = plain_bundle(network, tokenizer, min(SERVING_LENGTH, network.architecture.positions), ranges)
+    texts = [example.text for example in material.split.test]
+    return bundle_size(bundle), messages_per_second(Classifier(bundle, cache_texts=0), texts)
 
 
 def bundle_size(bundle: Bundle) -> int:

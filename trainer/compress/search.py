@@ -16,14 +16,14 @@ from tokenizers import Tokenizer
 from core.errors import NewstideError
 from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
-from trainer.compress.measure import Variant, measure
+from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.student import Lesson, cut, prepare_lesson, teach
+from trainer.compress.student import Lesson, cut, outline, prepare_lesson, prune_words, teach
+from trainer.learn.batches import mask_number
 from trainer.learn.course import Epoch
 from trainer.learn.network import Network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
-from trainer.runs import mask_token
 
 TEACHING = Recipe(epochs=6, encoder_rate=2e-4, patience=6)
 # What one epoch of teaching has not recovered yet, in points; more epochs do.
@@ -125,20 +125,21 @@ class _Search:
         self._variants = [self.teacher, self._measured("teacher, 8 bits", teachers.source, teachers.tokenizer, True)]
 
     def rank(self, plans: Sequence[Plan]) -> list[Plan]:
-        """Plans within the size, the fastest first. Measured untaught: time and bytes do not depend on the weights."""
+        """Plans within the size, the fastest first. Measured as outlines: bytes and time do not depend on weights."""
         fitting = []
+        worded: dict[int | None, tuple[Network, Tokenizer]] = {None: (self._teachers.source, self._teachers.tokenizer)}
         for plan in plans:
-            network, tokenizer = cut(
-                self._teachers.source, self._teachers.tokenizer, self._material, self._lesson, plan
-            )
-            variant = measure(str(plan), network, tokenizer, self._material, True)
-            within = self._budget.size is None or variant.size <= self._budget.size
+            words = plan.vocabulary
+            if words not in worded:
+                worded[words] = prune_words(self._teachers.source, self._teachers.tokenizer, self._lesson, words)
+            source, tokenizer = worded[words]
+            size, rate = cost(outline(source, plan), tokenizer, self._material)
+            within = self._budget.size is None or size <= self._budget.size
             self._log(
-                f"plan {plan}: {variant.size / 1e6:.1f} MB, {variant.rate:.0f} messages/s"
-                + ("" if within else ", over the size")
+                f"plan {plan}: {size / 1e6:.1f} MB, {rate:.0f} messages/s" + ("" if within else ", over the size")
             )
             if within:
-                fitting.append((variant.rate, plan))
+                fitting.append((rate, plan))
         if not fitting:
             raise BudgetMissed(f"none of {len(plans)} plans is within {self._budget.size} bytes; plan fewer words")
         return [plan for _, plan in sorted(fitting, key=lambda entry: -entry[0])]
@@ -211,7 +212,7 @@ class _Search:
             lesson,
             recipe,
             self._settings.mixture,
-            mask_token(tokenizer, Path("the student")),
+            mask_number(tokenizer, Path("the student")),
             guide=source if self._settings.mixture.hidden else None,
             on_epoch=self._on_epoch,
             quiet=self._quiet,

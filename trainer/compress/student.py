@@ -12,13 +12,13 @@ from torch import Tensor
 
 from core.text import model_input, story_form
 from trainer.compress.distil import Mixture, distillation, joined, soft_labels
-from trainer.compress.factorize import factorize
+from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
 from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.course import Epoch
-from trainer.learn.encoder import rebuilt
+from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
 from trainer.learn.objectives import labelled_loss
@@ -93,7 +93,7 @@ def cut(
             network = prune_layers(network, importance(network, data, _loss), heads, inner)
             done(f"{heads} heads, {inner} inner")
     if plan.vocabulary is not None and plan.vocabulary < network.architecture.vocabulary:
-        network, tokenizer = prune_vocabulary(network, tokenizer, lesson.texts, plan.vocabulary)
+        network, tokenizer = prune_words(network, tokenizer, lesson, plan.vocabulary)
         data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, 64)
         done(f"{network.architecture.vocabulary} word pieces")
     if plan.rank_share < 1:
@@ -104,6 +104,31 @@ def cut(
         network = with_encoder(network, rebuilt(architecture, network.encoder.state_dict()))
         done(plan.activation)
     return network, tokenizer
+
+
+def prune_words(network: Network, tokenizer: Tokenizer, lesson: Lesson, words: int | None) -> tuple[Network, Tokenizer]:
+    """Both with the `words` word pieces that the lesson uses most, or as they are where they have no more."""
+    if words is None or words >= network.architecture.vocabulary:
+        return network, tokenizer
+    return prune_vocabulary(network, tokenizer, lesson.texts, words)
+
+
+def outline(teacher: Network, plan: Plan) -> Network:
+    """An untaught network of the shape that `plan` gives a student of `teacher`; the words stay the teacher's."""
+    old = teacher.architecture
+    widest = old.layers[0]
+    heads, inner = min(plan.heads or widest.heads, widest.heads), min(plan.inner or widest.inner, widest.inner)
+    layer = LayerShape(heads, inner, widest.ranks)
+    if plan.rank_share < 1:
+        ranks = {
+            product: rank_of(plan.rank_share, *size)
+            for product, size in product_sizes(old, layer).items()
+            if product in plan.products
+        }
+        layer = LayerShape(heads, inner, ranks | widest.ranks)
+    layers = [layer] * min(plan.layers or len(old.layers), len(old.layers))
+    activation = plan.activation or old.activation
+    return Network(Encoder(msgspec.structs.replace(old, layers=layers, activation=activation)), teacher.labels)
 
 
 def teach(
