@@ -86,7 +86,8 @@ def all_committed(settings: Settings, records: list[Input]) -> None:
 def test_kill_9_at_random_moments(settings: Settings, workers: Workers, records: list[Input]) -> None:
     workers.start(0)
     workers.start(1)
-    feed = threading.Thread(target=produce, args=(settings, records, 250))
+    # Slow enough that messages still flow at the last kill: a worker that has caught up loses nothing by dying.
+    feed = threading.Thread(target=produce, args=(settings, records, 60))
     feed.start()
     moments = random.Random(11)
     wait_until(lambda: committed(settings) > 0, "something committed")
@@ -96,6 +97,7 @@ def test_kill_9_at_random_moments(settings: Settings, workers: Workers, records:
         time.sleep(moments.uniform(0.0, 0.7))
         victim = number % 2
         assert workers.end(victim, signal.SIGKILL) == -signal.SIGKILL
+        assert feed.is_alive(), "the kill came too late to interrupt anything"
         workers.start(victim)
     feed.join()
     all_committed(settings, records)
