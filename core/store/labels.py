@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 
 from core.errors import InputError
 from core.labelled import check_labels, read_objects
-from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS, SOURCE, Message
+from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS, SOURCE
+from core.store.messages import message_of
 from core.store.sql import load_queries
 from core.taxonomy import Taxonomy
 from core.text import clean, story_form
@@ -115,21 +116,7 @@ def find_messages(engine: Engine, uids: Iterable[UUID]) -> dict[UUID, tuple[str,
         return {}
     with engine.connect() as connection:
         rows: Iterable[Any] = connection.execute(text(_SQL["messages"]), {"uids": wanted})
-        return {
-            row.uid: (
-                Message(
-                    id=row.id,
-                    source=row.source,
-                    kind=row.kind,
-                    published_at=row.published_at,
-                    received_at=row.received_at,
-                    title=row.title,
-                    text=row.text,
-                ).body,
-                row.source,
-            )
-            for row in rows
-        }
+        return {row.uid: (message_of(row).body, row.source) for row in rows}
 
 
 def _line(where: str, number: int, entry: Mapping[str, Any], taxonomy: Taxonomy) -> LabelLine:

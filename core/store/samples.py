@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from core.records import Message
+from core.store.messages import message_of
 from core.store.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_name("samples.sql"))
@@ -54,15 +55,7 @@ def _read(engine: Engine, query: str, **parameters: Any) -> list[Sampled]:
         rows: Iterable[Any] = connection.execute(text(_SQL[query]), parameters)
         return [
             Sampled(
-                Message(
-                    id=row.id,
-                    source=row.source,
-                    kind=row.kind,
-                    published_at=row.published_at,
-                    received_at=row.received_at,
-                    title=row.title,
-                    text=row.text,
-                ),
+                message_of(row),
                 row.topic,
                 {"sentiment": row.sentiment_scores, "topic": row.topic_scores},
             )
