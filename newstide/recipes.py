@@ -31,6 +31,7 @@ _FIELDS = {
     "masked_words": "masked_words",
     "smoothing": "label_smoothing",
     "clip_norm": "clip_norm",
+    "freeze_layers": "frozen_layers",
     "lora": "lora_rank",
     "lora_rate": "lora_rate",
     "seed": "seed",
@@ -56,6 +57,9 @@ _OPTIONS = (
         "--class-weights", default="none", show_default=True, help="none, balanced, sqrt, or a JSON file of numbers."
     ),
     click.option("--freeze-words", is_flag=True, help="Leave word vectors as they are: faster by a quarter."),
+    click.option(
+        "--freeze-layers", type=click.IntRange(0), default=0, show_default=True, help="Lowest layers left as they are."
+    ),
     click.option(
         "--lora", type=click.IntRange(0), default=0, metavar="RANK", help="Learn low-rank adapters in the encoder."
     ),

@@ -14,7 +14,7 @@ from trainer.learn.adapt import Guesser, Reading, adapt_backbone, asked_words
 from trainer.learn.backbone import load_encoder
 from trainer.learn.backbone_file import save_backbone
 from trainer.learn.batches import UNLABELLED, Batch, load_tokenizer
-from trainer.learn.encoder import LayerShape, rebuilt
+from trainer.learn.encoder import Encoder, LayerShape, rebuilt
 
 READING = Reading(epochs=6, batch_size=16, rate=3e-3, max_length=40, seed=2)
 
@@ -118,6 +118,9 @@ def test_an_uneven_encoder_is_no_backbone(tmp_path: Path, tiny_backbone: Path) -
     weights["layers.1.narrow.weight"] = weights["layers.1.narrow.weight"][:, :32]
     with pytest.raises(InputError, match="layers differ"):
         save_backbone(rebuilt(uneven, weights), tiny_backbone, tmp_path / "saved")
+    distant = Encoder(msgspec.structs.replace(encoder.architecture, relative=True))
+    with pytest.raises(InputError, match="relative positions"):
+        save_backbone(distant, tiny_backbone, tmp_path / "saved")
     save_backbone(encoder, tiny_backbone, tmp_path / "saved")
     for name, value in load_encoder(tmp_path / "saved").state_dict().items():
         assert torch.equal(value, encoder.state_dict()[name]), name

@@ -15,6 +15,8 @@ from transformers import (
     DistilBertModel,
     ElectraConfig,
     ElectraModel,
+    MPNetConfig,
+    MPNetModel,
     RobertaConfig,
     RobertaModel,
 )
@@ -29,6 +31,7 @@ FAMILIES: dict[str, Any] = {
     "bert": BertModel(BertConfig(**SIZES), add_pooling_layer=False),
     "roberta": RobertaModel(RobertaConfig(**SIZES), add_pooling_layer=False),
     "electra": ElectraModel(ElectraConfig(**SIZES, embedding_size=16)),
+    "mpnet": MPNetModel(MPNetConfig(**SIZES, max_position_embeddings=40), add_pooling_layer=False),
     "distilbert": DistilBertModel(DistilBertConfig(vocab_size=30, dim=16, n_layers=2, n_heads=2, hidden_dim=24)),
 }
 
@@ -47,6 +50,7 @@ def test_hidden_states_are_those_of_the_family(family: str, tmp_path: Path) -> N
         expected = theirs(input_ids=ids, attention_mask=mask).last_hidden_state
         found = ours(ids, mask)
     assert torch.allclose(expected[mask == 1], found[mask == 1], atol=1e-5)
+    assert ours.architecture.relative == (family == "mpnet")
     assert ours.architecture.parameters == sum(parameter.numel() for parameter in ours.parameters())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,12 +14,13 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress.distil import Mixture, distillation, joined, soft_labels
 from trainer.compress.factorize import factorize
-from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, prune_vocabulary
+from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, prune_vocabulary, with_encoder
 from trainer.data.corpora import read_jsonl
 from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import Batch, Encoded, bucketed, encode, load_tokenizer
+from trainer.learn.encoder import rebuilt
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
 from trainer.learn.objectives import labelled_loss
@@ -158,6 +160,18 @@ def test_a_student_learns_what_its_teachers_say_of_unlabelled_texts(teacher: Net
     fine_tune(student, bare, data, MASK_ID, RECIPE, objective=objective, quiet=True)
     assert before < 0.5
     assert mean_f1(judge_all(student, data)) > 0.95
+
+
+def test_a_head_takes_its_view_of_distances_with_it(teacher: Network, data: Encoded) -> None:
+    architecture = msgspec.structs.replace(teacher.architecture, relative=True)
+    weights = teacher.encoder.state_dict()
+    for number in range(2):
+        weights[f"layers.{number}.distances"] = torch.tensor([[1.0], [2.0]]).expand(2, 79).clone()
+    network = with_encoder(teacher, rebuilt(architecture, weights))
+    scores = [(np.array([0.0, 1.0]), np.ones(64)), (np.array([1.0, 0.0]), np.ones(64))]
+    pruned = prune_layers(network, scores, 1, 64)
+    assert [set(layer.distances.flatten().tolist()) for layer in pruned.encoder.layers] == [{2.0}, {1.0}]
+    assert pruned.architecture.parameters == sum(p.numel() for p in pruned.encoder.parameters())
 
 
 def test_joined_texts_keep_their_labels(data: Encoded) -> None:

@@ -98,7 +98,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert list(place.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [{}, {"train_words": False}, {"lora_rank": 4}])
+@pytest.mark.parametrize("change", [{}, {"train_words": False}, {"frozen_layers": 1}, {"lora_rank": 4}])
 def test_it_goes_on_inside_an_epoch(
     tmp_path: Path, tune: Tune, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
@@ -237,6 +237,14 @@ def test_frozen_word_vectors_stay_and_the_rest_learns(tune: Tune, tiny_backbone:
     assert torch.equal(network.encoder.words.weight, before.words.weight)
     assert not torch.equal(network.encoder.positions.weight, before.positions.weight)
     assert mean_f1(epochs[-1].validation) > mean_f1(epochs[0].validation)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_frozen_layers_stay_with_all_below_them(tune: Tune, tiny_backbone: Path) -> None:
+    network, _ = tune(msgspec.structs.replace(RECIPE, frozen_layers=1))
+    found, before = network.encoder.state_dict(), load_encoder(tiny_backbone).state_dict()
+    for name, value in before.items():
+        assert torch.equal(value, found[name]) == (not name.startswith("layers.1.")), name
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -19,6 +20,7 @@ from trainer.data.corpora import read_jsonl
 from trainer.learn.averaging import predict_logits
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import encode, load_tokenizer
+from trainer.learn.encoder import Encoder, rebuilt
 from trainer.learn.network import Network
 
 
@@ -27,9 +29,21 @@ def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     return session.run(["sentiment", "topic"], {"ids": ids, "mask": mask})
 
 
-def test_logits_equal_those_of_torch(tiny_backbone: Path, tiny_taxonomy: Taxonomy, tiny_data: Path) -> None:
+def with_distances(encoder: Encoder) -> Encoder:
+    architecture = msgspec.structs.replace(encoder.architecture, relative=True)
+    weights = encoder.state_dict()
+    for number, shape in enumerate(architecture.layers):
+        weights[f"layers.{number}.distances"] = torch.randn(shape.heads, 2 * architecture.positions - 1)
+    return rebuilt(architecture, weights)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_logits_equal_those_of_torch(
+    tiny_backbone: Path, tiny_taxonomy: Taxonomy, tiny_data: Path, relative: bool
+) -> None:
     torch.manual_seed(0)
-    network = Network(load_encoder(tiny_backbone), tiny_taxonomy.tasks).eval()
+    encoder = load_encoder(tiny_backbone)
+    network = Network(with_distances(encoder) if relative else encoder, tiny_taxonomy.tasks).eval()
     data = encode(read_jsonl(tiny_data, tiny_taxonomy), load_tokenizer(tiny_backbone), tiny_taxonomy.tasks, 32)
     expected = predict_logits(network, data)
     length = max(map(len, data.ids)) + 5

@@ -144,9 +144,22 @@ class _Writer:
         key = self.node("Transpose", key, perm=[0, 2, 3, 1])
         value = self.node("Transpose", value, perm=[0, 2, 1, 3])
         scores = self.node("Add", self.node("MatMul", query, key), bias)
+        if self._architecture.relative:
+            scores = self.node("Add", scores, self.distances(prefix))
         mixed = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
         mixed = self.node("Transpose", mixed, perm=[0, 2, 1, 3])
         return self.node("Reshape", mixed, self.integers(0, 0, heads * depth))
+
+    def distances(self, prefix: str) -> str:
+        """What the heads of a layer say of the distance of each pair of tokens, (heads, length, length)."""
+        most, middle = self._max_length, self._architecture.positions - 1
+        table = self._weights[f"encoder.{prefix}.distances"][:, middle - most + 1 : middle + most]
+        places = np.arange(most)
+        pairs = self.constant("pairs", places - places[:, np.newaxis] + most - 1)
+        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        square = self.node("Concat", length, length, axis=0)
+        near = self.node("Slice", pairs, self.integers(0, 0), square, self.integers(0, 1))
+        return str(self.node("Gather", self.constant(f"{prefix}.distances", table), near, axis=1))
 
     def pool(self, hidden: str) -> str:
         # As a product, not a sum over the tokens: the runtime sums a single text in another order than many.

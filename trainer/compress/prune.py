@@ -78,6 +78,8 @@ def prune_layers(network: Network, scores: Scores, heads: int, inner: int) -> Ne
         _keep_columns(state, f"{prefix}attention", rows)
         _keep_rows(state, f"{prefix}widen", kept_inner)
         _keep_columns(state, f"{prefix}narrow", kept_inner)
+        if network.architecture.relative:
+            state[f"{prefix}distances"] = state[f"{prefix}distances"][kept_heads]
         shapes.append(LayerShape(len(kept_heads), len(kept_inner)))
     architecture = msgspec.structs.replace(network.architecture, layers=shapes)
     return with_encoder(network, rebuilt(architecture, state))

@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.text import model_input, story_form
 from trainer.data.examples import Example
 from trainer.learn.backbone import backbone_name, load_encoder
-from trainer.learn.backbone_file import save_backbone
+from trainer.learn.backbone_file import check_savable, save_backbone
 from trainer.learn.batches import UNLABELLED, Batch, Encoded, encode, grouped, load_tokenizer, make_batch, mask_number
 from trainer.learn.checkpoint import Checkpoint, fingerprint
 from trainer.learn.course import Course, Epoch, Rates, best_device
@@ -94,7 +94,9 @@ def adapt_backbone(
     """
     tokenizer = load_tokenizer(backbone)
     torch.manual_seed(reading.seed)
-    guesser = Guesser(load_encoder(backbone))
+    encoder = load_encoder(backbone)
+    check_savable(encoder, backbone)
+    guesser = Guesser(encoder)
     fresh = _distinct(texts)
     if len(fresh) < FEWEST:
         raise InputError(f"{len(fresh)} different texts are too few to adapt to; give {FEWEST} or more")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError
@@ -27,9 +28,22 @@ _DISTILBERT = (
     ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
     ("attention.out_lin", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"),
 )
-_NAMES = {"bert": _BERT, "electra": _BERT, "roberta": _BERT, "xlm-roberta": _BERT, "distilbert": _DISTILBERT}
+_MPNET = (
+    "encoder.layer.{}.",
+    ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+    ("attention.attn.o", "attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"),
+)
+_NAMES = {
+    "bert": _BERT,
+    "electra": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "distilbert": _DISTILBERT,
+    "mpnet": _MPNET,
+}
 # The RoBERTa family numbers positions from its padding index on.
-_POSITIONS_FROM = {"roberta": 2, "xlm-roberta": 2}
+_POSITIONS_FROM = {"roberta": 2, "xlm-roberta": 2, "mpnet": 2}
+_DISTANCES = "encoder.relative_attention_bias.weight"  # of MPNet: (buckets, heads), for all layers
 
 
 def packaged_backbone() -> Path:
@@ -117,6 +131,8 @@ def _converted(config: Any, state: dict[str, Tensor], directory: Path) -> Encode
             weights[f"{target}projection.{kind}"] = torch.cat([state[f"{source}{name}.{kind}"] for name in attention])
         for ours, theirs in zip(("attention", "attention_norm", "widen", "narrow", "norm"), others, strict=True):
             weights |= _pair(target + ours, source + theirs, state)
+        if _DISTANCES in state:
+            weights[f"{target}distances"] = _by_distance(state[_DISTANCES], positions.shape[0])
     heads = config.num_attention_heads
     inner = int(weights["layers.0.widen.weight"].shape[0])
     architecture = Architecture(
@@ -127,8 +143,20 @@ def _converted(config: Any, state: dict[str, Tensor], directory: Path) -> Encode
         layers=[LayerShape(heads, inner)] * config.num_hidden_layers,
         activation=activation,
         epsilon=getattr(config, "layer_norm_eps", 1e-12),
+        relative=_DISTANCES in state,
     )
     return rebuilt(architecture, weights)
+
+
+def _by_distance(buckets: Tensor, positions: int) -> Tensor:
+    """What `buckets` (buckets, heads) say of each distance from 1 - `positions` to `positions` - 1, (heads, distances).
+
+    A number per layer and distance in place of MPNet's buckets for all layers: the encoder needs no rule for them, and
+    heads can be pruned layer by layer.
+    """
+    distances = torch.arange(1 - positions, positions)
+    numbers = MPNetEncoder.relative_position_bucket(distances, num_buckets=buckets.shape[0])
+    return buckets[numbers].T
 
 
 def _pair(ours: str, theirs: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,16 +25,12 @@ _OTHERS = {
 def save_backbone(encoder: Encoder, tokenizer: Path, directory: Path) -> None:
     """Write `encoder` as a BERT to `directory`, with the tokenizer of the directory `tokenizer`, wholly or not at all.
 
-    All families that `load_encoder` reads are the same network, so BERT's names serve for each of them. Raises
-    InputError where layers differ in shape or are factorized, which no such directory can hold, and where it can't be
-    written.
+    All families that `load_encoder` reads, MPNet apart, are the same network, so BERT's names serve for each of them.
+    Raises InputError as `check_savable` does, and where it can't be written.
     """
+    check_savable(encoder, directory)
     architecture = encoder.architecture
     shape = architecture.layers[0]
-    if set(map(repr, architecture.layers)) != {repr(shape)} or shape.ranks:
-        raise InputError(f"{directory}: an encoder whose layers differ or are factorized can't be saved as a backbone")
-    if shape.heads * architecture.depth != architecture.width:
-        raise InputError(f"{directory}: an encoder that lost attention heads can't be saved as a backbone")
     config = {
         "architectures": ["BertModel"],
         "model_type": "bert",
@@ -59,6 +55,18 @@ def save_backbone(encoder: Encoder, tokenizer: Path, directory: Path) -> None:
         partial.replace(directory)
     except OSError as error:
         raise InputError(f"the backbone can't be written to {directory}: {error}; check the directory") from error
+
+
+def check_savable(encoder: Encoder, directory: Path) -> None:
+    """Raises InputError for what no BERT can hold: layers that differ or are factorized, fewer heads, distances."""
+    architecture = encoder.architecture
+    shape = architecture.layers[0]
+    if architecture.relative:
+        raise InputError(f"{directory}: an encoder with relative positions (MPNet) can't be saved as a backbone")
+    if set(map(repr, architecture.layers)) != {repr(shape)} or shape.ranks:
+        raise InputError(f"{directory}: an encoder whose layers differ or are factorized can't be saved as a backbone")
+    if shape.heads * architecture.depth != architecture.width:
+        raise InputError(f"{directory}: an encoder that lost attention heads can't be saved as a backbone")
 
 
 def _bert_names(encoder: Encoder) -> dict[str, Tensor]:

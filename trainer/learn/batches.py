@@ -66,7 +66,7 @@ def encode(
 
 def mask_number(tokenizer: Tokenizer, directory: Path) -> int:
     """Id of the token that stands for a hidden word. Raises InputError where the tokenizer in `directory` has none."""
-    for token in ("[MASK]", "<mask>"):
+    for token in ("<mask>", "[MASK]"):  # MPNet has both, and hides words behind the first
         number = tokenizer.token_to_id(token)
         if number is not None:
             return int(number)

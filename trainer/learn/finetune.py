@@ -91,7 +91,12 @@ def _learning(network: Network, recipe: Recipe) -> Iterator[None]:
         torch.manual_seed(recipe.seed)
         attach_adapters(network, recipe.lora_rank)
         network.to(best_device())
-    network.encoder.words.weight.requires_grad_(recipe.train_words and not recipe.lora_rank)
+    still = [network.encoder.words.weight] if recipe.lora_rank or not recipe.train_words else []
+    if recipe.frozen_layers:
+        below = [network.encoder.words, network.encoder.positions, network.encoder.norm]
+        still = [p for module in [*below, *network.encoder.layers[: recipe.frozen_layers]] for p in module.parameters()]
+    for parameter in still:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:

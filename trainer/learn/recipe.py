@@ -36,6 +36,7 @@ class Recipe(msgspec.Struct, frozen=True):
     runs: int = 1  # fine-tunings from consecutive seeds; their weights are averaged where validation gains by it
     class_weights: ClassWeights = "none"
     train_words: bool = True  # without, word vectors stay as they are, and a step takes a quarter less time
+    frozen_layers: int = 0  # lowest layers that stay as they are, word vectors with them
     lora_rank: int = 0  # above 0: low-rank updates are learnt in place of the encoder's weights
     lora_rate: float = 1e-3  # of those updates
     few_shot: bool = False  # contrastive learning, then heads by logistic regression: for tens of texts per label
@@ -45,7 +46,7 @@ class Recipe(msgspec.Struct, frozen=True):
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be above 0")
-        for name in ("weight_decay", "seed", "lora_rank"):
+        for name in ("weight_decay", "seed", "lora_rank", "frozen_layers"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must not be negative")
         for name in ("warmup", "dropout", "masked_words", "label_smoothing"):
@@ -58,5 +59,5 @@ class Recipe(msgspec.Struct, frozen=True):
                 for label, weight in weights.items():
                     if not 0 <= weight < float("inf"):
                         raise InputError(f"the weight of {label!r} under {task!r} is {weight}; it must be 0 or more")
-        if self.few_shot and self.lora_rank:
-            raise InputError("few-shot learning changes the whole encoder; leave out the adapters (LoRA)")
+        if self.few_shot and (self.lora_rank or self.frozen_layers):
+            raise InputError("few-shot learning changes the whole encoder; leave out adapters (LoRA) and frozen layers")
