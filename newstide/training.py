@@ -100,9 +100,12 @@ def _fit(
             material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
         )
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
-    plans = candidates(trained.networks[0].architecture, DEFAULT_VOCABULARY)
+    plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
     settings = Settings(msgspec.structs.replace(TEACHING, seed=recipe.seed))
-    bundle, found = compress_bundle(trained, texts, plans, budget, settings, out, name=name, command=command, **shared)
+    keep = weights / "students" if weights is not None else None
+    bundle, found = compress_bundle(
+        trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
+    )
     write_report(out.with_name(f"{out.name}-report"), found, name, trained)
     return bundle
 

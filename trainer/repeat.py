@@ -46,6 +46,6 @@ def seeds_of(recipe: Recipe, count: int) -> list[int]:
 
 def judge_trained(trained: Trained) -> list[TaskScore]:
     """Figures of `trained` in eight bits on the test part, its temperatures fitted on the validation part."""
-    material = trained.material
-    bundle = served_bundle(trained.blended(), trained.tokenizer, material)
+    material, learned = trained.material, trained.blended()
+    bundle = served_bundle(learned.network, learned.tokenizer, material)
     return evaluate(Classifier(bundle), material.split.test)

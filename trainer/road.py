@@ -12,10 +12,10 @@ from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.search import Compressed, Settings, Teachers, compress
+from trainer.compress.search import Compressed, Settings, compress
 from trainer.data.corpora import read_corpora, read_jsonl
 from trainer.data.examples import Example
-from trainer.learn.backbone import backbone_name, packaged_backbone
+from trainer.learn.backbone import packaged_backbone
 from trainer.learn.course import Epoch
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
@@ -79,9 +79,9 @@ def train_bundle(
         material, recipe=recipe, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
     )
     log("exporting, quantizing and evaluating")
-    described = msgspec.json.encode(recipe).decode()
-    origin = Origin(name, backbone_name(trained.backbone), command, described)
-    return make_bundle(trained.blended(), trained.tokenizer, material, out, origin)
+    learned = trained.blended()
+    origin = Origin(name, learned.backbone, command, msgspec.json.encode(recipe).decode())
+    return make_bundle(learned.network, learned.tokenizer, material, out, origin)
 
 
 def compress_bundle(
@@ -94,26 +94,31 @@ def compress_bundle(
     *,
     name: str,
     command: str,
+    keep: Path | None = None,
     quiet: bool = False,
     log: Log = print,
 ) -> tuple[Bundle, Compressed]:
-    """Search `plans` for the fastest student within `budget` and write it as a bundle to `out`.
+    """Search `plans` for the fastest student within `budget`, as `compress` does, and write it as a bundle to `out`.
 
-    The runs of `trained` teach together; students are cut from their blend. Raises BudgetMissed if no plan will do.
+    Raises BudgetMissed if no plan will do.
     """
-    source = trained.blended()
-    teachers = Teachers(trained.networks, source, trained.tokenizer)
-    material = trained.material
+    material, teachers = trained.material, trained.learned
     found = compress(
-        teachers, material, unlabelled, plans, budget, settings, on_epoch=epoch_line(log), quiet=quiet, log=log
+        trained, unlabelled, plans, budget, settings, keep=keep, on_epoch=epoch_line(log), quiet=quiet, log=log
     )
-    recipe = {"teachers": trained.recipe, "plan": found.plan, "budget": budget, "settings": settings}
+    recipe = {
+        "teachers": [{"backbone": one.backbone, "recipe": one.recipe} for one in teachers],
+        "shares": found.shares,
+        "plan": found.plan,
+        "budget": budget,
+        "settings": settings,
+    }
     described = msgspec.json.encode(recipe).decode()
     summary = (
-        f"cut to {found.plan}, and taught by {len(trained.networks)} fine-tuned networks on "
+        f"cut to {found.plan}, and taught by {len(teachers)} fine-tuned networks on "
         f"{len(material.split.train)} labelled and {len(unlabelled)} unlabelled texts"
     )
-    origin = Origin(name, backbone_name(trained.backbone), command, described, summary)
+    origin = Origin(name, teachers[0].backbone, command, described, summary)
     others = {"teacher": found.variants[0].test}
     bundle = make_bundle(found.student, found.tokenizer, material, out, origin, method=found.method, others=others)
     return bundle, found

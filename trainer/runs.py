@@ -7,36 +7,41 @@ from pathlib import Path
 
 import msgspec
 import torch
-from tokenizers import Tokenizer
 
 from trainer.learn.averaging import blend
 from trainer.learn.backbone import backbone_name, load_encoder
-from trainer.learn.batches import encode, load_tokenizer, mask_number
+from trainer.learn.batches import encode
 from trainer.learn.course import Epoch
+from trainer.learn.encoder import Encoder
 from trainer.learn.finetune import fine_tune
-from trainer.learn.network import Network, load_network, save_network
+from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import Material, fingerprint
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """Networks of several runs on one material, and the tokenizer they read with."""
+    """Networks that were fine-tuned on one material."""
 
-    networks: list[Network]
-    tokenizer: Tokenizer
+    learned: list[Learned]
     material: Material
-    recipe: Recipe
-    backbone: Path
 
-    def blended(self) -> Network:
-        """The mean of those runs' weights that validation gains by."""
-        first = self.networks[0]
-        if len(self.networks) == 1:
+    def blended(self) -> Learned:
+        """The mean of the weights that validation gains by, of the first network and those like it."""
+        first = self.learned[0]
+        architecture = first.network.architecture
+        alike = [
+            one
+            for one in self.learned
+            if one.network.architecture == architecture and one.tokenizer.to_str() == first.tokenizer.to_str()
+        ]
+        if len(alike) == 1:
             return first
-        network = Network(load_encoder(self.backbone), first.labels, self.recipe.dropout)
-        validation = encode(self.material.split.validation, self.tokenizer, first.labels, self.recipe.max_length)
-        blend(network, [member.state_dict() for member in self.networks], validation)
-        return network
+        network = Network(Encoder(architecture), first.network.labels, first.recipe.dropout)
+        length = min(first.recipe.max_length, architecture.positions)
+        validation = encode(self.material.split.validation, first.tokenizer, first.network.labels, length)
+        blend(network, [one.network.state_dict() for one in alike], validation)
+        return msgspec.structs.replace(first, network=network)
 
 
 def train(
@@ -61,15 +66,14 @@ def train(
         encode(part, tokenizer, material.labels, recipe.max_length)
         for part in (material.split.train, material.split.validation)
     )
-    networks = []
+    name = backbone_name(backbone)
+    learned = []
     for seed in range(recipe.seed, recipe.seed + recipe.runs):
         single = msgspec.structs.replace(recipe, seed=seed, runs=1)
-        name = fingerprint(
-            single, material.labels, material.split.train, material.split.validation, backbone_name(backbone)
-        )
-        kept = weights / f"{name}.safetensors" if weights is not None else None
+        parts = (single, material.labels, material.split.train, material.split.validation, name)
+        kept = weights / f"{fingerprint(*parts)}.safetensors" if weights is not None else None
         if kept is not None and kept.is_file():
-            networks.append(load_network(kept))
+            learned.append(load_network(kept))
             continue
         torch.manual_seed(seed)
         network = Network(load_encoder(backbone), material.labels, recipe.dropout)
@@ -83,7 +87,7 @@ def train(
             quiet=quiet,
             checkpoint=None if kept is None else kept.with_suffix(".checkpoint"),
         )
+        learned.append(Learned(network, tokenizer, name, single))
         if kept is not None:
-            save_network(network, kept)
-        networks.append(network)
-    return Trained(networks, tokenizer, material, recipe, backbone)
+            save_network(learned[-1], kept)
+    return Trained(learned, material)

@@ -13,8 +13,9 @@ from core.errors import InputError
 from trainer.learn.adapt import Guesser, Reading, adapt_backbone, asked_words
 from trainer.learn.backbone import load_encoder
 from trainer.learn.backbone_file import save_backbone
-from trainer.learn.batches import UNLABELLED, Batch, load_tokenizer
+from trainer.learn.batches import UNLABELLED, Batch
 from trainer.learn.encoder import Encoder, LayerShape, rebuilt
+from trainer.learn.tokenizer import load_tokenizer
 
 READING = Reading(epochs=6, batch_size=16, rate=3e-3, max_length=40, seed=2)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
 from transformers import (
     AlbertConfig,
     BertConfig,
@@ -24,7 +25,8 @@ from transformers import (
 from core.errors import InputError
 from trainer.learn.backbone import find_backbone, load_encoder
 from trainer.learn.encoder import Architecture, Encoder, LayerShape
-from trainer.learn.network import Network, load_network, save_network
+from trainer.learn.network import Learned, Network, load_network, save_network
+from trainer.learn.recipe import Recipe
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 FAMILIES: dict[str, Any] = {
@@ -70,8 +72,12 @@ def test_a_network_is_kept_with_its_architecture(tmp_path: Path) -> None:
     shapes = [LayerShape(1, 8), LayerShape(2, 12, {"widen": 3})]
     architecture = Architecture(20, 10, 16, 8, shapes, "relu")
     network = Network(Encoder(architecture), {"sentiment": ("bad", "good")})
-    save_network(network, tmp_path / "kept.safetensors")
-    again = load_network(tmp_path / "kept.safetensors")
+    tokenizer = Tokenizer(models.WordPiece({f"w{n}": n for n in range(20)}, unk_token="w0"))
+    save_network(Learned(network, tokenizer, "tiny", Recipe(seed=3)), tmp_path / "kept.safetensors")
+    kept = load_network(tmp_path / "kept.safetensors")
+    assert (kept.backbone, kept.recipe) == ("tiny", Recipe(seed=3))
+    assert kept.tokenizer.encode("w7").ids == [7]
+    again = kept.network
     assert again.architecture == architecture
     assert again.labels == network.labels
     ids = torch.arange(6)[None]

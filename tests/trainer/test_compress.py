@@ -12,19 +12,21 @@ from tokenizers import Tokenizer
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from trainer.compress.distil import Mixture, distillation, joined, soft_labels
+from trainer.compress.distil import Mixture, distillation, joined
+from trainer.compress.ensemble import mixed
 from trainer.compress.factorize import factorize
 from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, prune_vocabulary, with_encoder
 from trainer.data.corpora import read_jsonl
 from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import Batch, Encoded, bucketed, encode, load_tokenizer
+from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.encoder import rebuilt
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
 from trainer.learn.objectives import labelled_loss
 from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import load_tokenizer
 
 RECIPE = Recipe(epochs=8, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=8)
 MASK_ID = 4
@@ -154,7 +156,9 @@ def test_a_student_learns_what_its_teachers_say_of_unlabelled_texts(teacher: Net
             head.weight.zero_()
     bare = Encoded(data.ids, {task: [-100] * len(data.ids) for task in data.targets})
     before = mean_f1(judge_all(student, data))
-    soft = soft_labels([teacher, teacher], bare, 2.0)
+    answers = predict_logits(teacher, bare)
+    equal = {task: [0.5, 0.5] for task in answers}
+    soft = {task: torch.from_numpy(rows) for task, rows in mixed([answers, answers], equal, 2.0).items()}
     assert all(torch.allclose(rows.sum(1), torch.ones(len(bare.ids))) for rows in soft.values())
     objective = distillation(soft, Mixture(temperature=2.0, labels=0.0, hidden=1.0), 0.0, teacher)
     fine_tune(student, bare, data, MASK_ID, RECIPE, objective=objective, quiet=True)

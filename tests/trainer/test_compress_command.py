@@ -19,10 +19,9 @@ from trainer.compress.distil import Mixture
 from trainer.compress.measure import cost, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import with_encoder
-from trainer.compress.search import BudgetMissed, Settings, Teachers
+from trainer.compress.search import BudgetMissed, Settings
 from trainer.compress.search import compress as search
 from trainer.compress.student import cut, outline, prepare_lesson, prune_words
-from trainer.learn.backbone import load_encoder
 from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network, save_network
 from trainer.learn.recipe import Recipe
@@ -52,18 +51,11 @@ def trained(tiny_backbone: Path, material: Material, tmp_path_factory: pytest.Te
     return train(material, tiny_backbone, RECIPE, quiet=True)
 
 
-@pytest.fixture(scope="module")
-def teachers(trained: Trained) -> Teachers:
-    return Teachers(trained.networks, trained.blended(), trained.tokenizer)
-
-
-def test_the_fastest_plan_within_the_budget_wins(teachers: Teachers, material: Material) -> None:
+def test_the_fastest_plan_within_the_budget_wins(trained: Trained) -> None:
     lines: list[str] = []
     plans = [Plan(layers=1, heads=1, inner=16), Plan(inner=48)]
     budget = Budget(accuracy_drop=5, size=40_000_000)
-    found = search(
-        teachers, material, ["acme1 oil wins"], plans, budget, Settings(TEACHING), quiet=True, log=lines.append
-    )
+    found = search(trained, ["acme1 oil wins"], plans, budget, Settings(TEACHING), quiet=True, log=lines.append)
     assert found.plan == plans[0]
     names = [variant.name for variant in found.variants]
     assert names[:2] == ["teacher, 32 bits", "teacher, 8 bits"]
@@ -79,10 +71,11 @@ def test_the_fastest_plan_within_the_budget_wins(teachers: Teachers, material: M
     "plan",
     [Plan(), Plan(layers=1, heads=1, inner=16, activation="relu"), Plan(inner=48, rank_share=0.5), Plan(vocabulary=30)],
 )
-def test_an_outline_costs_what_the_student_will(teachers: Teachers, material: Material, plan: Plan) -> None:
-    lesson = prepare_lesson(teachers.networks, teachers.tokenizer, material, [], Mixture(), 64)
-    student, tokenizer = cut(teachers.source, teachers.tokenizer, material, lesson, plan)
-    source, words = prune_words(teachers.source, teachers.tokenizer, lesson, plan.vocabulary)
+def test_an_outline_costs_what_the_student_will(trained: Trained, plan: Plan) -> None:
+    material, teacher = trained.material, trained.learned[0]
+    lesson = prepare_lesson([teacher], material, [], Mixture(), 64, quiet=True)
+    student, tokenizer = cut(teacher.network, teacher.tokenizer, material, lesson, plan)
+    source, words = prune_words(teacher.network, teacher.tokenizer, lesson, plan.vocabulary)
     drawn = outline(source, plan)
     assert drawn.architecture == student.architecture
     assert words.to_str() == tokenizer.to_str()
@@ -91,27 +84,23 @@ def test_an_outline_costs_what_the_student_will(teachers: Teachers, material: Ma
     assert cost(drawn, words, material)[0] == pytest.approx(size, abs=64)
 
 
-def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(teachers: Teachers, material: Material) -> None:
+def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(trained: Trained) -> None:
     brief = Settings(Recipe(epochs=1, masked_words=0.0), probes=0)
     impossible = Budget(accuracy_drop=-1)  # a point better than a teacher without a fault
     plans = [Plan(layers=1)]
     with pytest.raises(BudgetMissed, match=r"nearest, 1 layers.*points of accuracy, -1 are allowed"):
-        search(teachers, material, [], plans, impossible, brief, quiet=True, log=lambda _: None)
+        search(trained, [], plans, impossible, brief, quiet=True, log=lambda _: None)
     with pytest.raises(BudgetMissed, match="within 1000 bytes"):
-        search(teachers, material, [], [Plan(inner=8)], Budget(size=1000), brief, quiet=True, log=lambda _: None)
+        search(trained, [], [Plan(inner=8)], Budget(size=1000), brief, quiet=True, log=lambda _: None)
 
 
 def test_the_command_writes_a_bundle_and_a_report(
-    trained: Trained,
-    tiny_backbone: Path,
-    tiny_data: Path,
-    tmp_path: Path,
-    taxonomy_in_force: None,
+    trained: Trained, tiny_data: Path, tmp_path: Path, taxonomy_in_force: None
 ) -> None:
-    save_network(trained.networks[0], tmp_path / "weights" / "one.safetensors")
+    save_network(trained.learned[0], tmp_path / "weights" / "one.safetensors")
     unlabelled = tmp_path / "more.jsonl"
     unlabelled.write_text("".join(json.dumps({"text": f"acme{n} bank holds c"}) + "\n" for n in range(30)))
-    arguments = ["--data", str(tiny_data), "--teacher", str(tmp_path / "weights"), "--backbone", str(tiny_backbone)]
+    arguments = ["--data", str(tiny_data), "--teacher", str(tmp_path / "weights")]
     arguments += ["--unlabelled", str(unlabelled), "--most", "10", "--out", str(tmp_path / "small"), "--layers", "1"]
     arguments += ["--activation", "relu", "--rank", "0.9", "--budget", "accuracy-drop<=100", "--epochs", "2", "--json"]
     ended = CliRunner().invoke(compress, arguments, catch_exceptions=False)
@@ -131,18 +120,20 @@ def test_the_command_writes_a_bundle_and_a_report(
 
 
 def test_teachers_that_do_not_fit_are_named(
-    trained: Trained, tiny_backbone: Path, tiny_data: Path, tmp_path: Path, taxonomy_in_force: None
+    trained: Trained, tiny_data: Path, tmp_path: Path, taxonomy_in_force: None
 ) -> None:
-    save_network(Network(load_encoder(tiny_backbone), {"sentiment": ("bad", "good")}), tmp_path / "other.safetensors")
-    pruned = only_words(trained.networks[0], 20)
-    save_network(pruned, tmp_path / "words.safetensors")
+    teacher = trained.learned[0]
+    other = Network(teacher.network.encoder, {"sentiment": ("bad", "good")})
+    save_network(msgspec.structs.replace(teacher, network=other), tmp_path / "other.safetensors")
+    pruned = only_words(teacher.network, 20)
+    save_network(msgspec.structs.replace(teacher, network=pruned), tmp_path / "words.safetensors")
     (tmp_path / "empty").mkdir()
-    shared = ["--data", str(tiny_data), "--out", str(tmp_path / "x"), "--backbone", str(tiny_backbone)]
+    shared = ["--data", str(tiny_data), "--out", str(tmp_path / "x")]
     for teacher, budget, message in (
         ("missing", "size<=1MB", "missing does not exist"),
         ("empty", "size<=1MB", "empty holds no"),
         ("other.safetensors", "size<=1MB", "other.safetensors was trained on other labels"),
-        ("words.safetensors", "size<=1MB", "words.safetensors does not fit the tokenizer"),
+        ("words.safetensors", "size<=1MB", "words.safetensors: its tokenizer does not fit"),
         ("words.safetensors", "speed<=3", "budget part 'speed<=3'"),
     ):
         ended = CliRunner().invoke(compress, [*shared, "--teacher", str(tmp_path / teacher), "--budget", budget])

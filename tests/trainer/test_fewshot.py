@@ -16,10 +16,11 @@ from core.taxonomy import Taxonomy
 from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import UNLABELLED, Encoded, encode, load_tokenizer, mask_number
+from trainer.learn.batches import UNLABELLED, Encoded, encode
 from trainer.learn.fewshot import contrast, fit_heads, pooled_vectors, scarce_labels
 from trainer.learn.finetune import Recipe, fine_tune
 from trainer.learn.network import Network
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import prepare
 from trainer.road import gather
 

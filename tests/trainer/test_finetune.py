@@ -21,10 +21,11 @@ from core.taxonomy import Taxonomy
 from trainer.learn import checkpoint as checkpoints
 from trainer.learn.averaging import judge_all, mean_f1
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import UNLABELLED, Encoded, encode, grouped, load_tokenizer, mask_number
+from trainer.learn.batches import UNLABELLED, Encoded, encode, grouped
 from trainer.learn.finetune import Epoch, Recipe, fine_tune
 from trainer.learn.network import Network
 from trainer.learn.objectives import label_weights
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import Material, prepare
 from trainer.road import gather
 
@@ -137,7 +138,8 @@ import trainer.learn.checkpoint
 from test_finetune import RECIPE
 from core.taxonomy import Taxonomy
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import encode, load_tokenizer, mask_number
+from trainer.learn.batches import encode
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
 from trainer.material import prepare

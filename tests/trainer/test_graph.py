@@ -19,9 +19,10 @@ from trainer.compress.graph import quantization, write_graph
 from trainer.data.corpora import read_jsonl
 from trainer.learn.averaging import predict_logits
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import encode, load_tokenizer
+from trainer.learn.batches import encode
 from trainer.learn.encoder import Encoder, rebuilt
 from trainer.learn.network import Network
+from trainer.learn.tokenizer import load_tokenizer
 
 
 def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:

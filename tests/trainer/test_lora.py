@@ -12,10 +12,11 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.learn.averaging import mean_f1
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import encode, load_tokenizer, mask_number
+from trainer.learn.batches import encode
 from trainer.learn.finetune import Recipe, fine_tune
 from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
-from trainer.learn.network import Network, load_network, save_network
+from trainer.learn.network import Learned, Network, load_network, save_network
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import prepare
 from trainer.road import gather
 
@@ -76,8 +77,8 @@ def test_fine_tuning_by_adapters_learns_and_leaves_a_plain_network(
     assert not torch.equal(found[0].encoder.layers[0].narrow.weight, before.layers[0].narrow.weight)
     other = found[1].state_dict()
     assert all(torch.equal(value, other[name]) for name, value in found[0].state_dict().items())
-    save_network(found[0], tmp_path / "plain.safetensors")
-    again = load_network(tmp_path / "plain.safetensors")
+    save_network(Learned(found[0], tokenizer, "tiny", recipe), tmp_path / "plain.safetensors")
+    again = load_network(tmp_path / "plain.safetensors").network
     assert all(torch.equal(value, found[0].state_dict()[name]) for name, value in again.state_dict().items())
 
 

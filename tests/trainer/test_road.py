@@ -19,8 +19,9 @@ from newstide.classifying import classify, evaluate
 from newstide.training import train
 from trainer.data.examples import Example
 from trainer.learn.averaging import blend
-from trainer.learn.batches import encode, load_tokenizer
+from trainer.learn.batches import encode
 from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import prepare
 from trainer.road import gather, train_bundle
 from trainer.runs import train as train_network
@@ -86,7 +87,7 @@ def test_scores_do_not_depend_on_the_batch(bundle_path: Path, tiny_data: Path) -
 def test_training_twice_gives_the_same_weights(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     recipe = Recipe(epochs=1, encoder_rate=1e-3)
-    first, second = (train_network(material, tiny_backbone, recipe, quiet=True).blended() for _ in range(2))
+    first, second = (train_network(material, tiny_backbone, recipe, quiet=True).blended().network for _ in range(2))
     for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
@@ -108,14 +109,16 @@ def test_kept_weights_are_taken_up_again(
     assert seen == [1, 1]
     assert all(
         torch.equal(a, b)
-        for a, b in zip(first.blended().state_dict().values(), again.blended().state_dict().values(), strict=True)
+        for a, b in zip(
+            first.blended().network.state_dict().values(), again.blended().network.state_dict().values(), strict=True
+        )
     )
 
 
 def test_a_useless_run_stays_out_of_the_average(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     trained = train_network(material, tiny_backbone, msgspec.structs.replace(RECIPE, epochs=2), quiet=True)
-    network = trained.blended()
+    network = trained.blended().network
     good = {name: value.clone() for name, value in network.state_dict().items()}
     noise = {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in good.items()}
     validation = encode(material.split.validation, load_tokenizer(tiny_backbone), material.labels, 40)

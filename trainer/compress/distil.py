@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.scoring import softmax
-from trainer.learn.averaging import predict_logits
 from trainer.learn.batches import Batch, Encoded
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, labelled_loss
@@ -22,19 +17,6 @@ class Mixture(msgspec.Struct, frozen=True):
     temperature: float = 1.0
     labels: float = 0.3  # weight of the true labels, where there are any; the rest goes to the teachers
     hidden: float = 0.0
-
-
-def soft_labels(teachers: Sequence[Network], data: Encoded, temperature: float) -> dict[str, Tensor]:
-    """Mean probabilities (n, labels) of `teachers` per task on `data`, at `temperature`."""
-    sums: dict[str, Tensor] = {}
-    for teacher in teachers:
-        device = next(teacher.parameters()).device
-        with torch.autocast(device.type, dtype=torch.bfloat16):  # the third digit of a soft label teaches nothing
-            answers = predict_logits(teacher, data)
-        for task, logits in answers.items():
-            found = torch.from_numpy(np.asarray(softmax(logits, temperature)))
-            sums[task] = sums[task] + found if task in sums else found
-    return {task: total / len(teachers) for task, total in sums.items()}
 
 
 def distillation(

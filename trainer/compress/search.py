@@ -7,6 +7,7 @@ full and judged, and if it fails, the next one is.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
 from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.student import Lesson, cut, outline, prepare_lesson, prune_words, teach
-from trainer.learn.batches import mask_number
+from trainer.compress.student import Lesson, Stage, cut, outline, prepare_lesson, prune_words, teach
+from trainer.judge.spread import TaskSpread, spread
+from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import Epoch
-from trainer.learn.network import Network
+from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
-from trainer.material import Material
+from trainer.learn.tokenizer import mask_number
+from trainer.runs import Trained
 
 TEACHING = Recipe(epochs=6, encoder_rate=2e-4, patience=6)
 # What one epoch of teaching has not recovered yet, in points; more epochs do.
@@ -36,25 +39,23 @@ class BudgetMissed(NewstideError):
     """No plan keeps the budget; loosen it, teach longer (`--epochs`), or give better teachers."""
 
 
-class Teachers(msgspec.Struct, frozen=True):
-    """Networks that teach together, the one of them that students are cut from, and the tokenizer of all."""
-
-    networks: list[Network]
-    source: Network
-    tokenizer: Tokenizer
-
-
 class Settings(msgspec.Struct, frozen=True):
-    """Choices of a compression. `probes`: how many plans are tried for an epoch; 0 trains the first in full."""
+    """Choices of a compression. `probes`: how many plans are tried for an epoch; 0 trains the first in full.
+    `students`: how many are taught by the plan, from consecutive seeds; the best on validation is taken."""
 
     teaching: Recipe = TEACHING
     mixture: Mixture = Mixture()
     method: Method | None = None  # of calibration; None takes the one with the least loss on validation
     probes: int = 3
+    students: int = 1
 
 
 class Compressed(msgspec.Struct, frozen=True):
-    """The student that was chosen, and every variant that was measured on the way, the teacher first."""
+    """The student that was chosen, and every variant that was measured on the way, the teacher first.
+
+    `spread`: figures on the test part of all students by the plan, each in eight bits. `shares`: of the teachers in
+    what was taught, per task.
+    """
 
     student: Network
     tokenizer: Tokenizer
@@ -62,25 +63,31 @@ class Compressed(msgspec.Struct, frozen=True):
     method: Method
     variants: list[Variant]
     chosen: Variant
+    spread: list[TaskSpread]
+    shares: dict[str, list[float]]
 
 
 def compress(
-    teachers: Teachers,
-    material: Material,
+    trained: Trained,
     unlabelled: Sequence[str],
     plans: Sequence[Plan],
     budget: Budget,
     settings: Settings,
     *,
+    keep: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
     log: Log = print,
 ) -> Compressed:
     """The first of `plans`, the fastest in front, whose student keeps `budget`.
 
+    All networks of `trained` teach; students are cut from the blend of the first one and those alike. With a directory
+    `keep`, what the teachers said and finished students are kept there, and taken from there by the same call; a
+    teaching that was interrupted goes on.
+
     Raises BudgetMissed, naming the nearest miss, if none does; InputError for a plan that can't be carried out.
     """
-    search = _Search(teachers, material, unlabelled, budget, settings, on_epoch, quiet, log)
+    search = _Search(trained, unlabelled, budget, settings, keep, on_epoch, quiet, log)
     ranked = search.rank(plans)
     if settings.probes and len(ranked) > 1:
         ranked = search.probe(ranked)
@@ -100,38 +107,43 @@ def compress(
 class _Search:
     def __init__(
         self,
-        teachers: Teachers,
-        material: Material,
+        trained: Trained,
         unlabelled: Sequence[str],
         budget: Budget,
         settings: Settings,
+        keep: Path | None,
         on_epoch: Callable[[Epoch], None] | None,
         quiet: bool,
         log: Log,
     ) -> None:
-        self._teachers = teachers
-        self._material = material
+        self._source = source = trained.blended()
+        self._material = material = trained.material
         self._budget = budget
         self._settings = settings
+        self._keep = keep
         self._on_epoch = on_epoch
         self._quiet = quiet
         self._log = log
         length = settings.teaching.max_length
-        log(f"asking {len(teachers.networks)} teachers about {len(material.split.train) + len(unlabelled)} texts")
-        self._lesson: Lesson = prepare_lesson(
-            teachers.networks, teachers.tokenizer, material, unlabelled, settings.mixture, length
+        log(f"asking {len(trained.learned)} teachers about {len(material.split.train) + len(unlabelled)} texts")
+        self._lesson = prepare_lesson(
+            trained.learned, material, unlabelled, settings.mixture, length, keep=keep, quiet=quiet
         )
-        self.teacher = self._measured("teacher, 32 bits", teachers.source, teachers.tokenizer, False)
-        self._variants = [self.teacher, self._measured("teacher, 8 bits", teachers.source, teachers.tokenizer, True)]
+        for task, shares in self._lesson.shares.items():
+            parts = (f"{share:.0%} {one.backbone}" for share, one in zip(shares, trained.learned, strict=True))
+            log(f"{task} is taught by {', '.join(parts)}")
+        self.teacher = self._measured("teacher, 32 bits", source.network, source.tokenizer, False)
+        self._variants = [self.teacher, self._measured("teacher, 8 bits", source.network, source.tokenizer, True)]
 
     def rank(self, plans: Sequence[Plan]) -> list[Plan]:
         """Plans within the size, the fastest first. Measured as outlines: bytes and time do not depend on weights."""
         fitting = []
-        worded: dict[int | None, tuple[Network, Tokenizer]] = {None: (self._teachers.source, self._teachers.tokenizer)}
+        plain = (self._source.network, self._source.tokenizer)
+        worded: dict[int | None, tuple[Network, Tokenizer]] = {None: plain}
         for plan in plans:
             words = plan.vocabulary
             if words not in worded:
-                worded[words] = prune_words(self._teachers.source, self._teachers.tokenizer, self._lesson, words)
+                worded[words] = prune_words(*plain, self._lesson, words)
             source, tokenizer = worded[words]
             size, rate = cost(outline(source, plan), tokenizer, self._material)
             within = self._budget.size is None or size <= self._budget.size
@@ -147,11 +159,15 @@ class _Search:
     def probe(self, plans: Sequence[Plan]) -> list[Plan]:
         """`plans` with those first that promise to keep the budget after one epoch on the labelled texts alone."""
         short = msgspec.structs.replace(self._settings.teaching, epochs=1)
-        lesson = Lesson(self._lesson.examples, [], self._lesson.soft)
+        labelled = len(self._lesson.examples)
+        soft = {task: rows[:labelled] for task, rows in self._lesson.soft.items()}
+        lesson = Lesson(self._lesson.examples, [], soft, self._lesson.shares)
         promising: list[tuple[float, Plan]] = []
         others: list[tuple[float, Plan]] = []
         for plan in plans[: self._settings.probes]:
-            variant = self._taught(plan, lesson, short, f"probe: {plan}")[2]
+            base, tokenizer = self._cut(plan)
+            student = self._taught(plan, base, tokenizer, lesson, short)
+            variant = self._measured(f"probe: {plan}", student, tokenizer, False)
             accuracy, macro_f1 = variant.drop(self.teacher)
             self._log(f"probe {plan}: {accuracy:.1f} points of accuracy and {macro_f1:.1f} of macro-F1 lost")
             kept = all(
@@ -164,22 +180,26 @@ class _Search:
 
     def attempt(self, plan: Plan) -> Compressed:
         """Cut, teach in full, quantize by the best calibration, and measure every stage."""
-        stages: list[Variant] = []
 
         def see(name: str, network: Network, tokenizer: Tokenizer) -> None:
-            stages.append(self._measured(f"cut: {name}", network, tokenizer, False))
+            self._variants.append(self._measured(f"cut: {name}", network, tokenizer, False))
 
-        self._log(f"teaching {plan}")
-        student, tokenizer, taught = self._taught(plan, self._lesson, self._settings.teaching, str(plan), see)
-        methods = [self._settings.method] if self._settings.method else list(METHODS)
-        choices = [
-            (method, self._measured(f"{plan}, 8 bits ({method})", student, tokenizer, True, method))
-            for method in methods
-        ]
-        method, chosen = max(choices, key=lambda choice: sum(s.accuracy for s in choice[1].validation))
-        rows = [*stages, taught, *(variant for _, variant in choices)]
-        self._variants += rows
-        return Compressed(student, tokenizer, plan, method, list(self._variants), chosen)
+        base, tokenizer = self._cut(plan, see)
+        best: tuple[Network, Method, Variant] | None = None
+        figures = []
+        for number in range(self._settings.students):
+            recipe = msgspec.structs.replace(self._settings.teaching, seed=self._settings.teaching.seed + number)
+            name = f"{plan}, seed {recipe.seed}" if self._settings.students > 1 else str(plan)
+            self._log(f"teaching {name}")
+            student = self._taught(plan, base, tokenizer, self._lesson, recipe)
+            method, variant = self._quantized(name, student, tokenizer)
+            figures.append(variant.test)
+            if best is None or _worth(variant) > _worth(best[2]):
+                best = student, method, variant
+        assert best is not None
+        student, method, chosen = best
+        spreads, shares = spread(figures), self._lesson.shares
+        return Compressed(student, tokenizer, plan, method, list(self._variants), chosen, spreads, shares)
 
     def missed(self, variant: Variant) -> list[str]:
         """What of the budget `variant` does not keep, in words."""
@@ -195,29 +215,49 @@ class _Search:
             found.append(f"has {variant.size} bytes, {self._budget.size} are allowed")
         return found
 
-    def _taught(
-        self,
-        plan: Plan,
-        lesson: Lesson,
-        recipe: Recipe,
-        name: str,
-        on_stage: Callable[[str, Network, Tokenizer], None] | None = None,
-    ) -> tuple[Network, Tokenizer, Variant]:
-        source = self._teachers.source
-        student, tokenizer = cut(source, self._teachers.tokenizer, self._material, lesson, plan, on_stage)
+    def _cut(self, plan: Plan, on_stage: Stage | None = None) -> tuple[Network, Tokenizer]:
+        return cut(self._source.network, self._source.tokenizer, self._material, self._lesson, plan, on_stage)
+
+    def _taught(self, plan: Plan, base: Network, tokenizer: Tokenizer, lesson: Lesson, recipe: Recipe) -> Network:
+        """A copy of `base`, which was cut by `plan`, that has learned `lesson`."""
+        mixture = self._settings.mixture
+        kept = None
+        if self._keep is not None:
+            parts = (recipe, mixture, lesson.texts, tokenizer.to_str(), self._source.network.labels)
+            name = fingerprint(parts, {**base.state_dict(), **lesson.soft})
+            kept = self._keep / f"student-{name}.safetensors"
+            if kept.is_file():
+                return load_network(kept).network
+        guide = None
+        if mixture.hidden:  # it reads the student's words
+            guide, _ = prune_words(self._source.network, self._source.tokenizer, self._lesson, plan.vocabulary)
+        student = copy.deepcopy(base)
         teach(
             student,
             tokenizer,
             self._material,
             lesson,
             recipe,
-            self._settings.mixture,
-            mask_number(tokenizer, Path("the student")),
-            guide=source if self._settings.mixture.hidden else None,
+            mixture,
+            mask_number(tokenizer, "the student"),
+            guide=guide,
             on_epoch=self._on_epoch,
             quiet=self._quiet,
+            checkpoint=None if kept is None else kept.with_suffix(".checkpoint"),
         )
-        return student, tokenizer, self._measured(f"{name}, taught", student, tokenizer, False)
+        if kept is not None:
+            save_network(Learned(student, tokenizer, self._source.backbone, recipe), kept)
+        return student
+
+    def _quantized(self, name: str, student: Network, tokenizer: Tokenizer) -> tuple[Method, Variant]:
+        """The calibration that does best on validation, and what `student` is worth with it."""
+        self._variants.append(self._measured(f"{name}, taught", student, tokenizer, False))
+        choices = [
+            (method, self._measured(f"{name}, 8 bits ({method})", student, tokenizer, True, method))
+            for method in ([self._settings.method] if self._settings.method else METHODS)
+        ]
+        self._variants += [variant for _, variant in choices]
+        return max(choices, key=lambda choice: _worth(choice[1]))
 
     def _measured(
         self, name: str, network: Network, tokenizer: Tokenizer, eight_bits: bool, method: Method = "minmax"
@@ -226,3 +266,8 @@ class _Search:
         figures = ", ".join(f"{score.task} {score.accuracy:.4f}" for score in variant.validation)
         self._log(f"{name}: {variant.size / 1e6:.1f} MB, {variant.rate:.0f} messages/s, validation {figures}")
         return variant
+
+
+def _worth(variant: Variant) -> float:
+    """What students and calibrations are chosen by: accuracy on validation, all tasks added up."""
+    return sum(score.accuracy for score in variant.validation)

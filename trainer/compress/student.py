@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,7 +12,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from core.text import model_input, story_form
-from trainer.compress.distil import Mixture, distillation, joined, soft_labels
+from trainer.compress.distil import Mixture, distillation, joined
+from trainer.compress.ensemble import ask, choose_shares, mixed
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
@@ -20,7 +22,7 @@ from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.course import Epoch
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
 from trainer.learn.finetune import fine_tune
-from trainer.learn.network import Network
+from trainer.learn.network import Learned, Network
 from trainer.learn.objectives import labelled_loss
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
@@ -31,11 +33,13 @@ Stage = Callable[[str, Network, Tokenizer], None]
 
 
 class Lesson(msgspec.Struct, frozen=True):
-    """Texts for the students, and what the teachers say of each (n, labels) per task; `examples` come first."""
+    """Texts for the students, `examples` first, what the teachers say of each (n, labels) per task, and the `shares` of
+    the teachers in that, in their order."""
 
     examples: list[Example]
     unlabelled: list[Example]
     soft: dict[str, Tensor]
+    shares: dict[str, list[float]]
 
     @property
     def texts(self) -> list[str]:
@@ -43,12 +47,14 @@ class Lesson(msgspec.Struct, frozen=True):
 
 
 def prepare_lesson(
-    teachers: Sequence[Network],
-    tokenizer: Tokenizer,
+    teachers: Sequence[Learned],
     material: Material,
     unlabelled: Sequence[str],
     mixture: Mixture,
     max_length: int,
+    *,
+    keep: Path | None = None,
+    quiet: bool = False,
 ) -> Lesson:
     """Ask the `teachers` about the training texts and about `unlabelled` ones that are copies of no example."""
     split = material.split
@@ -59,8 +65,18 @@ def prepare_lesson(
         if form and form not in known:
             known.add(form)
             fresh.append(Example(text, {}, "unlabelled"))
-    both = joined(*(encode(part, tokenizer, material.labels, max_length) for part in (split.train, fresh)))
-    return Lesson(list(split.train), fresh, soft_labels(teachers, both, mixture.temperature))
+    asked = [*split.validation, *split.train, *fresh]
+    answers = [ask(teacher, asked, max_length, keep, quiet) for teacher in teachers]
+    judged = len(split.validation)
+    shares = {}
+    for task, labels in material.labels.items():
+        rows = [row for row, example in enumerate(split.validation) if task in example.labels]
+        truth = np.array([labels.index(split.validation[row].labels[task]) for row in rows], dtype=np.int64)
+        shares[task] = choose_shares([one[task][:judged][rows] for one in answers], truth)
+    soft = mixed(
+        [{task: logits[judged:] for task, logits in one.items()} for one in answers], shares, mixture.temperature
+    )
+    return Lesson(list(split.train), fresh, {task: torch.from_numpy(rows) for task, rows in soft.items()}, shares)
 
 
 def cut(
@@ -143,14 +159,23 @@ def teach(
     guide: Network | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
-    """Distil the `lesson` into `student`, in place."""
+    """Distil the `lesson` into `student`, in place. Interrupted, it goes on from its `checkpoint`."""
     labels, length = student.labels, recipe.max_length
     parts = [encode(part, tokenizer, labels, length) for part in (lesson.examples, lesson.unlabelled)]
     validation = encode(material.split.validation, tokenizer, labels, length)
     objective = distillation(lesson.soft, mixture, recipe.label_smoothing, guide)
     return fine_tune(
-        student, joined(*parts), validation, mask_id, recipe, objective=objective, on_epoch=on_epoch, quiet=quiet
+        student,
+        joined(*parts),
+        validation,
+        mask_id,
+        recipe,
+        objective=objective,
+        on_epoch=on_epoch,
+        quiet=quiet,
+        checkpoint=checkpoint,
     )
 
 

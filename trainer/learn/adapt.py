@@ -20,10 +20,11 @@ from core.text import model_input, story_form
 from trainer.data.examples import Example
 from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.backbone_file import check_savable, save_backbone
-from trainer.learn.batches import UNLABELLED, Batch, Encoded, encode, grouped, load_tokenizer, make_batch, mask_number
+from trainer.learn.batches import UNLABELLED, Batch, Encoded, encode, grouped, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
 from trainer.learn.course import Course, Epoch, Rates, best_device
 from trainer.learn.encoder import Encoder
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 
 log = logging.getLogger(__name__)
 

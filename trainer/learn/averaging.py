@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ State = dict[str, Tensor]
 
 
 @torch.no_grad()
-def predict_logits(network: Network, data: Encoded, batch_size: int = 64) -> dict[str, NDArray[np.float32]]:
-    """Logits (n, labels) per task, in the order of `data`."""
+def predict_logits(
+    network: Network, data: Encoded, batch_size: int = 64, on_batch: Callable[[int], None] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Logits (n, labels) per task, in the order of `data`; `on_batch` hears how many texts a batch had."""
     network.eval()
     device = next(network.parameters()).device
     rows: list[int] = []
@@ -27,6 +29,8 @@ def predict_logits(network: Network, data: Encoded, batch_size: int = 64) -> dic
         rows.extend(batch.rows)
         for task, logits in network(batch.ids.to(device), batch.mask.to(device)).items():
             parts[task].append(logits.float().cpu())
+        if on_batch is not None:
+            on_batch(len(batch.rows))
     order = np.argsort(np.array(rows))
     return {task: torch.cat(logits).numpy()[order] for task, logits in parts.items()}
 

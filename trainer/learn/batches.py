@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from core.errors import InputError
 from trainer.data.examples import Example
 
 UNLABELLED = -100  # what torch's cross-entropy leaves out
@@ -38,17 +36,6 @@ class Encoded(msgspec.Struct, frozen=True):
     targets: dict[str, list[int]]
 
 
-def load_tokenizer(directory: Path) -> Tokenizer:
-    """The tokenizer of a model directory, with padding and truncation off. Raises InputError if it can't be read."""
-    try:
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    except Exception as error:  # the Rust side raises plain Exception
-        raise InputError(f"{directory / 'tokenizer.json'} can't be read: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, labels: dict[str, tuple[str, ...]], max_length: int
 ) -> Encoded:
@@ -62,15 +49,6 @@ def encode(
         for task, by_name in numbers.items()
     }
     return Encoded(ids, targets)
-
-
-def mask_number(tokenizer: Tokenizer, directory: Path) -> int:
-    """Id of the token that stands for a hidden word. Raises InputError where the tokenizer in `directory` has none."""
-    for token in ("<mask>", "[MASK]"):  # MPNet has both, and hides words behind the first
-        number = tokenizer.token_to_id(token)
-        if number is not None:
-            return int(number)
-    raise InputError(f"the tokenizer in {directory} has no [MASK] token; use a BERT or RoBERTa model directory")
 
 
 def grouped(data: Encoded, size: int, generator: random.Random | None = None) -> list[list[int]]:

@@ -8,12 +8,15 @@ import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from core.errors import InputError
 from trainer.learn.encoder import Architecture, Encoder
+from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import read_tokenizer
 
-_ARCHITECTURE, _LABELS = "architecture", "labels"
+_ARCHITECTURE, _LABELS, _TOKENIZER, _BACKBONE, _RECIPE = "architecture", "labels", "tokenizer", "backbone", "recipe"
 
 
 class Network(nn.Module):
@@ -49,33 +52,52 @@ def pool(hidden: Tensor, mask: Tensor) -> Tensor:
     return (hidden.float() * weights).sum(1) / weights.sum(1)
 
 
-def save_network(network: Network, path: Path) -> None:
-    """Write weights, architecture and labels to `path`, complete or not at all."""
+class Learned(msgspec.Struct, frozen=True):
+    """A fine-tuned network with what it needs elsewhere: the tokenizer it reads with, the name of the backbone it was
+    made from, and how it was taught."""
+
+    network: Network
+    tokenizer: Tokenizer
+    backbone: str
+    recipe: Recipe
+
+
+def save_network(learned: Learned, path: Path) -> None:
+    """Write `learned` to `path`, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
+    network = learned.network
     described = {
         _ARCHITECTURE: msgspec.json.encode(network.architecture).decode(),
         _LABELS: msgspec.json.encode(network.labels).decode(),
+        _TOKENIZER: learned.tokenizer.to_str(),
+        _BACKBONE: learned.backbone,
+        _RECIPE: msgspec.json.encode(learned.recipe).decode(),
     }
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, partial, described)
     partial.replace(path)
 
 
-def load_network(path: Path) -> Network:
-    """The network that `save_network` wrote. Raises InputError if the file is missing, damaged or something else."""
+def load_network(path: Path) -> Learned:
+    """What `save_network` wrote. Raises InputError if the file is missing, damaged or something else."""
     try:
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         architecture = msgspec.json.decode(described[_ARCHITECTURE], type=Architecture)
         labels = msgspec.json.decode(described[_LABELS], type=dict[str, tuple[str, ...]])
+        recipe = msgspec.json.decode(described[_RECIPE], type=Recipe)
+        tokenizer = read_tokenizer(described[_TOKENIZER], path)
         with torch.device("meta"):
-            network = Network(Encoder(architecture), labels)
+            network = Network(Encoder(architecture), labels, recipe.dropout)
         network.load_state_dict(weights, assign=True)
+        backbone = described[_BACKBONE]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; `newstide train --weights DIR` writes such files") from None
     except (SafetensorError, KeyError, msgspec.DecodeError, RuntimeError, OSError) as error:
         raise InputError(f"{path} holds no network of newstide's: {error}") from error
+    if tokenizer.get_vocab_size() != architecture.vocabulary:
+        raise InputError(f"{path}: its tokenizer does not fit its word vectors; train the network anew")
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    return network
+    return Learned(network, tokenizer, backbone, recipe)

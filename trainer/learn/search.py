@@ -19,10 +19,11 @@ from core.errors import InputError
 from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import encode, load_tokenizer, mask_number
+from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.finetune import Epoch, Recipe, fine_tune
 from trainer.learn.network import Network
+from trainer.learn.tokenizer import load_tokenizer, mask_number
 
 log = logging.getLogger(__name__)
 

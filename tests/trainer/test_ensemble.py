@@ -1,0 +1,135 @@
+"""Teachers of several kinds as one: their shares, and what is kept of what they said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from core.taxonomy import Taxonomy
+from trainer.compress import ensemble
+from trainer.compress.ensemble import ask, choose_shares, mixed
+from trainer.compress.plan import Budget, Plan
+from trainer.compress.search import Settings
+from trainer.compress.search import compress as search
+from trainer.learn import checkpoint as checkpoints
+from trainer.learn.encoder import Architecture, Encoder, LayerShape
+from trainer.learn.network import Learned, Network
+from trainer.learn.recipe import Recipe
+from trainer.material import Material, prepare
+from trainer.road import gather
+from trainer.runs import Trained, train
+
+RECIPE = Recipe(epochs=2, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0)
+PLAN = Plan(layers=1, heads=1, inner=16)
+ANYTHING = Budget(accuracy_drop=100)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def material(tiny_data: Path, tiny_taxonomy: Taxonomy) -> Material:
+    return prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_backbone: Path, material: Material) -> Trained:
+    return train(material, tiny_backbone, RECIPE, quiet=True)
+
+
+def confident(truth: np.ndarray, share_right: float, seed: int) -> np.ndarray:
+    """Logits that favour the truth in `share_right` of the rows, and another label in the rest."""
+    generator = np.random.default_rng(seed)
+    favoured = np.where(generator.random(len(truth)) < share_right, truth, (truth + 1) % 3)
+    return np.where(np.arange(3) == favoured[:, None], 2.0, 0.0).astype(np.float32)
+
+
+def test_shares_go_by_what_a_teacher_knows() -> None:
+    truth = np.random.default_rng(0).integers(0, 3, 3_000)
+    good, twin, guessing = confident(truth, 0.9, 1), confident(truth, 0.9, 2), confident(truth, 0.34, 3)
+    alone = choose_shares([guessing, good], truth)
+    assert alone[1] > 0.9
+    assert sum(alone) == pytest.approx(1)
+    both = choose_shares([good, guessing, twin], truth)
+    assert both[0] == pytest.approx(both[2], abs=0.11)
+    assert both[1] < 0.1
+    assert choose_shares([good], truth) == [1.0]
+    assert choose_shares([good[:0], twin[:0]], truth[:0]) == [0.5, 0.5]
+
+
+def test_a_mean_is_weighted_with_the_shares() -> None:
+    one, other = {"mood": np.log(np.float32([[0.8, 0.2]]))}, {"mood": np.log(np.float32([[0.4, 0.6]]))}
+    assert mixed([one, other], {"mood": [0.25, 0.75]}, 1.0)["mood"][0] == pytest.approx([0.5, 0.5])
+    assert mixed([one, other], {"mood": [1.0, 0.0]}, 1.0)["mood"][0] == pytest.approx([0.8, 0.2])
+
+
+def test_answers_are_kept(
+    trained: Trained, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher, texts = trained.learned[0], material.split.test
+    first = ask(teacher, texts, 64, tmp_path, quiet=True)
+    (kept,) = tmp_path.iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(ensemble, "predict_logits", None)
+        again = ask(teacher, texts, 64, tmp_path, quiet=True)
+        with pytest.raises(TypeError):
+            ask(teacher, texts[1:], 64, tmp_path, quiet=True)
+    assert all(np.array_equal(first[task], again[task]) for task in first)
+    kept.write_bytes(b"half")
+    assert np.array_equal(ask(teacher, texts, 64, tmp_path, quiet=True)["topic"], first["topic"])
+
+
+def test_teachers_may_differ_in_everything_but_the_labels(trained: Trained, material: Material) -> None:
+    torch.manual_seed(0)
+    small = trained.learned[0]
+    words = small.tokenizer.get_vocab_size()
+    large = Network(Encoder(Architecture(words, 64, 24, 8, [LayerShape(3, 40)], relative=True)), material.labels)
+    both = Trained([small, Learned(large, small.tokenizer, "guessing", RECIPE)], material)
+    assert both.blended() is small
+    settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), probes=0)
+    found = search(both, [], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
+    assert found.shares["topic"][0] > 0.8
+    assert found.student.architecture.width == small.network.architecture.width
+
+
+def test_students_of_several_seeds_are_compared_and_kept(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(RECIPE, method="minmax", probes=0, students=2)
+
+    def run() -> dict[str, torch.Tensor]:
+        found = search(
+            trained, ["acme1 oil"], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None
+        )
+        assert [task.runs for task in found.spread] == [2, 2]
+        rivals = [variant for variant in found.variants if "8 bits (minmax)" in variant.name]
+        assert [variant.name.split(", ")[3] for variant in rivals] == ["seed 0", "seed 1"]
+        assert found.chosen == max(rivals, key=lambda one: sum(score.accuracy for score in one.validation))
+        return found.student.state_dict()
+
+    save = checkpoints.Checkpoint.save
+
+    def killed(self: checkpoints.Checkpoint, record: dict[str, object]) -> None:
+        save(self, record)
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.Checkpoint, "save", killed)
+        with pytest.raises(Interrupted):
+            run()
+    assert len(list(tmp_path.glob("*.checkpoint"))) == 1
+    student = run()
+    assert len(list(tmp_path.glob("student-*.safetensors"))) == 2
+    assert not list(tmp_path.glob("*.checkpoint"))
+    whole = search(trained, ["acme1 oil"], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.compress.search.teach", None)
+        again = run()
+    for name, value in student.items():
+        assert torch.equal(value, again[name]), name
+        assert torch.equal(value, whole.student.state_dict()[name]), name

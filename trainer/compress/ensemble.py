@@ -1,0 +1,93 @@
+"""What several teachers say together: a mean, each teacher's share of it chosen per task on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from core.scoring import softmax
+from trainer.data.examples import Example
+from trainer.learn.averaging import predict_logits
+from trainer.learn.batches import encode
+from trainer.learn.checkpoint import fingerprint
+from trainer.learn.course import best_device, progress_bar
+from trainer.learn.network import Learned
+
+ROUNDS = 20  # shares are multiples of 1 / 20 or coarser
+
+Floats = NDArray[np.float32]
+Answers = dict[str, Floats]  # logits (texts, labels) per task
+
+
+def ask(
+    teacher: Learned, examples: Sequence[Example], length: int, keep: Path | None = None, quiet: bool = False
+) -> Answers:
+    """Logits of `teacher` for `examples`, cut off after `length` tokens, on the GPU where torch sees one.
+
+    With a directory `keep` they are kept there, and taken from there by a later call with the same teacher and texts.
+    """
+    network = teacher.network
+    length = min(length, network.architecture.positions)
+    data = encode(examples, teacher.tokenizer, network.labels, length)
+    kept = None
+    if keep is not None:
+        kept = keep / f"answers-{fingerprint((data.ids, network.labels), network.state_dict())}.safetensors"
+        try:
+            return dict(load_file(kept))
+        except (FileNotFoundError, SafetensorError):
+            pass  # asked below
+    device = best_device()
+    network.to(device)
+    # Half precision: the third digit of a soft label teaches nothing.
+    with progress_bar(quiet) as progress, torch.autocast(device.type, dtype=torch.bfloat16):
+        bar = progress.add_task(f"asking {teacher.backbone}", total=len(examples))
+        found = predict_logits(network, data, on_batch=lambda count: progress.update(bar, advance=count))
+    network.cpu()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f".{kept.name}.partial")
+        save_file(found, partial)
+        partial.replace(kept)
+    return found
+
+
+def choose_shares(answers: Sequence[Floats], truth: NDArray[np.int64]) -> list[float]:
+    """Shares of several teachers in a mean of probabilities, from their logits (n, labels) for texts of known label.
+
+    Greedy selection with replacement (Caruana et al. 2004): each round adds the teacher with whom the mean has the
+    least cross-entropy; what counts is the best round. Equal shares where no label is known.
+    """
+    if not len(truth):
+        return [1 / len(answers)] * len(answers)
+    chances = np.array([softmax(logits)[np.arange(len(truth)), truth] for logits in answers], dtype=np.float64)
+    counts = np.zeros(len(answers), dtype=np.int64)
+    best, least = counts, np.inf
+    for number in range(1, ROUNDS + 1):
+        means = (counts @ chances + chances) / number
+        losses = -np.log(np.maximum(means, 1e-12)).mean(axis=1)
+        counts = counts + (np.arange(len(answers)) == losses.argmin())
+        if losses.min() < least - 1e-9:
+            best, least = counts, losses.min()
+    return [float(count) / int(best.sum()) for count in best]
+
+
+def mixed(answers: Sequence[Answers], shares: Mapping[str, Sequence[float]], temperature: float) -> Answers:
+    """Mean probabilities (n, labels) per task at `temperature`, each teacher weighted with its share."""
+    return {
+        task: np.sum(
+            [
+                share * softmax(one[task], temperature)
+                for share, one in zip(by_teacher, answers, strict=True)
+                if share > 0
+            ],
+            axis=0,
+            dtype=np.float32,
+        )
+        for task, by_teacher in shares.items()
+    }
