@@ -6,17 +6,21 @@ import itertools
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import psycopg
 import pytest
-from hypothesis import settings
+from sqlalchemy import Engine
 
+from core.settings import Settings
+from core.store.connection import open_engine
+from core.store.migration import migrate
 from newstide.embedded.postgres import EmbeddedPostgres
 
 _numbers = itertools.count()
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("newstide", deadline=None)
-settings.load_profile("newstide")
+hypothesis.settings.register_profile("newstide", deadline=None)
+hypothesis.settings.load_profile("newstide")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +45,15 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """The database of a test module's own `settings`, its schema up to date."""
+    opened = open_engine(settings)
+    migrate(opened)
+    yield opened
+    opened.dispose()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

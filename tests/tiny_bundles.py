@@ -9,10 +9,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from sqlalchemy import Engine
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from core.bundle import Bundle, Manifest, SelfTest, TaskSpec, write_bundle
 from core.classifier import Classifier
+from core.settings import Settings
+from core.shelf import Shelf
+from core.store.models import register_model
 from core.taxonomy import load_taxonomy
 
 SELF_TEST = "Acme Bank shares plunge after fraud probe"
@@ -37,6 +41,21 @@ def write_tiny(
         scores["sentiment"] = _wrong(scores["sentiment"])
     manifest = msgspec.structs.replace(manifest, self_test=[SelfTest(SELF_TEST, scores)])
     return write_bundle(path, manifest, model, _tokenizer(), f"# {name}\n")
+
+
+def register_tiny(settings: Settings, engine: Engine, path: Path) -> str:
+    """Shelve and register the bundle at `path`; its name. What `newstide promote` does before it judges."""
+    shelved = Shelf(settings.shelf_location, settings.bundle_cache).put(path)
+    register_model(
+        engine,
+        shelved.bundle.manifest,
+        location=shelved.location,
+        checksum=shelved.checksum,
+        size_bytes=shelved.size_bytes,
+        actor="test",
+        reason="test",
+    )
+    return shelved.bundle.name
 
 
 def _wrong(row: list[float]) -> list[float]:

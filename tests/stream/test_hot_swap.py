@@ -29,16 +29,15 @@ from harness import (
 )
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
-from tiny_bundles import write_tiny
+from tiny_bundles import register_tiny, write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
-from core.shelf import Shelf
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
-from core.store.models import WorkerModel, list_workers, move_model, register_model, roll_back
+from core.store.models import WorkerModel, list_workers, move_model, roll_back
 from core.store.recount import differences
 from core.taxonomy import load_taxonomy
 from newstide.resources import amended
@@ -58,29 +57,6 @@ def settings(bootstrap_servers: str, database_url: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("NEWSTIDE_MODELS__POLL_S", "1")
     made = make_settings(bootstrap_servers, database_url, tmp_path)
     return amended(made, stream={"bundle": tmp_path / "first"})
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
-
-
-def register(settings: Settings, engine: Engine, path: Path) -> str:
-    """Shelve and register the bundle at `path`; its name. What `newstide promote` does before it judges."""
-    shelved = Shelf(settings.shelf_location, settings.bundle_cache).put(path)
-    register_model(
-        engine,
-        shelved.bundle.manifest,
-        location=shelved.location,
-        checksum=shelved.checksum,
-        size_bytes=shelved.size_bytes,
-        actor="test",
-        reason="test",
-    )
-    return shelved.bundle.name
 
 
 def go_live(engine: Engine, name: str) -> None:
@@ -141,7 +117,7 @@ def test_swap_and_roll_back_under_traffic_with_a_kill_in_the_middle(
 ) -> None:
     write_tiny(tmp_path / "second", "second", seed=2)
     for path in (tmp_path / "first", tmp_path / "second"):
-        register(settings, engine, path)
+        register_tiny(settings, engine, path)
     go_live(engine, "first")
     records = as_input(scenario_messages(COUNT))
     stop = threading.Event()
@@ -195,7 +171,7 @@ def test_a_broken_bundle_is_refused_and_the_old_model_goes_on(
     records = as_input(scenario_messages(300))
     for name, seed in (("broken", 3), ("second", 2)):
         write_tiny(tmp_path / name, name, seed=seed)
-        register(settings, engine, tmp_path / name)
+        register_tiny(settings, engine, tmp_path / name)
     for file in Path(settings.shelf_location).glob("broken-*/model.onnx"):
         file.write_bytes(file.read_bytes()[:-1] + b"!")
     workers.start(0)
@@ -285,7 +261,7 @@ def test_what_does_not_fit_is_refused(quiet: Settings, store: Engine, tmp_path: 
     followed = Followed(quiet, store)
     assert followed.watch.begin().name == "first"
     for name, reason in reasons.items():
-        register(quiet, store, tmp_path / name)
+        register_tiny(quiet, store, tmp_path / name)
         go_live(store, name)
         followed.watch.look()
         assert refusal(store)[0] == name
@@ -300,7 +276,7 @@ def test_a_refused_model_is_tried_again_when_the_registry_changes(
     write_tiny(tmp_path / "second", "second", seed=2)
     write_tiny(tmp_path / "third", "third", seed=3)
     for name in ("first", "second", "third"):
-        register(quiet, store, tmp_path / name)
+        register_tiny(quiet, store, tmp_path / name)
     go_live(store, "first")
     (file,) = Path(quiet.shelf_location).glob("second-*/model.onnx")
     good = file.read_bytes()
@@ -334,7 +310,7 @@ def test_a_shelf_that_is_away_is_tried_again_by_itself(
     quiet: Settings, store: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tiny(tmp_path / "second", "second", seed=2)
-    register(quiet, store, tmp_path / "second")
+    register_tiny(quiet, store, tmp_path / "second")
     followed = Followed(quiet, store)
     followed.watch.begin()
     shelf = Path(quiet.shelf_location)
@@ -354,7 +330,7 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
     """The last proven one that is whole stands in; where none is, the bundle of the settings."""
     for number, name in enumerate(("second", "third", "fourth")):
         write_tiny(tmp_path / name, name, seed=2 + number)
-        register(quiet, store, tmp_path / name)
+        register_tiny(quiet, store, tmp_path / name)
         go_live(store, name)
     assert Followed(quiet, store).watch.begin().name == "fourth"
     for name, starts in (("fourth", "third"), ("third", "second"), ("second", "first")):
@@ -372,7 +348,7 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
 def test_the_bundle_in_use_is_not_loaded_again_when_it_is_registered(quiet: Settings, store: Engine) -> None:
     followed = Followed(quiet, store)
     followed.watch.begin()
-    register(quiet, store, quiet.bundle_directory)
+    register_tiny(quiet, store, quiet.bundle_directory)
     go_live(store, "first")
     followed.watch.look()
     assert followed.used == []

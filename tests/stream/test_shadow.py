@@ -14,15 +14,13 @@ from harness import as_input, ask, make_settings, scenario_messages, wait_until
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
-from tiny_bundles import write_tiny
+from tiny_bundles import register_tiny, write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.settings import Settings
-from core.shelf import Shelf
-from core.store.connection import connect, open_engine
-from core.store.migration import migrate
-from core.store.models import list_workers, move_model, register_model
+from core.store.connection import connect
+from core.store.models import list_workers, move_model
 from core.store.partitions import drop_old_partitions
 from core.store.recount import differences
 from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows, wilson_interval
@@ -46,14 +44,6 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     write_tiny(tmp_path / "live", "live", seed=1)
     write_tiny(tmp_path / "shadow", "shadow", seed=2)
     return amended(make_settings("127.0.0.1:1", database_url, tmp_path), stream={"bundle": tmp_path / "live"})
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture
@@ -204,16 +194,7 @@ def test_the_watch_says_that_a_shadow_failed_and_tries_again_when_asked(
     def wrap(classifier: Classifier) -> Any:
         return Failing(classifier, throw) if failing and classifier.name == "shadow" else classifier
 
-    shelved = Shelf(settings.shelf_location, settings.bundle_cache).put(tmp_path / "shadow")
-    register_model(
-        engine,
-        shelved.bundle.manifest,
-        location=shelved.location,
-        checksum=shelved.checksum,
-        size_bytes=shelved.size_bytes,
-        actor="test",
-        reason="test",
-    )
+    register_tiny(settings, engine, tmp_path / "shadow")
     watch = ModelWatch(
         engine, lambda: connect(settings, autocommit=True), ModelLoader(settings, wrap), shadow, "host/0", 60
     )

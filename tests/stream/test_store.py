@@ -14,8 +14,7 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.dead_letters import DeadLetter
 from core.settings import Settings
-from core.store.connection import connect, open_engine
-from core.store.migration import migrate
+from core.store.connection import connect
 from core.store.partitions import drop_old_partitions, ensure_partitions
 from core.store.recount import differences, totals
 from core.store.trends import parse_series, read_series, read_trends
@@ -31,14 +30,6 @@ TOPIC = "newstide.messages"
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return make_settings("127.0.0.1:1", database_url, tmp_path)
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from core.bundle import Bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import DatabaseSettings, Settings
-from core.store.connection import open_engine
-from core.store.migration import migrate
 from core.store.samples import Sampled, count_stories, read_unsure
 from newstide.discovering import discover_themes
 from trainer.watch.discover import cluster, describe, discover, embed_all
@@ -104,14 +101,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings(database=DatabaseSettings(url=database_url), embedded={"directory": tmp_path})
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 def sampled(texts: list[str]) -> list[Sampled]:

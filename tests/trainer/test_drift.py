@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,8 +20,6 @@ from core.bundle import Bundle, load_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from core.settings import DatabaseSettings, Settings
-from core.store.connection import open_engine
-from core.store.migration import migrate
 from core.store.samples import read_window
 from newstide.discovering import show_drift
 from trainer.watch.drift import DriftReport, compare_window, measure_drift
@@ -48,14 +45,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings(database=DatabaseSettings(url=database_url), embedded={"directory": tmp_path})
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 def store_texts(settings: Settings, bundle: Bundle, texts: list[str], first: int = 0, model: str = "words") -> None:

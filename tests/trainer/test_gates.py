@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
 from core.settings import Settings, load_settings
-from core.store.connection import open_engine
-from core.store.migration import migrate
 from core.store.models import find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
 from trainer.data.examples import Example
@@ -103,14 +100,6 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         stream={"bundle": tmp_path / "configured"},
         models={"gate_speed_ratio": 0.01},  # two tiny models differ by what else the machine does
     )
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

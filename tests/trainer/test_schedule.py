@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from core.bundle import Bundle, SelfTest, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from core.settings import DatabaseSettings, Settings, StreamSettings
-from core.store.connection import open_engine
-from core.store.migration import migrate
 from core.store.models import list_models
 from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
 from newstide.hand_over import hand_over
@@ -55,14 +52,6 @@ def settings(database_url: str, tmp_path: Path, bundle: Bundle) -> Settings:
         embedded={"directory": tmp_path},
         stream=StreamSettings(bundle=bundle.path),
     )
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    opened = open_engine(settings)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 class Recorder:
