@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +55,7 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
 
 class Work(msgspec.Struct, frozen=True):
     """One run: its number, the name for its model, settings whose database answers, and its directories. `weights`
-    outlives the run, so that what an interrupted one has learned is taken up again."""
+    outlives a run that was interrupted or failed, so that the next one takes up what it has learned."""
 
     run: int
     name: str
@@ -189,6 +190,7 @@ def _look(
             raise
         log.exception("training run %d failed", run)
         return Look("failed", f"run {run} failed: {error}", reasons, run)
+    shutil.rmtree(work.weights, ignore_errors=True)  # nothing is left to go on from
     detail |= {"why": handed.reasons, "evidence": handed.evidence}
     training.close_run(engine, run, handed.state, handed.model, detail)
     note = "; ".join([f"run {run} made {handed.model}, which is now {handed.state}", *handed.reasons])

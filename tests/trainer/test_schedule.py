@@ -73,6 +73,7 @@ class Recorder:
     def train(self, work: Work) -> Path:
         assert work.dataset.is_dir()
         self.works.append(work)
+        work.weights.mkdir(exist_ok=True)
         if self.fail is not None:
             raise self.fail
         return work.bundle
@@ -122,6 +123,7 @@ def test_a_run_from_the_reason_to_the_row(settings: Settings, engine: Engine) ->
     assert recorder.handed == [(work.bundle, False)]
     assert work.name.endswith(f"-{look.run}")
     assert work.weights.parent == work.bundle.parent.parent == settings.embedded.directory / "training"
+    assert not work.weights.exists()
     run = list_runs(engine)[0]
     assert (run.id, run.outcome, run.model) == (look.run, "shadow", "newstide-7")
     assert run.reasons == [{"kind": "labels", "text": "5 texts newly labelled; 5 were awaited"}]
