@@ -19,7 +19,6 @@ from newstide.labelled import labelled_options, labelled_words, load_material, n
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
     from trainer.compress.search import Compressed, Settings
-    from trainer.judge.spread import TaskSpread
     from trainer.material import Material
     from trainer.runs import Trained
 
@@ -28,6 +27,7 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
 DEFAULT_VOCABULARY = 16_000
 MOST_UNLABELLED = 15_000
+STUDENTS = "students"  # in the directory of the teachers' weights, where nothing takes them for teachers
 
 
 @click.command()
@@ -94,7 +94,7 @@ def compress(**options: Any) -> None:
         options["out"],
         name=options["name"],
         command=_command_line(options),
-        keep=options["weights"],
+        keep=options["weights"] / STUDENTS if options["weights"] is not None else None,
         quiet=options["as_json"] or not sys.stderr.isatty(),
         log=lambda line: click.echo(line, err=True),
     )
@@ -115,6 +115,13 @@ def load_teachers(paths: tuple[Path, ...], material: Material) -> Trained:
     if not files:
         raise InputError(f"{paths[0]} holds no *.safetensors; `newstide train --weights DIR` writes them")
     learned = [load_network(file) for file in files]
+    if paths[0].is_dir():
+        kinds = {one.backbone for file, one in zip(files, learned, strict=True) if file.parent == paths[0]}
+        if len(kinds) > 1:
+            raise InputError(
+                f"{paths[0]} holds networks of {' and '.join(sorted(kinds))}; name first the file that students are to "
+                "be cut from"
+            )
     for file, one in zip(files, learned, strict=True):
         if one.network.labels != material.labels:
             raise InputError(f"{file} was trained on other labels than the texts given have; use the same data")
@@ -177,15 +184,19 @@ def write(directory: Path, found: Compressed, name: str, trained: Trained) -> No
         "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on validation. "
         "Messages per second of one thread's CPU time, tokenizer included. What was cut is not taught yet in the rows "
         "that begin with cut.",
-        *(f"{shown.task}: {_in_words(shown)}." for shown in found.spread),
+        *(f"{line}." for line in _spread_lines(found)),
     ]
     write_report(directory, f"Compression of {name}", found.variants, found.chosen, notes)
 
 
-def _in_words(shown: TaskSpread) -> str:
-    figures = (("accuracy", shown.accuracy), ("macro-F1", shown.macro_f1), ("ECE", shown.ece))
-    words = ", ".join(f"{name} {figure.mean:.4f} ± {figure.deviation:.4f}" for name, figure in figures)
-    return f"{words} over {shown.runs} students in eight bits, mean and standard deviation"
+def _spread_lines(found: Compressed) -> list[str]:
+    """Mean and standard deviation over all students, a line per task; nothing where there is one student only."""
+    lines = []
+    for task in found.spread:
+        figures = (("accuracy", task.accuracy), ("macro-F1", task.macro_f1), ("ECE", task.ece))
+        words = ", ".join(f"{name} {figure.mean:.4f} ± {figure.deviation:.4f}" for name, figure in figures)
+        lines.append(f"{task.task}, {task.runs} students in eight bits: {words}")
+    return [] if found.spread[0].runs == 1 else lines
 
 
 def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) -> None:
@@ -202,8 +213,8 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
     for variant, row in zip(found.variants, rows, strict=True):
         shown.add_row(*row, style="bold" if variant.name == found.chosen.name else None)
     Console().print(shown)
-    for task in found.spread:
-        click.echo(f"{task.task}: {_in_words(task)}")
+    for line in _spread_lines(found):
+        click.echo(line)
     click.echo(f"bundle {bundle}, report {report / 'report.html'}")
 
 

@@ -39,12 +39,17 @@ def preparation_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepare_training(
-    material: Material, recipe: Recipe, weights: Path | None, options: dict[str, Any], log: Callable[[str], None]
+    material: Material,
+    recipe: Recipe,
+    weights: Path | None,
+    options: dict[str, Any],
+    log: Callable[[str], None],
+    backbones: Path | None = None,
 ) -> tuple[Recipe, Path]:
     """The recipe and the directory of the backbone to train with, once all that the options ask for is done.
 
-    An adapted backbone and the study of a search are kept in `weights`. Raises InputError where adapting has no such
-    directory, and as its parts do.
+    The study of a search is kept in `weights`, an adapted backbone in `backbones`, or there too. Raises InputError
+    where adapting has no such directory, and as its parts do.
     """
     from trainer.learn.backbone import find_backbone
 
@@ -52,7 +57,7 @@ def prepare_training(
     backbone = find_backbone(options["backbone"])
     _warn_of_few(material, recipe, log)
     if options["adapt"] is not None:
-        backbone = _adapt(backbone, recipe, weights, options, quiet, log)
+        backbone = _adapt(backbone, recipe, backbones or weights, options, quiet, log)
     if options["search"]:
         recipe = _search(material, backbone, recipe, weights, options, quiet, log)
     return recipe, backbone
@@ -86,7 +91,7 @@ def _warn_of_few(material: Material, recipe: Recipe, log: Callable[[str], None])
 def _adapt(
     backbone: Path,
     recipe: Recipe,
-    weights: Path | None,
+    home: Path | None,
     options: dict[str, Any],
     quiet: bool,
     log: Callable[[str], None],
@@ -94,14 +99,14 @@ def _adapt(
     from newstide.compressing import read_texts
     from trainer.learn.adapt import Reading, adapt_backbone
 
-    if weights is None:
+    if home is None:
         raise InputError("--adapt makes a backbone that is used again; say with --weights DIR where it is kept")
     reading = Reading(epochs=options["adapt_epochs"], seed=recipe.seed, max_length=recipe.max_length)
     adapted = adapt_backbone(
         backbone,
         read_texts(options["adapt"], options["adapt_most"]),
         reading,
-        weights,
+        home,
         on_epoch=lambda number, loss, held: log(
             f"reading, epoch {number}: loss per hidden word {loss:.4f}; on texts held out {held:.4f}"
         ),

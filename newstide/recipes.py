@@ -58,7 +58,11 @@ _OPTIONS = (
     ),
     click.option("--freeze-words", is_flag=True, help="Leave word vectors as they are: faster by a quarter."),
     click.option(
-        "--freeze-layers", type=click.IntRange(0), default=0, show_default=True, help="Lowest layers left as they are."
+        "--freeze-layers",
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        help="Leave the lowest N layers as they are too.",
     ),
     click.option(
         "--lora", type=click.IntRange(0), default=0, metavar="RANK", help="Learn low-rank adapters in the encoder."

@@ -54,8 +54,11 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One run: its number, the name for its model, settings whose database answers, and its directories. `weights`
-    outlives a run that was interrupted or failed, so that the next one takes up what it has learned."""
+    """One run: its number, the name for its model, settings whose database answers, and its directories.
+
+    `weights` outlives a run that was interrupted or failed, so that the next one takes up what it has learned;
+    `backbones`, those adapted to unlabelled texts, outlives all.
+    """
 
     run: int
     name: str
@@ -63,6 +66,7 @@ class Work(msgspec.Struct, frozen=True):
     dataset: Path
     bundle: Path
     weights: Path
+    backbones: Path
 
 
 class HandOver(msgspec.Struct, frozen=True):
@@ -190,9 +194,9 @@ def _look(
             raise
         log.exception("training run %d failed", run)
         return Look("failed", f"run {run} failed: {error}", reasons, run)
-    shutil.rmtree(work.weights, ignore_errors=True)  # nothing is left to go on from
     detail |= {"why": handed.reasons, "evidence": handed.evidence}
     training.close_run(engine, run, handed.state, handed.model, detail)
+    shutil.rmtree(work.weights, ignore_errors=True)  # nothing is left to go on from
     note = "; ".join([f"run {run} made {handed.model}, which is now {handed.state}", *handed.reasons])
     return Look(handed.state, note, reasons, run, handed.model, known.drift)
 
@@ -232,7 +236,13 @@ def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime)
     home = base / f"run-{run}"
     home.mkdir(parents=True, exist_ok=True)
     return Work(
-        run, f"{options.name}-{now:%Y%m%d}-{run}", settings, home / "dataset", home / "bundle", base / "weights"
+        run=run,
+        name=f"{options.name}-{now:%Y%m%d}-{run}",
+        settings=settings,
+        dataset=home / "dataset",
+        bundle=home / "bundle",
+        weights=base / "unfinished",
+        backbones=base / "backbones",
     )
 
 

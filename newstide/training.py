@@ -17,7 +17,7 @@ from core.bundle import Bundle
 from core.errors import InputError
 from core.settings import load_settings
 from newstide.classifying import show_scores
-from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, read_texts
+from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, STUDENTS, read_texts
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
 from newstide.preparing import preparation_options, preparation_words, prepare_training
@@ -84,6 +84,7 @@ def _fit(
     name: str,
     command: str,
     options: dict[str, Any],
+    backbones: Path | None = None,
 ) -> Bundle:
     """Fine-tune, and compress where asked for, into `out`. A faulty budget or file is found before it is trained."""
     from trainer.compress.plan import candidates, parse_budget
@@ -94,7 +95,7 @@ def _fit(
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
     quiet = options["as_json"] or not sys.stderr.isatty()
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
-    recipe, backbone = prepare_training(material, recipe, weights, options, _log)
+    recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
     if budget is None:
         return train_bundle(
             material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
@@ -102,7 +103,7 @@ def _fit(
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
     settings = Settings(msgspec.structs.replace(TEACHING, seed=recipe.seed))
-    keep = weights / "students" if weights is not None else None
+    keep = weights / STUDENTS if weights is not None else None
     bundle, found = compress_bundle(
         trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
     )
@@ -169,7 +170,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     def fit(work: Work) -> Path:
         material = from_dataset(load_dataset(work.dataset))
         command = "newstide train --schedule"
-        _fit(material, recipe, work.weights, work.bundle, work.name, command, options)
+        _fit(material, recipe, work.weights, work.bundle, work.name, command, options, work.backbones)
         return work.bundle
 
     steps = Steps(build, fit, lambda work, path, go_live: hand_over(work, path, go_live, examples))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -58,8 +56,3 @@ def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
 def from_dataset(dataset: Dataset) -> Material:
     """A built dataset, whose parts are cleaned and split already."""
     return Material(dataset.split, dataset.labels, dataset.removed, dataset.licences, dataset.class_weights)
-
-
-def fingerprint(*parts: Any) -> str:
-    """A short name that changes with any of `parts` (anything msgspec can encode)."""
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()

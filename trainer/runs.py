@@ -11,13 +11,14 @@ import torch
 from trainer.learn.averaging import blend
 from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.batches import encode
+from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import Epoch
 from trainer.learn.encoder import Encoder
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer, mask_number
-from trainer.material import Material, fingerprint
+from trainer.material import Material
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -31,9 +32,7 @@ class Trained(msgspec.Struct, frozen=True):
         first = self.learned[0]
         architecture = first.network.architecture
         alike = [
-            one
-            for one in self.learned
-            if one.network.architecture == architecture and one.tokenizer.to_str() == first.tokenizer.to_str()
+            one for one in self.learned if one.network.architecture == architecture and one.backbone == first.backbone
         ]
         if len(alike) == 1:
             return first
@@ -70,13 +69,17 @@ def train(
     learned = []
     for seed in range(recipe.seed, recipe.seed + recipe.runs):
         single = msgspec.structs.replace(recipe, seed=seed, runs=1)
-        parts = (single, material.labels, material.split.train, material.split.validation, name)
-        kept = weights / f"{fingerprint(*parts)}.safetensors" if weights is not None else None
-        if kept is not None and kept.is_file():
-            learned.append(load_network(kept))
-            continue
+        encoder = load_encoder(backbone)
+        kept = None
+        if weights is not None:
+            texts = (material.split.train, material.split.validation, tokenizer.to_str())
+            known_by = fingerprint((single, material.labels, texts, name), encoder.state_dict())
+            kept = weights / f"{known_by[:16]}.safetensors"
+            if kept.exists():
+                learned.append(load_network(kept))
+                continue
         torch.manual_seed(seed)
-        network = Network(load_encoder(backbone), material.labels, recipe.dropout)
+        network = Network(encoder, material.labels, recipe.dropout)
         fine_tune(
             network,
             train_data,

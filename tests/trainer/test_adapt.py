@@ -119,7 +119,7 @@ def test_an_uneven_encoder_is_no_backbone(tmp_path: Path, tiny_backbone: Path) -
     weights["layers.1.narrow.weight"] = weights["layers.1.narrow.weight"][:, :32]
     with pytest.raises(InputError, match="layers differ"):
         save_backbone(rebuilt(uneven, weights), tiny_backbone, tmp_path / "saved")
-    distant = Encoder(msgspec.structs.replace(encoder.architecture, relative=True))
+    distant = Encoder(msgspec.structs.replace(encoder.architecture, relative_positions=True))
     with pytest.raises(InputError, match="relative positions"):
         save_backbone(distant, tiny_backbone, tmp_path / "saved")
     save_backbone(encoder, tiny_backbone, tmp_path / "saved")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tokenizers import Tokenizer, models
@@ -23,7 +24,7 @@ from transformers import (
 )
 
 from core.errors import InputError
-from trainer.learn.backbone import find_backbone, load_encoder
+from trainer.learn.backbone import backbone_name, find_backbone, load_encoder
 from trainer.learn.encoder import Architecture, Encoder, LayerShape
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
@@ -52,7 +53,7 @@ def test_hidden_states_are_those_of_the_family(family: str, tmp_path: Path) -> N
         expected = theirs(input_ids=ids, attention_mask=mask).last_hidden_state
         found = ours(ids, mask)
     assert torch.allclose(expected[mask == 1], found[mask == 1], atol=1e-5)
-    assert ours.architecture.relative == (family == "mpnet")
+    assert ours.architecture.relative_positions == (family == "mpnet")
     assert ours.architecture.parameters == sum(parameter.numel() for parameter in ours.parameters())
 
 
@@ -61,6 +62,13 @@ def test_an_unknown_family_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").touch()
     with pytest.raises(InputError, match=r"'albert'.*bert, electra"):
         load_encoder(tmp_path)
+
+
+def test_a_model_of_the_hub_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "models--owner--some-model" / "snapshots" / "0a1b"
+    path.mkdir(parents=True)
+    assert backbone_name(path) == "owner/some-model"
+    assert backbone_name(tmp_path) == tmp_path.name
 
 
 def test_a_name_that_is_neither_directory_nor_model_is_refused() -> None:
@@ -82,8 +90,14 @@ def test_a_network_is_kept_with_its_architecture(tmp_path: Path) -> None:
     assert again.labels == network.labels
     ids = torch.arange(6)[None]
     assert torch.equal(again.eval()(ids, ids > -1)["sentiment"], network.eval()(ids, ids > -1)["sentiment"])
+    bare = Network(Encoder(msgspec.structs.replace(architecture, layers=[])), network.labels)
+    save_network(msgspec.structs.replace(kept, network=bare), tmp_path / "bare.safetensors")
+    with pytest.raises(InputError, match=r"bare\.safetensors holds no network.*no layers"):
+        load_network(tmp_path / "bare.safetensors")
+    with pytest.raises(InputError, match="can't be written"):
+        save_network(kept, tmp_path / "bare.safetensors" / "below.safetensors")
     (tmp_path / "kept.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
-    with pytest.raises(InputError, match="no network of newstide's"):
+    with pytest.raises(InputError, match="holds no network"):
         load_network(tmp_path / "kept.safetensors")
     with pytest.raises(InputError, match="does not exist"):
         load_network(tmp_path / "missing")

@@ -167,14 +167,14 @@ def test_a_student_learns_what_its_teachers_say_of_unlabelled_texts(teacher: Net
 
 
 def test_a_head_takes_its_view_of_distances_with_it(teacher: Network, data: Encoded) -> None:
-    architecture = msgspec.structs.replace(teacher.architecture, relative=True)
+    architecture = msgspec.structs.replace(teacher.architecture, relative_positions=True)
     weights = teacher.encoder.state_dict()
     for number in range(2):
-        weights[f"layers.{number}.distances"] = torch.tensor([[1.0], [2.0]]).expand(2, 79).clone()
+        weights[f"layers.{number}.position_bias"] = torch.tensor([[1.0], [2.0]]).expand(2, 79).clone()
     network = with_encoder(teacher, rebuilt(architecture, weights))
     scores = [(np.array([0.0, 1.0]), np.ones(64)), (np.array([1.0, 0.0]), np.ones(64))]
     pruned = prune_layers(network, scores, 1, 64)
-    assert [set(layer.distances.flatten().tolist()) for layer in pruned.encoder.layers] == [{2.0}, {1.0}]
+    assert [set(layer.position_bias.flatten().tolist()) for layer in pruned.encoder.layers] == [{2.0}, {1.0}]
     assert pruned.architecture.parameters == sum(p.numel() for p in pruned.encoder.parameters())
 
 

@@ -128,12 +128,16 @@ def test_teachers_that_do_not_fit_are_named(
     pruned = only_words(teacher.network, 20)
     save_network(msgspec.structs.replace(teacher, network=pruned), tmp_path / "words.safetensors")
     (tmp_path / "empty").mkdir()
+    for number, backbone in enumerate(("one", "other")):
+        mixed = msgspec.structs.replace(teacher, backbone=backbone)
+        save_network(mixed, tmp_path / "mixed" / f"{number}.safetensors")
     shared = ["--data", str(tiny_data), "--out", str(tmp_path / "x")]
     for teacher, budget, message in (
         ("missing", "size<=1MB", "missing does not exist"),
         ("empty", "size<=1MB", "empty holds no"),
         ("other.safetensors", "size<=1MB", "other.safetensors was trained on other labels"),
         ("words.safetensors", "size<=1MB", "words.safetensors: its tokenizer does not fit"),
+        ("mixed", "size<=1MB", "mixed holds networks of one and other"),
         ("words.safetensors", "speed<=3", "budget part 'speed<=3'"),
     ):
         ended = CliRunner().invoke(compress, [*shared, "--teacher", str(tmp_path / teacher), "--budget", budget])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import msgspec
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress import ensemble
 from trainer.compress.ensemble import ask, choose_shares, mixed
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Settings
 from trainer.compress.search import compress as search
+from trainer.data.examples import Example
 from trainer.learn import checkpoint as checkpoints
 from trainer.learn.encoder import Architecture, Encoder, LayerShape
 from trainer.learn.network import Learned, Network
@@ -81,20 +84,45 @@ def test_answers_are_kept(
             ask(teacher, texts[1:], 64, tmp_path, quiet=True)
     assert all(np.array_equal(first[task], again[task]) for task in first)
     kept.write_bytes(b"half")
-    assert np.array_equal(ask(teacher, texts, 64, tmp_path, quiet=True)["topic"], first["topic"])
+    with pytest.raises(InputError, match="remove it to have it made again"):
+        ask(teacher, texts, 64, tmp_path, quiet=True)
+
+
+def test_a_teacher_without_numbers_is_refused(trained: Trained, material: Material, tmp_path: Path) -> None:
+    broken = copy.deepcopy(trained.learned[0].network)
+    with torch.no_grad():
+        broken.heads["topic"].bias[0] = float("nan")
+    teacher = msgspec.structs.replace(trained.learned[0], network=broken, backbone="broken")
+    with pytest.raises(InputError, match="broken answers with no numbers"):
+        ask(teacher, material.split.test, 64, tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_teachers_may_differ_in_everything_but_the_labels(trained: Trained, material: Material) -> None:
     torch.manual_seed(0)
     small = trained.learned[0]
     words = small.tokenizer.get_vocab_size()
-    large = Network(Encoder(Architecture(words, 64, 24, 8, [LayerShape(3, 40)], relative=True)), material.labels)
+    large = Network(
+        Encoder(Architecture(words, 64, 24, 8, [LayerShape(3, 40)], relative_positions=True)), material.labels
+    )
     both = Trained([small, Learned(large, small.tokenizer, "guessing", RECIPE)], material)
     assert both.blended() is small
     settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), probes=0)
     found = search(both, [], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
     assert found.shares["topic"][0] > 0.8
     assert found.student.architecture.width == small.network.architecture.width
+
+
+def test_a_kept_student_is_of_the_same_plan_and_labels(trained: Trained, tmp_path: Path) -> None:
+    settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), method="minmax", probes=0)
+    split = trained.material.split
+    swapped = [Example(e.text, {**e.labels, "topic": "Banks"}, e.source) for e in split.train]
+    other = msgspec.structs.replace(trained.material, split=msgspec.structs.replace(split, train=swapped))
+    for one, activation in ((trained, "gelu"), (trained, "relu"), (Trained(trained.learned, other), "gelu")):
+        plan = msgspec.structs.replace(PLAN, activation=activation)
+        found = search(one, [], [plan], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
+        assert found.student.architecture.activation == activation
+    assert len(list(tmp_path.glob("student-*.safetensors"))) == 3
 
 
 def test_students_of_several_seeds_are_compared_and_kept(

@@ -243,6 +243,8 @@ def test_frozen_word_vectors_stay_and_the_rest_learns(tune: Tune, tiny_backbone:
 
 
 def test_frozen_layers_stay_with_all_below_them(tune: Tune, tiny_backbone: Path) -> None:
+    with pytest.raises(InputError, match="the network has 2"):
+        tune(msgspec.structs.replace(RECIPE, frozen_layers=3))
     network, _ = tune(msgspec.structs.replace(RECIPE, frozen_layers=1))
     found, before = network.encoder.state_dict(), load_encoder(tiny_backbone).state_dict()
     for name, value in before.items():

@@ -30,11 +30,11 @@ def run(model: bytes, ids: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     return session.run(["sentiment", "topic"], {"ids": ids, "mask": mask})
 
 
-def with_distances(encoder: Encoder) -> Encoder:
-    architecture = msgspec.structs.replace(encoder.architecture, relative=True)
+def with_position_bias(encoder: Encoder) -> Encoder:
+    architecture = msgspec.structs.replace(encoder.architecture, relative_positions=True)
     weights = encoder.state_dict()
     for number, shape in enumerate(architecture.layers):
-        weights[f"layers.{number}.distances"] = torch.randn(shape.heads, 2 * architecture.positions - 1)
+        weights[f"layers.{number}.position_bias"] = torch.randn(shape.heads, 2 * architecture.positions - 1)
     return rebuilt(architecture, weights)
 
 
@@ -44,7 +44,7 @@ def test_logits_equal_those_of_torch(
 ) -> None:
     torch.manual_seed(0)
     encoder = load_encoder(tiny_backbone)
-    network = Network(with_distances(encoder) if relative else encoder, tiny_taxonomy.tasks).eval()
+    network = Network(with_position_bias(encoder) if relative else encoder, tiny_taxonomy.tasks).eval()
     data = encode(read_jsonl(tiny_data, tiny_taxonomy), load_tokenizer(tiny_backbone), tiny_taxonomy.tasks, 32)
     expected = predict_logits(network, data)
     length = max(map(len, data.ids)) + 5

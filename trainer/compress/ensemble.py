@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from core.errors import InputError
 from core.scoring import softmax
 from trainer.data.examples import Example
 from trainer.learn.averaging import predict_logits
@@ -18,6 +17,7 @@ from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import best_device, progress_bar
 from trainer.learn.network import Learned
+from trainer.learn.tensors import load_tensors, save_tensors
 
 ROUNDS = 20  # shares are multiples of 1 / 20 or coarser
 
@@ -31,34 +31,34 @@ def ask(
     """Logits of `teacher` for `examples`, cut off after `length` tokens, on the GPU where torch sees one.
 
     With a directory `keep` they are kept there, and taken from there by a later call with the same teacher and texts.
+    Raises InputError for a teacher that answers with anything but numbers.
     """
     network = teacher.network
     length = min(length, network.architecture.positions)
     data = encode(examples, teacher.tokenizer, network.labels, length)
     kept = None
     if keep is not None:
-        kept = keep / f"answers-{fingerprint((data.ids, network.labels), network.state_dict())}.safetensors"
-        try:
-            return dict(load_file(kept))
-        except (FileNotFoundError, SafetensorError):
-            pass  # asked below
+        name = fingerprint((data.ids, network.labels, network.architecture), network.state_dict())
+        kept = keep / f"answers-{name}.safetensors"
+        found = load_tensors(kept)
+        if found is not None:
+            return {task: rows.numpy() for task, rows in found[0].items()}
     device = best_device()
     network.to(device)
     # Half precision: the third digit of a soft label teaches nothing.
     with progress_bar(quiet) as progress, torch.autocast(device.type, dtype=torch.bfloat16):
         bar = progress.add_task(f"asking {teacher.backbone}", total=len(examples))
-        found = predict_logits(network, data, on_batch=lambda count: progress.update(bar, advance=count))
+        answers = predict_logits(network, data, on_batch=lambda count: progress.update(bar, advance=count))
     network.cpu()
+    if not all(np.isfinite(rows).all() for rows in answers.values()):
+        raise InputError(f"a teacher made of {teacher.backbone} answers with no numbers; leave it out or train it anew")
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f".{kept.name}.partial")
-        save_file(found, partial)
-        partial.replace(kept)
-    return found
+        save_tensors({task: torch.from_numpy(rows) for task, rows in answers.items()}, {}, kept)
+    return answers
 
 
 def choose_shares(answers: Sequence[Floats], truth: NDArray[np.int64]) -> list[float]:
-    """Shares of several teachers in a mean of probabilities, from their logits (n, labels) for texts of known label.
+    """Ensemble weights of several teachers, adding up to 1, from their logits (n, labels) for texts of known label.
 
     Greedy selection with replacement (Caruana et al. 2004): each round adds the teacher with whom the mean has the
     least cross-entropy; what counts is the best round. Equal shares where no label is known.

@@ -48,8 +48,9 @@ def write_graph(network: Network, max_length: int, ranges: Ranges | None = None)
     writer = _Writer(network_weights(network), architecture, max_length, ranges)
     hidden = writer.embed()
     bias = writer.attention_bias()
+    distances = writer.distances() if architecture.relative_positions else None
     for number, layer in enumerate(architecture.layers):
-        hidden = writer.layer(number, layer, hidden, bias)
+        hidden = writer.layer(number, layer, hidden, bias, distances)
     pooled = writer.pool(hidden)
     writer.embedding(pooled)
     for task in labels:
@@ -118,9 +119,17 @@ class _Writer:
         bias = self.node("Mul", inverse, self.constant("masked", np.float32(MASKED)))
         return self.node("Unsqueeze", bias, self.integers(1, 2))
 
-    def layer(self, number: int, shape: LayerShape, hidden: str, bias: str) -> str:
+    def distances(self) -> str:
+        """Distance of each pair of tokens, (length, length), counted from 0."""
+        places = np.arange(self._max_length)
+        pairs = self.constant("pairs", places - places[:, np.newaxis] + self._max_length - 1)
+        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        square = self.node("Concat", length, length, axis=0)
+        return str(self.node("Slice", pairs, self.integers(0, 0), square, self.integers(0, 1)))
+
+    def layer(self, number: int, shape: LayerShape, hidden: str, bias: str, distances: str | None) -> str:
         prefix = f"layers.{number}"
-        mixed = self.attend(prefix, shape.heads, hidden, bias)
+        mixed = self.attend(prefix, shape.heads, hidden, bias, distances)
         mixed = self.product(f"{prefix}.attention", mixed)
         hidden = self.normalise(f"encoder.{prefix}.attention_norm", self.node("Add", mixed, hidden))
         wide = self.product(f"{prefix}.widen", hidden)
@@ -132,7 +141,7 @@ class _Writer:
         narrow = self.product(f"{prefix}.narrow", wide)
         return self.normalise(f"encoder.{prefix}.norm", self.node("Add", narrow, hidden))
 
-    def attend(self, prefix: str, heads: int, hidden: str, bias: str) -> str:
+    def attend(self, prefix: str, heads: int, hidden: str, bias: str, distances: str | None) -> str:
         depth = self._architecture.depth
         # The 1/sqrt(depth) of the scores costs nothing inside the query's weights.
         scale = np.ones(3 * heads * depth, np.float32)
@@ -144,22 +153,14 @@ class _Writer:
         key = self.node("Transpose", key, perm=[0, 2, 3, 1])
         value = self.node("Transpose", value, perm=[0, 2, 1, 3])
         scores = self.node("Add", self.node("MatMul", query, key), bias)
-        if self._architecture.relative:
-            scores = self.node("Add", scores, self.distances(prefix))
+        if distances is not None:
+            most, middle = self._max_length, self._architecture.positions - 1
+            table = self._weights[f"encoder.{prefix}.position_bias"][:, middle - most + 1 : middle + most]
+            table_name = self.constant(f"{prefix}.position_bias", table)
+            scores = self.node("Add", scores, self.node("Gather", table_name, distances, axis=1))
         mixed = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
         mixed = self.node("Transpose", mixed, perm=[0, 2, 1, 3])
         return self.node("Reshape", mixed, self.integers(0, 0, heads * depth))
-
-    def distances(self, prefix: str) -> str:
-        """What the heads of a layer say of the distance of each pair of tokens, (heads, length, length)."""
-        most, middle = self._max_length, self._architecture.positions - 1
-        table = self._weights[f"encoder.{prefix}.distances"][:, middle - most + 1 : middle + most]
-        places = np.arange(most)
-        pairs = self.constant("pairs", places - places[:, np.newaxis] + most - 1)
-        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
-        square = self.node("Concat", length, length, axis=0)
-        near = self.node("Slice", pairs, self.integers(0, 0), square, self.integers(0, 1))
-        return str(self.node("Gather", self.constant(f"{prefix}.distances", table), near, axis=1))
 
     def pool(self, hidden: str) -> str:
         # As a product, not a sum over the tokens: the runtime sums a single text in another order than many.

@@ -78,8 +78,8 @@ def prune_layers(network: Network, scores: Scores, heads: int, inner: int) -> Ne
         _keep_columns(state, f"{prefix}attention", rows)
         _keep_rows(state, f"{prefix}widen", kept_inner)
         _keep_columns(state, f"{prefix}narrow", kept_inner)
-        if network.architecture.relative:
-            state[f"{prefix}distances"] = state[f"{prefix}distances"][kept_heads]
+        if network.architecture.relative_positions:
+            state[f"{prefix}position_bias"] = state[f"{prefix}position_bias"][kept_heads]
         shapes.append(LayerShape(len(kept_heads), len(kept_inner)))
     architecture = msgspec.structs.replace(network.architecture, layers=shapes)
     return with_encoder(network, rebuilt(architecture, state))
@@ -114,9 +114,8 @@ def prune_vocabulary(
     A word whose piece is gone is spelt with smaller ones, so no text becomes unreadable. Raises InputError for a
     tokenizer that is not of the WordPiece kind.
     """
+    check_prunable(tokenizer)
     described = json.loads(tokenizer.to_str())
-    if described["model"]["type"] != "WordPiece":
-        raise InputError(f"the vocabulary of a {described['model']['type']} tokenizer can't be pruned; WordPiece can")
     vocabulary: dict[str, int] = described["model"]["vocab"]
     counts: Counter[int] = Counter()
     for encoding in tokenizer.encode_batch(list(texts)):
@@ -139,6 +138,16 @@ def prune_vocabulary(
     state["words.weight"] = state["words.weight"][[vocabulary[piece] for piece in kept]]
     architecture = msgspec.structs.replace(network.architecture, vocabulary=len(kept))
     return with_encoder(network, rebuilt(architecture, state)), Tokenizer.from_str(json.dumps(described))
+
+
+def check_prunable(tokenizer: Tokenizer) -> None:
+    """Raises InputError for a tokenizer whose vocabulary can't be pruned."""
+    kind = type(tokenizer.model).__name__
+    if kind != "WordPiece":
+        raise InputError(
+            f"the vocabulary of a {kind} tokenizer can't be pruned, only one of WordPiece; students are cut from the "
+            "first teacher, so name one with a backbone of the BERT kind first"
+        )
 
 
 def with_encoder(network: Network, encoder: Encoder) -> Network:

@@ -19,10 +19,11 @@ from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
 from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
+from trainer.compress.prune import check_prunable
 from trainer.compress.student import Lesson, Stage, cut, outline, prepare_lesson, prune_words, teach
 from trainer.judge.spread import TaskSpread, spread
 from trainer.learn.checkpoint import fingerprint
-from trainer.learn.course import Epoch
+from trainer.learn.course import Epoch, best_device
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
@@ -87,7 +88,7 @@ def compress(
 
     Raises BudgetMissed, naming the nearest miss, if none does; InputError for a plan that can't be carried out.
     """
-    search = _Search(trained, unlabelled, budget, settings, keep, on_epoch, quiet, log)
+    search = _Search(trained, unlabelled, plans, budget, settings, keep, on_epoch, quiet, log)
     ranked = search.rank(plans)
     if settings.probes and len(ranked) > 1:
         ranked = search.probe(ranked)
@@ -109,6 +110,7 @@ class _Search:
         self,
         trained: Trained,
         unlabelled: Sequence[str],
+        plans: Sequence[Plan],
         budget: Budget,
         settings: Settings,
         keep: Path | None,
@@ -125,7 +127,10 @@ class _Search:
         self._quiet = quiet
         self._log = log
         length = settings.teaching.max_length
-        log(f"asking {len(trained.learned)} teachers about {len(material.split.train) + len(unlabelled)} texts")
+        words = source.network.architecture.vocabulary
+        if any(plan.vocabulary is not None and plan.vocabulary < words for plan in plans):
+            check_prunable(source.tokenizer)
+        log(f"students are cut from {source.backbone}; asking {len(trained.learned)} teachers")
         self._lesson = prepare_lesson(
             trained.learned, material, unlabelled, settings.mixture, length, keep=keep, quiet=quiet
         )
@@ -223,14 +228,18 @@ class _Search:
         mixture = self._settings.mixture
         kept = None
         if self._keep is not None:
-            parts = (recipe, mixture, lesson.texts, tokenizer.to_str(), self._source.network.labels)
-            name = fingerprint(parts, {**base.state_dict(), **lesson.soft})
+            texts = (lesson.examples, lesson.unlabelled, self._material.split.validation, tokenizer.to_str())
+            parts = (recipe, mixture, base.architecture, base.labels, texts)
+            hidden = self._source.network.state_dict() if mixture.hidden else {}
+            name = fingerprint(parts, {**base.state_dict(), **lesson.soft, **hidden})
             kept = self._keep / f"student-{name}.safetensors"
-            if kept.is_file():
+            if kept.exists():
+                self._log(f"this student is known: {kept.name}")
                 return load_network(kept).network
         guide = None
         if mixture.hidden:  # it reads the student's words
             guide, _ = prune_words(self._source.network, self._source.tokenizer, self._lesson, plan.vocabulary)
+            guide = copy.deepcopy(guide).to(best_device())
         student = copy.deepcopy(base)
         teach(
             student,

@@ -28,6 +28,7 @@ from trainer.learn.recipe import Recipe
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
+_LENGTH = 64  # tokens of a text that cuts are judged by
 
 Stage = Callable[[str, Network, Tokenizer], None]
 
@@ -92,14 +93,15 @@ def cut(
     What has just been cut is not taught yet, so its figures fall from stage to stage.
     """
     network = teacher
-    data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, 64)
+    length = min(_LENGTH, teacher.architecture.positions)
+    data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
 
     def done(name: str) -> None:
         if on_stage is not None:
             on_stage(name, network, tokenizer)
 
     if plan.layers is not None and plan.layers < len(network.architecture.layers):
-        validation = encode(material.split.validation, tokenizer, teacher.labels, 64)
+        validation = encode(material.split.validation, tokenizer, teacher.labels, length)
         network = drop_layers(network, plan.layers, validation, mean_loss)
         done(f"{plan.layers} layers")
     if plan.heads is not None or plan.inner is not None:
@@ -110,7 +112,7 @@ def cut(
             done(f"{heads} heads, {inner} inner")
     if plan.vocabulary is not None and plan.vocabulary < network.architecture.vocabulary:
         network, tokenizer = prune_words(network, tokenizer, lesson, plan.vocabulary)
-        data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, 64)
+        data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
         done(f"{network.architecture.vocabulary} word pieces")
     if plan.rank_share < 1:
         network = factorize(network, data, plan.rank_share, plan.products)
@@ -162,7 +164,7 @@ def teach(
     checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Distil the `lesson` into `student`, in place. Interrupted, it goes on from its `checkpoint`."""
-    labels, length = student.labels, recipe.max_length
+    labels, length = student.labels, min(recipe.max_length, student.architecture.positions)
     parts = [encode(part, tokenizer, labels, length) for part in (lesson.examples, lesson.unlabelled)]
     validation = encode(material.split.validation, tokenizer, labels, length)
     objective = distillation(lesson.soft, mixture, recipe.label_smoothing, guide)

@@ -43,7 +43,7 @@ _NAMES = {
 }
 # The RoBERTa family numbers positions from its padding index on.
 _POSITIONS_FROM = {"roberta": 2, "xlm-roberta": 2, "mpnet": 2}
-_DISTANCES = "encoder.relative_attention_bias.weight"  # of MPNet: (buckets, heads), for all layers
+_BUCKETS = "encoder.relative_attention_bias.weight"  # of MPNet: (buckets, heads), for all layers
 
 
 def packaged_backbone() -> Path:
@@ -59,7 +59,12 @@ def packaged_backbone() -> Path:
 def backbone_name(directory: Path) -> str:
     """What the model in `directory` is called in manifests and cards."""
     packaged = importlib.util.find_spec(PACKAGED_BACKBONE) is not None and directory == packaged_backbone()
-    return "sentence-transformers/all-MiniLM-L6-v2" if packaged else directory.resolve().name
+    if packaged:
+        return "sentence-transformers/all-MiniLM-L6-v2"
+    path = directory.resolve()
+    if path.parent.name == "snapshots":  # of the hub's cache: models--owner--name/snapshots/revision
+        return path.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return path.name
 
 
 def find_backbone(name: str | None) -> Path:
@@ -131,8 +136,8 @@ def _converted(config: Any, state: dict[str, Tensor], directory: Path) -> Encode
             weights[f"{target}projection.{kind}"] = torch.cat([state[f"{source}{name}.{kind}"] for name in attention])
         for ours, theirs in zip(("attention", "attention_norm", "widen", "narrow", "norm"), others, strict=True):
             weights |= _pair(target + ours, source + theirs, state)
-        if _DISTANCES in state:
-            weights[f"{target}distances"] = _by_distance(state[_DISTANCES], positions.shape[0])
+        if _BUCKETS in state:
+            weights[f"{target}position_bias"] = _by_distance(state[_BUCKETS], positions.shape[0])
     heads = config.num_attention_heads
     inner = int(weights["layers.0.widen.weight"].shape[0])
     architecture = Architecture(
@@ -143,7 +148,7 @@ def _converted(config: Any, state: dict[str, Tensor], directory: Path) -> Encode
         layers=[LayerShape(heads, inner)] * config.num_hidden_layers,
         activation=activation,
         epsilon=getattr(config, "layer_norm_eps", 1e-12),
-        relative=_DISTANCES in state,
+        relative_positions=_BUCKETS in state,
     )
     return rebuilt(architecture, weights)
 

@@ -58,11 +58,11 @@ def save_backbone(encoder: Encoder, tokenizer: Path, directory: Path) -> None:
 
 
 def check_savable(encoder: Encoder, directory: Path) -> None:
-    """Raises InputError for what no BERT can hold: layers that differ or are factorized, fewer heads, distances."""
+    """Raises InputError for what no BERT can hold: uneven or factorized layers, fewer heads, relative positions."""
     architecture = encoder.architecture
     shape = architecture.layers[0]
-    if architecture.relative:
-        raise InputError(f"{directory}: an encoder with relative positions (MPNet) can't be saved as a backbone")
+    if architecture.relative_positions:
+        raise InputError(f"{directory}: relative positions (MPNet) can't be saved; use a backbone of the BERT kind")
     if set(map(repr, architecture.layers)) != {repr(shape)} or shape.ranks:
         raise InputError(f"{directory}: an encoder whose layers differ or are factorized can't be saved as a backbone")
     if shape.heads * architecture.depth != architecture.width:

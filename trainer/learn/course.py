@@ -105,7 +105,7 @@ class Course:
                         self._checkpoint.save(self._record())
                 self.epochs.append(Epoch(number, float(np.mean(self._losses)), evaluate()))
                 if keep is not None:
-                    self.states.append(keep())
+                    self.states.append(_sharing(keep(), self.states))
                 self._losses = []
                 self._opening = self._generator.getstate()
                 if self._checkpoint is not None:
@@ -143,6 +143,14 @@ class Course:
             "epochs": msgspec.json.encode(self.epochs).decode(),
             "states": self.states,
         }
+
+
+def _sharing(state: State, earlier: Sequence[State]) -> State:
+    """`state`, with those tensors of the last of the `earlier` ones that did not change: frozen ones take no room."""
+    if not earlier:
+        return state
+    last = earlier[-1]
+    return {name: last[name] if torch.equal(value, last[name]) else value for name, value in state.items()}
 
 
 def best_device() -> torch.device:

@@ -26,7 +26,7 @@ class LayerShape(msgspec.Struct, frozen=True):
 class Architecture(msgspec.Struct, frozen=True):
     """What the weights of an encoder alone do not say. `depth` is the width of one attention head.
 
-    With `relative`, attention also goes by how far apart two tokens are: a number per layer, head and distance.
+    With `relative_positions`, a bias per layer, head and distance of two tokens joins the attention scores.
     """
 
     vocabulary: int
@@ -36,7 +36,7 @@ class Architecture(msgspec.Struct, frozen=True):
     layers: list[LayerShape]
     activation: Activation = "gelu"
     epsilon: float = 1e-12
-    relative: bool = False
+    relative_positions: bool = False
 
     @property
     def parameters(self) -> int:
@@ -46,7 +46,7 @@ class Architecture(msgspec.Struct, frozen=True):
             for name, (inputs, outputs) in product_sizes(self, layer).items():
                 rank = layer.ranks.get(name)
                 count += (inputs * outputs if rank is None else rank * (inputs + outputs)) + outputs
-            count += 4 * self.width + self.relative * layer.heads * (2 * self.positions - 1)
+            count += 4 * self.width + self.relative_positions * layer.heads * (2 * self.positions - 1)
         return count
 
 
@@ -92,18 +92,18 @@ class Layer(nn.Module):
         self.narrow = products["narrow"]
         self.norm = nn.LayerNorm(architecture.width, eps=architecture.epsilon)
         self.activation = nn.ReLU() if architecture.activation == "relu" else nn.GELU()
-        if architecture.relative:  # by distance from 1 - positions to positions - 1
-            self.distances = nn.Parameter(torch.zeros(shape.heads, 2 * architecture.positions - 1))
+        if architecture.relative_positions:  # by distance from 1 - positions to positions - 1
+            self.position_bias = nn.Parameter(torch.zeros(shape.heads, 2 * architecture.positions - 1))
 
     def forward(self, hidden: Tensor, bias: Tensor, distance: Tensor) -> Tensor:
-        """`bias` (batch, 1, 1, length) joins the scores; `distance` (length, length) counts from 0."""
+        """`bias` (batch, 1, 1, length) masks padding; `distance` (length, length) of each pair counts from 0."""
         batch, length, _ = hidden.shape
         parts = self.projection(hidden).view(batch, length, 3, self.heads, self.depth).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
         # Written out: the fused kernel's backward pass in bfloat16 is slow on a CPU.
         scores = query @ key.transpose(-1, -2) * self.depth**-0.5 + bias
-        if hasattr(self, "distances"):
-            scores = scores + self.distances[:, distance]
+        if hasattr(self, "position_bias"):
+            scores = scores + self.position_bias[:, distance]
         mixed = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, length, -1)
         hidden = self.attention_norm(hidden + self.attention(mixed))
         result: Tensor = self.norm(hidden + self.narrow(self.activation(self.widen(hidden))))

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from core.errors import InputError
 from trainer.learn.averaging import blend, judge_all
 from trainer.learn.batches import Encoded, grouped, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
@@ -43,7 +44,8 @@ def fine_tune(
     training is passed over with a warning; trainings with objectives of their own need files of their own. A GPU is
     used where torch sees one.
 
-    Raises InputError for class weights of unknown labels, adapters that are too large, a checkpoint on a full disk.
+    Raises InputError for class weights of unknown labels, adapters that are too large, more frozen layers than there
+    are, a checkpoint on a full disk.
     """
     network.dropout.p = recipe.dropout
     place = _checkpoint(checkpoint, network, train, validation, mask_id, recipe, objective)
@@ -92,6 +94,9 @@ def _learning(network: Network, recipe: Recipe) -> Iterator[None]:
         attach_adapters(network, recipe.lora_rank)
         network.to(best_device())
     still = [network.encoder.words.weight] if recipe.lora_rank or not recipe.train_words else []
+    depth = len(network.architecture.layers)
+    if recipe.frozen_layers > depth:
+        raise InputError(f"{recipe.frozen_layers} layers are to be frozen; the network has {depth}")
     if recipe.frozen_layers:
         below = [network.encoder.words, network.encoder.positions, network.encoder.norm]
         still = [p for module in [*below, *network.encoder.layers[: recipe.frozen_layers]] for p in module.parameters()]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from core.errors import InputError
 from trainer.learn.encoder import Architecture, Encoder
 from trainer.learn.recipe import Recipe
+from trainer.learn.tensors import load_tensors, save_tensors
 from trainer.learn.tokenizer import read_tokenizer
 
 _ARCHITECTURE, _LABELS, _TOKENIZER, _BACKBONE, _RECIPE = "architecture", "labels", "tokenizer", "backbone", "recipe"
@@ -63,9 +62,7 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 def save_network(learned: Learned, path: Path) -> None:
-    """Write `learned` to `path`, complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    """Write `learned` to `path`, complete or not at all. Raises InputError where it can't be written."""
     network = learned.network
     described = {
         _ARCHITECTURE: msgspec.json.encode(network.architecture).decode(),
@@ -74,29 +71,29 @@ def save_network(learned: Learned, path: Path) -> None:
         _BACKBONE: learned.backbone,
         _RECIPE: msgspec.json.encode(learned.recipe).decode(),
     }
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, partial, described)
-    partial.replace(path)
+    save_tensors(network.state_dict(), described, path)
 
 
 def load_network(path: Path) -> Learned:
     """What `save_network` wrote. Raises InputError if the file is missing, damaged or something else."""
+    found = load_tensors(path)
+    if found is None:
+        raise InputError(f"{path} does not exist; `newstide train --weights DIR` writes such files")
+    weights, described = found
     try:
-        with safe_open(path, framework="pt") as file:
-            described = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         architecture = msgspec.json.decode(described[_ARCHITECTURE], type=Architecture)
         labels = msgspec.json.decode(described[_LABELS], type=dict[str, tuple[str, ...]])
         recipe = msgspec.json.decode(described[_RECIPE], type=Recipe)
         tokenizer = read_tokenizer(described[_TOKENIZER], path)
+        if not architecture.layers:
+            raise InputError("it has no layers")
         with torch.device("meta"):
             network = Network(Encoder(architecture), labels, recipe.dropout)
         network.load_state_dict(weights, assign=True)
         backbone = described[_BACKBONE]
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; `newstide train --weights DIR` writes such files") from None
-    except (SafetensorError, KeyError, msgspec.DecodeError, RuntimeError, OSError) as error:
-        raise InputError(f"{path} holds no network of newstide's: {error}") from error
-    if tokenizer.get_vocab_size() != architecture.vocabulary:
+    except (KeyError, msgspec.DecodeError, RuntimeError, InputError) as error:
+        raise InputError(f"{path} holds no network that this version keeps: {error}; train it anew") from error
+    if tokenizer.get_vocab_size() > architecture.vocabulary:
         raise InputError(f"{path}: its tokenizer does not fit its word vectors; train the network anew")
     for parameter in network.parameters():
         parameter.requires_grad_(True)
