@@ -175,12 +175,14 @@ def choose_settings(options: dict[str, Any]) -> Settings:
 
 def write(directory: Path, found: Compressed, name: str, trained: Trained) -> None:
     """Write the report of a compression to `directory`."""
+    from trainer.compress.ensemble import in_words
     from trainer.compress.report import write_report
 
     material = trained.material
     sizes = ", ".join(f"{len(getattr(material.split, part))} {part}" for part in ("train", "validation", "test"))
     notes = [
-        f"Texts: {sizes}. {len(trained.learned)} teachers. Chosen: {found.chosen.name}.",
+        f"Texts: {sizes}. Chosen: {found.chosen.name}.",
+        *(f"{line}." for line in in_words(found.ensemble, trained.learned)),
         "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on validation. "
         "Messages per second of one thread's CPU time, tokenizer included. What was cut is not taught yet in the rows "
         "that begin with cut.",
@@ -206,7 +208,7 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
     if as_json:
         content = {"bundle": str(bundle), "report": str(report), "plan": found.plan, "calibration": found.method}
         content |= {"chosen": found.chosen.name, "variants": found.variants, "spread": found.spread}
-        click.echo(msgspec.json.encode({**content, "shares": found.shares}).decode())
+        click.echo(msgspec.json.encode({**content, "ensemble": found.ensemble}).decode())
         return
     head, rows = table(found.variants)
     shown = Table(*head, title="test part", title_justify="left")

@@ -108,7 +108,7 @@ def compress_bundle(
     )
     recipe = {
         "teachers": [{"backbone": one.backbone, "recipe": one.recipe} for one in teachers],
-        "shares": found.shares,
+        "ensemble": found.ensemble,
         "plan": found.plan,
         "budget": budget,
         "settings": settings,

@@ -1,4 +1,4 @@
-"""Teachers of several kinds as one: their shares, and what is kept of what they said."""
+"""Teachers of several kinds as one: their weights, and what is kept of what they said."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress import ensemble
-from trainer.compress.ensemble import ask, choose_shares, mixed
+from trainer.compress.ensemble import ask, in_words, mixed, weigh
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Settings
 from trainer.compress.search import compress as search
@@ -52,20 +52,22 @@ def confident(truth: np.ndarray, share_right: float, seed: int) -> np.ndarray:
     return np.where(np.arange(3) == favoured[:, None], 2.0, 0.0).astype(np.float32)
 
 
-def test_shares_go_by_what_a_teacher_knows() -> None:
+def test_weights_go_by_what_a_teacher_knows() -> None:
     truth = np.random.default_rng(0).integers(0, 3, 3_000)
     good, twin, guessing = confident(truth, 0.9, 1), confident(truth, 0.9, 2), confident(truth, 0.34, 3)
-    alone = choose_shares([guessing, good], truth)
-    assert alone[1] > 0.9
-    assert sum(alone) == pytest.approx(1)
-    both = choose_shares([good, guessing, twin], truth)
-    assert both[0] == pytest.approx(both[2], abs=0.11)
-    assert both[1] < 0.1
-    assert choose_shares([good], truth) == [1.0]
-    assert choose_shares([good[:0], twin[:0]], truth[:0]) == [0.5, 0.5]
+    alone = weigh([guessing, good], truth)
+    assert alone.weights[1] > 0.9
+    assert sum(alone.weights) == pytest.approx(1)
+    assert alone.accuracy == pytest.approx([0.34, 0.9], abs=0.03)
+    both = weigh([good, guessing, twin], truth)
+    assert both.weights[0] == pytest.approx(both.weights[2], abs=0.11)
+    assert both.weights[1] < 0.1
+    assert both.together == pytest.approx(0.9, abs=0.03)
+    assert weigh([good], truth).weights == [1.0]
+    assert weigh([good[:0], twin[:0]], truth[:0]).weights == [0.5, 0.5]
 
 
-def test_a_mean_is_weighted_with_the_shares() -> None:
+def test_a_mean_is_weighted() -> None:
     one, other = {"mood": np.log(np.float32([[0.8, 0.2]]))}, {"mood": np.log(np.float32([[0.4, 0.6]]))}
     assert mixed([one, other], {"mood": [0.25, 0.75]}, 1.0)["mood"][0] == pytest.approx([0.5, 0.5])
     assert mixed([one, other], {"mood": [1.0, 0.0]}, 1.0)["mood"][0] == pytest.approx([0.8, 0.2])
@@ -109,7 +111,8 @@ def test_teachers_may_differ_in_everything_but_the_labels(trained: Trained, mate
     assert both.blended() is small
     settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), probes=0)
     found = search(both, [], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
-    assert found.shares["topic"][0] > 0.8
+    assert found.ensemble["topic"].weights[0] > 0.8
+    assert "guessing, seed 0: " in in_words(found.ensemble, both.learned)[0]
     assert found.student.architecture.width == small.network.architecture.width
 
 

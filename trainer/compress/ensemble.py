@@ -1,10 +1,11 @@
-"""What several teachers say together: a mean, each teacher's share of it chosen per task on validation."""
+"""What several teachers say together: a mean, each teacher's weight in it chosen per task on validation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,10 +20,18 @@ from trainer.learn.course import best_device, progress_bar
 from trainer.learn.network import Learned
 from trainer.learn.tensors import load_tensors, save_tensors
 
-ROUNDS = 20  # shares are multiples of 1 / 20 or coarser
+ROUNDS = 20  # weights are multiples of 1 / 20 or coarser
 
 Floats = NDArray[np.float32]
 Answers = dict[str, Floats]  # logits (texts, labels) per task
+
+
+class Ensemble(msgspec.Struct, frozen=True):
+    """Of one task: each teacher's weight in the mean, its accuracy on validation, and that of the mean."""
+
+    weights: list[float]
+    accuracy: list[float]
+    together: float
 
 
 def ask(
@@ -57,15 +66,16 @@ def ask(
     return answers
 
 
-def choose_shares(answers: Sequence[Floats], truth: NDArray[np.int64]) -> list[float]:
-    """Ensemble weights of several teachers, adding up to 1, from their logits (n, labels) for texts of known label.
+def weigh(answers: Sequence[Floats], truth: NDArray[np.int64]) -> Ensemble:
+    """Several teachers as one, from their logits (n, labels) for texts of known label.
 
     Greedy selection with replacement (Caruana et al. 2004): each round adds the teacher with whom the mean has the
-    least cross-entropy; what counts is the best round. Equal shares where no label is known.
+    least cross-entropy; what counts is the best round. Equal weights, and accuracies of 0, where no label is known.
     """
     if not len(truth):
-        return [1 / len(answers)] * len(answers)
-    chances = np.array([softmax(logits)[np.arange(len(truth)), truth] for logits in answers], dtype=np.float64)
+        return Ensemble([1 / len(answers)] * len(answers), [0.0] * len(answers), 0.0)
+    each = np.array([softmax(logits) for logits in answers], dtype=np.float64)
+    chances = each[:, np.arange(len(truth)), truth]
     counts = np.zeros(len(answers), dtype=np.int64)
     best, least = counts, np.inf
     for number in range(1, ROUNDS + 1):
@@ -74,20 +84,34 @@ def choose_shares(answers: Sequence[Floats], truth: NDArray[np.int64]) -> list[f
         counts = counts + (np.arange(len(answers)) == losses.argmin())
         if losses.min() < least - 1e-9:
             best, least = counts, losses.min()
-    return [float(count) / int(best.sum()) for count in best]
+    weights = best / best.sum()
+    right = [float((chosen == truth).mean()) for chosen in (*each.argmax(2), np.tensordot(weights, each, 1).argmax(1))]
+    return Ensemble(weights.tolist(), right[:-1], right[-1])
 
 
-def mixed(answers: Sequence[Answers], shares: Mapping[str, Sequence[float]], temperature: float) -> Answers:
-    """Mean probabilities (n, labels) per task at `temperature`, each teacher weighted with its share."""
+def mixed(answers: Sequence[Answers], weights: Mapping[str, Sequence[float]], temperature: float) -> Answers:
+    """Mean probabilities (n, labels) per task at `temperature`, the teachers weighted."""
     return {
         task: np.sum(
             [
-                share * softmax(one[task], temperature)
-                for share, one in zip(by_teacher, answers, strict=True)
-                if share > 0
+                weight * softmax(one[task], temperature)
+                for weight, one in zip(by_teacher, answers, strict=True)
+                if weight > 0
             ],
             axis=0,
             dtype=np.float32,
         )
-        for task, by_teacher in shares.items()
+        for task, by_teacher in weights.items()
     }
+
+
+def in_words(ensemble: Mapping[str, Ensemble], teachers: Sequence[Learned]) -> list[str]:
+    """One line per task: who teaches it, with which weight and how good."""
+    lines = []
+    for task, one in ensemble.items():
+        parts = [
+            f"{teacher.backbone}, seed {teacher.recipe.seed}: {weight:.0%} ({accuracy:.4f})"
+            for teacher, weight, accuracy in zip(teachers, one.weights, one.accuracy, strict=True)
+        ]
+        lines.append(f"{task} is taught by {'; '.join(parts)}; together {one.together:.4f}, accuracy on validation")
+    return lines

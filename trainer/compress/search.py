@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from core.errors import NewstideError
 from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
+from trainer.compress.ensemble import Ensemble, in_words
 from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import check_prunable
@@ -54,8 +55,8 @@ class Settings(msgspec.Struct, frozen=True):
 class Compressed(msgspec.Struct, frozen=True):
     """The student that was chosen, and every variant that was measured on the way, the teacher first.
 
-    `spread`: figures on the test part of all students by the plan, each in eight bits. `shares`: of the teachers in
-    what was taught, per task.
+    `spread`: figures on the test part of all students by the plan, each in eight bits. `ensemble`: how
+    much each teacher had to say, per task.
     """
 
     student: Network
@@ -65,7 +66,7 @@ class Compressed(msgspec.Struct, frozen=True):
     variants: list[Variant]
     chosen: Variant
     spread: list[TaskSpread]
-    shares: dict[str, list[float]]
+    ensemble: dict[str, Ensemble]
 
 
 def compress(
@@ -134,9 +135,8 @@ class _Search:
         self._lesson = prepare_lesson(
             trained.learned, material, unlabelled, settings.mixture, length, keep=keep, quiet=quiet
         )
-        for task, shares in self._lesson.shares.items():
-            parts = (f"{share:.0%} {one.backbone}" for share, one in zip(shares, trained.learned, strict=True))
-            log(f"{task} is taught by {', '.join(parts)}")
+        for line in in_words(self._lesson.ensemble, trained.learned):
+            log(line)
         self.teacher = self._measured("teacher, 32 bits", source.network, source.tokenizer, False)
         self._variants = [self.teacher, self._measured("teacher, 8 bits", source.network, source.tokenizer, True)]
 
@@ -166,7 +166,7 @@ class _Search:
         short = msgspec.structs.replace(self._settings.teaching, epochs=1)
         labelled = len(self._lesson.examples)
         soft = {task: rows[:labelled] for task, rows in self._lesson.soft.items()}
-        lesson = Lesson(self._lesson.examples, [], soft, self._lesson.shares)
+        lesson = Lesson(self._lesson.examples, [], soft, self._lesson.ensemble)
         promising: list[tuple[float, Plan]] = []
         others: list[tuple[float, Plan]] = []
         for plan in plans[: self._settings.probes]:
@@ -203,8 +203,8 @@ class _Search:
                 best = student, method, variant
         assert best is not None
         student, method, chosen = best
-        spreads, shares = spread(figures), self._lesson.shares
-        return Compressed(student, tokenizer, plan, method, list(self._variants), chosen, spreads, shares)
+        spreads, ensemble = spread(figures), self._lesson.ensemble
+        return Compressed(student, tokenizer, plan, method, list(self._variants), chosen, spreads, ensemble)
 
     def missed(self, variant: Variant) -> list[str]:
         """What of the budget `variant` does not keep, in words."""

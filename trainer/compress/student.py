@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.text import model_input, story_form
 from trainer.compress.distil import Mixture, distillation, joined
-from trainer.compress.ensemble import ask, choose_shares, mixed
+from trainer.compress.ensemble import Ensemble, ask, mixed, weigh
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
@@ -34,13 +34,13 @@ Stage = Callable[[str, Network, Tokenizer], None]
 
 
 class Lesson(msgspec.Struct, frozen=True):
-    """Texts for the students, `examples` first, what the teachers say of each (n, labels) per task, and the `shares` of
-    the teachers in that, in their order."""
+    """Texts for the students, `examples` first; what the teachers say of each, (n, labels) per task, and how much each
+    of them has to say in it."""
 
     examples: list[Example]
     unlabelled: list[Example]
     soft: dict[str, Tensor]
-    shares: dict[str, list[float]]
+    ensemble: dict[str, Ensemble]
 
     @property
     def texts(self) -> list[str]:
@@ -69,15 +69,14 @@ def prepare_lesson(
     asked = [*split.validation, *split.train, *fresh]
     answers = [ask(teacher, asked, max_length, keep, quiet) for teacher in teachers]
     judged = len(split.validation)
-    shares = {}
+    ensemble = {}
     for task, labels in material.labels.items():
         rows = [row for row, example in enumerate(split.validation) if task in example.labels]
         truth = np.array([labels.index(split.validation[row].labels[task]) for row in rows], dtype=np.int64)
-        shares[task] = choose_shares([one[task][:judged][rows] for one in answers], truth)
-    soft = mixed(
-        [{task: logits[judged:] for task, logits in one.items()} for one in answers], shares, mixture.temperature
-    )
-    return Lesson(list(split.train), fresh, {task: torch.from_numpy(rows) for task, rows in soft.items()}, shares)
+        ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
+    taught = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
+    soft = mixed(taught, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
+    return Lesson(list(split.train), fresh, {task: torch.from_numpy(rows) for task, rows in soft.items()}, ensemble)
 
 
 def cut(
