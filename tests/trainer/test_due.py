@@ -52,7 +52,7 @@ def test_a_run_is_followed_by_a_rest() -> None:
 
 def test_reasons_and_standing_say_the_figures() -> None:
     texts = [r.text for r in due(known(new_labels=300, drift=DRIFTED, trained_at=NOW - timedelta(days=95)), Policy())]
-    assert texts[0] == "300 texts newly labelled; 200 were awaited"
+    assert texts[0] == "300 new labels; 200 were awaited"
     assert texts[1] == "topic labels shifted by a stability index of 0.40 and 1 more"
     assert texts[2] == "the live model is 95 days old; 90 were allowed"
     line = standing(known(new_labels=12), Policy())

@@ -66,8 +66,8 @@ def test_the_report_holds_every_variant_and_marks_the_chosen_one(tmp_path: Path)
     rows.append(variant("worse", 10_000_000, 300, 0.7))
     write_report(tmp_path, "Compression of <x>", rows, rows[1], ["Two cores."])
     text = (tmp_path / "report.md").read_text()
-    assert "| teacher | 90.00 | 1.00 | 100 | 1.00x | 0.8900 | 0.5000 | 0.0200 |" in text
-    assert "| **<small>** | **9.00** | **1.00** | **400** | **4.00x** |" in text
+    assert "| 1 | teacher | 90.00 | 1.00 | 100 | 1.00x | 0.8900 | 0.5000 | 0.0200 |" in text
+    assert "| **2** | **<small>** | **9.00** | **1.00** | **400** | **4.00x** |" in text
     page = (tmp_path / "report.html").read_text()
     assert "&lt;small&gt;" in page
     assert "<small>" not in page

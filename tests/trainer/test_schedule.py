@@ -126,7 +126,7 @@ def test_a_run_from_the_reason_to_the_row(settings: Settings, engine: Engine) ->
     assert not work.weights.exists()
     run = list_runs(engine)[0]
     assert (run.id, run.outcome, run.model) == (look.run, "shadow", "newstide-7")
-    assert run.reasons == [{"kind": "labels", "text": "5 texts newly labelled; 5 were awaited"}]
+    assert run.reasons == [{"kind": "labels", "text": "5 new labels; 5 were awaited"}]
     assert run.detail["evidence"] == {"p": 0.01}
     assert run.detail["bundle"] == str(work.bundle)
     assert run.ended_at is not None

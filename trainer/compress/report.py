@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from core.scoring import TaskScore
 from trainer.compress.measure import Variant
 
+DEEP = 0.05  # accuracy
 _HTML = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
-th:first-child, td:first-child {{ text-align: left }}
+th:nth-child(2), td:nth-child(2) {{ text-align: left }}
 tr.chosen {{ background: #e6f2e6; font-weight: 600 }}
 svg {{ max-width: 100%; height: auto }}
 </style></head><body>
@@ -42,7 +43,7 @@ def write_report(
     head, rows = table(variants)
     (directory / "pareto.svg").write_text(plot, encoding="utf-8")
     lines = [f"# {title}", "", *(f"{note}\n" for note in notes)]
-    lines += ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    lines += ["| " + " | ".join(head) + " |", "|---:|---|" + "---:|" * (len(head) - 2)]
     for variant, row in zip(variants, rows, strict=True):
         cells = [f"**{cell}**" for cell in row] if variant.name == chosen.name else row
         lines.append("| " + " | ".join(cells) + " |")
@@ -63,14 +64,14 @@ def write_report(
 
 
 def table(variants: Sequence[Variant]) -> tuple[list[str], list[list[str]]]:
-    """Head and one row of text per variant; speed also as a ratio to the first one."""
-    head = ["variant", "MB", "parameters (M)", "messages/s", "against the first"]
+    """Head and one numbered row of text per variant; speed also as a ratio to the first one."""
+    head = ["", "variant", "MB", "parameters (M)", "messages/s", "against the first"]
     for score in variants[0].test:
         head += [f"{score.task} accuracy", "macro-F1", "ECE"]
     rows = []
-    for variant in variants:
+    for number, variant in enumerate(variants, start=1):
         ratio = variant.rate / variants[0].rate
-        row = [variant.name, f"{variant.size / 1e6:.2f}", f"{variant.parameters / 1e6:.2f}"]
+        row = [str(number), variant.name, f"{variant.size / 1e6:.2f}", f"{variant.parameters / 1e6:.2f}"]
         row += [f"{variant.rate:.0f}", f"{ratio:.2f}x"]
         for score in variant.test:
             row += [f"{score.accuracy:.4f}", f"{score.macro_f1:.4f}", f"{score.ece:.4f}"]
@@ -90,7 +91,10 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def pareto_plot(variants: Sequence[Variant], chosen: Variant) -> str:
-    """Mean accuracy over the tasks against messages per second and against size, as SVG."""
+    """Mean accuracy over the tasks against messages per second and against size, as SVG; points bear the rows' numbers.
+
+    Variants more than DEEP below the best, such as what was cut and not taught yet, are left out.
+    """
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasSVG(figure)
     quality = [_mean_accuracy(variant.test) for variant in variants]
@@ -100,19 +104,16 @@ def pareto_plot(variants: Sequence[Variant], chosen: Variant) -> str:
     ]
     for axes, (label, value, sign) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
         values = [value(variant) for variant in variants]
-        axes.scatter(values, quality, color="#8a8a8a", zorder=2)
+        shown = [p for p, worth in enumerate(quality) if worth >= max(quality) - DEEP]
+        axes.scatter([values[p] for p in shown], [quality[p] for p in shown], color="#8a8a8a", zorder=2)
         front = pareto_front([(sign * v, q) for v, q in zip(values, quality, strict=True)])
+        front = [p for p in front if p in shown]
         axes.plot([values[p] for p in front], [quality[p] for p in front], color="#2b6cb0", zorder=1)
         at = next(p for p, variant in enumerate(variants) if variant.name == chosen.name)
         axes.scatter([values[at]], [quality[at]], color="#2f855a", s=90, zorder=3)
-        for position in {*front, at}:
-            axes.annotate(
-                variants[position].name,
-                (values[position], quality[position]),
-                textcoords="offset points",
-                xytext=(4, 5),
-                fontsize=7,
-            )
+        for position in shown:
+            place = (values[position], quality[position])
+            axes.annotate(str(position + 1), place, textcoords="offset points", xytext=(6, 5), fontsize=9)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("mean accuracy on the test part")

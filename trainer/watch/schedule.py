@@ -48,7 +48,7 @@ def due(known: Known, policy: Policy) -> list[Reason]:
         return []
     reasons = []
     if known.new_labels >= policy.min_labels:
-        reasons.append(Reason("labels", f"{known.new_labels} texts newly labelled; {policy.min_labels} were awaited"))
+        reasons.append(Reason("labels", f"{known.new_labels} new labels; {policy.min_labels} were awaited"))
     if _within(known.now, known.last_run_at, timedelta(days=policy.repeat_days)):
         return reasons
     if known.drift is not None and known.drift.large:
