@@ -131,7 +131,7 @@ class _Search:
         words = source.network.architecture.vocabulary
         if any(plan.vocabulary is not None and plan.vocabulary < words for plan in plans):
             check_prunable(source.tokenizer)
-        log(f"students are cut from {source.backbone}; asking {len(trained.learned)} teachers")
+        log(f"students are cut from {source.backbone}; teachers: {len(trained.learned)}")
         self._lesson = prepare_lesson(
             trained.learned, material, unlabelled, settings.mixture, length, keep=keep, quiet=quiet
         )
