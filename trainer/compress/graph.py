@@ -110,7 +110,7 @@ class _Writer:
             scale = self.node("Gather", self.constant("word_scales", scales), "ids")
             words = self.node("Mul", self.node("Cast", codes, to=TensorProto.FLOAT), scale)
         positions = self.constant("positions", self._weights["encoder.positions.weight"][: self._max_length])
-        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        length = self.length()
         row = self.node("Slice", positions, self.integers(0), length, self.integers(0))
         return self.normalise("encoder.norm", self.node("Add", words, row))
 
@@ -119,11 +119,17 @@ class _Writer:
         bias = self.node("Mul", inverse, self.constant("masked", np.float32(MASKED)))
         return self.node("Unsqueeze", bias, self.integers(1, 2))
 
+    def length(self) -> str:
+        """Tokens of the texts in the batch, padding included, (1,)."""
+        return str(
+            self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        )
+
     def distances(self) -> str:
         """Distance of each pair of tokens, (length, length), counted from 0."""
         places = np.arange(self._max_length)
         pairs = self.constant("pairs", places - places[:, np.newaxis] + self._max_length - 1)
-        length = self.node("Gather", self.node("Shape", "ids"), self.constant("axis_length", np.array([1], np.int64)))
+        length = self.length()
         square = self.node("Concat", length, length, axis=0)
         return str(self.node("Slice", pairs, self.integers(0, 0), square, self.integers(0, 1)))
 
