@@ -44,6 +44,13 @@ STUDENTS = "students"  # in the directory of the teachers' weights, where nothin
 @click.option(
     "--most", type=click.IntRange(0), default=MOST_UNLABELLED, show_default=True, help="Unlabelled texts taken."
 )
+@click.option(
+    "--variants",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Variants made of each labelled text: more to learn from.",
+)
 @click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
 @click.option("--name", default="newstide-small", show_default=True, help="Name of the bundle.")
 @click.option("--report", type=_DIRECTORY, help="Directory of report.md and report.html; beside --out by default.")
@@ -170,7 +177,9 @@ def choose_settings(options: dict[str, Any]) -> Settings:
         seed=options["seed"],
     )
     mixture = Mixture(options["temperature"], options["true_labels"], options["hidden"])
-    return Settings(teaching, mixture, options["calibration"], options["probes"], options["students"])
+    return Settings(
+        teaching, mixture, options["calibration"], options["probes"], options["students"], options["variants"]
+    )
 
 
 def write(directory: Path, found: Compressed, name: str, trained: Trained) -> None:
@@ -230,7 +239,7 @@ def _command_line(options: dict[str, Any]) -> str:
     for name in ("layers", "heads", "inner", "activation", "rank", "vocabulary", "calibration", "epochs", "rate"):
         if options[name] is not None:
             words += [f"--{name}", str(options[name])]
-    for name in ("true_labels", "temperature", "hidden", "probes", "students", "seed"):
+    for name in ("true_labels", "temperature", "hidden", "probes", "students", "variants", "seed"):
         words += [f"--{name.replace('_', '-')}", str(options[name])]
     return shlex.join([*words, "--out", options["out"].name])
 

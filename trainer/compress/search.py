@@ -43,13 +43,15 @@ class BudgetMissed(NewstideError):
 
 class Settings(msgspec.Struct, frozen=True):
     """Choices of a compression. `probes`: how many plans are tried for an epoch; 0 trains the first in full.
-    `students`: how many are taught by the plan, from consecutive seeds; the best on validation is taken."""
+    `students`: how many are taught by the plan, from consecutive seeds; the best on validation is taken. `variants`:
+    of each labelled text, for the teachers to answer and the students to learn from."""
 
     teaching: Recipe = TEACHING
     mixture: Mixture = Mixture()
     method: Method | None = None  # of calibration; None takes the one with the least loss on validation
     probes: int = 3
     students: int = 1
+    variants: int = 0
 
 
 class Compressed(msgspec.Struct, frozen=True):
@@ -133,7 +135,14 @@ class _Search:
             check_prunable(source.tokenizer)
         log(f"students are cut from {source.backbone}; teachers: {len(trained.learned)}")
         self._lesson = prepare_lesson(
-            trained.learned, material, unlabelled, settings.mixture, length, keep=keep, quiet=quiet
+            trained.learned,
+            material,
+            unlabelled,
+            settings.mixture,
+            length,
+            variants=settings.variants,
+            keep=keep,
+            quiet=quiet,
         )
         for line in in_words(self._lesson.ensemble, trained.learned):
             log(line)

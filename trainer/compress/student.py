@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from core.text import model_input, story_form
 from trainer.compress.distil import Mixture, distillation, joined
-from trainer.compress.ensemble import Ensemble, ask, mixed, weigh
+from trainer.compress.ensemble import Answers, Ensemble, ask, mixed, weigh
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
+from trainer.compress.variants import vary
 from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.course import Epoch
@@ -54,20 +55,21 @@ def prepare_lesson(
     mixture: Mixture,
     max_length: int,
     *,
+    variants: int = 0,
+    seed: int = 0,
     keep: Path | None = None,
     quiet: bool = False,
 ) -> Lesson:
-    """Ask the `teachers` about the training texts and about `unlabelled` ones that are copies of no example."""
+    """Ask the `teachers` about the training texts, about `unlabelled` ones that are copies of no example, and about
+    `variants` of each training text, which the first teacher's word vectors and `seed` lead to."""
     split = material.split
     known = {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
-    fresh = []
-    for text in map(model_input, unlabelled):
-        form = story_form(text)
-        if form and form not in known:
-            known.add(form)
-            fresh.append(Example(text, {}, "unlabelled"))
-    asked = [*split.validation, *split.train, *fresh]
-    answers = [ask(teacher, asked, max_length, keep, quiet) for teacher in teachers]
+    fresh = _unknown(unlabelled, "unlabelled", known)
+    words = teachers[0].network.encoder.words.weight
+    varied = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, seed)
+    # Asked by itself, so that what was kept without variants is of use.
+    parts = ([*split.validation, *split.train, *fresh], _unknown(varied, "variant", known))
+    answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]
     judged = len(split.validation)
     ensemble = {}
     for task, labels in material.labels.items():
@@ -76,7 +78,27 @@ def prepare_lesson(
         ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
     taught = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
     soft = mixed(taught, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
+    fresh += parts[1]
     return Lesson(list(split.train), fresh, {task: torch.from_numpy(rows) for task, rows in soft.items()}, ensemble)
+
+
+def _unknown(texts: Iterable[str], source: str, known: set[str]) -> list[Example]:
+    """Those of `texts`, as a classifier reads them, whose story is not among the `known` ones, which they then are."""
+    found = []
+    for text in map(model_input, texts):
+        form = story_form(text)
+        if form and form not in known:
+            known.add(form)
+            found.append(Example(text, {}, source))
+    return found
+
+
+def _answers(
+    teacher: Learned, parts: Sequence[Sequence[Example]], length: int, keep: Path | None, quiet: bool
+) -> Answers:
+    """What `teacher` says of all `parts`, in their order."""
+    found = [ask(teacher, part, length, keep, quiet) for part in parts if part]
+    return {task: np.concatenate([one[task] for one in found]) for task in teacher.network.labels}
 
 
 def cut(
