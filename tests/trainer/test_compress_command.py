@@ -103,6 +103,7 @@ def test_the_command_writes_a_bundle_and_a_report(
     arguments = ["--data", str(tiny_data), "--teacher", str(tmp_path / "weights")]
     arguments += ["--unlabelled", str(unlabelled), "--most", "10", "--out", str(tmp_path / "small"), "--layers", "1"]
     arguments += ["--activation", "relu", "--rank", "0.9", "--budget", "accuracy-drop<=100", "--epochs", "2", "--json"]
+    arguments += ["--variants", "1"]
     ended = CliRunner().invoke(compress, arguments, catch_exceptions=False)
     assert ended.exit_code == 0
     answer = json.loads(ended.stdout.splitlines()[-1])
