@@ -24,7 +24,7 @@ from core.settings import Settings
 from core.shelf import Shelf
 from core.store import training
 from core.store.connection import open_engine
-from core.store.models import find_model
+from core.store.models import ModelRow, find_model
 from newstide.resources import database
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
 from trainer.watch.schedule import Known, Policy, Reason, due, standing
@@ -79,9 +79,9 @@ class HandOver(msgspec.Struct, frozen=True):
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """What a run does. `build` writes the dataset to `work.dataset`; `train` fine-tunes, compresses and evaluates, and
-    returns the directory of the bundle; `hand_over` registers it, gates it and makes it the shadow, or the live model
-    where its last argument says so."""
+    """What a run does. `build` writes the dataset to `work.dataset`; `train` fine-tunes, compresses where asked for,
+    evaluates, and returns the directory of the bundle; `hand_over` registers it, gates it and makes it the shadow, or
+    the live model where its last argument says so."""
 
     build: Callable[[Work], None]
     train: Callable[[Work], Path]
@@ -189,7 +189,9 @@ def _look(
         training.close_run(engine, run, "interrupted", None, detail)
         return Look("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
     except Exception as error:
-        training.close_run(engine, run, "failed", None, {**detail, "error": f"{type(error).__name__}: {error}"[:2000]})
+        # A hand-over may fail once the model is registered, and a person may promote it all the same.
+        made = work.name if find_model(engine, name=work.name) is not None else None
+        training.close_run(engine, run, "failed", made, {**detail, "error": f"{type(error).__name__}: {error}"[:2000]})
         if once:
             raise
         log.exception("training run %d failed", run)
@@ -203,19 +205,28 @@ def _look(
 
 def _read_known(settings: Settings, options: ScheduleOptions, engine: Engine) -> Known:
     live = find_model(engine, state="live")
-    trained_at = live.created_at if live is not None else None
-    learned = [moment for moment in (trained_at, training.last_learned_at(engine)) if moment is not None]
+    learned = [moment for moment in (_learned_at(engine, live), training.last_learned_at(engine)) if moment is not None]
     try:
         drift = measure_drift(engine, serving_bundle(settings, engine), window=options.window)
     except (BundleError, ShelfUnreachable) as error:  # labels and age are reasons all the same
         drift = DriftReport(live.name if live else "", options.window, note=f"drift can't be measured: {error}")
     return Known(
         now=datetime.now(UTC),
-        trained_at=trained_at,
+        trained_at=live.created_at if live is not None else None,
         new_labels=training.count_new_labels(engine, max(learned, default=None)),
         last_run_at=_last_run_at(training.list_runs(engine, _INTERRUPTIONS)),
         drift=drift,
     )
+
+
+def _learned_at(engine: Engine, live: ModelRow | None) -> datetime | None:
+    """Labels given after this moment the live model can't know.
+
+    A run builds its dataset as it begins and registers its model hours later: labels of those hours are in neither.
+    """
+    if live is None:
+        return None
+    return training.began_run_of(engine, live.name) or live.created_at
 
 
 def _last_run_at(runs: Sequence[training.TrainingRun]) -> datetime | None:

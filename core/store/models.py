@@ -100,9 +100,10 @@ def find_model(engine: Engine, *, name: str | None = None, state: State | None =
 
 
 def list_proven(engine: Engine) -> list[ModelRow]:
-    """Retired models that were live until another one was promoted, the last one first: what can be gone back to.
+    """Models that were live until another one was promoted, the last one first: what can be gone back to.
 
-    A model that was rolled back is not among them.
+    In whatever state they are now: one of them may shadow the live model. A model that was rolled back is not among
+    them.
     """
     with engine.connect() as connection:
         return [ModelRow(*row) for row in connection.execute(_SQL["proven"])]
@@ -201,8 +202,8 @@ def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, eviden
 def roll_back(engine: Engine, *, actor: str, reason: str) -> Change:
     """Make the model live that was live before the present one; that one is retired as rolled back.
 
-    A second time goes one step further back, never to a model that was rolled back. Raises RegistryError where there
-    is none.
+    Where it is the shadow now, nothing shadows it afterwards. A second time goes one step further back, never to a
+    model that was rolled back. Raises RegistryError where there is none.
     """
     with engine.begin() as connection:
         _lock(connection)

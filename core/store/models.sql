@@ -12,14 +12,15 @@ ORDER BY id DESC
 LIMIT :limit
 
 -- name: proven
+-- By what happened, not by the state of today: a model that was live may be the shadow or a candidate by now.
 SELECT model.name, model.state, location, checksum, size_bytes, manifest, created_at, changed_at
 FROM model
 JOIN LATERAL (
-    SELECT id, from_state, evidence FROM model_event
-    WHERE model_event.model = model.name AND to_state = 'retired'
+    SELECT id, evidence FROM model_event
+    WHERE model_event.model = model.name AND from_state = 'live' AND to_state = 'retired'
     ORDER BY id DESC LIMIT 1
 ) AS last ON true
-WHERE model.state = 'retired' AND last.from_state = 'live' AND last.evidence ->> 'rolled_back' IS NULL
+WHERE model.state <> 'live' AND last.evidence ->> 'rolled_back' IS NULL
 ORDER BY last.id DESC
 
 -- name: add_model

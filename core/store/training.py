@@ -26,7 +26,7 @@ Outcome = Literal["running", "refused", "candidate", "shadow", "live", "failed",
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
     """One run. `refused`: a gate said no; `candidate`, `shadow` and `live`: how far the model got; `failed` and
-    `interrupted`: no model came of it."""
+    `interrupted`: it was not handed over. `model`: the one that came of it, if one was registered."""
 
     id: int
     began_at: datetime
@@ -118,6 +118,13 @@ def last_learned_at(engine: Engine) -> datetime | None:
     with engine.connect() as connection:
         connection.execute(text("SET TIME ZONE 'UTC'"))
         return cast("datetime | None", connection.execute(text(_SQL["last_learned"])).scalar_one())
+
+
+def began_run_of(engine: Engine, model: str) -> datetime | None:
+    """When the run began that `model` came of: labels given later it can't know. None where it came of no run."""
+    with engine.connect() as connection:
+        connection.execute(text("SET TIME ZONE 'UTC'"))
+        return cast("datetime | None", connection.execute(text(_SQL["began_run_of"]), {"model": model}).scalar_one())
 
 
 def count_new_labels(engine: Engine, since: datetime | None) -> int:

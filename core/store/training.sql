@@ -15,6 +15,9 @@ SELECT id, began_at, ended_at, reasons, outcome, model, detail FROM training_run
 -- name: last_learned
 SELECT max(began_at) FROM training_run WHERE outcome IN ('candidate', 'shadow', 'live', 'refused')
 
+-- name: began_run_of
+SELECT max(began_at) FROM training_run WHERE model = :model
+
 -- name: new_labels
 SELECT count(DISTINCT (coalesce(uid::text, text), task)) FROM label
 WHERE CAST(:since AS timestamptz) IS NULL OR labelled_at > :since

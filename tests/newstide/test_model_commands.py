@@ -115,6 +115,19 @@ def test_promote_and_roll_back(candidate: Path, tmp_path: Path) -> None:
     assert answer("models")["live"] == "configured"
 
 
+def test_rolling_back_to_the_shadow_and_to_one_that_was(candidate: Path, tmp_path: Path) -> None:
+    data = frozen(candidate, tmp_path)
+    run("promote", str(candidate), "--data", data)
+    run("promote", "configured", "--shadow")
+    run("rollback", "--shadow")
+    assert answer("rollback") == {"model": "configured", "state": "live", "displaced": "candidate"}
+    run("promote", "candidate", "--data", data)
+    run("promote", "configured", "--shadow")
+    assert answer("rollback") == {"model": "configured", "state": "live", "displaced": "candidate"}
+    report = answer("models")
+    assert (report["live"], report["shadow"]) == ("configured", None)
+
+
 def test_figures_are_those_of_the_bundle_and_not_of_its_teacher(
     candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

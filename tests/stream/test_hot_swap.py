@@ -345,6 +345,27 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
         assert followed.used == []
 
 
+def test_the_shadow_stands_in_for_a_broken_live_model_and_ends_where_it_goes_live(
+    quiet: Settings, store: Engine, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("second", "third")):
+        write_tiny(tmp_path / name, name, seed=2 + number)
+        register_tiny(quiet, store, tmp_path / name)
+        go_live(store, name)
+    move_model(store, "second", "shadow", actor="test", reason="test")
+    (file,) = Path(quiet.shelf_location).glob("third-*/model.onnx")
+    file.write_bytes(b"broken")
+    followed = Followed(quiet, store)
+    assert followed.watch.begin().name == "second"
+    followed.watch.look()
+    assert (refusal(store)[0], followed.shadow.name) == ("third", "second")
+    assert roll_back(store, actor="test", reason="test").model == "second"
+    followed.watch.look()
+    assert followed.used == [], "it is in use already"
+    assert followed.shadow.name is None
+    assert refusal(store) == (None, "")
+
+
 def test_the_bundle_in_use_is_not_loaded_again_when_it_is_registered(quiet: Settings, store: Engine) -> None:
     followed = Followed(quiet, store)
     followed.watch.begin()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Engine
@@ -15,7 +17,7 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
 from core.settings import Settings, load_settings
-from core.store.models import find_model, list_models, list_proven, move_model, read_history, report_worker
+from core.store.models import State, find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
 from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
@@ -120,6 +122,18 @@ def labelled_by(path: Path) -> list[Example]:
     ]
 
 
+def lost_class(old: Path, new: Path, texts: int) -> list[Example]:
+    """A test set of topics on which the bundle at `new` is right, but for `texts` texts: of one class, whose every text
+    `old` finds."""
+    told = [example.labels["topic"] for example in labelled_by(old)]
+    examples = [msgspec.structs.replace(e, labels={"topic": e.labels["topic"]}) for e in labelled_by(new)]
+    differing = [at for at, label in enumerate(told) if label != examples[at].labels["topic"]]
+    lost = Counter(told[at] for at in differing).most_common(1)[0][0]
+    for at in [at for at in differing if told[at] == lost][:texts]:
+        examples[at] = msgspec.structs.replace(examples[at], labels={"topic": lost})
+    return examples
+
+
 def states(engine: Engine) -> dict[str, str]:
     return {row.name: row.state for row in list_models(engine)}
 
@@ -200,6 +214,27 @@ def test_a_large_bundle_is_refused(settings: Settings, engine: Engine, candidate
     assert failed(refused) == {"size"}
 
 
+def test_a_slow_bundle_is_refused(settings: Settings, engine: Engine, candidate: Path) -> None:
+    strict = settings.model_copy(update={"models": settings.models.model_copy(update={"gate_speed_ratio": 1e6})})
+    with pytest.raises(PromotionRefused, match="by 1 of 6 gates:\n  speed: ") as refused:
+        promote(strict, engine, candidate, examples=labelled_by(candidate), actor="ann")
+    assert failed(refused) == {"speed"}
+    assert states(engine) == {"configured": "live", "candidate": "candidate"}
+    assert read_history(engine, "candidate")[0].reason == "refused as live: speed"
+
+
+def test_one_class_lost_outweighs_a_gain_over_all(settings: Settings, engine: Engine, candidate: Path) -> None:
+    examples = lost_class(settings.bundle_directory, candidate, texts=LIMITS.class_support)
+    with pytest.raises(PromotionRefused, match="by 1 of 6 gates:\n  classes: ") as refused:
+        promote(settings, engine, candidate, examples=examples, actor="ann")
+    assert failed(refused) == {"classes"}
+    gates = {gate.name: gate for gate in refused.value.gates}
+    assert len(gates["classes"].figures["lost"]) == 1
+    assert gates["improvement"].figures["tasks"]["topic"]["difference"] > 0
+    assert states(engine) == {"configured": "live", "candidate": "candidate"}
+    assert read_history(engine, "candidate")[0].reason == "refused as live: classes"
+
+
 def test_an_equal_and_smaller_bundle_passes(settings: Settings, engine: Engine, tmp_path: Path) -> None:
     write_tiny(tmp_path / "configured", "configured", seed=1, padding=5000)
     write_tiny(tmp_path / "smaller", "smaller", seed=1)
@@ -273,6 +308,34 @@ def test_going_back_goes_step_by_step(settings: Settings, engine: Engine, tmp_pa
     assert [go_back(settings, engine, actor="bob", reason="worse").model for _ in range(2)] == ["second", "configured"]
     assert states(engine) == {"configured": "live", "second": "retired", "third": "retired"}
     promote(settings, engine, "third", examples=labelled_by(tmp_path / "third"), actor="ann")
+    assert go_back(settings, engine, actor="bob", reason="worse").model == "configured"
+
+
+@pytest.mark.parametrize("state", ["shadow", "candidate"])
+def test_going_back_to_a_model_that_shadowed_since(
+    settings: Settings, engine: Engine, tmp_path: Path, state: State
+) -> None:
+    """A model that another one has replaced goes on in the shadow; it is still the one to go back to."""
+    for number, name in enumerate(["second", "third"]):
+        write_tiny(tmp_path / name, name, seed=20 + number)
+        promote(settings, engine, tmp_path / name, examples=labelled_by(tmp_path / name), actor="ann")
+    promote(settings, engine, "second", to="shadow", actor="ann")
+    move_model(engine, "second", state, actor="ann", reason="seen enough")
+    assert [row.name for row in list_proven(engine)] == ["second", "configured"]
+    done = go_back(settings, engine, actor="bob", reason="worse")
+    assert (done.model, done.state, done.displaced) == ("second", "live", "third")
+    assert states(engine) == {"second": "live", "configured": "retired", "third": "retired"}
+    assert find_model(engine, state="shadow") is None
+    # One that was rolled back stays so in the shadow.
+    promote(settings, engine, "third", to="shadow", actor="ann")
+    assert go_back(settings, engine, actor="bob", reason="worse").model == "configured"
+    assert states(engine) == {"configured": "live", "third": "shadow", "second": "retired"}
+
+
+def test_a_refusal_does_not_hide_what_was_live(settings: Settings, engine: Engine, candidate: Path) -> None:
+    promote(settings, engine, candidate, examples=labelled_by(candidate), actor="ann")
+    with pytest.raises(PromotionRefused):
+        promote(settings, engine, "configured", examples=labelled_by(candidate), actor="ann")
     assert go_back(settings, engine, actor="bob", reason="worse").model == "configured"
 
 

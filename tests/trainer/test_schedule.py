@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from watched import SENTIMENTS, TOPICS, random_texts, store_messages, word_bundl
 
 from core.bundle import Bundle, SelfTest, write_bundle
 from core.classifier import Classifier
-from core.errors import BundleError, InputError
+from core.errors import BundleError, InputError, RegistryError
 from core.settings import DatabaseSettings, Settings, StreamSettings
 from core.store.models import list_models
 from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
@@ -174,6 +175,40 @@ def test_the_age_and_the_training_time_are_those_of_the_live_model(
         connection.execute(text("UPDATE model SET created_at = now() - interval '100 days'"))
     look = look_once(settings, recorder)
     assert [reason.kind for reason in look.reasons] == ["labels", "age"]
+
+
+@pytest.mark.parametrize("outcome", ["live", "shadow", "failed"])
+def test_labels_given_while_the_live_model_was_trained_are_new(
+    settings: Settings, engine: Engine, outcome: str
+) -> None:
+    """Whether the run made it live or a person did later, also after its hand-over had failed."""
+
+    class Registering(Recorder):
+        def hand_over(self, work: Work, path: Path, promote: bool) -> HandOver:
+            add_labels(engine, 4, first=50)  # the dataset was built before
+            with engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "INSERT INTO model (name, state, location, checksum, size_bytes, manifest) "
+                        "VALUES (:name, 'live', '/nowhere/new', :checksum, 1, '{}')"
+                    ),
+                    {"name": work.name, "checksum": "0" * 64},
+                )
+            if outcome == "failed":
+                raise RegistryError("another one is live by now; promote it again")
+            return HandOver(work.name, outcome)  # type: ignore[arg-type]
+
+    add_labels(engine, 5)
+    with nullcontext() if outcome != "failed" else pytest.raises(RegistryError):
+        look_once(settings, Registering())
+    run = list_runs(engine)[0]
+    assert (run.outcome, run.model) == (outcome, list_models(engine)[0].name)
+    recorder = Recorder()
+    look = look_once(settings, recorder)
+    assert (look.outcome, recorder.works) == ("idle", [])
+    assert look.note.startswith("4 of 5 new labels; live model 0 days old")
+    add_labels(engine, 1, first=60)
+    assert look_once(settings, recorder).outcome == "shadow"
 
 
 def test_a_failed_run_is_recorded_and_rests(settings: Settings, engine: Engine) -> None:

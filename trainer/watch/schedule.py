@@ -24,9 +24,10 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the decision stands on. `trained_at`: of the live model, None where it is not registered. `new_labels`:
-    since then, or since the last run that learned from labels. `last_run_at`: when the last run ended, whatever came
-    of it. Times are aware."""
+    """What the decision stands on. `trained_at`: when the live model was registered, None where none is.
+    `new_labels`: those given since the live model's run began (where no run made it: since `trained_at`), or since the
+    last run began that learned from labels. `last_run_at`: when the last run ended, whatever came of it. Times are
+    aware."""
 
     now: datetime
     trained_at: datetime | None
