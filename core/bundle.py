@@ -122,14 +122,23 @@ def check_model(bundle: Bundle) -> None:
         raise BundleError(f"{where}: {MODEL} keeps tensors in another file; export it again as a single file")
 
 
+def check_target(path: Path, name: str) -> None:
+    """Raise BundleError where `write_bundle` would refuse directory `path` or a bundle's `name`.
+
+    Long work asks this first, rather than lose its model at the end.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{path} exists and holds no bundle; choose another directory or remove it")
+    _check_name(name, str(path))
+
+
 def write_bundle(path: Path, manifest: Manifest, model: bytes, tokenizer: bytes, card: str) -> Bundle:
     """Write a bundle to directory `path`, checksums filled in, and return it as read back.
 
     The directory appears complete or not at all. A bundle that stood there is replaced; anything else is left alone
     and refused with BundleError.
     """
-    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{path} exists and holds no bundle; choose another directory or remove it")
+    check_target(path, manifest.name)
     contents = {MODEL: model, TOKENIZER: tokenizer, CARD: card.encode()}
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = msgspec.structs.replace(manifest, format_version=FORMAT_VERSION, files=files)
@@ -166,8 +175,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _check_manifest(manifest: Manifest, where: str) -> None:
-    if not _NAME.fullmatch(manifest.name):
-        raise BundleError(f"{where}: name {manifest.name[:120]!r} is not made of letters, digits, '.', '_' and '-'")
+    _check_name(manifest.name, where)
     if not manifest.tasks:
         raise BundleError(f"{where} names no task; a bundle needs at least one")
     for task, spec in manifest.tasks.items():
@@ -187,6 +195,14 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
             raise BundleError(f"{where}: the self-test {test.text[:60]!r} does not fit the tasks; retrain the bundle")
     if manifest.reference is not None:
         check_reference(manifest.reference, {task: spec.labels for task, spec in manifest.tasks.items()}, where)
+
+
+def _check_name(name: str, where: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise BundleError(
+            f"{where}: name {name[:120]!r} is not made of letters, digits, '.', '_' and '-', at most 100, "
+            "a letter or digit first"
+        )
 
 
 def _check_listing(path: Path, manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from core.bundle import check_target
 from core.errors import InputError
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
 
@@ -30,6 +32,28 @@ MOST_UNLABELLED = 15_000
 STUDENTS = "students"  # in the directory of the teachers' weights, where nothing takes them for teachers
 
 
+def student_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` --variants and --students: what a better student may cost."""
+    for option in (
+        click.option(
+            "--students",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="How many students are taught; the best is kept.",
+        ),
+        click.option(
+            "--variants",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Variants made of each labelled text, for students to learn from.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @labelled_options
 @click.option(
@@ -44,13 +68,7 @@ STUDENTS = "students"  # in the directory of the teachers' weights, where nothin
 @click.option(
     "--most", type=click.IntRange(0), default=MOST_UNLABELLED, show_default=True, help="Unlabelled texts taken."
 )
-@click.option(
-    "--variants",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Variants made of each labelled text: more to learn from.",
-)
+@student_options
 @click.option("--out", type=_DIRECTORY, required=True, help="Directory the bundle is written to.")
 @click.option("--name", default="newstide-small", show_default=True, help="Name of the bundle.")
 @click.option("--report", type=_DIRECTORY, help="Directory of report.md and report.html; beside --out by default.")
@@ -68,13 +86,6 @@ STUDENTS = "students"  # in the directory of the teachers' weights, where nothin
 @click.option("--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
 @click.option("--hidden", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of hidden states.")
 @click.option("--probes", type=click.IntRange(0), default=3, show_default=True, help="Plans tried for one epoch.")
-@click.option(
-    "--students",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many are taught; the best is kept.",
-)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
@@ -89,6 +100,7 @@ def compress(**options: Any) -> None:
     if options["threads"]:
         torch.set_num_threads(options["threads"])
     budget = parse_budget(options["budget"])
+    check_target(options["out"], options["name"])
     material = load_material(options["data"], options["dataset"], options["corpora"])
     trained = load_teachers(options["teacher"], material)
     texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -48,6 +49,7 @@ def prepare_training(
 ) -> tuple[Recipe, Path]:
     """The recipe and the directory of the backbone to train with, once all that the options ask for is done.
 
+    The class weights of a dataset are taken into the recipe before anything learns by it, unless the options name some.
     The study of a search is kept in `weights`, an adapted backbone in `backbones`, or there too. Raises InputError
     where adapting has no such directory, and as its parts do.
     """
@@ -55,6 +57,8 @@ def prepare_training(
 
     quiet = options["as_json"] or not sys.stderr.isatty()
     backbone = find_backbone(options["backbone"])
+    if options["class_weights"] is None and material.class_weights:
+        recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     _warn_of_few(material, recipe, log)
     if options["adapt"] is not None:
         backbone = _adapt(backbone, recipe, backbones or weights, options, quiet, log)

@@ -54,7 +54,7 @@ _OPTIONS = (
     click.option("--smoothing", type=_SHARE, default=0.05, show_default=True, help="Label smoothing."),
     click.option("--clip-norm", type=_POSITIVE, default=1.0, show_default=True, help="Largest norm of a gradient."),
     click.option(
-        "--class-weights", default="none", show_default=True, help="none, balanced, sqrt, or a JSON file of numbers."
+        "--class-weights", help="none, balanced, sqrt, or a JSON file of numbers; those of the dataset by default."
     ),
     click.option("--freeze-words", is_flag=True, help="Leave word vectors as they are: faster by a quarter."),
     click.option(
@@ -84,12 +84,15 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def choose_recipe(options: dict[str, Any]) -> Recipe:
-    """The recipe that `options` describe. Raises InputError for a file of class weights that can't be read."""
+    """The recipe that `options` describe, without class weights where they name none.
+
+    Raises InputError for a file of class weights that can't be read.
+    """
     from trainer.learn.recipe import Recipe
 
     return Recipe(
         **{field: options[option] for option, field in _FIELDS.items()},
-        class_weights=_class_weights(options["class_weights"]),
+        class_weights=_class_weights(options["class_weights"] or "none"),
         train_words=not options["freeze_words"],
         few_shot=options["few_shot"],
     )
@@ -103,7 +106,7 @@ def recipe_words(options: dict[str, Any]) -> list[str]:
         if options[option] is None or (options[option] == defaults[option] and option not in ("epochs", "seed")):
             continue
         words += [f"--{option.replace('_', '-')}", str(options[option])]
-    if options["class_weights"] != "none":
+    if options["class_weights"] is not None:
         words += ["--class-weights", Path(options["class_weights"]).name]
     return words + [f"--{name.replace('_', '-')}" for name in ("freeze_words", "few_shot") if options[name]]
 

@@ -13,17 +13,18 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from core.bundle import Bundle
+from core.bundle import Bundle, check_target
 from core.errors import InputError
 from core.settings import load_settings
 from newstide.classifying import show_scores
-from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, STUDENTS, read_texts
+from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, STUDENTS, read_texts, student_options
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
 from newstide.preparing import preparation_options, preparation_words, prepare_training
 from newstide.recipes import choose_recipe, recipe_options, recipe_words
 from newstide.schedule import ScheduleOptions, Steps, Work, run_schedule
 from newstide.scheduling import schedule_options, show_look
+from newstide.together import refuse_idle_options
 
 if TYPE_CHECKING:
     from trainer.judge.spread import TaskSpread
@@ -43,6 +44,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--weights", type=_DIRECTORY, help="Keep each run's network here, and go on from it.")
 @click.option("--compress", metavar="BUDGET", help='Compress too, as in "accuracy-drop<=1,size<=12MB".')
 @click.option("--unlabelled", type=_PATH, help='With --compress: lines {"text": ...} to learn from, gzip too.')
+@student_options
 @click.option("--unseen", metavar="SOURCE", help="Learn without this source and judge on it; writes no bundle.")
 @click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
@@ -55,6 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
     """Fine-tune a model on labelled texts and write it as an eight-bit bundle."""
     need_trainer()
+    refuse_idle_options()
     import torch
 
     if options["threads"]:
@@ -63,12 +66,15 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
     if schedule is not None:
         _scheduled(wanted, schedule, once, options)
         return
+    judging = options["unseen"] or options["seeds"]
+    if not judging:
+        if options["out"] is None:
+            raise InputError("--out DIR says where the bundle is written; give it, or --schedule, --unseen or --seeds")
+        check_target(options["out"], options["name"])
     material = load_material(options["data"], options["dataset"], options["corpora"])
-    if options["unseen"] or options["seeds"]:
+    if judging:
         _judge(material, wanted, options)
         return
-    if options["out"] is None:
-        raise InputError("--out DIR says where the bundle is written; give it, or --schedule, --unseen or --seeds")
     command = _command_line(options)
     _report(_fit(material, wanted, options["weights"], options["out"], options["name"], command, options), options)
 
@@ -102,7 +108,8 @@ def _fit(
         )
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
-    settings = Settings(msgspec.structs.replace(TEACHING, seed=recipe.seed))
+    teaching = msgspec.structs.replace(TEACHING, seed=recipe.seed)
+    settings = Settings(teaching, students=options["students"], variants=options["variants"])
     keep = weights / STUDENTS if weights is not None else None
     bundle, found = compress_bundle(
         trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
@@ -117,8 +124,6 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     from trainer.repeat import repeat, seeds_of
     from trainer.unseen import hold_out
 
-    if options["out"] is not None:
-        raise InputError("--unseen and --seeds only judge; leave out --out, and train without them afterwards")
     if options["unseen"]:
         material = hold_out(material, options["unseen"])
     recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
@@ -139,7 +144,7 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
 
 
 def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: dict[str, Any]) -> None:
-    """Train whenever there is a reason to: dataset, fine-tuning, compression, gates, shadow."""
+    """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow."""
     from core.store.connection import open_engine
     from core.store.labels import read_labels
     from core.taxonomy import load_taxonomy
@@ -157,6 +162,11 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     spec = load_spec(options["spec"], taxonomy)
     base = options["base"] or options["spec"].parent
     test_set = settings.models.test_set
+    if schedule.promote and test_set is None:
+        raise InputError(
+            "--promote needs a frozen test set to prove a model on; set `models.test_set` "
+            "(NEWSTIDE_MODELS__TEST_SET), or leave out --promote"
+        )
     examples = read_examples(test_set, taxonomy.tasks) if test_set is not None else None
 
     def build(work: Work) -> None:
@@ -205,7 +215,8 @@ def _command_line(options: dict[str, Any]) -> str:
     """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
     words += preparation_words(options) + recipe_words(options)
-    for name in ("compress", "unlabelled"):
-        if options[name] is not None:
-            words += [f"--{name}", Path(options[name]).name if name == "unlabelled" else options[name]]
+    if options["compress"] is not None:
+        words += ["--compress", options["compress"]]
+        words += ["--unlabelled", options["unlabelled"].name] if options["unlabelled"] is not None else []
+        words += ["--variants", str(options["variants"]), "--students", str(options["students"])]
     return shlex.join([*words, "--out", options["out"].name])

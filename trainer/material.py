@@ -24,6 +24,7 @@ class Material(msgspec.Struct, frozen=True):
     """Cleaned and split examples; the tasks they label; what preparing them left out, by reason.
 
     `licences` and `class_weights` come from a built dataset; `licences` of public corpora are known by their names.
+    The weights are advice: a training goes by those of its recipe alone.
     """
 
     split: Split

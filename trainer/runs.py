@@ -54,11 +54,8 @@ def train(
     """Fine-tune `backbone`, `recipe.runs` times from consecutive seeds.
 
     With a directory `weights`, each run's network is kept there, and a later call with the same recipe and data takes
-    it from there; one that was interrupted goes on. Class weights of the material apply where the recipe has none of
-    its own. Raises InputError for a backbone that can't be used.
+    it from there; one that was interrupted goes on. Raises InputError for a backbone that can't be used.
     """
-    if material.class_weights and recipe.class_weights == "none":
-        recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     tokenizer = load_tokenizer(backbone)
     mask_id = mask_number(tokenizer, backbone)
     train_data, validation = (

@@ -12,6 +12,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel
 
 from core.taxonomy import Taxonomy
+from trainer.data.build import build_dataset
+from trainer.data.spec import load_spec
 
 BAD = ["plunge", "loss", "fraud", "default", "warns"]
 GOOD = ["surges", "profit", "beats", "record", "wins"]
@@ -90,3 +92,22 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(json.dumps(line))
     path.write_text("\n".join(lines))
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_spec(tiny_data: Path) -> Path:
+    """The same lines as the corpus `wire` of a spec, whose labels are weighed."""
+    path = tiny_data.with_name("spec.toml")
+    path.write_text(
+        f'[[corpus]]\nname = "wire"\npath = "{tiny_data.name}"\nlicence = "MIT"\n'
+        'fields = { text = "text", sentiment = "sentiment?", topic = "topic?" }\n'
+        '[options]\nclass_weights = "balanced"\n'
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_spec: Path, tiny_taxonomy: Taxonomy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dataset") / "built"
+    build_dataset(load_spec(tiny_spec, tiny_taxonomy), tiny_spec.parent, out, tiny_taxonomy)
+    return out

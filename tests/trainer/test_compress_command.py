@@ -10,9 +10,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from core.bundle import load_bundle
+from core.bundle import DataSource, load_bundle
 from core.classifier import Classifier
-from core.errors import InputError
+from core.errors import BundleError, InputError
 from core.taxonomy import Taxonomy
 from newstide.compressing import compress, read_texts
 from trainer.compress.distil import Mixture
@@ -22,6 +22,7 @@ from trainer.compress.prune import with_encoder
 from trainer.compress.search import BudgetMissed, Settings
 from trainer.compress.search import compress as search
 from trainer.compress.student import cut, outline, prepare_lesson, prune_words
+from trainer.data.dataset import load_dataset
 from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network, save_network
 from trainer.learn.recipe import Recipe
@@ -118,6 +119,31 @@ def test_the_command_writes_a_bundle_and_a_report(
         assert (tmp_path / "small-report" / name).stat().st_size > 500
     assert "cut to 1 layers" in (tmp_path / "small" / "MODEL_CARD.md").read_text()
     assert str(tmp_path) not in (tmp_path / "small" / "MODEL_CARD.md").read_text()
+
+
+def test_a_dataset_is_used_as_it_was_split(
+    trained: Trained, tiny_dataset: Path, tmp_path: Path, taxonomy_in_force: None
+) -> None:
+    save_network(trained.learned[0], tmp_path / "one.safetensors")
+    arguments = ["--dataset", str(tiny_dataset), "--teacher", str(tmp_path / "one.safetensors"), "--layers", "1"]
+    arguments += ["--budget", "accuracy-drop<=100", "--epochs", "1", "--out", str(tmp_path / "small"), "--json"]
+    CliRunner().invoke(compress, arguments, catch_exceptions=False)
+    manifest = load_bundle(tmp_path / "small").manifest
+    split = load_dataset(tiny_dataset).split
+    assert manifest.data == [DataSource("wire", "MIT", len(split.train), len(split.validation), len(split.test))]
+    assert "--dataset built" in manifest.code["command"]
+
+
+def test_where_a_bundle_can_not_be_written_nothing_is_read(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").touch()
+    shared = ["--teacher", str(tmp_path / "missing"), "--dataset", str(tmp_path / "missing")]
+    for words, message in (
+        (["--out", str(tmp_path / "taken")], "taken exists and holds no bundle"),
+        (["--out", str(tmp_path / "new"), "--name", "a b"], "name 'a b' is not made of"),
+    ):
+        with pytest.raises(BundleError, match=message):
+            CliRunner().invoke(compress, [*shared, *words], catch_exceptions=False)
 
 
 def test_teachers_that_do_not_fit_are_named(

@@ -15,6 +15,9 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from newstide.training import train
+from trainer.data.dataset import load_dataset
+from trainer.learn import search
+from trainer.learn.network import load_network
 
 Run = Callable[..., Result]
 
@@ -28,8 +31,9 @@ def run(tmp_path: Path, tiny_backbone: Path, tiny_data: Path, monkeypatch: pytes
     )
     monkeypatch.setenv("NEWSTIDE_TAXONOMY", str(taxonomy))
 
-    def invoke(*words: Any, data: Path = tiny_data) -> Result:
-        arguments = ["--data", data, "--backbone", tiny_backbone, "--epochs", 1, "--rate", 3e-3, *words]
+    def invoke(*words: Any, data: Path | None = tiny_data) -> Result:
+        texts = () if data is None else ("--data", data)
+        arguments = [*texts, "--backbone", tiny_backbone, "--epochs", 1, "--rate", 3e-3, *words]
         return CliRunner().invoke(train, [str(word) for word in arguments], catch_exceptions=False)
 
     return invoke
@@ -139,6 +143,50 @@ def test_class_weights_come_from_a_file_too(tmp_path: Path, run: Run) -> None:
         run("--class-weights", file, "--out", tmp_path / "other")
     with pytest.raises(InputError, match="none, balanced, sqrt, or a JSON file"):
         run("--class-weights", "much", "--out", tmp_path / "other")
+
+
+@pytest.mark.parametrize("given", [None, "none", "sqrt"])
+def test_trials_training_and_record_have_the_same_class_weights(
+    tmp_path: Path, run: Run, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    """Those of the dataset, unless the command names some."""
+    tried = []
+
+    def spied(*arguments: Any, **named: Any) -> search.Found:
+        tried.append(arguments[4].class_weights)
+        return found(*arguments, **named)
+
+    found = search.search
+    monkeypatch.setattr(search, "search", spied)
+    words = () if given is None else ("--class-weights", given)
+    weights, out = tmp_path / "weights", tmp_path / "bundle"
+    run("--dataset", tiny_dataset, "--search", 1, "--weights", weights, "--out", out, "--json", *words, data=None)
+    manifest = load_bundle(out).manifest
+    (kept,) = (load_network(path).recipe.class_weights for path in weights.glob("*.safetensors"))
+    expected = given or load_dataset(tiny_dataset).class_weights
+    assert tried == [expected]
+    assert kept == expected
+    assert json.loads(manifest.code["recipe"])["class_weights"] == expected
+    assert given is not None or {weight for task in expected.values() for weight in task.values()} != {1.0}
+    assert "--dataset built" in manifest.code["command"]
+    assert ("--class-weights" in manifest.code["command"]) == (given is not None)
+    assert [(source.name, source.licence) for source in manifest.data] == [("wire", "MIT")]
+
+
+def test_one_call_trains_and_compresses(tmp_path: Path, run: Run, unlabelled: Path) -> None:
+    weights, out = tmp_path / "weights", tmp_path / "bundle"
+    words = ("--compress", "accuracy-drop<=100", "--unlabelled", unlabelled, "--variants", 1, "--students", 2)
+    done = run(*words, "--seed", 3, "--weights", weights, "--out", out, "--json")
+    assert json.loads(done.stdout)["bundle"] == str(out)
+    bundle = load_bundle(out)
+    Classifier(bundle).self_test()
+    assert set(bundle.manifest.evaluation) == {"teacher", "fp32", "int8"}
+    settings = json.loads(bundle.manifest.code["recipe"])["settings"]
+    assert (settings["students"], settings["variants"], settings["teaching"]["seed"]) == (2, 1, 3)
+    assert "--unlabelled unlabelled.jsonl --variants 1 --students 2" in bundle.manifest.code["command"]
+    assert len(list(weights.glob("*.safetensors"))) == 1
+    assert len(list((weights / "students").glob("student-*.safetensors"))) >= 2
+    assert "2 students in eight bits" in (tmp_path / "bundle-report" / "report.md").read_text()
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path, run: Run, unlabelled: Path) -> None:

@@ -1,0 +1,41 @@
+"""Options of `newstide train` that leave no use for others, or mean nothing without another."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+from core.errors import InputError
+
+_JUDGES = "it only judges, and writes no bundle; train without it afterwards, or"
+# An option, others that it would pass over, and why.
+_APART = (
+    ("schedule", ("data", "dataset", "corpora"), "a scheduled training builds its dataset of --spec;"),
+    ("schedule", ("out", "name", "weights"), "a scheduled training names its models and works under --runs-in;"),
+    ("schedule", ("unseen", "seeds"), "a scheduled training makes a model, these only judge;"),
+    ("unseen", ("compress", "out"), _JUDGES),
+    ("seeds", ("compress", "out"), _JUDGES),
+)
+# An option, and those that are read beside it alone.
+_OWNED = (
+    ("compress", ("unlabelled", "variants", "students")),
+    ("schedule", ("spec", "base", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
+)
+
+
+def refuse_idle_options() -> None:
+    """Raise InputError for an option of the running command that was given and would be passed over, naming both."""
+    context = click.get_current_context()
+    given = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+    }
+    for option, others, why in _APART:
+        for other in others:
+            if option in given and other in given:
+                raise InputError(f"{given[option]} has no use for {given[other]}: {why} leave out {given[other]}")
+    for owner, owned in _OWNED:
+        for option in owned:
+            if option in given and owner not in given:
+                raise InputError(f"{given[option]} belongs to --{owner}; add --{owner}, or leave out {given[option]}")

@@ -1,0 +1,92 @@
+"""The schedule's real path by the command: analysts' labels in Postgres become a compressed model that shadows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine
+from tiny_bundles import write_tiny
+
+from core.bundle import load_bundle
+from core.classifier import Classifier
+from core.settings import Settings, load_settings
+from core.shelf import Shelf
+from core.store.labels import Label, add_labels
+from core.store.models import find_model, list_models
+from core.store.training import list_runs
+from core.taxonomy import Taxonomy
+from newstide.training import train
+from trainer.data.dataset import load_dataset
+
+Look = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, tiny_taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """In the environment, where the command finds them; a bundle that knows nothing is in service."""
+    taxonomy = tmp_path / "taxonomy.toml"
+    tasks = tiny_taxonomy.tasks.items()
+    taxonomy.write_text("".join(f"[tasks.{task}]\nlabels = {json.dumps(labels)}\n" for task, labels in tasks))
+    write_tiny(tmp_path / "live", "live", 1, tiny_taxonomy.tasks)
+    for name, value in (
+        ("TAXONOMY", taxonomy),
+        ("DATABASE__URL", database_url),
+        ("EMBEDDED__DIRECTORY", tmp_path / "home"),
+        ("STREAM__BUNDLE", tmp_path / "live"),
+    ):
+        monkeypatch.setenv(f"NEWSTIDE_{name}", str(value))
+    return load_settings()
+
+
+@pytest.fixture
+def look(tiny_backbone: Path, tiny_spec: Path) -> Look:
+    """One look at the schedule by the command; its answer."""
+
+    def once(*words: Any) -> dict[str, Any]:
+        arguments = ["--schedule", "--once", "--spec", tiny_spec, "--backbone", tiny_backbone, "--min-labels", 5]
+        arguments += ["--epochs", 2, "--rate", 3e-3, "--json", *words]
+        done = CliRunner().invoke(train, [str(word) for word in arguments], catch_exceptions=False)
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    return once
+
+
+def test_labels_become_a_compressed_shadow(settings: Settings, engine: Engine, look: Look) -> None:
+    words = ("--compress", "accuracy-drop<=100", "--variants", 1, "--students", 2)
+    assert look(*words)["outcome"] == "idle"
+    texts = [f"acme{number} bank {word} acme{number + 9} a" for number in range(3) for word in ("fraud", "surges")]
+    topics = [Label(text, "desk", "topic", "Banks", "ada") for text in texts]
+    assert add_labels(engine, topics) == 6
+
+    found = look(*words)
+    assert (found["outcome"], [reason["kind"] for reason in found["reasons"]]) == ("shadow", ["labels"]), found["note"]
+    assert {row.name: row.state for row in list_models(engine)} == {"live": "live", found["model"]: "shadow"}
+    row = find_model(engine, name=found["model"])
+    assert row is not None
+    bundle = Shelf(settings.shelf_location, settings.bundle_cache).fetch(row.location, row.checksum)
+    Classifier(bundle).self_test()
+    recipe = json.loads(bundle.manifest.code["recipe"])
+    assert (recipe["settings"]["students"], recipe["settings"]["variants"]) == (2, 1)
+    assert set(bundle.manifest.evaluation) == {"teacher", "fp32", "int8"}
+    home = settings.embedded.directory / "training" / f"run-{found['run']}"
+    assert load_bundle(home / "bundle").model == bundle.model
+    built = load_dataset(home / "dataset")
+    assert sum(built.record.sources["desk"].values()) == built.record.analysts == 6
+    assert recipe["teachers"][0]["recipe"]["class_weights"] == built.class_weights
+
+    assert look(*words)["outcome"] == "idle"
+    assert [(run.outcome, run.model) for run in list_runs(engine)] == [("shadow", found["model"])]
+
+
+def test_without_a_budget_nothing_is_compressed(settings: Settings, engine: Engine, look: Look) -> None:
+    add_labels(engine, [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)])
+    found = look()
+    assert found["outcome"] == "shadow", found["note"]
+    home = settings.embedded.directory / "training" / f"run-{found['run']}"
+    assert set(load_bundle(home / "bundle").manifest.evaluation) == {"fp32", "int8"}
