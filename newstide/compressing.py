@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,20 +104,21 @@ def compress(**options: Any) -> None:
     material = load_material(options["data"], options["dataset"], options["corpora"])
     trained = load_teachers(options["teacher"], material)
     texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []
-    bundle, found = compress_bundle(
-        trained,
-        texts,
-        choose_plans(trained, options),
-        budget,
-        choose_settings(options),
-        options["out"],
-        name=options["name"],
-        command=_command_line(options),
-        keep=options["weights"] / STUDENTS if options["weights"] is not None else None,
-        quiet=options["as_json"] or not sys.stderr.isatty(),
-        log=lambda line: click.echo(line, err=True),
-    )
     report = options["report"] or options["out"].with_name(f"{options['out'].name}-report")
+    with reported_miss(report, options["name"], trained):
+        bundle, found = compress_bundle(
+            trained,
+            texts,
+            choose_plans(trained, options),
+            budget,
+            choose_settings(options),
+            options["out"],
+            name=options["name"],
+            command=_command_line(options),
+            keep=options["weights"] / STUDENTS if options["weights"] is not None else None,
+            quiet=options["as_json"] or not sys.stderr.isatty(),
+            log=lambda line: click.echo(line, err=True),
+        )
     write(report, found, options["name"], trained)
     show(found, report, bundle.path, options["as_json"])
 
@@ -192,6 +193,20 @@ def choose_settings(options: dict[str, Any]) -> Settings:
     return Settings(
         teaching, mixture, options["calibration"], options["probes"], options["students"], options["variants"]
     )
+
+
+@contextmanager
+def reported_miss(directory: Path, name: str, trained: Trained) -> Iterator[None]:
+    """Write the report of a compression inside that misses its budget too: what was measured says by how much."""
+    from trainer.compress.search import BudgetMissed
+
+    try:
+        yield
+    except BudgetMissed as missed:
+        if missed.nearest is not None:
+            write(directory, missed.nearest, name, trained)
+            click.echo(f"report {directory / 'report.html'}", err=True)
+        raise
 
 
 def write(directory: Path, found: Compressed, name: str, trained: Trained) -> None:

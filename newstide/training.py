@@ -17,7 +17,14 @@ from core.bundle import Bundle, check_target
 from core.errors import InputError
 from core.settings import load_settings
 from newstide.classifying import show_scores
-from newstide.compressing import DEFAULT_VOCABULARY, MOST_UNLABELLED, STUDENTS, read_texts, student_options
+from newstide.compressing import (
+    DEFAULT_VOCABULARY,
+    MOST_UNLABELLED,
+    STUDENTS,
+    read_texts,
+    reported_miss,
+    student_options,
+)
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
 from newstide.preparing import preparation_options, preparation_words, prepare_training
@@ -111,10 +118,12 @@ def _fit(
     teaching = msgspec.structs.replace(TEACHING, seed=recipe.seed)
     settings = Settings(teaching, students=options["students"], variants=options["variants"])
     keep = weights / STUDENTS if weights is not None else None
-    bundle, found = compress_bundle(
-        trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
-    )
-    write_report(out.with_name(f"{out.name}-report"), found, name, trained)
+    report = out.with_name(f"{out.name}-report")
+    with reported_miss(report, name, trained):
+        bundle, found = compress_bundle(
+            trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
+        )
+    write_report(report, found, name, trained)
     return bundle
 
 

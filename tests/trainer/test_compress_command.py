@@ -89,8 +89,11 @@ def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(trained: Train
     brief = Settings(Recipe(epochs=1, masked_words=0.0), probes=0)
     impossible = Budget(accuracy_drop=-1)  # a point better than a teacher without a fault
     plans = [Plan(layers=1)]
-    with pytest.raises(BudgetMissed, match=r"nearest, 1 layers.*points of accuracy, -1 are allowed"):
+    with pytest.raises(BudgetMissed, match=r"nearest, 1 layers.*points of accuracy, -1 are allowed") as missed:
         search(trained, [], plans, impossible, brief, quiet=True, log=lambda _: None)
+    assert missed.value.nearest is not None
+    assert missed.value.nearest.plan == plans[0]
+    assert missed.value.nearest.chosen in missed.value.nearest.variants
     with pytest.raises(BudgetMissed, match="within 1000 bytes"):
         search(trained, [], [Plan(inner=8)], Budget(size=1000), brief, quiet=True, log=lambda _: None)
 
@@ -117,8 +120,31 @@ def test_the_command_writes_a_bundle_and_a_report(
     assert (alone == classifier.predict(["acme1 bank fraud", "acme2 oil wins . a"])["topic"][:1]).all()
     for name in ("report.md", "report.html", "pareto.svg"):
         assert (tmp_path / "small-report" / name).stat().st_size > 500
-    assert "cut to 1 layers" in (tmp_path / "small" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "small" / "MODEL_CARD.md").read_text()
+    assert "cut to 1 layers" in card
+    assert "1 variants of each labelled one" in card
     assert str(tmp_path) not in (tmp_path / "small" / "MODEL_CARD.md").read_text()
+
+
+def test_a_missed_budget_leaves_its_report(
+    trained: Trained, tiny_data: Path, tmp_path: Path, taxonomy_in_force: None
+) -> None:
+    save_network(trained.learned[0], tmp_path / "one.safetensors")
+    arguments = ["--data", str(tiny_data), "--teacher", str(tmp_path / "one.safetensors"), "--layers", "1"]
+    arguments += ["--rank", "0.01", "--vocabulary", "20", "--epochs", "1", "--rate", "1e-9", "--budget", "f1-drop<=0"]
+    ended = CliRunner().invoke(compress, [*arguments, "--out", str(tmp_path / "small")])
+    assert isinstance(ended.exception, BudgetMissed)
+    assert not (tmp_path / "small").exists()
+    assert "cut: 1 layers" in (tmp_path / "small-report" / "report.md").read_text()
+
+
+def test_students_are_not_cut_from_a_factorized_network(trained: Trained, material: Material) -> None:
+    teacher = trained.learned[0]
+    lesson = prepare_lesson([teacher], material, [], Mixture(), 64, quiet=True)
+    flat, _ = cut(teacher.network, teacher.tokenizer, material, lesson, Plan(rank_share=0.5))
+    factorized = Trained([msgspec.structs.replace(teacher, network=flat)], material)
+    with pytest.raises(InputError, match="factorized products"):
+        search(factorized, [], [Plan(layers=1)], Budget(), Settings(TEACHING), quiet=True, log=lambda _: None)
 
 
 def test_a_dataset_is_used_as_it_was_split(

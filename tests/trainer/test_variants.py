@@ -50,15 +50,22 @@ def test_a_word_is_exchanged_for_its_neighbours(
     assert {text.split()[1] for text in found} == set(GOOD)
 
 
-def test_names_numbers_signs_and_letters_stay(tokenizer: Tokenizer, vectors: torch.Tensor) -> None:
+def test_tickers_numbers_signs_and_letters_stay(tokenizer: Tokenizer, vectors: torch.Tensor) -> None:
     for variant in vary(["$WINS: Acme1 WINS 7%, Profit; bad's LOSS  .", *TEXTS], tokenizer, vectors, 40, seed=1)[:40]:
         head, signs, tail = variant.partition(" Acme1 ")
         assert (head, signs) == ("$WINS:", " Acme1 ")
         upper, number, title, odd, last, dot = tail.split()
-        assert upper.isupper() and title.istitle() and last.isupper()
+        assert (upper.isupper(), title.istitle(), last.isupper()) == (True, True, True)
         assert (number, odd, dot) == ("7%,", "bad's", ".")
         assert variant.endswith("  .")
-    assert vary([], tokenizer, vectors, 3, seed=1) == []
+    assert vary([], tokenizer, vectors, 3, seed=1) == vary(TEXTS, tokenizer, vectors, 0, seed=1) == []
+
+
+def test_an_unknown_word_is_no_word(tokenizer: Tokenizer, vectors: torch.Tensor) -> None:
+    odd = ["日 wins"] * 10  # often enough, were it one
+    found = vary([*odd, *TEXTS], tokenizer, vectors, 20, seed=1)
+    assert all(text.startswith("日 ") for text in found[:200])
+    assert not any("日" in text for text in found[200:])
 
 
 def test_a_seed_tells_which_variants(tokenizer: Tokenizer, vectors: torch.Tensor) -> None:

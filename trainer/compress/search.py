@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from tokenizers import Tokenizer
 
-from core.errors import NewstideError
+from core.errors import InputError, NewstideError
 from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
 from trainer.compress.ensemble import Ensemble, in_words
@@ -38,7 +38,14 @@ Log = Callable[[str], None]
 
 
 class BudgetMissed(NewstideError):
-    """No plan keeps the budget; loosen it, teach longer (`--epochs`), or give better teachers."""
+    """No plan keeps the budget; loosen it, teach longer (`--epochs`), or give better teachers.
+
+    `nearest`: the student that missed it least, where any was taught, with every variant measured until then.
+    """
+
+    def __init__(self, message: str, nearest: Compressed | None = None) -> None:
+        super().__init__(message)
+        self.nearest = nearest
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -48,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     teaching: Recipe = TEACHING
     mixture: Mixture = Mixture()
-    method: Method | None = None  # of calibration; None takes the one with the least loss on validation
+    method: Method | None = None  # of calibration; None takes the most accurate one on validation
     probes: int = 3
     students: int = 1
     variants: int = 0
@@ -95,17 +102,19 @@ def compress(
     ranked = search.rank(plans)
     if settings.probes and len(ranked) > 1:
         ranked = search.probe(ranked)
-    nearest: Variant | None = None
+    nearest: Compressed | None = None
     for plan in ranked:
         found = search.attempt(plan)
         missed = search.missed(found.chosen)
         if not missed:
             return found
         log(f"{plan}: {'; '.join(missed)}")
-        if nearest is None or found.chosen.drop(search.teacher) < nearest.drop(search.teacher):
-            nearest = found.chosen
-    detail = f"; the nearest, {nearest.name}: {'; '.join(search.missed(nearest))}" if nearest else ""
-    raise BudgetMissed(f"none of {len(plans)} plans keeps the budget{detail}. Loosen it or teach longer")
+        if nearest is None or found.chosen.drop(search.teacher) < nearest.chosen.drop(search.teacher):
+            nearest = found
+    detail = f"; the nearest, {nearest.chosen.name}: {'; '.join(search.missed(nearest.chosen))}" if nearest else ""
+    if nearest is not None:  # with what was measured after it too
+        nearest = msgspec.structs.replace(nearest, variants=search.variants)
+    raise BudgetMissed(f"none of {len(plans)} plans keeps the budget{detail}. Loosen it or teach longer", nearest)
 
 
 class _Search:
@@ -130,6 +139,10 @@ class _Search:
         self._quiet = quiet
         self._log = log
         length = settings.teaching.max_length
+        if any(layer.ranks for layer in source.network.architecture.layers):
+            raise InputError(
+                "students can't be cut from a network with factorized products; name another teacher first"
+            )
         words = source.network.architecture.vocabulary
         if any(plan.vocabulary is not None and plan.vocabulary < words for plan in plans):
             check_prunable(source.tokenizer)
@@ -147,7 +160,7 @@ class _Search:
         for line in in_words(self._lesson.ensemble, trained.learned):
             log(line)
         self.teacher = self._measured("teacher, 32 bits", source.network, source.tokenizer, False)
-        self._variants = [self.teacher, self._measured("teacher, 8 bits", source.network, source.tokenizer, True)]
+        self.variants = [self.teacher, self._measured("teacher, 8 bits", source.network, source.tokenizer, True)]
 
     def rank(self, plans: Sequence[Plan]) -> list[Plan]:
         """Plans within the size, the fastest first. Measured as outlines: bytes and time do not depend on weights."""
@@ -196,7 +209,7 @@ class _Search:
         """Cut, teach in full, quantize by the best calibration, and measure every stage."""
 
         def see(name: str, network: Network, tokenizer: Tokenizer) -> None:
-            self._variants.append(self._measured(f"cut: {name}", network, tokenizer, False))
+            self.variants.append(self._measured(f"cut: {name}", network, tokenizer, False))
 
         base, tokenizer = self._cut(plan, see)
         best: tuple[Network, Method, Variant] | None = None
@@ -213,7 +226,7 @@ class _Search:
         assert best is not None
         student, method, chosen = best
         spreads, ensemble = spread(figures), self._lesson.ensemble
-        return Compressed(student, tokenizer, plan, method, list(self._variants), chosen, spreads, ensemble)
+        return Compressed(student, tokenizer, plan, method, list(self.variants), chosen, spreads, ensemble)
 
     def missed(self, variant: Variant) -> list[str]:
         """What of the budget `variant` does not keep, in words."""
@@ -269,12 +282,12 @@ class _Search:
 
     def _quantized(self, name: str, student: Network, tokenizer: Tokenizer) -> tuple[Method, Variant]:
         """The calibration that does best on validation, and what `student` is worth with it."""
-        self._variants.append(self._measured(f"{name}, taught", student, tokenizer, False))
+        self.variants.append(self._measured(f"{name}, taught", student, tokenizer, False))
         choices = [
             (method, self._measured(f"{name}, 8 bits ({method})", student, tokenizer, True, method))
             for method in ([self._settings.method] if self._settings.method else METHODS)
         ]
-        self._variants += [variant for _, variant in choices]
+        self.variants += [variant for _, variant in choices]
         return max(choices, key=lambda choice: _worth(choice[1]))
 
     def _measured(

@@ -29,6 +29,7 @@ from trainer.learn.recipe import Recipe
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
+_VARIANT_SEED = 0  # fixed, so that students of all seeds learn from the same texts and teachers are asked once
 _LENGTH = 64  # tokens of a text that cuts are judged by
 
 Stage = Callable[[str, Network, Tokenizer], None]
@@ -56,17 +57,16 @@ def prepare_lesson(
     max_length: int,
     *,
     variants: int = 0,
-    seed: int = 0,
     keep: Path | None = None,
     quiet: bool = False,
 ) -> Lesson:
-    """Ask the `teachers` about the training texts, about `unlabelled` ones that are copies of no example, and about
-    `variants` of each training text, which the first teacher's word vectors and `seed` lead to."""
+    """Ask the `teachers` about the training texts, about `unlabelled` ones, and about `variants` of each training text,
+    made by the word vectors of the first teacher. Copies of an example, or of one another, are left out."""
     split = material.split
     known = {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
     fresh = _unknown(unlabelled, "unlabelled", known)
     words = teachers[0].network.encoder.words.weight
-    varied = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, seed)
+    varied = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
     # Asked by itself, so that what was kept without variants is of use.
     parts = ([*split.validation, *split.train, *fresh], _unknown(varied, "variant", known))
     answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]

@@ -1,4 +1,4 @@
-"""More texts like those there are: words exchanged for near ones, for teachers to say what becomes of the meaning.
+"""More texts like those there are: words exchanged for near ones, so that teachers say what becomes of the meaning.
 
 On the texts that they were fine-tuned on, teachers say little more than the labels; on texts of the same kind that
 nobody labelled they show what they know. Jiao et al. 2020 (TinyBERT) made such texts for each task.
@@ -26,11 +26,14 @@ Whole = tuple[int, int, int]  # a word of one piece: its number, and where it be
 
 
 def vary(texts: Sequence[str], tokenizer: Tokenizer, vectors: Tensor, count: int, seed: int) -> list[str]:
-    """`count` variants of each of `texts`, the same for the same `seed`.
+    """`count` variants of each of `texts`, the same for the same `seed`; none where the texts share too few words.
 
-    Words that the tokenizer has whole are exchanged for one of their nearest by the cosine of `vectors` (vocabulary,
-    width), among those that the texts use; names, numbers and signs stay as they are.
+    Words that the tokenizer has whole, names of that kind too, are exchanged for one of their nearest by the cosine of
+    `vectors` (vocabulary, width), among those that the texts use. Tickers, users, numbers, signs and words of several
+    pieces stay as they are.
     """
+    if not count:
+        return []
     encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     wholes = [_whole_words(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
     spelt: dict[int, Counter[str]] = {}
@@ -51,10 +54,14 @@ def vary(texts: Sequence[str], tokenizer: Tokenizer, vectors: Tensor, count: int
 
 def _whole_words(text: str, encoding: Encoding) -> list[Whole]:
     pieces = Counter(encoding.word_ids)
+    rows = zip(encoding.ids, encoding.tokens, encoding.word_ids, encoding.offsets, strict=True)
     return [
         (number, start, end)
-        for number, word, (start, end) in zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True)
-        if pieces[word] == 1 and text[start:end].isalpha() and text[start - 1 : start] not in _ATTACHED
+        for number, piece, word, (start, end) in rows
+        if pieces[word] == 1
+        and text[start:end].isalpha()
+        and text[start:end].lower() in piece.lower()  # the piece of an unknown word spells another
+        and text[start - 1 : start] not in _ATTACHED
     ]
 
 
