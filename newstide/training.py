@@ -158,12 +158,15 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     from core.store.labels import read_labels
     from core.taxonomy import load_taxonomy
     from newstide.hand_over import hand_over
+    from trainer.compress.plan import parse_budget
     from trainer.data.build import build_dataset
     from trainer.data.dataset import load_dataset
     from trainer.data.spec import load_spec
     from trainer.judge.compare import read_examples
     from trainer.material import from_dataset
 
+    if options["compress"]:  # not hours later, at the first run that is due
+        parse_budget(options["compress"])
     if options["spec"] is None:
         raise InputError("--schedule builds a dataset for each run; say of which corpora with --spec SPEC.toml")
     settings = load_settings()

@@ -23,6 +23,7 @@ from trainer.compress.search import BudgetMissed, Settings
 from trainer.compress.search import compress as search
 from trainer.compress.student import cut, outline, prepare_lesson, prune_words
 from trainer.data.dataset import load_dataset
+from trainer.learn.batches import encode, make_batch
 from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network, save_network
 from trainer.learn.recipe import Recipe
@@ -136,6 +137,23 @@ def test_a_missed_budget_leaves_its_report(
     assert isinstance(ended.exception, BudgetMissed)
     assert not (tmp_path / "small").exists()
     assert "cut: 1 layers" in (tmp_path / "small-report" / "report.md").read_text()
+
+
+def test_hidden_states_bring_a_student_nearer_to_its_source(trained: Trained) -> None:
+    source = trained.learned[0]
+    gaps = []
+    for weight in (0.0, 5.0):
+        settings = Settings(TEACHING, Mixture(hidden=weight), probes=0)
+        plan = Plan(inner=16, vocabulary=60)
+        found = search(trained, [], [plan], Budget(), settings, quiet=True, log=lambda _: None)
+        lesson = prepare_lesson([source], trained.material, [], Mixture(), 64, quiet=True)
+        guide, words = prune_words(source.network, source.tokenizer, lesson, plan.vocabulary)
+        assert words.to_str() == found.tokenizer.to_str()
+        batch = make_batch(encode(trained.material.split.test[:20], words, guide.labels, 32), list(range(20)))
+        with torch.no_grad():
+            both = [network.encoder(batch.ids, batch.mask) for network in (guide, found.student)]
+        gaps.append(float((both[0] - both[1])[batch.mask == 1].square().mean()))
+    assert gaps[1] < gaps[0]
 
 
 def test_students_are_not_cut_from_a_factorized_network(trained: Trained, material: Material) -> None:

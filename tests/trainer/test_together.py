@@ -100,3 +100,8 @@ def test_going_live_needs_a_test_set(run: Run, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("NEWSTIDE_MODELS__TEST_SET", str(frozen))
     with pytest.raises(AssertionError, match="it went on"):
         run("--schedule", "--once", "--promote", "--spec", spec)
+
+
+def test_a_schedule_reads_its_budget_before_the_first_run(run: Run) -> None:
+    with pytest.raises(InputError, match="budget part 'size<=12'"):
+        run("--schedule", "--spec", "s.toml", "--compress", "size<=12")
