@@ -66,9 +66,10 @@ def prepare_lesson(
     known = {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
     fresh = _unknown(unlabelled, "unlabelled", known)
     words = teachers[0].network.encoder.words.weight
-    varied = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
-    # Asked by itself, so that what was kept without variants is of use.
-    parts = ([*split.validation, *split.train, *fresh], _unknown(varied, "variant", known))
+    texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
+    varied = _unknown(texts, "variant", known)
+    # Variants are asked about by themselves, so that what was kept without them is of use.
+    parts = ([*split.validation, *split.train, *fresh], varied)
     answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]
     judged = len(split.validation)
     ensemble = {}
@@ -78,8 +79,8 @@ def prepare_lesson(
         ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
     taught = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
     soft = mixed(taught, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
-    fresh += parts[1]
-    return Lesson(list(split.train), fresh, {task: torch.from_numpy(rows) for task, rows in soft.items()}, ensemble)
+    answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
+    return Lesson(list(split.train), [*fresh, *varied], answered, ensemble)
 
 
 def _unknown(texts: Iterable[str], source: str, known: set[str]) -> list[Example]:
