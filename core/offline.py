@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ BATCH_TEXTS = 512
 SCORE_DIGITS = 6
 
 _Item = TypeVar("_Item")
+Tell = Callable[[int], None]  # hears how many texts are done
 
 
 class _Text(msgspec.Struct):
@@ -46,7 +47,11 @@ def classify_lines(classifier: Classifier, lines: Iterable[tuple[str | int, str]
             yield answer
 
 
-def classify_file(classifier: Classifier, source: Path, target: Path) -> int:
+def _hear_nothing(done: int) -> None:
+    pass
+
+
+def classify_file(classifier: Classifier, source: Path, target: Path, tell: Tell = _hear_nothing) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
 
     Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
@@ -62,6 +67,8 @@ def classify_file(classifier: Classifier, source: Path, target: Path) -> int:
             for answer in classify_lines(classifier, texts):
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
+                if count % BATCH_TEXTS == 0:
+                    tell(count)
         if not direct:
             partial.replace(target)
     except OSError as error:
@@ -72,29 +79,34 @@ def classify_file(classifier: Classifier, source: Path, target: Path) -> int:
     return count
 
 
-def evaluate_file(classifier: Classifier, source: Path) -> list[TaskScore]:
+def evaluate_file(classifier: Classifier, source: Path, tell: Tell = _hear_nothing) -> list[TaskScore]:
     """Figures per task on lines {"text", "<task>": "<label>"} of `source`; tasks that no line labels are left out.
 
     Raises InputError naming the line for a malformed line or a label the model does not know.
     """
-    return _evaluate(classifier, source, sliced=False)[0]
+    return _evaluate(classifier, source, tell, sliced=False)[0]
 
 
-def evaluate_slices(classifier: Classifier, source: Path) -> tuple[list[TaskScore], list[Slice]]:
+def evaluate_slices(
+    classifier: Classifier, source: Path, tell: Tell = _hear_nothing
+) -> tuple[list[TaskScore], list[Slice]]:
     """The same figures, and those of each source, length, language and month that the lines of `source` tell of.
 
     Raises InputError as `evaluate_file` does.
     """
-    return _evaluate(classifier, source, sliced=True)
+    return _evaluate(classifier, source, tell, sliced=True)
 
 
-def _evaluate(classifier: Classifier, source: Path, sliced: bool) -> tuple[list[TaskScore], list[Slice]]:
+def _evaluate(classifier: Classifier, source: Path, tell: Tell, sliced: bool) -> tuple[list[TaskScore], list[Slice]]:
     labels = {task: classifier.labels(task) for task in classifier.tasks}
     truth: dict[str, list[int]] = {task: [] for task in labels}
     scores: dict[str, list[Any]] = {task: [] for task in labels}
     keys: dict[str, list[dict[str, str]]] = {task: [] for task in labels}
+    done = 0
     for group in _groups(read_labelled_lines(source, labels)):
         predicted = classifier.predict([line.text for line in group])
+        done += len(group)
+        tell(done)
         for row, line in enumerate(group):
             place = slice_keys(line.fields) if sliced else {}
             for task, label in line.labels.items():

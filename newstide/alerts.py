@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from alerting.process import run_alerting
 from core.errors import InputError
 from core.settings import load_settings
 from core.store.alerts import AlertRow, list_alerts
+from newstide.output import open_console
 from newstide.resources import database, store, with_broker
 from newstide.times import Moment
 
@@ -57,7 +57,7 @@ def list_(since: datetime | None, state: str | None, series: str | None, limit: 
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=1))
         return
-    Console().print(_as_table(rows) if rows else "no alerts")
+    open_console().print(_as_table(rows) if rows else "no alerts")
 
 
 @click.command()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from core.offline import classify_file, evaluate_file, evaluate_slices
 from core.scoring import TaskScore
 from core.settings import load_settings
 from core.slices import Slice
+from newstide.output import counted_lines, open_console
 
 if TYPE_CHECKING:
     from trainer.judge.compare import TaskComparison
@@ -36,7 +36,9 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
 def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> None:
     """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order."""
-    count = classify_file(_classifier(bundle, threads), source, target)
+    classifier = _classifier(bundle, threads)
+    with counted_lines(source, "classifying") as tell:
+        count = classify_file(classifier, source, target, tell)
     click.echo(f"{count} texts classified into {target}", err=True)
 
 
@@ -49,10 +51,11 @@ def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> N
 def evaluate(bundle: Path | None, data: Path, slices: bool, as_json: bool, threads: int) -> None:
     """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
     classifier = _classifier(bundle, threads)
-    if slices:
-        scores, parts = evaluate_slices(classifier, data)
-    else:
-        scores, parts = evaluate_file(classifier, data), []
+    with counted_lines(data, "judging") as tell:
+        if slices:
+            scores, parts = evaluate_slices(classifier, data, tell)
+        else:
+            scores, parts = evaluate_file(classifier, data, tell), []
     if not scores:
         raise InputError(f"{data} holds no labelled text; expected lines with a text and a label")
     if as_json:
@@ -82,7 +85,9 @@ def compare_(old: Path, new: Path, data: Path, seed: int, as_json: bool) -> None
     from trainer.judge.compare import common_tasks, compare, read_examples
 
     classifiers = _classifier(old, 1), _classifier(new, 1)
-    found = compare(*classifiers, read_examples(data, common_tasks(*classifiers)), seed)
+    examples = read_examples(data, common_tasks(*classifiers))
+    with open_console(stderr=True).status(f"judging both on {len(examples)} texts"):
+        found = compare(*classifiers, examples, seed)
     if as_json:
         tasks = {one.task: msgspec.to_builtins(one) for one in found}
         click.echo(json.dumps({"old": classifiers[0].name, "new": classifiers[1].name, "tasks": tasks}))
@@ -96,7 +101,7 @@ COMMANDS = [classify, evaluate, compare_]
 
 def show_scores(scores: list[TaskScore], title: str = "") -> None:
     """Print one table per task."""
-    console = Console()
+    console = open_console()
     for score in scores:
         heading = (
             f"{title}{score.task}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}, ECE {score.ece:.4f}"
@@ -124,7 +129,7 @@ def _show_confusion(score: TaskScore) -> None:
         for truth in names:
             row = score.confusion.get(truth, {})
             table.add_row(escape(truth), *(str(row.get(given, 0)) for given in names))
-        Console().print(table)
+        open_console().print(table)
         return
     support = {label.label: label.support for label in score.labels}
     table = Table("true", "got", "texts", "of the true", title=f"{score.task}: confused most")
@@ -136,7 +141,7 @@ def _show_confusion(score: TaskScore) -> None:
     ]
     for count, truth, given in sorted(pairs)[:CONFUSIONS]:
         table.add_row(escape(truth), escape(given), str(-count), f"{-count / support[truth]:.1%}")
-    Console().print(table)
+    open_console().print(table)
 
 
 def _show_slices(parts: list[Slice]) -> None:
@@ -145,7 +150,7 @@ def _show_slices(parts: list[Slice]) -> None:
         for score in part.tasks:
             figures = (f"{value:.3f}" for value in (score.accuracy, score.macro_f1, score.ece))
             table.add_row(part.kind, escape(part.value), score.task, str(score.support), *figures)
-    Console().print(table)
+    open_console().print(table)
 
 
 def _show_comparison(found: TaskComparison) -> None:
@@ -162,7 +167,7 @@ def _show_comparison(found: TaskComparison) -> None:
         if old.label in found.f1_drops:
             change = f"{new.f1 - old.f1:+.3f}"
             table.add_row(escape(old.label), f"{old.f1:.3f}", f"{new.f1:.3f}", change, str(old.support))
-    Console().print(table)
+    open_console().print(table)
 
 
 def _classifier(bundle: Path | None, threads: int) -> Classifier:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from core.bundle import check_target
 from core.errors import InputError
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
+from newstide.options import Command, with_options
+from newstide.output import open_console
 
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
@@ -30,28 +31,27 @@ DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
 DEFAULT_VOCABULARY = 16_000
 MOST_UNLABELLED = 15_000
 STUDENTS = "students"  # in the directory of the teachers' weights, where nothing takes them for teachers
+_STUDENT_OPTIONS = (
+    click.option(
+        "--variants",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Variants made of each labelled text, for students to learn from.",
+    ),
+    click.option(
+        "--students",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="How many students are taught; the best is kept.",
+    ),
+)
 
 
-def student_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def student_options(command: Command) -> Command:
     """Give `command` --variants and --students: what a better student may cost."""
-    for option in (
-        click.option(
-            "--students",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            help="How many students are taught; the best is kept.",
-        ),
-        click.option(
-            "--variants",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Variants made of each labelled text, for students to learn from.",
-        ),
-    ):
-        command = option(command)
-    return command
+    return with_options(command, _STUDENT_OPTIONS)
 
 
 @click.command()
@@ -250,7 +250,7 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
     shown = Table(*head, title="test part", title_justify="left")
     for variant, row in zip(found.variants, rows, strict=True):
         shown.add_row(*row, style="bold" if variant.name == found.chosen.name else None)
-    Console().print(shown)
+    open_console().print(shown)
     for line in _spread_lines(found):
         click.echo(line)
     click.echo(f"bundle {bundle}, report {report / 'report.html'}")

@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from core.settings import load_settings
 from core.store.labels import Label, import_labels, read_labels
 from core.taxonomy import load_taxonomy
+from newstide.output import open_console
 from newstide.resources import store
 from trainer.data.build import build_dataset
 from trainer.data.consensus import agree
@@ -112,7 +113,7 @@ def list_(analyst: str | None, limit: int, ties: bool, as_json: bool) -> None:
         when = f"{label.labelled_at:%Y-%m-%d %H:%M}" if label.labelled_at else ""
         texts = (label.analyst, label.task, label.label, label.source, label.text[:120])
         table.add_row(when, *map(escape, texts))
-    Console().print(table if found else "no labels")
+    open_console().print(table if found else "no labels")
 
 
 COMMANDS = [dataset, labels_]
@@ -130,7 +131,7 @@ def _show(made: Dataset, out: Path) -> None:
         for label in names:
             numbers = [str(record.counts[part][task][label]) for part in PARTS]
             table.add_row(escape(label), *numbers, f"{record.class_weights[task][label]:.3f}")
-        Console().print(table)
+        open_console().print(table)
     for warning in record.warnings:
         click.echo(f"note: {warning}", err=True)
 
@@ -143,7 +144,7 @@ def _show_ties(ties: list[Tie], as_json: bool) -> None:
     for tie in ties:
         votes = ", ".join(f"{label} {count}" for label, count in tie.votes.items())
         table.add_row(*map(escape, (tie.task, votes, tie.source, tie.text[:120])))
-    Console().print(table if ties else "no ties")
+    open_console().print(table if ties else "no ties")
 
 
 def _as_json(label: Label) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import json
 
 import click
 from kafka import KafkaProducer
-from rich.console import Console
 from rich.table import Column, Table
 
 from core.dead_letters import UNKNOWN
@@ -15,6 +14,7 @@ from core.errors import InputError
 from core.kafka import client_options
 from core.settings import load_settings
 from core.store.dead_letters import ArchivedLetter, list_dead_letters, mark_replayed
+from newstide.output import open_console
 from newstide.resources import store, with_broker
 
 _ACK_TIMEOUT_S = 30
@@ -41,7 +41,7 @@ def list_(every: bool, limit: int, as_json: bool) -> None:
         table.add_row(
             letter.origin, letter.stage, f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", str(len(letter.value)), letter.reason
         )
-    Console().print(table if letters else "no dead letters")
+    open_console().print(table if letters else "no dead letters")
 
 
 @dead_letters.command("replay")

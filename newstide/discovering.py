@@ -19,6 +19,7 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.settings import load_settings
+from newstide.output import open_console
 from newstide.resources import store
 from newstide.schedule import serving_bundle
 from newstide.times import Moment
@@ -107,4 +108,4 @@ def _show_report(report: DriftReport) -> None:
     for shift in report.shifts:
         verdict = f"[{_COLOURS[shift.verdict]}]{shift.verdict}[/]"
         table.add_row(shift.quantity, f"{shift.psi:.3f}", f"{shift.chance:.3f}", verdict)
-    Console().print(table)
+    open_console().print(table)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from core.errors import InputError
 from core.settings import PROJECT, load_settings
 from core.taxonomy import load_taxonomy
+from newstide.options import Command, with_options
 
 if TYPE_CHECKING:
     from trainer.material import Material
@@ -20,17 +20,16 @@ CORPORA = PROJECT.parent / "shared" / "data"
 _TRAINER_PARTS = ("torch", "transformers", "onnx", "safetensors", "sklearn", "matplotlib", "optuna", "peft")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_OPTIONS = (
+    click.option("--data", type=_FILE, multiple=True, help='Lines {"text", "<task>": "<label>"}; may be repeated.'),
+    click.option("--dataset", type=_DIRECTORY, help="A dataset made by `newstide dataset build`."),
+    click.option("--corpora", type=_DIRECTORY, help="Directory of the public corpora, the last resort."),
+)
 
 
-def labelled_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def labelled_options(command: Command) -> Command:
     """Give `command` --data, --dataset and --corpora."""
-    for option in (
-        click.option("--corpora", type=_DIRECTORY, help="Directory of the public corpora, the last resort."),
-        click.option("--dataset", type=_DIRECTORY, help="A dataset made by `newstide dataset build`."),
-        click.option("--data", type=_FILE, multiple=True, help='Lines {"text", "<task>": "<label>"}; may be repeated.'),
-    ):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)
 
 
 def need_trainer() -> None:

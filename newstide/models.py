@@ -19,6 +19,7 @@ from core.settings import load_settings
 from core.store import models as registry
 from core.taxonomy import load_taxonomy
 from newstide.model_report import describe_models, show_gates, show_models
+from newstide.output import open_console
 from newstide.resources import store
 from trainer.judge.compare import read_examples
 from trainer.promote.promotion import PromotionRefused, Target, go_back
@@ -37,7 +38,7 @@ def models(history: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
-        show_models(Console(), report)
+        show_models(open_console(), report)
 
 
 @click.command()
@@ -76,12 +77,12 @@ def promote(
                 gates = msgspec.to_builtins(refused.gates)
                 click.echo(json.dumps({"model": refused.model, "refused": True, "as": to, "gates": gates}))
             else:
-                show_gates(Console(), refused.gates)
+                show_gates(open_console(), refused.gates)
             raise
     if as_json:
         click.echo(json.dumps({**msgspec.to_builtins(done), "refused": False}))
         return
-    show_gates(Console(), done.gates)
+    show_gates(open_console(), done.gates)
     if not done.changed:
         click.echo(f"{done.model} is {done.state} already")
     else:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from core.errors import InputError
+from newstide.options import Command, with_options
+from newstide.output import open_console
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import Recipe
@@ -32,11 +33,9 @@ _OPTIONS = (
 )
 
 
-def preparation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def preparation_options(command: Command) -> Command:
     """Give `command` --adapt and --search; `prepare_training` reads them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)
 
 
 def prepare_training(
@@ -153,4 +152,4 @@ def show_search(found: Found) -> None:
     for tried in sorted(found.tried, key=lambda one: (one.outcome != "finished", -one.worth)):
         values = (f"{tried.changes[name]:.3g}" for name in names)
         table.add_row(str(tried.number), tried.outcome, f"{tried.worth:.4f}", *values)
-    Console(stderr=True).print(table)
+    open_console(stderr=True).print(table)

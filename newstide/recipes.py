@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.errors import InputError
+from newstide.options import Command, with_options
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import ClassWeights, Recipe
@@ -76,11 +76,9 @@ _OPTIONS = (
 )
 
 
-def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def recipe_options(command: Command) -> Command:
     """Give `command` the options of a recipe; `choose_recipe` reads them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)
 
 
 def choose_recipe(options: dict[str, Any]) -> Recipe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 import msgspec
 
 from core.errors import InputError
+from newstide.options import Command, with_options
 from newstide.schedule import Look, ScheduleOptions
 from trainer.watch.drift import SMALLEST_WINDOW, WINDOW
 from trainer.watch.schedule import Policy
@@ -58,7 +58,7 @@ _OPTIONS = (
 )
 
 
-def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def schedule_options(command: Command) -> Command:
     """Give `command` the options of the schedule; it receives one argument `schedule` and one `once`.
 
     `schedule` is None where --schedule was not given. InputError for --once or --promote without it.
@@ -88,10 +88,7 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         return command(*arguments, schedule=options if schedule else None, once=once, **others)
 
-    decorated: Callable[..., Any] = with_schedule
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return with_options(with_schedule, _OPTIONS)
 
 
 def show_look(look: Look, as_json: bool) -> None:

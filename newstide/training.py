@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from core.bundle import Bundle, check_target
@@ -27,6 +26,7 @@ from newstide.compressing import (
 )
 from newstide.compressing import write as write_report
 from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
+from newstide.output import open_console
 from newstide.preparing import preparation_options, preparation_words, prepare_training
 from newstide.recipes import choose_recipe, recipe_options, recipe_words
 from newstide.schedule import ScheduleOptions, Steps, Work, run_schedule
@@ -220,7 +220,7 @@ def _show_spread(tasks: list[TaskSpread]) -> None:
     for task in tasks:
         figures = (f"{f.mean:.4f} ± {f.deviation:.4f}" for f in (task.accuracy, task.macro_f1, task.ece))
         table.add_row(task.task, str(task.support), str(task.runs), *figures)
-    Console().print(table)
+    open_console().print(table)
 
 
 def _command_line(options: dict[str, Any]) -> str:

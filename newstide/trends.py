@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import get_args
 
 import click
-from rich.console import Console
 from rich.table import Column, Table
 
 from core.settings import load_settings
 from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends
+from newstide.output import open_console
 from newstide.resources import store
 from newstide.times import Moment
 
@@ -71,7 +71,7 @@ def _print_series(series: str, rows: list[TrendRow]) -> None:
         counts = (row.negative + row.neutral + row.positive, stories)
         split = (row.negative_stories, row.neutral_stories, row.positive_stories)
         table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *map(str, split), bar)
-    Console().print(table if rows else f"nothing is stored for {series} in that time")
+    open_console().print(table if rows else f"nothing is stored for {series} in that time")
 
 
 def _print_totals(totals: list[SeriesTotal]) -> None:
@@ -89,7 +89,9 @@ def _print_totals(totals: list[SeriesTotal]) -> None:
         name = "all" if total.kind == "all" else f"{total.kind}={total.name}"
         counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)
         table.add_row(name, *map(str, counts), f"{total.last:%Y-%m-%d %H:%M}")
-    Console().print(table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in")
+    open_console().print(
+        table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in"
+    )
 
 
 COMMANDS = [trends]

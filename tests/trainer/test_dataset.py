@@ -174,6 +174,24 @@ def test_what_resembles_the_frozen_test_is_held_out(tmp_path: Path, build: Build
     assert third.split.test == first.split.test
 
 
+def test_a_story_is_told_once_where_it_is_capped(tmp_path: Path, build: Build) -> None:
+    stories = [line for number, line in enumerate(lines_of(200)) if number % 5 != 4]
+    reworded = [{**line, "text": f"{line['text']} again"} for line in stories[:30]]
+    after = {"negative": "neutral", "neutral": "positive", "positive": "negative"}
+    turned = [{**line, "text": f"{line['text']} no", "sentiment": after[line["sentiment"]]} for line in stories[:10]]
+    write_lines(tmp_path / "wire.jsonl", [*stories, *reworded, *turned])
+    capped = corpus() + "[options]\nstory_cap = 1\n"
+    first = build(capped)
+    assert {e.text for e in everything(first)} == {line["text"] for line in [*stories, *turned]}
+    assert first.removed["near-duplicates over the cap of a story"] == 30
+    assert build(capped) == first
+    labels = [Label(line["text"], "desk", "sentiment", line["sentiment"], "ada") for line in reworded[:4]]
+    with_labels = build(capped, "labelled", labels)
+    assert {e.text for e in everything(with_labels)} >= {line["text"] for line in reworded[:4]}
+    assert with_labels.removed["near-duplicates over the cap of a story"] == 26
+    assert len(everything(build(corpus(), "all"))) == 200
+
+
 def test_a_frozen_label_stays(tmp_path: Path, build: Build) -> None:
     write_lines(tmp_path / "wire.jsonl", lines_of(200))
     first = build(corpus())

@@ -28,6 +28,7 @@ from trainer.learn.course import Epoch, best_device
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
+from trainer.progress import busy
 from trainer.runs import Trained
 
 TEACHING = Recipe(epochs=6, encoder_rate=2e-4, patience=6)
@@ -172,7 +173,8 @@ class _Search:
             if words not in worded:
                 worded[words] = prune_words(*plain, self._lesson, words)
             source, tokenizer = worded[words]
-            size, rate = cost(outline(source, plan), tokenizer, self._material)
+            with busy(f"measuring plan {plan}", self._quiet):
+                size, rate = cost(outline(source, plan), tokenizer, self._material)
             within = self._budget.size is None or size <= self._budget.size
             self._log(
                 f"plan {plan}: {size / 1e6:.1f} MB, {rate:.0f} messages/s" + ("" if within else ", over the size")
@@ -211,6 +213,7 @@ class _Search:
         def see(name: str, network: Network, tokenizer: Tokenizer) -> None:
             self.variants.append(self._measured(f"cut: {name}", network, tokenizer, False))
 
+        self._log(f"cutting {plan}")
         base, tokenizer = self._cut(plan, see)
         best: tuple[Network, Method, Variant] | None = None
         figures = []
@@ -293,7 +296,8 @@ class _Search:
     def _measured(
         self, name: str, network: Network, tokenizer: Tokenizer, eight_bits: bool, method: Method = "minmax"
     ) -> Variant:
-        variant = measure(name, network, tokenizer, self._material, eight_bits, method)
+        with busy(f"measuring {name}", self._quiet):
+            variant = measure(name, network, tokenizer, self._material, eight_bits, method)
         figures = ", ".join(f"{score.task} {score.accuracy:.4f}" for score in variant.validation)
         self._log(f"{name}: {variant.size / 1e6:.1f} MB, {variant.rate:.0f} messages/s, validation {figures}")
         return variant

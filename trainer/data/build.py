@@ -84,7 +84,7 @@ def build_dataset(
     names = labels_seen([*pool.examples, *(frozen or [])], taxonomy)
     check_classes(pool.examples, names, spec.options.least_texts)
     tell("looking for near-duplicates")
-    placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks)
+    placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks, pool.analysts)
     check_train(placed.split.train, names)
     tell("writing")
     split = placed.split
@@ -183,6 +183,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
     licences = {UNKNOWN_SOURCE: UNKNOWN_LICENCE} | {corpus.name: corpus.licence for corpus in spec.corpus}
     sources = sorted({example.source for examples in parts.values() for example in examples})
     per_source = {part: Counter(example.source for example in examples) for part, examples in parts.items()}
+    left_out = {"leaks": placed.leaks, "near-duplicates over the cap of a story": placed.thinned}
     return Record(
         format_version=FORMAT_VERSION,
         labels=labels,
@@ -191,7 +192,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
         options=spec.options,
         counts=count_labels(parts, labels),
         sources={source: {part: per_source[part][source] for part in PARTS} for source in sources},
-        removed=pool.removed | ({"leaks": placed.leaks} if placed.leaks else {}),
+        removed=pool.removed | {reason: count for reason, count in left_out.items() if count},
         ties=len(pool.ties),
         held_out=len(placed.held_out),
         analysts=sum(story_form(e.text) in pool.analysts for e in (*split.train, *split.validation, *split.test)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -19,13 +20,14 @@ class Placed(msgspec.Struct, frozen=True):
     """A split, and what a frozen test set did to it.
 
     `held_out`: texts in no part because they resemble a frozen text; `leaks`: those of them from a corpus for train
-    alone; `relabelled`: frozen texts that are labelled otherwise today.
+    alone; `relabelled`: frozen texts that are labelled otherwise today; `thinned`: near-duplicates left out.
     """
 
     split: Split
     held_out: list[Example]
     leaks: int
     relabelled: int
+    thinned: int
 
 
 def place(
@@ -34,8 +36,12 @@ def place(
     train_only: Collection[str],
     options: Options,
     drop_leaks: bool = False,
+    spared: Collection[str] = (),
 ) -> Placed:
     """Split merged `examples` by groups of near-duplicates; groups with a story form in `train_only` go to train.
+
+    Of a group, at most `options.story_cap` texts with the same labels are kept; frozen texts, and those with a story
+    form in `spared`, are never left out.
 
     With `frozen`, the test part is `frozen` as it stands, and a group that touches it is in no other part. The same
     `examples` split again around the test part of a first split come out as they did then.
@@ -62,16 +68,46 @@ def place(
             f"({shown}); take them out of the corpus, or give --drop-leaks to leave them out"
         )
     fixed = dict.fromkeys(pinned, TRAIN) | dict.fromkeys(touched, TEST)
+    kept = _within_cap(pool, numbers, options.story_cap or 0, by_form, spared)
+    thinned = len(texts) - len(kept)
+    texts, numbers = [texts[row] for row in kept], [numbers[row] for row in kept]
     split = split_groups(texts, numbers, options.seed, options.fractions, fixed, test_closed=frozen is not None)
     if frozen is None:
-        return Placed(split, [], 0, 0)
+        return Placed(split, [], 0, 0, thinned)
     held_out = [example for example in split.test if story_form(example.text) not in by_form]
     relabelled = sum(
         any(current[form].labels.get(task, label) != label for task, label in example.labels.items())
         for form, example in by_form.items()
         if form in current
     )
-    return Placed(Split(split.train, split.validation, list(frozen)), held_out, len(leaks), relabelled)
+    return Placed(Split(split.train, split.validation, list(frozen)), held_out, len(leaks), relabelled, thinned)
+
+
+def _within_cap(
+    pool: Mapping[str, Example],
+    numbers: Sequence[int],
+    cap: int,
+    frozen: Collection[str],
+    spared: Collection[str],
+) -> list[int]:
+    """Rows of `pool` that are kept: of the texts of a group that carry the same labels, the first `cap`; 0 keeps all.
+
+    Frozen ones count first, so that a second build leaves out what the first one did. Labels tell reworded news from
+    its opposite: "profit rose" and "profit fell" resemble each other and are both of use.
+    """
+    rows = list(enumerate(pool.items()))
+    if not cap:
+        return [row for row, _ in rows]
+    count: Counter[tuple[int, tuple[tuple[str, str], ...]]] = Counter()
+    kept = []
+    for row, (form, example) in sorted(rows, key=lambda entry: entry[1][0] not in frozen):
+        key = numbers[row], tuple(sorted(example.labels.items()))
+        if form in frozen or count[key] < cap:
+            count[key] += form in frozen or form not in spared
+            kept.append(row)
+        elif form in spared:
+            kept.append(row)
+    return sorted(kept)
 
 
 def _forms_of(frozen: Sequence[Example], known: Collection[str]) -> dict[str, Example]:

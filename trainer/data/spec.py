@@ -41,8 +41,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to split and weigh.
 
     `fractions` of train, validation and test; `similarity`: Jaccard index of words from which two texts are
-    near-duplicates; `source_cap`: most texts of one source, 0 for no limit, texts that an analyst labelled not counted;
-    `least_texts`: fewer texts of a label are an error.
+    near-duplicates; `story_cap`: most texts of a group of near-duplicates with the same labels, and `source_cap`: most
+    texts of one source, both 0 for no limit, texts that an analyst labelled not counted; `least_texts`: fewer texts of
+    a label are an error.
     """
 
     seed: int = 0
@@ -51,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_weights: Literal["none", "balanced", "sqrt"] = "none"
     source_cap: int = 0
     least_texts: int = 3
+    story_cap: int | msgspec.UnsetType = msgspec.UNSET  # datasets from before it keep their fingerprint
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,8 +93,8 @@ def _check_options(options: Options, path: Path) -> None:
         raise InputError(f"{path}: fractions are {list(options.fractions)}; expected three above 0 whose sum is 1")
     if not 0.3 <= options.similarity <= 1:
         raise InputError(f"{path}: similarity is {options.similarity}; 0.3 to 1 are accepted")
-    if options.source_cap < 0 or options.least_texts < 1 or options.seed < 0:
-        raise InputError(f"{path}: seed and source_cap must be 0 or more, least_texts 1 or more")
+    if min(options.source_cap, options.story_cap or 0, options.seed) < 0 or options.least_texts < 1:
+        raise InputError(f"{path}: seed, source_cap and story_cap must be 0 or more, least_texts 1 or more")
 
 
 def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from core.scoring import TaskScore
 from trainer.learn.averaging import State, mean_f1
 from trainer.learn.checkpoint import Checkpoint, log
+from trainer.progress import progress_bar
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -156,13 +156,6 @@ def _sharing(state: State, earlier: Sequence[State]) -> State:
 def best_device() -> torch.device:
     """The GPU where torch sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def progress_bar(quiet: bool) -> Progress:
-    """A bar with a description, steps done and time left; nothing is shown where `quiet`."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=quiet
-    )
 
 
 def _optimizer(module: nn.Module, rates: Rates) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:

@@ -13,14 +13,14 @@ from core.errors import InputError
 from trainer.learn.averaging import blend, judge_all
 from trainer.learn.batches import Encoded, grouped, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
-from trainer.learn.course import Course, Epoch, Rates, best_device, progress_bar
+from trainer.learn.course import Course, Epoch, Rates, best_device
 from trainer.learn.fewshot import learn_from_few
 from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, cross_entropy, label_weights, labelled_loss
 from trainer.learn.recipe import Recipe
 
-__all__ = ["Epoch", "Objective", "Recipe", "cross_entropy", "fine_tune", "labelled_loss", "progress_bar"]
+__all__ = ["Epoch", "Objective", "Recipe", "cross_entropy", "fine_tune", "labelled_loss"]
 
 
 def fine_tune(
