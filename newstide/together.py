@@ -19,6 +19,8 @@ _APART = (
 # An option, and those that are read beside it alone.
 _OWNED = (
     ("compress", ("unlabelled", "variants", "students")),
+    ("adapt", ("adapt_epochs", "adapt_most")),
+    ("lora", ("lora_rate",)),
     ("schedule", ("spec", "base", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
 )
 

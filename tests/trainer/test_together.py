@@ -53,6 +53,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         ("--out o --unlabelled u.jsonl", "--unlabelled", "--compress"),
         ("--out o --variants 1", "--variants", "--compress"),
         ("--out o --students 2", "--students", "--compress"),
+        ("--out o --adapt-epochs 2", "--adapt-epochs", "--adapt"),
+        ("--out o --adapt-most 9", "--adapt-most", "--adapt"),
+        ("--out o --lora-rate 1e-3", "--lora-rate", "--lora"),
         ("--out o --spec s.toml", "--spec", "--schedule"),
         ("--out o --base b", "--base", "--schedule"),
         ("--out o --min-labels 5", "--min-labels", "--schedule"),
@@ -63,7 +66,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     ],
 )
 def test_an_option_without_effect_is_an_error(run: Run, words: str, first: str, second: str) -> None:
-    with pytest.raises(InputError, match=f"{first} (has no use for|belongs to) {second}.* leave out "):
+    with pytest.raises(InputError, match=f"{first} (has no use for|belongs to) {second}[:;].* leave out "):
         run(*words.split())
 
 
