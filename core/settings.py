@@ -146,6 +146,8 @@ Empty: `models` in `embedded.directory`."""
     """Classes with fewer texts in the test set are reported but not judged."""
     gate_speed_ratio: float = Field(0.8, ge=0)
     """Least messages/s of a new model over those of the live one, measured in the same run."""
+    gate_least_per_second: float = Field(0, ge=0)
+    """Least messages/s of a new model on one thread of the machine that judges it; 0 asks for the ratio alone."""
     gate_max_megabytes: float = Field(25, gt=0)
     """Largest bundle, in millions of bytes."""
 

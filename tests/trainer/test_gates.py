@@ -89,6 +89,10 @@ def test_a_small_class_is_reported_and_not_judged() -> None:
 def test_speed_and_size_have_limits() -> None:
     assert judge_speed(1000, 801, LIMITS).passed
     assert not judge_speed(1000, 799, LIMITS).passed
+    floor = Limits(least_per_second=900)
+    assert judge_speed(1000, 900, floor).passed
+    assert not judge_speed(1000, 899, floor).passed
+    assert "at least 900 messages/s" in judge_speed(1000, 899, floor).summary
     assert judge_size(25_000_000, LIMITS).passed
     assert not judge_size(25_000_001, LIMITS).passed
 

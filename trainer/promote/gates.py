@@ -31,6 +31,7 @@ class Limits(msgspec.Struct, frozen=True):
     class_points: float = 3
     class_support: int = 20
     speed_ratio: float = 0.8
+    least_per_second: float = 0
     max_megabytes: float = 25
 
     @classmethod
@@ -41,6 +42,7 @@ class Limits(msgspec.Struct, frozen=True):
             settings.gate_class_points,
             settings.gate_class_support,
             settings.gate_speed_ratio,
+            settings.gate_least_per_second,
             settings.gate_max_megabytes,
         )
 
@@ -116,13 +118,14 @@ def judge_classes(comparisons: Sequence[TaskComparison], limits: Limits) -> Gate
 
 
 def judge_speed(old_per_second: float, new_per_second: float, limits: Limits) -> Gate:
-    """Messages/s of the new model over those of the old one, measured in the same run."""
+    """Messages/s of the new model, by themselves and over those of the old one, measured in the same run."""
     ratio = new_per_second / old_per_second if old_per_second > 0 else float("inf")
+    floor = f", and at least {limits.least_per_second:g} messages/s" if limits.least_per_second else ""
     return Gate(
         "speed",
-        ratio >= limits.speed_ratio,
+        ratio >= limits.speed_ratio and new_per_second >= limits.least_per_second,
         f"{new_per_second:.0f} messages/s for {old_per_second:.0f}: {ratio:.2f} times, "
-        f"at least {limits.speed_ratio:g} is asked for",
+        f"at least {limits.speed_ratio:g} is asked for{floor}",
         {"old_per_second": old_per_second, "new_per_second": new_per_second, "ratio": min(ratio, 1e9)},
     )
 
