@@ -31,6 +31,8 @@ DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
 DEFAULT_VOCABULARY = 16_000
 MOST_UNLABELLED = 15_000
 STUDENTS = "students"  # in the directory of the teachers' weights, where nothing takes them for teachers
+_WIDE = 190  # columns of a terminal that holds a row of the report
+_LEFT_OUT = {"parameters (M)", "against the first", "macro-F1", "ECE"}  # of narrower ones; they are in the report
 _STUDENT_OPTIONS = (
     click.option(
         "--variants",
@@ -247,10 +249,13 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
         click.echo(msgspec.json.encode({**content, "ensemble": found.ensemble}).decode())
         return
     head, rows = table(found.variants)
-    shown = Table(*head, title="test part", title_justify="left")
+    console = open_console()
+    columns = [place for place, name in enumerate(head) if console.width >= _WIDE or name not in _LEFT_OUT]
+    shown = Table(*(head[place] for place in columns), title="test part", title_justify="left")
     for variant, row in zip(found.variants, rows, strict=True):
-        shown.add_row(*row, style="bold" if variant.name == found.chosen.name else None)
-    open_console().print(shown)
+        style = "bold" if variant.name == found.chosen.name else None
+        shown.add_row(*(row[place] for place in columns), style=style)
+    console.print(shown)
     for line in _spread_lines(found):
         click.echo(line)
     click.echo(f"bundle {bundle}, report {report / 'report.html'}")

@@ -1,0 +1,91 @@
+"""What a log, a pipe and a terminal get to see."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from rich.table import Table
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+
+from core.classifier import Classifier
+from core.offline import classify_file, evaluate_file
+from core.scoring import TaskScore
+from newstide import compressing
+from newstide.classifying import classify
+from newstide.output import counted_lines, open_console
+from tests.tiny_bundles import write_tiny
+from trainer.compress.measure import Variant
+from trainer.compress.plan import Plan
+from trainer.compress.search import Compressed
+from trainer.judge.spread import spread
+from trainer.learn.encoder import Architecture, Encoder
+from trainer.learn.network import Network
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_pipe_gets_every_column_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(*(f"column {number}" for number in range(12)))
+    table.add_row(*(f"figure {number}" for number in range(12)))
+    for stream, whole in ((io.StringIO(), True), (_Terminal(), False)):
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr(sys, "stdout", stream)
+        open_console().print(table)
+        assert all(f"figure {number}" in stream.getvalue() for number in range(12)) is whole
+
+
+def test_a_bar_counts_lines_on_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("{}\n" * 7)
+    for stream, shown in ((_Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with counted_lines(path, "judging") as tell:
+            tell(5)
+        assert ("judging" in stream.getvalue() and "5/7" in stream.getvalue()) is shown
+    with counted_lines(tmp_path / "none.jsonl", "judging") as tell:
+        tell(5)
+
+
+def test_whoever_waits_for_a_file_hears_of_it(tmp_path: Path) -> None:
+    classifier = Classifier(write_tiny(tmp_path / "tiny", "tiny", seed=1))
+    source = tmp_path / "in.jsonl"
+    lines = [{"id": number, "text": f"profit {number}", "sentiment": "positive"} for number in range(1_100)]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    heard: list[int] = []
+    classify_file(classifier, source, tmp_path / "out.jsonl", heard.append)
+    assert heard == [512, 1024]
+    heard.clear()
+    evaluate_file(classifier, source, heard.append)
+    assert heard == [512, 1024, 1100]
+
+
+def test_the_command_says_how_many_it_labelled(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "tiny", "tiny", seed=1)
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "text": "profit"}\n')
+    paths = [str(tmp_path / name) for name in ("in.jsonl", "out.jsonl", "tiny")]
+    ended = CliRunner().invoke(classify, [*paths[:2], "--bundle", paths[2]], catch_exceptions=False)
+    assert ended.stderr == f"1 texts classified into {paths[1]}\n"
+
+
+def test_a_narrow_terminal_gets_the_figures_that_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = TaskScore("mood", 0.8765, 0.4321, 0.0123, 9, [])
+    variant = Variant("6 heads, 512 inner, 16000 words, 8 bits (percentile)", 10_950_000, 10_000_000, 1337, [], [score])
+    plan, network = Plan(heads=6, inner=512), Network(Encoder(Architecture(8, 8, 8, 4, [])), {"mood": ("up", "down")})
+    found = Compressed(network, Tokenizer(BPE()), plan, "mse", [variant], variant, spread([[score]]), {})
+    for width, whole in ((80, False), (240, True)):
+        out = io.StringIO()
+        monkeypatch.setattr(compressing, "open_console", lambda out=out, width=width: Console(file=out, width=width))
+        compressing.show(found, tmp_path, tmp_path, as_json=False)
+        assert all(figure in out.getvalue() for figure in ("10.95", "1337", "0.8765"))
+        assert ("0.4321" in out.getvalue()) is whole
+        assert "…" not in out.getvalue()
