@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks of what serves, one after the other. Options after `ARGS=` go to each of them.
 
-`bench_fewshot.py` trains for a quarter of an hour and is run by itself.
+`bench_fewshot.py` and `bench_recipe.py` train, for a quarter of an hour and for most of one, and are run by themselves.
 """
 
 from __future__ import annotations
