@@ -46,7 +46,7 @@ _STUDENT_OPTIONS = (
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="How many students are taught; the best is kept.",
+        help="How many students are taught; the best, or their mean, is kept.",
     ),
 )
 

@@ -118,6 +118,7 @@ def compress_bundle(
         f"cut to {found.plan}, and taught by {len(teachers)} fine-tuned networks on "
         f"{len(material.split.train)} labelled and {len(unlabelled)} unlabelled texts"
         f"{f', and on up to {settings.variants} variants of each labelled one' if settings.variants else ''}"
+        f"; chosen: {found.chosen.name}"
     )
     origin = Origin(name, teachers[0].backbone, command, described, summary)
     others = {"teacher": found.variants[0].test}

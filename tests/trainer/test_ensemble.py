@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,8 +20,10 @@ from trainer.compress.search import Settings
 from trainer.compress.search import compress as search
 from trainer.data.examples import Example
 from trainer.learn import checkpoint as checkpoints
+from trainer.learn.averaging import average
+from trainer.learn.batches import Encoded
 from trainer.learn.encoder import Architecture, Encoder, LayerShape
-from trainer.learn.network import Learned, Network
+from trainer.learn.network import Learned, Network, load_network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
 from trainer.road import gather
@@ -33,6 +36,12 @@ ANYTHING = Budget(accuracy_drop=100)
 
 class Interrupted(Exception):
     pass
+
+
+def blend_all(network: Network, states: Sequence[dict[str, torch.Tensor]], validation: Encoded) -> list[int]:
+    """What validation would do if every state helped."""
+    network.load_state_dict(average(states))
+    return list(range(len(states)))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +148,8 @@ def test_students_of_several_seeds_are_compared_and_kept(
         )
         assert [task.runs for task in found.spread] == [2, 2]
         rivals = [variant for variant in found.variants if "8 bits (minmax)" in variant.name]
-        assert [variant.name.split(", ")[3] for variant in rivals] == ["seed 0", "seed 1"]
+        assert [variant.name.split(", ")[3] for variant in rivals[:2]] == ["seed 0", "seed 1"]
+        assert all("mean of 2 students" in variant.name for variant in rivals[2:])
         assert found.chosen == max(rivals, key=lambda one: sum(score.accuracy for score in one.validation))
         return found.student.state_dict()
 
@@ -164,3 +174,19 @@ def test_students_of_several_seeds_are_compared_and_kept(
     for name, value in student.items():
         assert torch.equal(value, again[name]), name
         assert torch.equal(value, whole.student.state_dict()[name]), name
+
+
+def test_the_mean_of_students_is_one_of_them(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.compress.search._worth", lambda variant: "mean of" in variant.name)
+    monkeypatch.setattr("trainer.compress.search.blend", blend_all)
+    settings = Settings(RECIPE, method="minmax", probes=0, students=2)
+    found = search(trained, [], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
+    assert found.chosen.name.endswith("mean of 2 students, 8 bits (minmax)")
+    assert [task.runs for task in found.spread] == [2, 2]
+    one, other = (load_network(path).network.state_dict() for path in tmp_path.glob("student-*.safetensors"))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    for name, value in found.student.state_dict().items():
+        assert torch.allclose(value, (one[name] + other[name]) / 2, atol=1e-6), name
+    monkeypatch.setattr("trainer.compress.search.blend", lambda network, states, validation: [1])
+    found = search(trained, [], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
+    assert not any("mean of" in variant.name for variant in found.variants)

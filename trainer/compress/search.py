@@ -23,6 +23,8 @@ from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import check_prunable
 from trainer.compress.student import Lesson, Stage, cut, outline, prepare_lesson, prune_words, teach
 from trainer.judge.spread import TaskSpread, spread
+from trainer.learn.averaging import blend
+from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import Epoch, best_device
 from trainer.learn.network import Learned, Network, load_network, save_network
@@ -51,8 +53,9 @@ class BudgetMissed(NewstideError):
 
 class Settings(msgspec.Struct, frozen=True):
     """Choices of a compression. `probes`: how many plans are tried for an epoch; 0 trains the first in full.
-    `students`: how many are taught by the plan, from consecutive seeds; the best on validation is taken. `variants`:
-    of each labelled text, for the teachers to answer and the students to learn from."""
+    `students`: how many are taught by the plan, from consecutive seeds; of them and the mean of their weights the best
+    on validation is taken. `variants`: of each labelled text, for the teachers to answer and the students to learn
+    from."""
 
     teaching: Recipe = TEACHING
     mixture: Mixture = Mixture()
@@ -215,21 +218,33 @@ class _Search:
 
         self._log(f"cutting {plan}")
         base, tokenizer = self._cut(plan, see)
-        best: tuple[Network, Method, Variant] | None = None
-        figures = []
+        taught: list[tuple[Network, Method, Variant]] = []
         for number in range(self._settings.students):
             recipe = msgspec.structs.replace(self._settings.teaching, seed=self._settings.teaching.seed + number)
             name = f"{plan}, seed {recipe.seed}" if self._settings.students > 1 else str(plan)
             self._log(f"teaching {name}")
             student = self._taught(plan, base, tokenizer, self._lesson, recipe)
-            method, variant = self._quantized(name, student, tokenizer)
-            figures.append(variant.test)
-            if best is None or _worth(variant) > _worth(best[2]):
-                best = student, method, variant
-        assert best is not None
-        student, method, chosen = best
-        spreads, ensemble = spread(figures), self._lesson.ensemble
+            taught.append((student, *self._quantized(name, student, tokenizer)))
+        spreads, ensemble = spread([variant.test for _, _, variant in taught]), self._lesson.ensemble
+        if len(taught) > 1:
+            taught += self._mean_of([student for student, _, _ in taught], plan, tokenizer)
+        student, method, chosen = max(taught, key=lambda one: _worth(one[2]))
         return Compressed(student, tokenizer, plan, method, list(self.variants), chosen, spreads, ensemble)
+
+    def _mean_of(
+        self, students: Sequence[Network], plan: Plan, tokenizer: Tokenizer
+    ) -> list[tuple[Network, Method, Variant]]:
+        """One more student, whose weights are the mean of those that validation gains by; none if it is one of them.
+
+        All began at the same weights, so that they lie in one basin and their mean is a network (Wortsman et al. 2022).
+        """
+        network = copy.deepcopy(students[0])
+        length = min(self._settings.teaching.max_length, network.architecture.positions)
+        validation = encode(self._material.split.validation, tokenizer, network.labels, length)
+        members = blend(network, [student.state_dict() for student in students], validation)
+        if len(members) < 2:
+            return []
+        return [(network, *self._quantized(f"{plan}, mean of {len(members)} students", network, tokenizer))]
 
     def missed(self, variant: Variant) -> list[str]:
         """What of the budget `variant` does not keep, in words."""
