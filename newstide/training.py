@@ -218,7 +218,10 @@ def _report(bundle: Bundle, options: dict[str, Any]) -> None:
 def _show_spread(tasks: list[TaskSpread]) -> None:
     table = Table("task", "texts", "runs", "accuracy", "macro-F1", "ECE")
     for task in tasks:
-        figures = (f"{f.mean:.4f} ± {f.deviation:.4f}" for f in (task.accuracy, task.macro_f1, task.ece))
+        figures = (
+            f"{f.mean:.4f} ± {f.deviation:.4f}" if task.runs > 1 else f"{f.mean:.4f}"  # one run has no deviation
+            for f in (task.accuracy, task.macro_f1, task.ece)
+        )
         table.add_row(task.task, str(task.support), str(task.runs), *figures)
     open_console().print(table)
 
