@@ -217,6 +217,11 @@ def processor() -> dict[str, Any]:
     }
 
 
+def in_words(machine: dict[str, Any]) -> str:
+    """What `processor` found, in a line."""
+    return f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}"
+
+
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """All measurements of one run."""
     result: dict[str, Any] = {"machine": processor(), "seed": options.seed, "command": " ".join(sys.argv)}
@@ -243,7 +248,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     machine = result["machine"]
-    print(f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}")
+    print(in_words(machine))
     print(f"load before {machine['load'][0]:.2f}, after {machine['load_after'][0]:.2f} (own processes included)")
     print(f"model {result['model']}, seed {result['seed']}, command: {result['command']}")
     for variant, row in result["variants"].items():

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench_classifier import PROJECT, TWEETS, measure, processor
+from bench_classifier import PROJECT, TWEETS, in_words, measure, processor
 
 from core.settings import Settings, load_settings
 from core.store.ledger import read_ledger
@@ -104,7 +104,7 @@ class Watch:
 def describe(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}",
+        in_words(machine),
         f"{result['count']} real tweets, load before {machine['load'][0]:.2f}, command: {result['command']}",
     ]
     for name, figures in result.items():

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_classifier import TWEETS, processor
+from bench_classifier import TWEETS, in_words, processor
 
 from core.bundle import load_bundle
 from newstide.labelled import CORPORA
+from trainer.compress.measure import bundle_size
 
 BUDGET = "accuracy-drop<=1,size<=12MB"
 
@@ -49,7 +50,7 @@ def measure(words: Sequence[str]) -> dict[str, Any]:
         "command": " ".join(sys.argv),
         "minutes": seconds / 60,
         "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-        "bundle_mb": (len(bundle.model) + len(bundle.tokenizer)) / 1e6,
+        "bundle_mb": bundle_size(bundle) / 1e6,
         "test_accuracy": scores,
     }
 
@@ -63,7 +64,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     machine = found["machine"]
-    print(f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}")
+    print(in_words(machine))
     print(f"load before {machine['load'][0]:.2f}, after {machine['load_after'][0]:.2f} (own process included)")
     print(f"command: {found['command']}; seed 0 where none is named")
     print(f"{found['minutes']:.1f} minutes, {found['peak_mb']:.0f} MB at most, a bundle of {found['bundle_mb']:.1f} MB")

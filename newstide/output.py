@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trainer.progress import progress_bar
 
 _WIDE = 240  # columns; nothing cuts lines there, and a figure that is cut off is lost
 
@@ -23,9 +24,9 @@ def open_console(*, stderr: bool = False) -> Console:
 def counted_lines(path: Path, title: str) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal's standard error while the lines of `path` are worked through; call what is given with how
     many are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task(title, total=_count_lines(path))
+    shown = sys.stderr.isatty()
+    with progress_bar(quiet=not shown, transient=True) as progress:
+        task = progress.add_task(title, total=_count_lines(path) if shown else None)
         yield lambda done: progress.update(task, completed=done)
 
 

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-def progress_bar(quiet: bool) -> Progress:
-    """A bar with a description, steps done and time left; nothing is shown where `quiet`."""
+def progress_bar(quiet: bool, transient: bool = False) -> Progress:
+    """A bar with a description, steps done and time left, which goes when it is done if `transient`; nothing is shown
+    where `quiet`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=quiet)
+    return Progress(*columns, console=Console(stderr=True), disable=quiet, transient=transient)
 
 
 def busy(title: str, quiet: bool) -> AbstractContextManager[object]:

@@ -8,12 +8,11 @@ from pathlib import Path
 import msgspec
 import torch
 
-from trainer.learn.averaging import blend
+from trainer.learn.averaging import mean_of
 from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import Epoch
-from trainer.learn.encoder import Encoder
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
@@ -36,10 +35,9 @@ class Trained(msgspec.Struct, frozen=True):
         ]
         if len(alike) == 1:
             return first
-        network = Network(Encoder(architecture), first.network.labels, first.recipe.dropout)
-        length = min(first.recipe.max_length, architecture.positions)
-        validation = encode(self.material.split.validation, first.tokenizer, first.network.labels, length)
-        blend(network, [one.network.state_dict() for one in alike], validation)
+        network, _ = mean_of(
+            [one.network for one in alike], first.tokenizer, self.material.split.validation, first.recipe.max_length
+        )
         return msgspec.structs.replace(first, network=network)
 
 

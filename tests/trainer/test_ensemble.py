@@ -178,7 +178,7 @@ def test_students_of_several_seeds_are_compared_and_kept(
 
 def test_the_mean_of_students_is_one_of_them(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.compress.search._worth", lambda variant: "mean of" in variant.name)
-    monkeypatch.setattr("trainer.compress.search.blend", blend_all)
+    monkeypatch.setattr("trainer.learn.averaging.blend", blend_all)
     settings = Settings(RECIPE, method="minmax", probes=0, students=2)
     found = search(trained, [], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
     assert found.chosen.name.endswith("mean of 2 students, 8 bits (minmax)")
@@ -187,6 +187,6 @@ def test_the_mean_of_students_is_one_of_them(trained: Trained, tmp_path: Path, m
     assert any(not torch.equal(one[name], other[name]) for name in one)
     for name, value in found.student.state_dict().items():
         assert torch.allclose(value, (one[name] + other[name]) / 2, atol=1e-6), name
-    monkeypatch.setattr("trainer.compress.search.blend", lambda network, states, validation: [1])
+    monkeypatch.setattr("trainer.learn.averaging.blend", lambda network, states, validation: [1])
     found = search(trained, [], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
     assert not any("mean of" in variant.name for variant in found.variants)

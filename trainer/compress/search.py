@@ -23,8 +23,7 @@ from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import check_prunable
 from trainer.compress.student import Lesson, Stage, cut, outline, prepare_lesson, prune_words, teach
 from trainer.judge.spread import TaskSpread, spread
-from trainer.learn.averaging import blend
-from trainer.learn.batches import encode
+from trainer.learn.averaging import mean_of
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.course import Epoch, best_device
 from trainer.learn.network import Learned, Network, load_network, save_network
@@ -238,10 +237,8 @@ class _Search:
 
         All began at the same weights, so that they lie in one basin and their mean is a network (Wortsman et al. 2022).
         """
-        network = copy.deepcopy(students[0])
-        length = min(self._settings.teaching.max_length, network.architecture.positions)
-        validation = encode(self._material.split.validation, tokenizer, network.labels, length)
-        members = blend(network, [student.state_dict() for student in students], validation)
+        validation = self._material.split.validation
+        network, members = mean_of(students, tokenizer, validation, self._settings.teaching.max_length)
         if len(members) < 2:
             return []
         return [(network, *self._quantized(f"{plan}, mean of {len(members)} students", network, tokenizer))]

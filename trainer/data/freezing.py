@@ -102,11 +102,11 @@ def _within_cap(
     kept = []
     for row, (form, example) in sorted(rows, key=lambda entry: entry[1][0] not in frozen):
         key = numbers[row], tuple(sorted(example.labels.items()))
-        if form in frozen or count[key] < cap:
-            count[key] += form in frozen or form not in spared
-            kept.append(row)
-        elif form in spared:
-            kept.append(row)
+        if form in frozen or form not in spared:
+            count[key] += 1
+            if form not in frozen and count[key] > cap:
+                continue
+        kept.append(row)
     return sorted(kept)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from core.scoring import TaskScore, score_task, softmax
-from trainer.learn.batches import UNLABELLED, Encoded, bucketed
+from trainer.data.examples import Example
+from trainer.learn.batches import UNLABELLED, Encoded, bucketed, encode
 from trainer.learn.network import Network
 
 State = dict[str, Tensor]
@@ -89,3 +92,14 @@ def blend(network: Network, states: Sequence[State], validation: Encoded) -> lis
     network.load_state_dict(average([states[index] for index in members]))
     network.eval()
     return members
+
+
+def mean_of(
+    networks: Sequence[Network], tokenizer: Tokenizer, validation: Sequence[Example], max_length: int
+) -> tuple[Network, list[int]]:
+    """A network whose weights are the mean of those of `networks`, all of one shape, that help on `validation`; and the
+    positions of these, best first."""
+    network = copy.deepcopy(networks[0])
+    length = min(max_length, network.architecture.positions)
+    data = encode(validation, tokenizer, network.labels, length)
+    return network, blend(network, [one.state_dict() for one in networks], data)
