@@ -24,7 +24,7 @@ from bench_classifier import PROJECT, TWEETS, in_words, measure, processor
 from core.settings import Settings, load_settings
 from core.store.ledger import read_ledger
 from core.store.recount import differences
-from newstide.stack import Replay, Stack, run, running
+from newstide.stack.stack import Replay, Stack, run, running
 
 MAP = "id=id,text=text,published_at=ts,entities=tickers"
 

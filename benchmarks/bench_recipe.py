@@ -24,7 +24,7 @@ from typing import Any
 from bench_classifier import TWEETS, in_words, processor
 
 from core.bundle import load_bundle
-from newstide.labelled import CORPORA
+from newstide.commands.labelled_options import CORPORA
 from trainer.compress.measure import bundle_size
 
 BUDGET = "accuracy-drop<=1,size<=12MB"

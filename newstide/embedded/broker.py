@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from core.errors import EmbeddedPartError
+from newstide.embedded.launch import bind_to_parent
 from newstide.embedded.process import end, free_port, is_taken, prepare_log, read_tail
-from newstide.launch import bind_to_parent
 
 START_TIMEOUT_S = 20.0
 SETTLE_S = 0.15  # a broker whose port was taken in the meantime exits within this time, with status 0

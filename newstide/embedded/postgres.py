@@ -24,8 +24,8 @@ import psycopg
 
 from core.errors import EmbeddedPartError
 from newstide.embedded.account import Account, find_account
+from newstide.embedded.launch import bind_to_parent
 from newstide.embedded.process import end, free_port, is_alive, is_taken, prepare_log, read_command_line, read_tail
-from newstide.launch import bind_to_parent
 
 NAME = "newstide"  # of the database and of its owner
 POLL_S = 0.05

@@ -14,7 +14,7 @@ from alerting.runner import Runner
 from core.errors import InputError
 from core.store.alerts import list_alerts
 from core.store.connection import open_engine
-from newstide.alerts import alerts
+from newstide.commands.alerts import alerts
 
 TROUBLE = MONDAY + timedelta(days=6.5)
 

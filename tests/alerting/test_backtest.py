@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from alerting.backtest import Table, backtest, budget_threshold, read_table
 from core.errors import InputError
 from core.settings import AlertingSettings
-from newstide.alerts import backtest as command
+from newstide.commands.alerts import backtest as command
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

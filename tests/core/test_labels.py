@@ -18,7 +18,7 @@ from core.store.connection import open_engine
 from core.store.labels import Label, add_labels, import_labels, read_labels
 from core.store.migration import migrate
 from core.taxonomy import Taxonomy
-from newstide.datasets import labels_
+from newstide.commands.datasets import labels_
 
 TAXONOMY = Taxonomy({"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")})
 KNOWN = UUID("00000000-0000-0000-0000-0000000000aa")

@@ -16,7 +16,7 @@ from core.kafka import client_options, ensure_topics, wait_for_broker
 from core.settings import Settings, load_settings
 from core.store.connection import open_engine
 from core.store.migration import migrate
-from newstide.dead_letters import dead_letters
+from newstide.commands.dead_letters import dead_letters
 from newstide.embedded.broker import EmbeddedBroker
 
 LETTERS = {"messages/0/7/ab": b'{"id":"1"}', "replay:feed.csv:12": b"\xff\xfe raw"}

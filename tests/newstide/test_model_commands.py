@@ -202,7 +202,10 @@ def test_names(candidate: Path, tmp_path: Path) -> None:
 
 def test_no_command_needs_what_trains() -> None:
     """They run where only the worker is installed."""
-    script = "import newstide.models, sys; print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
+    script = (
+        "import newstide.commands.models, sys; "
+        "print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
+    )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
 

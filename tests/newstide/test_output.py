@@ -17,9 +17,9 @@ from tokenizers.models import BPE
 from core.classifier import Classifier
 from core.offline import classify_file, evaluate_file
 from core.scoring import TaskScore
-from newstide import compressing
-from newstide.classifying import classify
-from newstide.output import counted_lines, open_console
+from newstide.commands import compress as compressing
+from newstide.commands.classify import classify
+from newstide.commands.output import counted_lines, open_console
 from tests.tiny_bundles import write_tiny
 from trainer.compress.measure import Variant
 from trainer.compress.plan import Plan

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from core.errors import SettingsError
 from core.settings import describe, load_settings, variable
-from newstide.administration import settings, settings_document
+from newstide.commands.administration import settings, settings_document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from newstide.supervisor import Child, ChildFailed, Supervisor, describe_exit
+from newstide.stack.supervisor import Child, ChildFailed, Supervisor, describe_exit
 
 SLEEP = "import time; time.sleep(600)"
 IGNORES_SIGTERM = (
@@ -163,7 +163,7 @@ import sys, time
 from pathlib import Path
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.postgres import EmbeddedPostgres
-from newstide.supervisor import Child, Supervisor
+from newstide.stack.supervisor import Child, Supervisor
 
 directory = Path(sys.argv[1])
 with EmbeddedBroker(directory) as broker, EmbeddedPostgres(directory) as postgres, Supervisor() as supervisor:

@@ -40,7 +40,7 @@ from core.store.migration import migrate
 from core.store.models import WorkerModel, list_workers, move_model, roll_back
 from core.store.recount import differences
 from core.taxonomy import load_taxonomy
-from newstide.resources import amended
+from newstide.stack.resources import amended
 from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import TextClassifier

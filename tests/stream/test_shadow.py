@@ -25,7 +25,7 @@ from core.store.partitions import drop_old_partitions
 from core.store.recount import differences
 from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows, wilson_interval
 from core.store.trends import read_trends
-from newstide.resources import amended
+from newstide.stack.resources import amended
 from stream.batch import Classified, Record
 from stream.commit import Committer
 from stream.entities import load_watchlist

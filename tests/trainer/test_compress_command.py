@@ -15,7 +15,7 @@ from core.bundle import DataSource, load_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from core.taxonomy import Taxonomy
-from newstide.compressing import compress, read_texts
+from newstide.commands.compress import compress, read_texts
 from trainer.compress.distil import Mixture
 from trainer.compress.measure import cost, measure
 from trainer.compress.plan import Budget, Plan
@@ -29,7 +29,7 @@ from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 from trainer.runs import Trained, train
 
 RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)

@@ -21,7 +21,7 @@ from core.store.labels import Label, add_labels
 from core.store.migration import migrate
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import story_form
-from newstide.datasets import dataset as dataset_command
+from newstide.commands.datasets import dataset as dataset_command
 from trainer.data.build import build_dataset
 from trainer.data.checks import class_weights
 from trainer.data.consensus import agree

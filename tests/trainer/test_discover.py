@@ -19,7 +19,7 @@ from core.classifier import Classifier
 from core.records import Message
 from core.settings import DatabaseSettings, Settings
 from core.store.samples import Sampled, count_stories, read_unsure
-from newstide.discovering import discover_themes
+from newstide.commands.discover import discover_themes
 from trainer.watch.discover import cluster, describe, discover, embed_all
 from trainer.watch.terms import class_terms
 

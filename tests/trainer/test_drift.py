@@ -21,7 +21,7 @@ from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from core.settings import DatabaseSettings, Settings
 from core.store.samples import read_window
-from newstide.discovering import show_drift
+from newstide.commands.discover import show_drift
 from trainer.watch.drift import DriftReport, compare_window, measure_drift
 from trainer.watch.reference import measure_reference
 from trainer.watch.stability import LARGE, compare, count_bins

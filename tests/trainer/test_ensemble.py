@@ -26,7 +26,7 @@ from trainer.learn.encoder import Architecture, Encoder, LayerShape
 from trainer.learn.network import Learned, Network, load_network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 from trainer.runs import Trained, train
 
 RECIPE = Recipe(epochs=2, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0)

@@ -22,7 +22,7 @@ from trainer.learn.finetune import Recipe, fine_tune
 from trainer.learn.network import Network
 from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 
 LABELS = {"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")}
 

@@ -27,7 +27,7 @@ from trainer.learn.network import Network
 from trainer.learn.objectives import label_weights
 from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import Material, prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 
 RECIPE = Recipe(epochs=4, batch_size=16, encoder_rate=1e-3, head_rate=1e-2, patience=4, seed=5)
 Tune = Callable[..., tuple[Network, list[Epoch]]]
@@ -143,7 +143,7 @@ from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Network
 from trainer.material import prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 torch.set_num_threads(1)
 trainer.learn.checkpoint.SAVE_EVERY_S = 0.0
 taxonomy = Taxonomy({{"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")}})

@@ -17,7 +17,7 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.scoring import score_task, softmax
 from core.taxonomy import Taxonomy
-from newstide.classifying import compare_, evaluate
+from newstide.commands.classify import compare_, evaluate
 from trainer.data.examples import Example
 from trainer.judge.compare import bootstrap_interval, compare, compare_scores, mcnemar, read_examples
 from trainer.judge.spread import spread

@@ -18,7 +18,7 @@ from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.material import prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 
 LABELS = {"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")}
 

@@ -27,9 +27,9 @@ from core.errors import BundleError, InputError, RegistryError
 from core.settings import DatabaseSettings, Settings, StreamSettings
 from core.store.models import list_models
 from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
-from newstide.hand_over import hand_over
-from newstide.schedule import HandOver, Look, ScheduleError, ScheduleOptions, Steps, Work, run_schedule
-from newstide.scheduling import schedule_options, show_look
+from newstide.commands.schedule_options import schedule_options, show_look
+from newstide.scheduled.promotion import hand_over
+from newstide.scheduled.schedule import HandOver, Look, ScheduleError, ScheduleOptions, Steps, Work, run_schedule
 from trainer.data.examples import Example
 from trainer.watch.reference import measure_reference
 from trainer.watch.schedule import Policy
@@ -297,8 +297,8 @@ _SCRIPT = """
 import json, sys, time
 from pathlib import Path
 from core.settings import load_settings
-from newstide.hand_over import hand_over
-from newstide.schedule import HandOver, ScheduleOptions, Steps, run_schedule
+from newstide.scheduled.promotion import hand_over
+from newstide.scheduled.schedule import HandOver, ScheduleOptions, Steps, run_schedule
 from trainer.watch.schedule import Policy
 
 def slow(work):

@@ -20,7 +20,7 @@ from core.store.labels import Label, add_labels
 from core.store.models import find_model, list_models
 from core.store.training import list_runs
 from core.taxonomy import Taxonomy
-from newstide.training import train
+from newstide.commands.train import train
 from trainer.data.dataset import load_dataset
 
 Look = Callable[..., dict[str, Any]]

@@ -14,7 +14,7 @@ from trainer.learn import search as searching
 from trainer.learn.finetune import Recipe
 from trainer.learn.search import Found, Tried, search
 from trainer.material import Material, prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 
 RECIPE = Recipe(epochs=2, batch_size=32, encoder_rate=1e-3, head_rate=1e-2, seed=3)
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
-from newstide.training import train
+from newstide.commands.train import train
 from trainer.data.dataset import load_dataset
 from trainer.learn import search
 from trainer.learn.network import load_network

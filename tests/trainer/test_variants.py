@@ -19,7 +19,7 @@ from trainer.learn.network import Learned, Network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import Material, prepare
-from trainer.road import gather
+from trainer.pipeline import gather
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from core.classifier import Classifier
 from core.scoring import TaskScore
 from trainer.compress.calibration import Method
 from trainer.compress.graph import product_names
+from trainer.export import SERVING_LENGTH, evaluate, plain_bundle, served_bundle
 from trainer.learn.network import Network
 from trainer.material import Material
-from trainer.packing import SERVING_LENGTH, evaluate, plain_bundle, served_bundle
 
 SPEED_TEXTS = 1_024
 _BATCH = 256  # what a worker hands over at once

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import BundleError, InputError
-from newstide.training import train
+from newstide.commands.train import train
 
 Run = Callable[..., None]
 
@@ -22,8 +22,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def too_far(*arguments: Any, **named: Any) -> None:
         raise AssertionError("it went on")
 
-    monkeypatch.setattr("newstide.training.load_material", too_far)
-    monkeypatch.setattr("newstide.training.run_schedule", too_far)
+    monkeypatch.setattr("newstide.commands.train.load_material", too_far)
+    monkeypatch.setattr("newstide.commands.train.run_schedule", too_far)
 
     def invoke(*words: Any) -> None:
         CliRunner().invoke(train, [str(word) for word in words], catch_exceptions=False)

@@ -11,7 +11,7 @@ import click
 from core.errors import InputError
 from core.settings import PROJECT, load_settings
 from core.taxonomy import load_taxonomy
-from newstide.options import Command, with_options
+from newstide.commands.options import Command, with_options
 
 if TYPE_CHECKING:
     from trainer.material import Material
@@ -46,7 +46,7 @@ def load_material(data: tuple[Path, ...], dataset: Path | None, corpora: Path | 
     """
     from trainer.data.dataset import load_dataset
     from trainer.material import from_dataset, prepare
-    from trainer.road import gather
+    from trainer.pipeline import gather
 
     if dataset is not None:
         if data or corpora is not None:

@@ -25,7 +25,7 @@ from core.shelf import Shelf
 from core.store import training
 from core.store.connection import open_engine
 from core.store.models import ModelRow, find_model
-from newstide.resources import database
+from newstide.stack.resources import database
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
 from trainer.watch.schedule import Known, Policy, Reason, due, standing
 

@@ -19,10 +19,10 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.settings import load_settings
-from newstide.output import open_console
-from newstide.resources import store
-from newstide.schedule import serving_bundle
-from newstide.times import Moment
+from newstide.commands.output import open_console
+from newstide.commands.times import Moment
+from newstide.scheduled.schedule import serving_bundle
+from newstide.stack.resources import store
 from trainer.watch.drift import SMALLEST_WINDOW, WINDOW, DriftReport, measure_drift
 
 if TYPE_CHECKING:

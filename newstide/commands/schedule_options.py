@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from core.errors import InputError
-from newstide.options import Command, with_options
-from newstide.schedule import Look, ScheduleOptions
+from newstide.commands.options import Command, with_options
+from newstide.scheduled.schedule import Look, ScheduleOptions
 from trainer.watch.drift import SMALLEST_WINDOW, WINDOW
 from trainer.watch.schedule import Policy
 

@@ -12,9 +12,9 @@ from rich.table import Column, Table
 
 from core.settings import load_settings
 from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends
-from newstide.output import open_console
-from newstide.resources import store
-from newstide.times import Moment
+from newstide.commands.output import open_console
+from newstide.commands.times import Moment
+from newstide.stack.resources import store
 
 _BAR = 24
 

@@ -16,8 +16,8 @@ from rich.table import Column, Table
 from core.settings import load_settings
 from core.store.labels import Label, import_labels, read_labels
 from core.taxonomy import load_taxonomy
-from newstide.output import open_console
-from newstide.resources import store
+from newstide.commands.output import open_console
+from newstide.stack.resources import store
 from trainer.data.build import build_dataset
 from trainer.data.consensus import agree
 from trainer.data.dataset import Dataset

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.errors import InputError
-from newstide.options import Command, with_options
+from newstide.commands.options import Command, with_options
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import ClassWeights, Recipe

@@ -13,8 +13,8 @@ import msgspec
 from rich.table import Table
 
 from core.errors import InputError
-from newstide.options import Command, with_options
-from newstide.output import open_console
+from newstide.commands.options import Command, with_options
+from newstide.commands.output import open_console
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import Recipe
@@ -99,7 +99,7 @@ def _adapt(
     quiet: bool,
     log: Callable[[str], None],
 ) -> Path:
-    from newstide.compressing import read_texts
+    from newstide.commands.compress import read_texts
     from trainer.learn.adapt import Reading, adapt_backbone
 
     if home is None:

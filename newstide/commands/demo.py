@@ -10,11 +10,11 @@ import click
 from rich.console import Console
 
 from core.settings import load_settings
-from newstide.live import open_view
-from newstide.resources import amended
 from newstide.scenario import BANK, FORTNIGHT, IPO, generate_feed
-from newstide.snapshots import Snapshots
-from newstide.stack import Replay, run, running
+from newstide.stack.resources import amended
+from newstide.stack.screen import open_view
+from newstide.stack.snapshots import Snapshots
+from newstide.stack.stack import Replay, run, running
 
 _SECONDS = 75.0  # the fortnight's length at the default speed
 

@@ -15,8 +15,8 @@ from rich.table import Table
 from core.bundle import Bundle, check_target
 from core.errors import InputError
 from core.settings import load_settings
-from newstide.classifying import show_scores
-from newstide.compressing import (
+from newstide.commands.classify import show_scores
+from newstide.commands.compress import (
     DEFAULT_VOCABULARY,
     MOST_UNLABELLED,
     STUDENTS,
@@ -24,14 +24,14 @@ from newstide.compressing import (
     reported_miss,
     student_options,
 )
-from newstide.compressing import write as write_report
-from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
-from newstide.output import open_console
-from newstide.preparing import preparation_options, preparation_words, prepare_training
-from newstide.recipes import choose_recipe, recipe_options, recipe_words
-from newstide.schedule import ScheduleOptions, Steps, Work, run_schedule
-from newstide.scheduling import schedule_options, show_look
-from newstide.together import refuse_idle_options
+from newstide.commands.compress import write as write_report
+from newstide.commands.labelled_options import labelled_options, labelled_words, load_material, need_trainer
+from newstide.commands.option_conflicts import refuse_idle_options
+from newstide.commands.output import open_console
+from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
+from newstide.commands.recipe_options import choose_recipe, recipe_options, recipe_words
+from newstide.commands.schedule_options import schedule_options, show_look
+from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, run_schedule
 
 if TYPE_CHECKING:
     from trainer.judge.spread import TaskSpread
@@ -102,7 +102,7 @@ def _fit(
     """Fine-tune, and compress where asked for, into `out`. A faulty budget or file is found before it is trained."""
     from trainer.compress.plan import candidates, parse_budget
     from trainer.compress.search import TEACHING, Settings
-    from trainer.road import compress_bundle, train_bundle, train_material
+    from trainer.pipeline import compress_bundle, train_bundle, train_material
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
@@ -130,7 +130,7 @@ def _fit(
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     """Fine-tune from several seeds, without a source where one is named, and show the figures on the test part."""
     from trainer.judge.spread import spread
-    from trainer.repeat import repeat, seeds_of
+    from trainer.seeds import repeat, seeds_of
     from trainer.unseen import hold_out
 
     if options["unseen"]:
@@ -157,7 +157,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     from core.store.connection import open_engine
     from core.store.labels import read_labels
     from core.taxonomy import load_taxonomy
-    from newstide.hand_over import hand_over
+    from newstide.scheduled.promotion import hand_over
     from trainer.compress.plan import parse_budget
     from trainer.data.build import build_dataset
     from trainer.data.dataset import load_dataset

@@ -18,9 +18,9 @@ from core.errors import InputError
 from core.settings import load_settings
 from core.store import models as registry
 from core.taxonomy import load_taxonomy
-from newstide.model_report import describe_models, show_gates, show_models
-from newstide.output import open_console
-from newstide.resources import store
+from newstide.commands.model_report import describe_models, show_gates, show_models
+from newstide.commands.output import open_console
+from newstide.stack.resources import store
 from trainer.judge.compare import read_examples
 from trainer.promote.promotion import PromotionRefused, Target, go_back
 from trainer.promote.promotion import promote as promote_model

@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from newstide.supervisor import ChildStatus
+from newstide.stack.supervisor import ChildStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPLIT_CELLS = 12

@@ -12,7 +12,7 @@ from core.settings import describe, load_settings, variable
 from core.store.connection import connect
 from core.store.partitions import drop_old_partitions
 from core.store.recount import differences, totals
-from newstide.resources import database, store
+from newstide.stack.resources import database, store
 
 
 @click.command()

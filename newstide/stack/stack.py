@@ -23,9 +23,9 @@ from core.store.ledger import begin_replay, end_replay, forget_offsets, open_led
 from core.store.partitions import drop_old_partitions
 from core.store.recount import totals
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.resources import amended, announced, database, exclusive
-from newstide.supervisor import TICK_S, Child, ChildStatus, Supervisor, catch_stop_signals
-from newstide.working import addresses, command, worker_children
+from newstide.stack.children import addresses, command, worker_children
+from newstide.stack.resources import amended, announced, database, exclusive
+from newstide.stack.supervisor import TICK_S, Child, ChildStatus, Supervisor, catch_stop_signals
 
 log = logging.getLogger(__name__)
 

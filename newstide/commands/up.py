@@ -13,10 +13,10 @@ from rich.console import Console
 
 from core.errors import InputError
 from core.settings import load_settings
-from newstide.live import View, open_view
-from newstide.resources import amended
-from newstide.snapshots import Snapshots
-from newstide.stack import Replay, Summary, run, running
+from newstide.stack.resources import amended
+from newstide.stack.screen import View, open_view
+from newstide.stack.snapshots import Snapshots
+from newstide.stack.stack import Replay, Summary, run, running
 
 
 @click.command()

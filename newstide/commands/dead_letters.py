@@ -14,8 +14,8 @@ from core.errors import InputError
 from core.kafka import client_options
 from core.settings import load_settings
 from core.store.dead_letters import ArchivedLetter, list_dead_letters, mark_replayed
-from newstide.output import open_console
-from newstide.resources import store, with_broker
+from newstide.commands.output import open_console
+from newstide.stack.resources import store, with_broker
 
 _ACK_TIMEOUT_S = 30
 

@@ -18,7 +18,7 @@ from core.offline import classify_file, evaluate_file, evaluate_slices
 from core.scoring import TaskScore
 from core.settings import load_settings
 from core.slices import Slice
-from newstide.output import counted_lines, open_console
+from newstide.commands.output import counted_lines, open_console
 
 if TYPE_CHECKING:
     from trainer.judge.compare import TaskComparison

@@ -15,15 +15,15 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from newstide.classifying import classify, evaluate
-from newstide.training import train
+from newstide.commands.classify import classify, evaluate
+from newstide.commands.train import train
 from trainer.data.examples import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import prepare
-from trainer.road import gather, train_bundle
+from trainer.pipeline import gather, train_bundle
 from trainer.runs import train as train_network
 
 RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)

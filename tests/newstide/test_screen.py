@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from newstide.live import AlertLine, Lines, Screen, SeriesTrend, Snapshot, open_view, render, sparkline
-from newstide.supervisor import ChildStatus
+from newstide.stack.screen import AlertLine, Lines, Screen, SeriesTrend, Snapshot, open_view, render, sparkline
+from newstide.stack.supervisor import ChildStatus
 
 ALERT = AlertLine(
     key="1",

@@ -9,10 +9,10 @@ import msgspec
 
 from core.classifier import Classifier
 from core.scoring import TaskScore
+from trainer.export import evaluate, served_bundle
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
-from trainer.packing import evaluate, served_bundle
-from trainer.road import train_material
+from trainer.pipeline import train_material
 from trainer.runs import Trained
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from core.store.connection import open_engine
-from newstide.schedule import HandOver, Work
+from newstide.scheduled.schedule import HandOver, Work
 from trainer.data.examples import Example
 from trainer.promote.promotion import PromotionRefused, promote
 

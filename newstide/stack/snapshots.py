@@ -11,8 +11,8 @@ from core.store.alerts import AlertRow, list_alerts
 from core.store.ledger import read_ledger
 from core.store.recount import totals
 from core.store.trends import read_busiest, series_name
-from newstide.live import AlertLine, SeriesTrend, Snapshot
-from newstide.stack import Stack
+from newstide.stack.screen import AlertLine, SeriesTrend, Snapshot
+from newstide.stack.stack import Stack
 
 _SHOWN = timedelta(days=2)
 _SPANS = 48

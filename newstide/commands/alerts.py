@@ -19,9 +19,9 @@ from alerting.process import run_alerting
 from core.errors import InputError
 from core.settings import load_settings
 from core.store.alerts import AlertRow, list_alerts
-from newstide.output import open_console
-from newstide.resources import database, store, with_broker
-from newstide.times import Moment
+from newstide.commands.output import open_console
+from newstide.commands.times import Moment
+from newstide.stack.resources import database, store, with_broker
 
 
 @click.group()

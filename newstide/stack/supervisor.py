@@ -1,7 +1,8 @@
 """Runs child processes: starts them, restarts those that crash, and leaves none behind.
 
-A plain loop over `poll()`, in the main thread: a child dies with the thread that started it (see `newstide.launch`).
-Children have sessions of their own, so Ctrl-C in the terminal reaches the supervisor only, which ends them in order.
+A plain loop over `poll()`, in the main thread: a child dies with the thread that started it (see
+`newstide.embedded.launch`). Children have sessions of their own, so Ctrl-C in the terminal reaches the supervisor only,
+which ends them in order.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from types import FrameType, TracebackType
 from typing import Literal, Self
 
 from core.errors import NewstideError
+from newstide.embedded.launch import bind_to_parent
 from newstide.embedded.process import prepare_log, read_tail
-from newstide.launch import bind_to_parent
 
 State = Literal["new", "running", "waiting", "finished", "stopped"]
 

@@ -15,11 +15,11 @@ from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Compressed, Settings, compress
 from trainer.data.corpora import read_corpora, read_jsonl
 from trainer.data.examples import Example
+from trainer.export import Origin, make_bundle
 from trainer.learn.backbone import packaged_backbone
 from trainer.learn.course import Epoch
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
-from trainer.packing import Origin, make_bundle
 from trainer.runs import Trained, train
 
 Log = Callable[[str], None]

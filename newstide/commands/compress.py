@@ -15,9 +15,9 @@ from rich.table import Table
 
 from core.bundle import check_target
 from core.errors import InputError
-from newstide.labelled import labelled_options, labelled_words, load_material, need_trainer
-from newstide.options import Command, with_options
-from newstide.output import open_console
+from newstide.commands.labelled_options import labelled_options, labelled_words, load_material, need_trainer
+from newstide.commands.options import Command, with_options
+from newstide.commands.output import open_console
 
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
@@ -97,7 +97,7 @@ def compress(**options: Any) -> None:
     import torch
 
     from trainer.compress.plan import parse_budget
-    from trainer.road import compress_bundle
+    from trainer.pipeline import compress_bundle
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])

@@ -1,0 +1,34 @@
+"""`newstide worker`: classify what is in Kafka, in one process or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from core.settings import load_settings
+from newstide.stack.children import worker_children
+from newstide.stack.resources import database, with_broker
+from newstide.stack.supervisor import Supervisor
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 256), help="Worker processes; `stream.workers` where not given.")
+@click.option("--index", type=click.IntRange(0), help="Run as worker number INDEX in this process, unsupervised.")
+def worker(workers: int | None, index: int | None) -> None:
+    """Read messages from Kafka, classify them, commit them to Postgres."""
+    settings = with_broker(load_settings())
+    count = workers or settings.stream.workers
+    if index is not None or count == 1:
+        from stream.worker import run_worker
+
+        with database(settings) as found:
+            run_worker(found, index or 0)
+        return
+    with database(settings) as found, Supervisor() as supervisor:
+        for child in worker_children(found, count, Path(found.embedded.directory) / "logs"):
+            supervisor.start(child)
+        supervisor.run()
+
+
+COMMANDS = [worker]

@@ -1,0 +1,1 @@
+"""Scheduled training: when the model is trained again, and how far the result may go by itself."""
