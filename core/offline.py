@@ -20,7 +20,7 @@ BATCH_TEXTS = 512
 SCORE_DIGITS = 6
 
 _Item = TypeVar("_Item")
-Tell = Callable[[int], None]  # hears how many texts are done
+ProgressReport = Callable[[int], None]  # hears how many texts are done
 
 
 class _Text(msgspec.Struct):
@@ -47,11 +47,11 @@ def classify_lines(classifier: Classifier, lines: Iterable[tuple[str | int, str]
             yield answer
 
 
-def _hear_nothing(done: int) -> None:
+def _ignore_progress(done: int) -> None:
     pass
 
 
-def classify_file(classifier: Classifier, source: Path, target: Path, tell: Tell = _hear_nothing) -> int:
+def classify_file(classifier: Classifier, source: Path, target: Path, report: ProgressReport = _ignore_progress) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
 
     Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
@@ -68,7 +68,7 @@ def classify_file(classifier: Classifier, source: Path, target: Path, tell: Tell
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
                 if count % BATCH_TEXTS == 0:
-                    tell(count)
+                    report(count)
         if not direct:
             partial.replace(target)
     except OSError as error:
@@ -79,25 +79,27 @@ def classify_file(classifier: Classifier, source: Path, target: Path, tell: Tell
     return count
 
 
-def evaluate_file(classifier: Classifier, source: Path, tell: Tell = _hear_nothing) -> list[TaskScore]:
+def evaluate_file(classifier: Classifier, source: Path, report: ProgressReport = _ignore_progress) -> list[TaskScore]:
     """Figures per task on lines {"text", "<task>": "<label>"} of `source`; tasks that no line labels are left out.
 
     Raises InputError naming the line for a malformed line or a label the model does not know.
     """
-    return _evaluate(classifier, source, tell, sliced=False)[0]
+    return _evaluate(classifier, source, report, sliced=False)[0]
 
 
 def evaluate_slices(
-    classifier: Classifier, source: Path, tell: Tell = _hear_nothing
+    classifier: Classifier, source: Path, report: ProgressReport = _ignore_progress
 ) -> tuple[list[TaskScore], list[Slice]]:
     """The same figures, and those of each source, length, language and month that the lines of `source` tell of.
 
     Raises InputError as `evaluate_file` does.
     """
-    return _evaluate(classifier, source, tell, sliced=True)
+    return _evaluate(classifier, source, report, sliced=True)
 
 
-def _evaluate(classifier: Classifier, source: Path, tell: Tell, sliced: bool) -> tuple[list[TaskScore], list[Slice]]:
+def _evaluate(
+    classifier: Classifier, source: Path, report: ProgressReport, sliced: bool
+) -> tuple[list[TaskScore], list[Slice]]:
     labels = {task: classifier.labels(task) for task in classifier.tasks}
     truth: dict[str, list[int]] = {task: [] for task in labels}
     scores: dict[str, list[Any]] = {task: [] for task in labels}
@@ -106,7 +108,7 @@ def _evaluate(classifier: Classifier, source: Path, tell: Tell, sliced: bool) ->
     for group in _groups(read_labelled_lines(source, labels)):
         predicted = classifier.predict([line.text for line in group])
         done += len(group)
-        tell(done)
+        report(done)
         for row, line in enumerate(group):
             place = slice_keys(line.fields) if sliced else {}
             for task, label in line.labels.items():

@@ -17,8 +17,8 @@ from trainer.data.corpora import read_corpora, read_jsonl
 from trainer.data.examples import Example
 from trainer.export import Origin, make_bundle
 from trainer.learn.backbone import packaged_backbone
-from trainer.learn.course import Epoch
 from trainer.learn.recipe import Recipe
+from trainer.learn.training_loop import Epoch
 from trainer.material import Material
 from trainer.runs import Trained, train
 

@@ -12,11 +12,11 @@ from trainer.learn.averaging import mean_of
 from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
-from trainer.learn.course import Epoch
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer, mask_number
+from trainer.learn.training_loop import Epoch
 from trainer.material import Material
 
 

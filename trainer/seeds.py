@@ -16,7 +16,7 @@ from trainer.pipeline import train_material
 from trainer.runs import Trained
 
 
-def repeat(
+def train_seeds(
     material: Material,
     recipe: Recipe,
     seeds: Sequence[int],

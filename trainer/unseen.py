@@ -18,10 +18,10 @@ def hold_out(material: Material, source: str) -> Material:
     Near-duplicates of those are left out as well. Tasks that the source has no labels for are not taught, as the test
     would say nothing of them. Raises InputError for an unknown source, or one that the others can't stand in for.
     """
-    left, held = without_source(material.split, material.labels, source)
-    labels = {task: names for task, names in material.labels.items() if any(task in e.labels for e in held)}
+    left, held_out = without_source(material.split, material.labels, source)
+    labels = {task: names for task, names in material.labels.items() if any(task in e.labels for e in held_out)}
     before = len(material.split.train) + len(material.split.validation)
-    split = Split(_of(labels, left.train), _of(labels, left.validation), held)
+    split = Split(_of(labels, left.train), _of(labels, left.validation), held_out)
     removed = material.removed | {"held out or of other tasks": before - len(split.train) - len(split.validation)}
     weights = {task: weight for task, weight in material.class_weights.items() if task in labels}
     return msgspec.structs.replace(material, split=split, labels=labels, removed=removed, class_weights=weights)

@@ -58,7 +58,7 @@ def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
     return psycopg.connect(conninfo(settings), options="-c timezone=UTC", **options)
 
 
-def wait_for_database(settings: Settings, tell: Callable[[str], None] = log.warning) -> None:
+def wait_for_database(settings: Settings, report: Callable[[str], None] = log.warning) -> None:
     """Return once Postgres answers; say what is waited for; raise DatabaseUnreachable after the start timeout."""
     url = database_url(settings)
     where = url.render_as_string(hide_password=True)
@@ -75,6 +75,6 @@ def wait_for_database(settings: Settings, tell: Callable[[str], None] = log.warn
                     f"Postgres at {where} did not answer within {settings.database.start_timeout_s:g} s ({reason}); "
                     "check `database.url`, that the server runs, and its credentials"
                 ) from error
-            tell(f"waiting for Postgres at {where}: {reason}; next try in {pause:.1f} s")
+            report(f"waiting for Postgres at {where}: {reason}; next try in {pause:.1f} s")
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -46,7 +46,7 @@ class TrainingLock:
 
     def acquire(self) -> str | None:
         """None once the lock is held by this object, also if it was before; else who holds it, in words."""
-        if self.held():
+        if self.is_held():
             return None
         self.close()
         name = f"newstide {socket.gethostname()[:40]}:{os.getpid()}"
@@ -62,7 +62,7 @@ class TrainingLock:
             f"{found[0] or 'a process without a name'}, connected since {found[1].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         )
 
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         """Whether the lock is still held; it is lost with its connection."""
         if self._connection is None:
             return False

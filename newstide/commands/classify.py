@@ -37,8 +37,8 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> None:
     """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order."""
     classifier = _classifier(bundle, threads)
-    with counted_lines(source, "classifying") as tell:
-        count = classify_file(classifier, source, target, tell)
+    with counted_lines(source, "classifying") as report:
+        count = classify_file(classifier, source, target, report)
     click.echo(f"{count} texts classified into {target}", err=True)
 
 
@@ -51,11 +51,11 @@ def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> N
 def evaluate(bundle: Path | None, data: Path, slices: bool, as_json: bool, threads: int) -> None:
     """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
     classifier = _classifier(bundle, threads)
-    with counted_lines(data, "judging") as tell:
+    with counted_lines(data, "judging") as report:
         if slices:
-            scores, parts = evaluate_slices(classifier, data, tell)
+            scores, parts = evaluate_slices(classifier, data, report)
         else:
-            scores, parts = evaluate_file(classifier, data, tell), []
+            scores, parts = evaluate_file(classifier, data, report), []
     if not scores:
         raise InputError(f"{data} holds no labelled text; expected lines with a text and a label")
     if as_json:

@@ -63,7 +63,7 @@ def build(
             labels,
             test=test,
             drop_leaks=drop_leaks,
-            tell=status.update,
+            report=status.update,
         )
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(made.record)))

@@ -70,7 +70,7 @@ def promote(
                 force=force,
                 actor=_who(),
                 reason=reason,
-                tell=(lambda line: status.update(line)) if status is not None else (lambda line: None),
+                report=(lambda line: status.update(line)) if status is not None else (lambda line: None),
             )
         except PromotionRefused as refused:
             if as_json:

@@ -110,8 +110,8 @@ def _adapt(
         read_texts(options["adapt"], options["adapt_most"]),
         reading,
         home,
-        on_epoch=lambda number, loss, held: log(
-            f"reading, epoch {number}: loss per hidden word {loss:.4f}; on texts held out {held:.4f}"
+        on_epoch=lambda number, loss, held_out: log(
+            f"reading, epoch {number}: loss per hidden word {loss:.4f}; on texts held out {held_out:.4f}"
         ),
         quiet=quiet,
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from core.errors import InputError
 from newstide.commands.options import Command, with_options
-from newstide.scheduled.schedule import Look, ScheduleOptions
+from newstide.scheduled.schedule import ScheduleCheck, ScheduleOptions
 from trainer.watch.drift import SMALLEST_WINDOW, WINDOW
 from trainer.watch.schedule import Policy
 
@@ -91,6 +91,6 @@ def schedule_options(command: Command) -> Command:
     return with_options(with_schedule, _OPTIONS)
 
 
-def show_look(look: Look, as_json: bool) -> None:
-    """Print `look`: one JSON object in a line, or one line for a person."""
-    click.echo(json.dumps(msgspec.to_builtins(look)) if as_json else f"{look.outcome}: {look.note}")
+def show_check(check: ScheduleCheck, as_json: bool) -> None:
+    """Print `check`: one JSON object in a line, or one line for a person."""
+    click.echo(json.dumps(msgspec.to_builtins(check)) if as_json else f"{check.outcome}: {check.note}")

@@ -30,7 +30,7 @@ from newstide.commands.option_conflicts import refuse_idle_options
 from newstide.commands.output import open_console
 from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
 from newstide.commands.recipe_options import choose_recipe, recipe_options, recipe_words
-from newstide.commands.schedule_options import schedule_options, show_look
+from newstide.commands.schedule_options import schedule_options, show_check
 from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, run_schedule
 
 if TYPE_CHECKING:
@@ -130,13 +130,13 @@ def _fit(
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     """Fine-tune from several seeds, without a source where one is named, and show the figures on the test part."""
     from trainer.judge.spread import spread
-    from trainer.seeds import repeat, seeds_of
+    from trainer.seeds import seeds_of, train_seeds
     from trainer.unseen import hold_out
 
     if options["unseen"]:
         material = hold_out(material, options["unseen"])
     recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
-    figures = repeat(
+    figures = train_seeds(
         material,
         recipe,
         seeds_of(recipe, options["seeds"] or 1),
@@ -157,7 +157,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     from core.store.connection import open_engine
     from core.store.labels import read_labels
     from core.taxonomy import load_taxonomy
-    from newstide.scheduled.promotion import hand_over
+    from newstide.scheduled.promotion import promote_run
     from trainer.compress.plan import parse_budget
     from trainer.data.build import build_dataset
     from trainer.data.dataset import load_dataset
@@ -187,7 +187,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
             labels = read_labels(engine)
         finally:
             engine.dispose()
-        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, tell=_log)
+        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, report=_log)
 
     def fit(work: Work) -> Path:
         material = from_dataset(load_dataset(work.dataset))
@@ -195,8 +195,8 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
         _fit(material, recipe, work.weights, work.bundle, work.name, command, options, work.backbones)
         return work.bundle
 
-    steps = Steps(build, fit, lambda work, path, go_live: hand_over(work, path, go_live, examples))
-    run_schedule(settings, schedule, steps, once=once, tell=lambda look: show_look(look, options["as_json"]))
+    steps = Steps(build, fit, lambda work, path, go_live: promote_run(work, path, go_live, examples))
+    run_schedule(settings, schedule, steps, once=once, report=lambda check: show_check(check, options["as_json"]))
 
 
 def _log(line: str) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from core.store.connection import open_engine
-from newstide.scheduled.schedule import HandOver, Work
+from newstide.scheduled.schedule import RunPromotion, Work
 from trainer.data.examples import Example
 from trainer.promote.promotion import PromotionRefused, promote
 
 log = logging.getLogger(__name__)
 
 
-def hand_over(work: Work, bundle: Path, go_live: bool, examples: Sequence[Example] | None) -> HandOver:
+def promote_run(work: Work, bundle: Path, go_live: bool, examples: Sequence[Example] | None) -> RunPromotion:
     """Register the bundle in directory `bundle` and make it the shadow, or the live model with `go_live`.
 
     `examples` are the frozen test set; None leaves the gates that need one out, and nothing goes live by itself. Where
@@ -35,11 +35,11 @@ def hand_over(work: Work, bundle: Path, go_live: bool, examples: Sequence[Exampl
             name=work.name,
             actor=f"schedule@{socket.gethostname()}",
             reason=f"training run {work.run}",
-            tell=log.info,
+            report=log.info,
         )
     except PromotionRefused as refused:
         failed = [f"{gate.name}: {gate.summary}" for gate in refused.gates if not gate.passed]
-        return HandOver(refused.model, "refused", failed, {"gates": msgspec.to_builtins(refused.gates)})
+        return RunPromotion(refused.model, "refused", failed, {"gates": msgspec.to_builtins(refused.gates)})
     finally:
         engine.dispose()
-    return HandOver(done.model, "live" if go_live else "shadow", [], {"gates": msgspec.to_builtins(done.gates)})
+    return RunPromotion(done.model, "live" if go_live else "shadow", [], {"gates": msgspec.to_builtins(done.gates)})

@@ -27,7 +27,7 @@ from core.store.connection import open_engine
 from core.store.models import ModelRow, find_model
 from newstide.stack.resources import database
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
-from trainer.watch.schedule import Known, Policy, Reason, due, standing
+from trainer.watch.schedule import Policy, Reason, ScheduleState, describe_waiting, reasons_to_train
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Work(msgspec.Struct, frozen=True):
     backbones: Path
 
 
-class HandOver(msgspec.Struct, frozen=True):
+class RunPromotion(msgspec.Struct, frozen=True):
     """How far a new model got, why not further, and the figures it was judged by."""
 
     model: str
@@ -80,15 +80,15 @@ class HandOver(msgspec.Struct, frozen=True):
 
 class Steps(msgspec.Struct, frozen=True):
     """What a run does. `build` writes the dataset to `work.dataset`; `train` fine-tunes, compresses where asked for,
-    evaluates, and returns the directory of the bundle; `hand_over` registers it, gates it and makes it the shadow, or
+    evaluates, and returns the directory of the bundle; `promote_run` registers it, gates it and makes it the shadow, or
     the live model where its last argument says so."""
 
     build: Callable[[Work], None]
     train: Callable[[Work], Path]
-    hand_over: Callable[[Work, Path, bool], HandOver]
+    promote_run: Callable[[Work, Path, bool], RunPromotion]
 
 
-class Look(msgspec.Struct, frozen=True):
+class ScheduleCheck(msgspec.Struct, frozen=True):
     """What one look at the schedule came to. `note` is a line for a person."""
 
     outcome: Literal["busy", "idle", "refused", "candidate", "shadow", "live", "failed", "interrupted"]
@@ -110,36 +110,36 @@ def run_schedule(
     *,
     once: bool = False,
     stop: threading.Event | None = None,
-    tell: Callable[[Look], None] = lambda look: log.info("%s: %s", look.outcome, look.note),
-) -> Look:
+    report: Callable[[ScheduleCheck], None] = lambda check: log.info("%s: %s", check.outcome, check.note),
+) -> ScheduleCheck:
     """Look whether a training is due, run it, look again every `options.every_s` seconds; the last look.
 
     Ends after one look with `once`, at SIGTERM or SIGINT, when `stop` is set, or at once where another process holds
     the schedule (outcome `busy`). Each run is a row of `training_run`. A signal during `build` or `train` ends that run
-    as interrupted; a hand-over is finished first. A run that fails is recorded and, in the loop, tried again after its
+    as interrupted; a promotion is finished first. A run that fails is recorded and, in the loop, tried again after its
     rest; with `once` its error is raised. Raises DatabaseUnreachable if Postgres is away at the start, or with `once`.
     """
     stop = stop or threading.Event()
     with database(settings) as found, _ending(stop) as breakable:
         engine, lock = open_engine(found, pool_size=2), training.TrainingLock(found)
-        look = Look("idle", "no look was taken")
+        check = ScheduleCheck("idle", "no look was taken")
         try:
             while not stop.is_set():
                 try:
-                    look = _look(found, options, steps, engine, lock, breakable, once)
-                    tell(look)
+                    check = _check(found, options, steps, engine, lock, breakable, once)
+                    report(check)
                 except (psycopg.OperationalError, OperationalError) as error:
                     reason = str(error).strip().splitlines()[0]
                     if once:
                         raise DatabaseUnreachable(f"Postgres failed during a scheduled training: {reason}") from error
                     log.warning("Postgres failed, the next look is in %g s: %s", options.every_s, reason)
-                if once or look.outcome == "busy":
+                if once or check.outcome == "busy":
                     break
                 stop.wait(options.every_s)
         finally:
             lock.close()
             engine.dispose()
-    return look
+    return check
 
 
 def serving_bundle(settings: Settings, engine: Engine) -> Bundle:
@@ -153,7 +153,7 @@ def serving_bundle(settings: Settings, engine: Engine) -> Bundle:
     return Shelf(settings.shelf_location, settings.bundle_cache).fetch(live.location, live.checksum)
 
 
-def _look(
+def _check(
     settings: Settings,
     options: ScheduleOptions,
     steps: Steps,
@@ -161,20 +161,22 @@ def _look(
     lock: training.TrainingLock,
     breakable: Callable[[], Any],
     once: bool,
-) -> Look:
+) -> ScheduleCheck:
     holder = lock.acquire()
     if holder is not None:
-        return Look("busy", f"the training schedule is run already, by {holder}; this process leaves it to that one")
+        return ScheduleCheck(
+            "busy", f"the training schedule is run already, by {holder}; this process leaves it to that one"
+        )
     for run in training.close_abandoned(engine):
         log.warning("training run %d was cut off; it is recorded as interrupted", run)
-    known = _read_known(settings, options, engine)
-    reasons = due(known, options.policy)
+    state = _read_state(settings, options, engine)
+    reasons = reasons_to_train(state, options.policy)
     if not reasons:
-        return Look("idle", standing(known, options.policy), drift=known.drift)
+        return ScheduleCheck("idle", describe_waiting(state, options.policy), drift=state.drift)
     run = training.open_run(engine, [msgspec.to_builtins(reason) for reason in reasons])
     log.info("training run %d begins: %s", run, "; ".join(reason.text for reason in reasons))
-    work = _work(settings, options, run, known.now)
-    detail: dict[str, Any] = {"drift": msgspec.to_builtins(known.drift)}
+    work = _work(settings, options, run, state.now)
+    detail: dict[str, Any] = {"drift": msgspec.to_builtins(state.drift)}
     try:
         with breakable():
             steps.build(work)
@@ -182,35 +184,35 @@ def _look(
         detail["bundle"] = str(bundle)
         if lock.acquire() is not None or not training.is_running(engine, run):
             raise ScheduleError(
-                f"run {run} lost its lock to another process while it trained; {bundle} is not handed over"
+                f"run {run} lost its lock to another process while it trained; {bundle} is not promoted"
             )
-        handed = steps.hand_over(work, bundle, options.promote)
+        promoted = steps.promote_run(work, bundle, options.promote)
     except _Stopped:
         training.close_run(engine, run, "interrupted", None, detail)
-        return Look("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
+        return ScheduleCheck("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
     except Exception as error:
-        # A hand-over may fail once the model is registered, and a person may promote it all the same.
+        # A promotion may fail once the model is registered, and a person may promote it all the same.
         made = work.name if find_model(engine, name=work.name) is not None else None
         training.close_run(engine, run, "failed", made, {**detail, "error": f"{type(error).__name__}: {error}"[:2000]})
         if once:
             raise
         log.exception("training run %d failed", run)
-        return Look("failed", f"run {run} failed: {error}", reasons, run)
-    detail |= {"why": handed.reasons, "evidence": handed.evidence}
-    training.close_run(engine, run, handed.state, handed.model, detail)
+        return ScheduleCheck("failed", f"run {run} failed: {error}", reasons, run)
+    detail |= {"why": promoted.reasons, "evidence": promoted.evidence}
+    training.close_run(engine, run, promoted.state, promoted.model, detail)
     shutil.rmtree(work.weights, ignore_errors=True)  # nothing is left to go on from
-    note = "; ".join([f"run {run} made {handed.model}, which is now {handed.state}", *handed.reasons])
-    return Look(handed.state, note, reasons, run, handed.model, known.drift)
+    note = "; ".join([f"run {run} made {promoted.model}, which is now {promoted.state}", *promoted.reasons])
+    return ScheduleCheck(promoted.state, note, reasons, run, promoted.model, state.drift)
 
 
-def _read_known(settings: Settings, options: ScheduleOptions, engine: Engine) -> Known:
+def _read_state(settings: Settings, options: ScheduleOptions, engine: Engine) -> ScheduleState:
     live = find_model(engine, state="live")
     learned = [moment for moment in (_learned_at(engine, live), training.last_learned_at(engine)) if moment is not None]
     try:
         drift = measure_drift(engine, serving_bundle(settings, engine), window=options.window)
     except (BundleError, ShelfUnreachable) as error:  # labels and age are reasons all the same
         drift = DriftReport(live.name if live else "", options.window, note=f"drift can't be measured: {error}")
-    return Known(
+    return ScheduleState(
         now=datetime.now(UTC),
         trained_at=live.created_at if live is not None else None,
         new_labels=training.count_new_labels(engine, max(learned, default=None)),

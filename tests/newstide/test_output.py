@@ -49,11 +49,11 @@ def test_a_bar_counts_lines_on_a_terminal_alone(tmp_path: Path, monkeypatch: pyt
     path.write_text("{}\n" * 7)
     for stream, shown in ((_Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(sys, "stderr", stream)
-        with counted_lines(path, "judging") as tell:
-            tell(5)
+        with counted_lines(path, "judging") as report:
+            report(5)
         assert ("judging" in stream.getvalue() and "5/7" in stream.getvalue()) is shown
-    with counted_lines(tmp_path / "none.jsonl", "judging") as tell:
-        tell(5)
+    with counted_lines(tmp_path / "none.jsonl", "judging") as report:
+        report(5)
 
 
 def test_whoever_waits_for_a_file_hears_of_it(tmp_path: Path) -> None:

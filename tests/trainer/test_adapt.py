@@ -31,7 +31,7 @@ def test_it_reads_learns_and_is_a_backbone_again(tmp_path: Path, tiny_backbone: 
         tiny_backbone, texts, READING, tmp_path, on_epoch=lambda *epoch: heard.append(epoch), quiet=True
     )
     assert [number for number, _, _ in heard] == [1, 2, 3, 4, 5, 6]
-    assert adapted.losses == [held for _, _, held in heard]
+    assert adapted.losses == [is_held for _, _, is_held in heard]
     assert adapted.losses[-1] < adapted.losses[0] - 0.5
     assert adapted.backbone.parent == tmp_path
     before, after = load_encoder(tiny_backbone), load_encoder(adapted.backbone)
@@ -55,7 +55,7 @@ def test_an_interrupted_reading_ends_with_the_same_weights(
     class Interrupted(Exception):
         pass
 
-    def stop(number: int, loss: float, held: float) -> None:
+    def stop(number: int, loss: float, is_held: float) -> None:
         if number == 2:
             raise Interrupted
 

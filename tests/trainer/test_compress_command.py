@@ -22,7 +22,7 @@ from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import with_encoder
 from trainer.compress.search import BudgetMissed, Settings
 from trainer.compress.search import compress as search
-from trainer.compress.student import cut, outline, prepare_lesson, prune_words
+from trainer.compress.student import cut, outline, prepare_distillation, prune_words
 from trainer.data.dataset import load_dataset
 from trainer.learn.batches import encode, make_batch
 from trainer.learn.encoder import rebuilt
@@ -83,9 +83,9 @@ def test_the_fastest_plan_within_the_budget_wins(trained: Trained, monkeypatch: 
 )
 def test_an_outline_costs_what_the_student_will(trained: Trained, plan: Plan) -> None:
     material, teacher = trained.material, trained.learned[0]
-    lesson = prepare_lesson([teacher], material, [], Mixture(), 64, quiet=True)
-    student, tokenizer = cut(teacher.network, teacher.tokenizer, material, lesson, plan)
-    source, words = prune_words(teacher.network, teacher.tokenizer, lesson, plan.vocabulary)
+    data = prepare_distillation([teacher], material, [], Mixture(), 64, quiet=True)
+    student, tokenizer = cut(teacher.network, teacher.tokenizer, material, data, plan)
+    source, words = prune_words(teacher.network, teacher.tokenizer, data, plan.vocabulary)
     drawn = outline(source, plan)
     assert drawn.architecture == student.architecture
     assert words.to_str() == tokenizer.to_str()
@@ -154,8 +154,8 @@ def test_hidden_states_bring_a_student_nearer_to_its_source(trained: Trained) ->
         settings = Settings(TEACHING, Mixture(hidden=weight), probes=0)
         plan = Plan(inner=16, vocabulary=60)
         found = search(trained, [], [plan], Budget(), settings, quiet=True, log=lambda _: None)
-        lesson = prepare_lesson([source], trained.material, [], Mixture(), 64, quiet=True)
-        guide, words = prune_words(source.network, source.tokenizer, lesson, plan.vocabulary)
+        data = prepare_distillation([source], trained.material, [], Mixture(), 64, quiet=True)
+        guide, words = prune_words(source.network, source.tokenizer, data, plan.vocabulary)
         assert words.to_str() == found.tokenizer.to_str()
         batch = make_batch(encode(trained.material.split.test[:20], words, guide.labels, 32), list(range(20)))
         with torch.no_grad():
@@ -166,8 +166,8 @@ def test_hidden_states_bring_a_student_nearer_to_its_source(trained: Trained) ->
 
 def test_students_are_not_cut_from_a_factorized_network(trained: Trained, material: Material) -> None:
     teacher = trained.learned[0]
-    lesson = prepare_lesson([teacher], material, [], Mixture(), 64, quiet=True)
-    flat, _ = cut(teacher.network, teacher.tokenizer, material, lesson, Plan(rank_share=0.5))
+    data = prepare_distillation([teacher], material, [], Mixture(), 64, quiet=True)
+    flat, _ = cut(teacher.network, teacher.tokenizer, material, data, Plan(rank_share=0.5))
     factorized = Trained([msgspec.structs.replace(teacher, network=flat)], material)
     with pytest.raises(InputError, match="factorized products"):
         search(factorized, [], [Plan(layers=1)], Budget(), Settings(TEACHING), quiet=True, log=lambda _: None)

@@ -158,8 +158,8 @@ def test_what_resembles_the_frozen_test_is_held_out(tmp_path: Path, build: Build
     learned = [*second.split.train, *second.split.validation]
     groups = group_near_duplicates(texts([*second.split.test, *learned]))
     assert not set(groups[: len(second.split.test)]) & set(groups[len(second.split.test) :])
-    held = [json.loads(line)["text"] for line in (tmp_path / "out" / "held_out.jsonl").read_text().splitlines()]
-    assert set(held) == {line["text"] for line in near}
+    is_held = [json.loads(line)["text"] for line in (tmp_path / "out" / "held_out.jsonl").read_text().splitlines()]
+    assert set(is_held) == {line["text"] for line in near}
     assert second.held_out == 7
     assert {story_form(e.text) for e in first.split.train} <= {story_form(e.text) for e in everything(second)}
     assert len(everything(second)) == 500
@@ -385,14 +385,14 @@ def test_an_unseen_source(tmp_path: Path, build: Build) -> None:
     near = [{"text": f"{line['text']} too", "sentiment": line["sentiment"]} for line in lines_of(20)]
     write_lines(tmp_path / "desk.jsonl", [*other, *near])
     made = build(corpus() + corpus("desk", "desk.jsonl", fields='{ text = "text", sentiment = "sentiment" }'))
-    split, held = without_source(made.split, made.labels, "desk")
+    split, is_held = without_source(made.split, made.labels, "desk")
     assert {e.source for part in (split.train, split.validation, split.test) for e in part} == {"wire"}
-    assert sorted(texts(held)) == sorted(e.text for e in everything(made) if e.source == "desk")
-    groups = group_near_duplicates(texts([*held, *split.train, *split.validation]))
-    assert not set(groups[: len(held)]) & set(groups[len(held) :])
+    assert sorted(texts(is_held)) == sorted(e.text for e in everything(made) if e.source == "desk")
+    groups = group_near_duplicates(texts([*is_held, *split.train, *split.validation]))
+    assert not set(groups[: len(is_held)]) & set(groups[len(is_held) :])
     assert len(split.train) < sum(e.source == "wire" for e in made.split.train)
-    split, held = without_source(made.split, made.labels, "wire")
-    assert {task for e in held for task in e.labels} == {"sentiment"}  # desk teaches no topic
+    split, is_held = without_source(made.split, made.labels, "wire")
+    assert {task for e in is_held for task in e.labels} == {"sentiment"}  # desk teaches no topic
     with pytest.raises(InputError, match="no source 'radio' among the texts; there are desk, wire"):
         without_source(made.split, made.labels, "radio")
     alone = build(corpus(), "alone")

@@ -169,7 +169,7 @@ def test_students_of_several_seeds_are_compared_and_kept(
     assert not list(tmp_path.glob("*.checkpoint"))
     whole = search(trained, ["acme1 oil"], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.compress.search.teach", None)
+        patched.setattr("trainer.compress.search.distil_student", None)
         again = run()
     for name, value in student.items():
         assert torch.equal(value, again[name]), name

@@ -27,9 +27,17 @@ from core.errors import BundleError, InputError, RegistryError
 from core.settings import DatabaseSettings, Settings, StreamSettings
 from core.store.models import list_models
 from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
-from newstide.commands.schedule_options import schedule_options, show_look
-from newstide.scheduled.promotion import hand_over
-from newstide.scheduled.schedule import HandOver, Look, ScheduleError, ScheduleOptions, Steps, Work, run_schedule
+from newstide.commands.schedule_options import schedule_options, show_check
+from newstide.scheduled.promotion import promote_run
+from newstide.scheduled.schedule import (
+    RunPromotion,
+    ScheduleCheck,
+    ScheduleError,
+    ScheduleOptions,
+    Steps,
+    Work,
+    run_schedule,
+)
 from trainer.data.examples import Example
 from trainer.watch.reference import measure_reference
 from trainer.watch.schedule import Policy
@@ -60,13 +68,13 @@ class Recorder:
 
     def __init__(self, state: str = "shadow", fail: Exception | None = None) -> None:
         self.works: list[Work] = []
-        self.handed: list[tuple[Path, bool]] = []
+        self.promoted: list[tuple[Path, bool]] = []
         self.state = state
         self.fail = fail
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.build, self.train, self.hand_over)
+        return Steps(self.build, self.train, self.promote_run)
 
     def build(self, work: Work) -> None:
         work.dataset.mkdir()
@@ -79,10 +87,10 @@ class Recorder:
             raise self.fail
         return work.bundle
 
-    def hand_over(self, work: Work, path: Path, promote: bool) -> HandOver:
+    def promote_run(self, work: Work, path: Path, promote: bool) -> RunPromotion:
         assert work == self.works[-1]
-        self.handed.append((path, promote))
-        return HandOver("newstide-7", self.state, ["better by two points"], {"p": 0.01})  # type: ignore[arg-type]
+        self.promoted.append((path, promote))
+        return RunPromotion("newstide-7", self.state, ["better by two points"], {"p": 0.01})  # type: ignore[arg-type]
 
 
 def add_labels(engine: Engine, count: int, first: int = 0, analyst: str = "ada") -> None:
@@ -97,7 +105,7 @@ def add_labels(engine: Engine, count: int, first: int = 0, analyst: str = "ada")
             )
 
 
-def look_once(settings: Settings, recorder: Recorder, **options: Any) -> Look:
+def check_once(settings: Settings, recorder: Recorder, **options: Any) -> ScheduleCheck:
     policy = Policy(min_labels=5, rest_hours=options.pop("rest_hours", 0))
     chosen = ScheduleOptions(policy=policy, window=200, **options)
     return run_schedule(settings, chosen, recorder.steps, once=True)
@@ -112,31 +120,31 @@ def test_labels_are_counted_by_text_and_task(engine: Engine) -> None:
 
 def test_a_run_from_the_reason_to_the_row(settings: Settings, engine: Engine) -> None:
     recorder = Recorder()
-    look = look_once(settings, recorder)
-    assert (look.outcome, recorder.works) == ("idle", [])
-    assert look.note.startswith("0 of 5 new labels; live model not registered; 0 of 200 stories")
+    check = check_once(settings, recorder)
+    assert (check.outcome, recorder.works) == ("idle", [])
+    assert check.note.startswith("0 of 5 new labels; live model not registered; 0 of 200 stories")
 
     add_labels(engine, 5)
-    look = look_once(settings, recorder)
-    assert (look.outcome, look.model) == ("shadow", "newstide-7")
-    assert "now shadow; better by two points" in look.note
+    check = check_once(settings, recorder)
+    assert (check.outcome, check.model) == ("shadow", "newstide-7")
+    assert "now shadow; better by two points" in check.note
     work = recorder.works[0]
-    assert recorder.handed == [(work.bundle, False)]
-    assert work.name.endswith(f"-{look.run}")
+    assert recorder.promoted == [(work.bundle, False)]
+    assert work.name.endswith(f"-{check.run}")
     assert work.weights.parent == work.bundle.parent.parent == settings.embedded.directory / "training"
     assert not work.weights.exists()
     run = list_runs(engine)[0]
-    assert (run.id, run.outcome, run.model) == (look.run, "shadow", "newstide-7")
+    assert (run.id, run.outcome, run.model) == (check.run, "shadow", "newstide-7")
     assert run.reasons == [{"kind": "labels", "text": "5 new labels; 5 were awaited"}]
     assert run.detail["evidence"] == {"p": 0.01}
     assert run.detail["bundle"] == str(work.bundle)
     assert run.ended_at is not None
 
     # Those labels are learned; a new model needs new ones.
-    assert look_once(settings, recorder).outcome == "idle"
+    assert check_once(settings, recorder).outcome == "idle"
     add_labels(engine, 5, first=100)
-    assert look_once(settings, recorder, promote=True).outcome == "shadow"
-    assert recorder.handed[-1][1] is True
+    assert check_once(settings, recorder, promote=True).outcome == "shadow"
+    assert recorder.promoted[-1][1] is True
     assert len(list_runs(engine)) == 2
 
 
@@ -144,13 +152,13 @@ def test_drift_is_a_reason(settings: Settings, engine: Engine, bundle: Bundle) -
     texts = random_texts(250, range(300, 540), 3)
     store_messages(settings, texts, Classifier(bundle).predict(texts), bundle.name)
     recorder = Recorder("refused")
-    look = look_once(settings, recorder)
-    assert look.outcome == "refused"
-    assert [reason.kind for reason in look.reasons] == ["drift"]
-    assert look.drift is not None
+    check = check_once(settings, recorder)
+    assert check.outcome == "refused"
+    assert [reason.kind for reason in check.reasons] == ["drift"]
+    assert check.drift is not None
     assert list_runs(engine)[0].detail["drift"]["shifts"][0]["verdict"] == "large"
     # The drift is still there, but the same texts give the same model.
-    assert look_once(settings, recorder).outcome == "idle"
+    assert check_once(settings, recorder).outcome == "idle"
 
 
 def test_the_age_and_the_training_time_are_those_of_the_live_model(
@@ -166,15 +174,15 @@ def test_the_age_and_the_training_time_are_those_of_the_live_model(
             {"checksum": "0" * 64},
         )
     recorder = Recorder()
-    look = look_once(settings, recorder)
+    check = check_once(settings, recorder)
     # Its bundle is gone: that is said, and ends nothing.
-    assert look.outcome == "idle"
-    assert "0 of 5 new labels" in look.note
-    assert "drift can't be measured" in look.note
+    assert check.outcome == "idle"
+    assert "0 of 5 new labels" in check.note
+    assert "drift can't be measured" in check.note
     with engine.begin() as connection:
         connection.execute(text("UPDATE model SET created_at = now() - interval '100 days'"))
-    look = look_once(settings, recorder)
-    assert [reason.kind for reason in look.reasons] == ["labels", "age"]
+    check = check_once(settings, recorder)
+    assert [reason.kind for reason in check.reasons] == ["labels", "age"]
 
 
 @pytest.mark.parametrize("outcome", ["live", "shadow", "failed"])
@@ -184,7 +192,7 @@ def test_labels_given_while_the_live_model_was_trained_are_new(
     """Whether the run made it live or a person did later, also after its hand-over had failed."""
 
     class Registering(Recorder):
-        def hand_over(self, work: Work, path: Path, promote: bool) -> HandOver:
+        def promote_run(self, work: Work, path: Path, promote: bool) -> RunPromotion:
             add_labels(engine, 4, first=50)  # the dataset was built before
             with engine.begin() as connection:
                 connection.execute(
@@ -196,61 +204,61 @@ def test_labels_given_while_the_live_model_was_trained_are_new(
                 )
             if outcome == "failed":
                 raise RegistryError("another one is live by now; promote it again")
-            return HandOver(work.name, outcome)  # type: ignore[arg-type]
+            return RunPromotion(work.name, outcome)  # type: ignore[arg-type]
 
     add_labels(engine, 5)
     with nullcontext() if outcome != "failed" else pytest.raises(RegistryError):
-        look_once(settings, Registering())
+        check_once(settings, Registering())
     run = list_runs(engine)[0]
     assert (run.outcome, run.model) == (outcome, list_models(engine)[0].name)
     recorder = Recorder()
-    look = look_once(settings, recorder)
-    assert (look.outcome, recorder.works) == ("idle", [])
-    assert look.note.startswith("4 of 5 new labels; live model 0 days old")
+    check = check_once(settings, recorder)
+    assert (check.outcome, recorder.works) == ("idle", [])
+    assert check.note.startswith("4 of 5 new labels; live model 0 days old")
     add_labels(engine, 1, first=60)
-    assert look_once(settings, recorder).outcome == "shadow"
+    assert check_once(settings, recorder).outcome == "shadow"
 
 
 def test_a_failed_run_is_recorded_and_rests(settings: Settings, engine: Engine) -> None:
     add_labels(engine, 5)
     recorder = Recorder(fail=BundleError("the network is broken"))
     with pytest.raises(BundleError, match="broken"):
-        look_once(settings, recorder, rest_hours=24)
+        check_once(settings, recorder, rest_hours=24)
     run = list_runs(engine)[0]
     assert (run.outcome, run.detail["error"]) == ("failed", "BundleError: the network is broken")
-    assert look_once(settings, Recorder(), rest_hours=24).outcome == "idle"
+    assert check_once(settings, Recorder(), rest_hours=24).outcome == "idle"
     # Once it has rested the same labels are still a reason: nothing learned from them.
-    assert look_once(settings, Recorder(), rest_hours=0).outcome == "shadow"
+    assert check_once(settings, Recorder(), rest_hours=0).outcome == "shadow"
 
 
 def test_in_the_loop_a_failure_ends_nothing(settings: Settings, engine: Engine) -> None:
     add_labels(engine, 5)
     recorder, stop, looks = Recorder(fail=RuntimeError("out of luck")), threading.Event(), []
 
-    def tell(look: Look) -> None:
-        looks.append(look)
+    def report(check: ScheduleCheck) -> None:
+        looks.append(check)
         recorder.fail = None
         if len(looks) == 3:
             stop.set()
 
     options = ScheduleOptions(policy=Policy(min_labels=5, rest_hours=0), every_s=0.01, window=200)
-    run_schedule(settings, options, recorder.steps, stop=stop, tell=tell)
-    assert [look.outcome for look in looks] == ["failed", "shadow", "idle"]
+    run_schedule(settings, options, recorder.steps, stop=stop, report=report)
+    assert [check.outcome for check in looks] == ["failed", "shadow", "idle"]
     assert [run.outcome for run in list_runs(engine)] == ["shadow", "failed"]
 
 
 def test_one_at_a_time(settings: Settings, engine: Engine) -> None:
     add_labels(engine, 5)
-    held = TrainingLock(settings)
-    assert held.acquire() is None
-    assert held.acquire() is None
+    is_held = TrainingLock(settings)
+    assert is_held.acquire() is None
+    assert is_held.acquire() is None
     recorder = Recorder()
-    look = look_once(settings, recorder)
-    assert (look.outcome, recorder.works) == ("busy", [])
-    assert f":{os.getpid()}, connected since" in look.note
+    check = check_once(settings, recorder)
+    assert (check.outcome, recorder.works) == ("busy", [])
+    assert f":{os.getpid()}, connected since" in check.note
     assert list_runs(engine) == []
-    held.close()
-    assert look_once(settings, recorder).outcome == "shadow"
+    is_held.close()
+    assert check_once(settings, recorder).outcome == "shadow"
 
 
 def test_a_lock_that_is_lost_hands_nothing_over(settings: Settings, engine: Engine) -> None:
@@ -267,13 +275,13 @@ def test_a_lock_that_is_lost_hands_nothing_over(settings: Settings, engine: Engi
                         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                     )
                 )
-            assert look_once(settings, other).outcome == "shadow"
+            assert check_once(settings, other).outcome == "shadow"
             return super().train(work)
 
     robbed = Robbed()
     with pytest.raises(ScheduleError, match="lost its lock"):
-        look_once(settings, robbed)
-    assert (len(other.handed), robbed.handed) == (1, [])
+        check_once(settings, robbed)
+    assert (len(other.promoted), robbed.promoted) == (1, [])
     assert [run.outcome for run in list_runs(engine)] == ["shadow", "interrupted"]
 
 
@@ -281,7 +289,7 @@ def test_a_run_that_was_killed_is_taken_up_again_but_not_for_ever(settings: Sett
     add_labels(engine, 5)
     abandoned = open_run(engine, [])
     recorder = Recorder()
-    assert look_once(settings, recorder, rest_hours=24).outcome == "shadow"
+    assert check_once(settings, recorder, rest_hours=24).outcome == "shadow"
     assert not is_running(engine, abandoned)
     assert [run.outcome for run in list_runs(engine)] == ["shadow", "interrupted"]
     close_run(engine, abandoned, "live", "x", {})  # too late
@@ -290,15 +298,14 @@ def test_a_run_that_was_killed_is_taken_up_again_but_not_for_ever(settings: Sett
     add_labels(engine, 5, first=50)
     for _ in range(3):
         close_run(engine, open_run(engine, []), "interrupted", None, {})
-    assert look_once(settings, recorder, rest_hours=24).outcome == "idle"
+    assert check_once(settings, recorder, rest_hours=24).outcome == "idle"
 
 
 _SCRIPT = """
 import json, sys, time
 from pathlib import Path
 from core.settings import load_settings
-from newstide.scheduled.promotion import hand_over
-from newstide.scheduled.schedule import HandOver, ScheduleOptions, Steps, run_schedule
+from newstide.scheduled.schedule import RunPromotion, ScheduleOptions, Steps, run_schedule
 from trainer.watch.schedule import Policy
 
 def slow(work):
@@ -308,9 +315,9 @@ def slow(work):
 
 print("began", flush=True)
 options = ScheduleOptions(policy=Policy(min_labels=5), window=200, every_s=600)
-steps = Steps(lambda work: None, slow, lambda work, path, promote: HandOver("m", "shadow"))
-look = run_schedule(load_settings(), options, steps, tell=lambda look: print(look.outcome, flush=True))
-print("ended", look.outcome, flush=True)
+steps = Steps(lambda work: None, slow, lambda work, path, promote: RunPromotion("m", "shadow"))
+check = run_schedule(load_settings(), options, steps, report=lambda check: print(check.outcome, flush=True))
+print("ended", check.outcome, flush=True)
 """
 
 
@@ -348,7 +355,7 @@ def test_the_options_of_the_command() -> None:
     @schedule_options
     def train(name: str, schedule: ScheduleOptions | None, once: bool) -> None:
         seen.append((schedule, once, name))
-        show_look(Look("idle", "nothing to do"), as_json=name == "json")
+        show_check(ScheduleCheck("idle", "nothing to do"), as_json=name == "json")
 
     runner = CliRunner()
     assert runner.invoke(train, [], catch_exceptions=False).stdout == "idle: nothing to do\n"
@@ -387,19 +394,19 @@ def test_through_the_gates(settings: Settings, engine: Engine, bundle: Bundle, t
 
     def steps(test_set: list[Example] | None) -> Steps:
         return Steps(
-            lambda work: None, train, lambda work, path, go_live: hand_over(work, path, go_live, examples=test_set)
+            lambda work: None, train, lambda work, path, go_live: promote_run(work, path, go_live, examples=test_set)
         )
 
     options = ScheduleOptions(policy=Policy(min_labels=5, rest_hours=0), window=200, name="next")
-    look = run_schedule(settings, options, steps(None), once=True)
-    assert look.outcome == "shadow", look.note
-    assert look.model == f"next-{datetime.now(UTC):%Y%m%d}-{look.run}"
-    assert {row.name: row.state for row in list_models(engine)} == {"words": "live", look.model: "shadow"}
+    check = run_schedule(settings, options, steps(None), once=True)
+    assert check.outcome == "shadow", check.note
+    assert check.model == f"next-{datetime.now(UTC):%Y%m%d}-{check.run}"
+    assert {row.name: row.state for row in list_models(engine)} == {"words": "live", check.model: "shadow"}
     assert [gate["name"] for gate in list_runs(engine)[0].detail["evidence"]["gates"]]
 
     add_labels(engine, 5, first=20)
-    look = run_schedule(settings, msgspec.structs.replace(options, promote=True), steps(examples), once=True)
-    assert look.outcome == "refused"
-    assert "improvement: significantly worse on topic" in look.note
+    check = run_schedule(settings, msgspec.structs.replace(options, promote=True), steps(examples), once=True)
+    assert check.outcome == "refused"
+    assert "improvement: significantly worse on topic" in check.note
     assert {row.name: row.state for row in list_models(engine)}["words"] == "live"
-    assert {row.name: row.state for row in list_models(engine)}[look.model or ""] == "candidate"
+    assert {row.name: row.state for row in list_models(engine)}[check.model or ""] == "candidate"

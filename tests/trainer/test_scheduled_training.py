@@ -23,7 +23,7 @@ from core.taxonomy import Taxonomy
 from newstide.commands.train import train
 from trainer.data.dataset import load_dataset
 
-Look = Callable[..., dict[str, Any]]
+ScheduleCheck = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def settings(database_url: str, tmp_path: Path, tiny_taxonomy: Taxonomy, monkeyp
 
 
 @pytest.fixture
-def look(tiny_backbone: Path, tiny_spec: Path) -> Look:
+def check(tiny_backbone: Path, tiny_spec: Path) -> ScheduleCheck:
     """One look at the schedule by the command; its answer."""
 
     def once(*words: Any) -> dict[str, Any]:
@@ -57,14 +57,14 @@ def look(tiny_backbone: Path, tiny_spec: Path) -> Look:
     return once
 
 
-def test_labels_become_a_compressed_shadow(settings: Settings, engine: Engine, look: Look) -> None:
+def test_labels_become_a_compressed_shadow(settings: Settings, engine: Engine, check: ScheduleCheck) -> None:
     words = ("--compress", "accuracy-drop<=100", "--variants", 1, "--students", 2)
-    assert look(*words)["outcome"] == "idle"
+    assert check(*words)["outcome"] == "idle"
     texts = [f"acme{number} bank {word} acme{number + 9} a" for number in range(3) for word in ("fraud", "surges")]
     topics = [Label(text, "desk", "topic", "Banks", "ada") for text in texts]
     assert add_labels(engine, topics) == 6
 
-    found = look(*words)
+    found = check(*words)
     assert (found["outcome"], [reason["kind"] for reason in found["reasons"]]) == ("shadow", ["labels"]), found["note"]
     assert {row.name: row.state for row in list_models(engine)} == {"live": "live", found["model"]: "shadow"}
     row = find_model(engine, name=found["model"])
@@ -80,13 +80,13 @@ def test_labels_become_a_compressed_shadow(settings: Settings, engine: Engine, l
     assert sum(built.record.sources["desk"].values()) == built.record.analysts == 6
     assert recipe["teachers"][0]["recipe"]["class_weights"] == built.class_weights
 
-    assert look(*words)["outcome"] == "idle"
+    assert check(*words)["outcome"] == "idle"
     assert [(run.outcome, run.model) for run in list_runs(engine)] == [("shadow", found["model"])]
 
 
-def test_without_a_budget_nothing_is_compressed(settings: Settings, engine: Engine, look: Look) -> None:
+def test_without_a_budget_nothing_is_compressed(settings: Settings, engine: Engine, check: ScheduleCheck) -> None:
     add_labels(engine, [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)])
-    found = look()
+    found = check()
     assert found["outcome"] == "shadow", found["note"]
     home = settings.embedded.directory / "training" / f"run-{found['run']}"
     assert set(load_bundle(home / "bundle").manifest.evaluation) == {"fp32", "int8"}

@@ -12,7 +12,7 @@ from core.taxonomy import Taxonomy
 from core.text import story_form
 from tests.trainer.conftest import BAD, GOOD
 from trainer.compress.distil import Mixture
-from trainer.compress.student import prepare_lesson
+from trainer.compress.student import prepare_distillation
 from trainer.compress.variants import vary
 from trainer.learn.backbone import load_encoder
 from trainer.learn.network import Learned, Network
@@ -79,19 +79,19 @@ def test_variants_join_the_lesson_but_none_of_a_judged_text(
 ) -> None:
     material: Material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     teacher = Learned(Network(load_encoder(tiny_backbone), material.labels), tokenizer, "tiny", Recipe())
-    plain = prepare_lesson([teacher], material, ["acme1 oil wins"], Mixture(), 32, keep=tmp_path, quiet=True)
+    plain = prepare_distillation([teacher], material, ["acme1 oil wins"], Mixture(), 32, keep=tmp_path, quiet=True)
     kept = set(tmp_path.iterdir())
-    lesson = prepare_lesson(
+    data = prepare_distillation(
         [teacher], material, ["acme1 oil wins"], Mixture(), 32, variants=3, keep=tmp_path, quiet=True
     )
     assert kept < set(tmp_path.iterdir())  # what was kept is taken; only variants were asked about
-    assert lesson.examples == plain.examples
-    variants = [text for text in lesson.unlabelled if text.source == "variant"]
-    assert len(variants) > len(lesson.examples)
+    assert data.examples == plain.examples
+    variants = [text for text in data.unlabelled if text.source == "variant"]
+    assert len(variants) > len(data.examples)
     forms = [story_form(text.text) for text in variants]
     assert len(forms) == len(set(forms))
     split = material.split
     assert not set(forms) & {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
-    for task, rows in lesson.soft.items():
-        assert rows.shape == (len(lesson.texts), len(material.labels[task]))
+    for task, rows in data.soft.items():
+        assert rows.shape == (len(data.texts), len(material.labels[task]))
         assert torch.equal(rows[: len(plain.texts)], plain.soft[task])

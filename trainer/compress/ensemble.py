@@ -16,9 +16,9 @@ from trainer.data.examples import Example
 from trainer.learn.averaging import predict_logits
 from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
-from trainer.learn.course import best_device
 from trainer.learn.network import Learned
 from trainer.learn.tensors import load_tensors, save_tensors
+from trainer.learn.training_loop import best_device
 from trainer.progress import progress_bar
 
 ROUNDS = 20  # weights are multiples of 1 / 20 or coarser

@@ -21,14 +21,22 @@ from trainer.compress.ensemble import Ensemble, in_words
 from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import check_prunable
-from trainer.compress.student import Lesson, Stage, cut, outline, prepare_lesson, prune_words, teach
+from trainer.compress.student import (
+    DistillationData,
+    Stage,
+    cut,
+    distil_student,
+    outline,
+    prepare_distillation,
+    prune_words,
+)
 from trainer.judge.spread import TaskSpread, spread
 from trainer.learn.averaging import mean_of
 from trainer.learn.checkpoint import fingerprint
-from trainer.learn.course import Epoch, best_device
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
+from trainer.learn.training_loop import Epoch, best_device
 from trainer.progress import busy
 from trainer.runs import Trained
 
@@ -150,7 +158,7 @@ class _Search:
         if any(plan.vocabulary is not None and plan.vocabulary < words for plan in plans):
             check_prunable(source.tokenizer)
         log(f"students are cut from {source.backbone}; teachers: {len(trained.learned)}")
-        self._lesson = prepare_lesson(
+        self._data = prepare_distillation(
             trained.learned,
             material,
             unlabelled,
@@ -160,7 +168,7 @@ class _Search:
             keep=keep,
             quiet=quiet,
         )
-        for line in in_words(self._lesson.ensemble, trained.learned):
+        for line in in_words(self._data.ensemble, trained.learned):
             log(line)
         self.teacher = self._measured("teacher, 32 bits", source.network, source.tokenizer, False)
         self.variants = [self.teacher, self._measured("teacher, 8 bits", source.network, source.tokenizer, True)]
@@ -173,7 +181,7 @@ class _Search:
         for plan in plans:
             words = plan.vocabulary
             if words not in worded:
-                worded[words] = prune_words(*plain, self._lesson, words)
+                worded[words] = prune_words(*plain, self._data, words)
             source, tokenizer = worded[words]
             with busy(f"measuring plan {plan}", self._quiet):
                 size, rate = cost(outline(source, plan), tokenizer, self._material)
@@ -190,14 +198,14 @@ class _Search:
     def probe(self, plans: Sequence[Plan]) -> list[Plan]:
         """`plans` with those first that promise to keep the budget after one epoch on the labelled texts alone."""
         short = msgspec.structs.replace(self._settings.teaching, epochs=1)
-        labelled = len(self._lesson.examples)
-        soft = {task: rows[:labelled] for task, rows in self._lesson.soft.items()}
-        lesson = Lesson(self._lesson.examples, [], soft, self._lesson.ensemble)
+        labelled = len(self._data.examples)
+        soft = {task: rows[:labelled] for task, rows in self._data.soft.items()}
+        data = DistillationData(self._data.examples, [], soft, self._data.ensemble)
         promising: list[tuple[float, Plan]] = []
         others: list[tuple[float, Plan]] = []
         for plan in plans[: self._settings.probes]:
             base, tokenizer = self._cut(plan)
-            student = self._taught(plan, base, tokenizer, lesson, short)
+            student = self._distilled(plan, base, tokenizer, data, short)
             variant = self._measured(f"probe: {plan}", student, tokenizer, False)
             accuracy, macro_f1 = variant.drop(self.teacher)
             self._log(f"probe {plan}: {accuracy:.1f} points of accuracy and {macro_f1:.1f} of macro-F1 lost")
@@ -217,17 +225,17 @@ class _Search:
 
         self._log(f"cutting {plan}")
         base, tokenizer = self._cut(plan, see)
-        taught: list[tuple[Network, Method, Variant]] = []
+        students: list[tuple[Network, Method, Variant]] = []
         for number in range(self._settings.students):
             recipe = msgspec.structs.replace(self._settings.teaching, seed=self._settings.teaching.seed + number)
             name = f"{plan}, seed {recipe.seed}" if self._settings.students > 1 else str(plan)
             self._log(f"teaching {name}")
-            student = self._taught(plan, base, tokenizer, self._lesson, recipe)
-            taught.append((student, *self._quantized(name, student, tokenizer)))
-        spreads, ensemble = spread([variant.test for _, _, variant in taught]), self._lesson.ensemble
-        if len(taught) > 1:
-            taught += self._mean_of([student for student, _, _ in taught], plan, tokenizer)
-        student, method, chosen = max(taught, key=lambda one: _worth(one[2]))
+            student = self._distilled(plan, base, tokenizer, self._data, recipe)
+            students.append((student, *self._quantized(name, student, tokenizer)))
+        spreads, ensemble = spread([variant.test for _, _, variant in students]), self._data.ensemble
+        if len(students) > 1:
+            students += self._mean_of([student for student, _, _ in students], plan, tokenizer)
+        student, method, chosen = max(students, key=lambda one: _worth(one[2]))
         return Compressed(student, tokenizer, plan, method, list(self.variants), chosen, spreads, ensemble)
 
     def _mean_of(
@@ -258,31 +266,33 @@ class _Search:
         return found
 
     def _cut(self, plan: Plan, on_stage: Stage | None = None) -> tuple[Network, Tokenizer]:
-        return cut(self._source.network, self._source.tokenizer, self._material, self._lesson, plan, on_stage)
+        return cut(self._source.network, self._source.tokenizer, self._material, self._data, plan, on_stage)
 
-    def _taught(self, plan: Plan, base: Network, tokenizer: Tokenizer, lesson: Lesson, recipe: Recipe) -> Network:
-        """A copy of `base`, which was cut by `plan`, that has learned `lesson`."""
+    def _distilled(
+        self, plan: Plan, base: Network, tokenizer: Tokenizer, data: DistillationData, recipe: Recipe
+    ) -> Network:
+        """A copy of `base`, which was cut by `plan`, that has learned `data`."""
         mixture = self._settings.mixture
         kept = None
         if self._keep is not None:
-            texts = (lesson.examples, lesson.unlabelled, self._material.split.validation, tokenizer.to_str())
+            texts = (data.examples, data.unlabelled, self._material.split.validation, tokenizer.to_str())
             parts = (recipe, mixture, base.architecture, base.labels, texts)
             hidden = self._source.network.state_dict() if mixture.hidden else {}
-            name = fingerprint(parts, {**base.state_dict(), **lesson.soft, **hidden})
+            name = fingerprint(parts, {**base.state_dict(), **data.soft, **hidden})
             kept = self._keep / f"student-{name}.safetensors"
             if kept.exists():
                 self._log(f"this student is known: {kept.name}")
                 return load_network(kept).network
         guide = None
         if mixture.hidden:  # it reads the student's words
-            guide, _ = prune_words(self._source.network, self._source.tokenizer, self._lesson, plan.vocabulary)
+            guide, _ = prune_words(self._source.network, self._source.tokenizer, self._data, plan.vocabulary)
             guide = copy.deepcopy(guide).to(best_device())
         student = copy.deepcopy(base)
-        teach(
+        distil_student(
             student,
             tokenizer,
             self._material,
-            lesson,
+            data,
             recipe,
             mixture,
             mask_number(tokenizer, "the student"),

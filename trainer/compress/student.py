@@ -20,12 +20,12 @@ from trainer.compress.prune import drop_layers, importance, prune_layers, prune_
 from trainer.compress.variants import vary
 from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
-from trainer.learn.course import Epoch
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, Network
 from trainer.learn.objectives import labelled_loss
 from trainer.learn.recipe import Recipe
+from trainer.learn.training_loop import Epoch
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
@@ -35,7 +35,7 @@ _LENGTH = 64  # tokens of a text that cuts are judged by
 Stage = Callable[[str, Network, Tokenizer], None]
 
 
-class Lesson(msgspec.Struct, frozen=True):
+class DistillationData(msgspec.Struct, frozen=True):
     """Texts for the students, `examples` first; what the teachers say of each, (n, labels) per task, and how much each
     of them has to say in it."""
 
@@ -49,7 +49,7 @@ class Lesson(msgspec.Struct, frozen=True):
         return [example.text for example in [*self.examples, *self.unlabelled]]
 
 
-def prepare_lesson(
+def prepare_distillation(
     teachers: Sequence[Learned],
     material: Material,
     unlabelled: Sequence[str],
@@ -59,7 +59,7 @@ def prepare_lesson(
     variants: int = 0,
     keep: Path | None = None,
     quiet: bool = False,
-) -> Lesson:
+) -> DistillationData:
     """Ask the `teachers` about the training texts, about `unlabelled` ones, and about `variants` of each training text,
     made by the word vectors of the first teacher. Copies of an example, or of one another, are left out."""
     split = material.split
@@ -77,10 +77,10 @@ def prepare_lesson(
         rows = [row for row, example in enumerate(split.validation) if task in example.labels]
         truth = np.array([labels.index(split.validation[row].labels[task]) for row in rows], dtype=np.int64)
         ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
-    taught = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
-    soft = mixed(taught, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
+    unjudged = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
+    soft = mixed(unjudged, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
     answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
-    return Lesson(list(split.train), [*fresh, *varied], answered, ensemble)
+    return DistillationData(list(split.train), [*fresh, *varied], answered, ensemble)
 
 
 def _unknown(texts: Iterable[str], source: str, known: set[str]) -> list[Example]:
@@ -106,7 +106,7 @@ def cut(
     teacher: Network,
     tokenizer: Tokenizer,
     material: Material,
-    lesson: Lesson,
+    data: DistillationData,
     plan: Plan,
     on_stage: Stage | None = None,
 ) -> tuple[Network, Tokenizer]:
@@ -116,7 +116,7 @@ def cut(
     """
     network = teacher
     length = min(_LENGTH, teacher.architecture.positions)
-    data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
+    sample = encode(data.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
 
     def done(name: str) -> None:
         if on_stage is not None:
@@ -130,14 +130,14 @@ def cut(
         widest = network.architecture.layers[0]
         heads, inner = plan.heads or widest.heads, plan.inner or widest.inner
         if heads < widest.heads or inner < widest.inner:
-            network = prune_layers(network, importance(network, data, _loss), heads, inner)
+            network = prune_layers(network, importance(network, sample, _loss), heads, inner)
             done(f"{heads} heads, {inner} inner")
     if plan.vocabulary is not None and plan.vocabulary < network.architecture.vocabulary:
-        network, tokenizer = prune_words(network, tokenizer, lesson, plan.vocabulary)
-        data = encode(lesson.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
+        network, tokenizer = prune_words(network, tokenizer, data, plan.vocabulary)
+        sample = encode(data.examples[:PRUNING_TEXTS], tokenizer, teacher.labels, length)
         done(f"{network.architecture.vocabulary} word pieces")
     if plan.rank_share < 1:
-        network = factorize(network, data, plan.rank_share, plan.products)
+        network = factorize(network, sample, plan.rank_share, plan.products)
         done(f"rank {plan.rank_share:g} of {'+'.join(plan.products)}")
     if plan.activation is not None and plan.activation != network.architecture.activation:
         architecture = msgspec.structs.replace(network.architecture, activation=plan.activation)
@@ -146,11 +146,13 @@ def cut(
     return network, tokenizer
 
 
-def prune_words(network: Network, tokenizer: Tokenizer, lesson: Lesson, words: int | None) -> tuple[Network, Tokenizer]:
-    """Both with the `words` word pieces that the lesson uses most, or as they are where they have no more."""
+def prune_words(
+    network: Network, tokenizer: Tokenizer, data: DistillationData, words: int | None
+) -> tuple[Network, Tokenizer]:
+    """Both with the `words` word pieces that the texts use most, or as they are where they have no more."""
     if words is None or words >= network.architecture.vocabulary:
         return network, tokenizer
-    return prune_vocabulary(network, tokenizer, lesson.texts, words)
+    return prune_vocabulary(network, tokenizer, data.texts, words)
 
 
 def outline(teacher: Network, plan: Plan) -> Network:
@@ -171,11 +173,11 @@ def outline(teacher: Network, plan: Plan) -> Network:
     return Network(Encoder(msgspec.structs.replace(old, layers=layers, activation=activation)), teacher.labels)
 
 
-def teach(
+def distil_student(
     student: Network,
     tokenizer: Tokenizer,
     material: Material,
-    lesson: Lesson,
+    data: DistillationData,
     recipe: Recipe,
     mixture: Mixture,
     mask_id: int,
@@ -185,11 +187,11 @@ def teach(
     quiet: bool = False,
     checkpoint: Path | None = None,
 ) -> list[Epoch]:
-    """Distil the `lesson` into `student`, in place. Interrupted, it goes on from its `checkpoint`."""
+    """Distil what the teachers say of `data` into `student`, in place; interrupted, it goes on from `checkpoint`."""
     labels, length = student.labels, min(recipe.max_length, student.architecture.positions)
-    parts = [encode(part, tokenizer, labels, length) for part in (lesson.examples, lesson.unlabelled)]
+    parts = [encode(part, tokenizer, labels, length) for part in (data.examples, data.unlabelled)]
     validation = encode(material.split.validation, tokenizer, labels, length)
-    objective = distillation(lesson.soft, mixture, recipe.label_smoothing, guide)
+    objective = distillation(data.soft, mixture, recipe.label_smoothing, guide)
     return fine_tune(
         student,
         joined(*parts),

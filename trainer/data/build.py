@@ -63,17 +63,17 @@ def build_dataset(
     *,
     test: Path | None = None,
     drop_leaks: bool = False,
-    tell: Callable[[str], None] = lambda stage: None,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> Dataset:
     """Build the dataset of `spec`, paths of corpora relative to `base`, joined with analysts' `labels`, into `out`.
 
     A test set is frozen: that of an earlier build in `out`, or the file `test`, stays byte for byte, and no text that
-    resembles one of its texts comes into train or validation. The record is written last. `tell` hears of each stage.
+    resembles one of its texts comes into train or validation. The record is written last. `report` is called with each stage.
     Raises InputError for whatever in the files, the classes or the directory stands in the way; with `drop_leaks`,
     texts of corpora for train alone that touch the frozen test are left out instead of refused.
     """
     frozen_bytes = _frozen_test(out, test)
-    tell("reading corpora")
+    report("reading corpora")
     pool = _gather(spec, base, taxonomy, labels)
     frozen = None
     if frozen_bytes is not None:
@@ -83,10 +83,10 @@ def build_dataset(
             raise InputError(f"{place_of_it} holds no text; a frozen test set can't be empty")
     names = labels_seen([*pool.examples, *(frozen or [])], taxonomy)
     check_classes(pool.examples, names, spec.options.least_texts)
-    tell("looking for near-duplicates")
+    report("looking for near-duplicates")
     placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks, pool.analysts)
     check_train(placed.split.train, names)
-    tell("writing")
+    report("writing")
     split = placed.split
     contents = {
         TIES: b"".join(msgspec.json.encode(tie) + b"\n" for tie in pool.ties),

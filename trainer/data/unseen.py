@@ -35,12 +35,12 @@ def without_source(
     taught = {task for task in labels if len({e.labels[task] for e in left[0] if task in e.labels}) > 1} & {
         task for example in left[1] for task in example.labels
     }
-    held = []
+    held_out = []
     for example in everything:
         known = {task: label for task, label in example.labels.items() if task in taught}
         if example.source == name and known:
-            held.append(msgspec.structs.replace(example, labels=known))
-    if not held:
+            held_out.append(msgspec.structs.replace(example, labels=known))
+    if not held_out:
         own = sorted({task for example in everything if example.source == name for task in example.labels})
         raise InputError(f"only source {name!r} labels {', '.join(own)}; an unseen source needs another that does")
-    return Split(*left), held
+    return Split(*left), held_out

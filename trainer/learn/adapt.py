@@ -22,9 +22,9 @@ from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.backbone_file import check_savable, save_backbone
 from trainer.learn.batches import UNLABELLED, Batch, Encoded, encode, grouped, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
-from trainer.learn.course import Course, Epoch, Rates, best_device
 from trainer.learn.encoder import Encoder
 from trainer.learn.tokenizer import load_tokenizer, mask_number
+from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
 log = logging.getLogger(__name__)
 
@@ -97,23 +97,23 @@ def adapt_backbone(
     torch.manual_seed(reading.seed)
     encoder = load_encoder(backbone)
     check_savable(encoder, backbone)
-    guesser = Guesser(encoder)
+    masked_model = Guesser(encoder)
     fresh = _distinct(texts)
     if len(fresh) < FEWEST:
         raise InputError(f"{len(fresh)} different texts are too few to adapt to; give {FEWEST} or more")
     reading = msgspec.structs.replace(
-        reading, max_length=min(reading.max_length, guesser.encoder.architecture.positions)
+        reading, max_length=min(reading.max_length, masked_model.encoder.architecture.positions)
     )
-    name = fingerprint((reading, fresh), guesser.state_dict())
+    name = fingerprint((reading, fresh), masked_model.state_dict())
     target = directory / f"{backbone_name(backbone).rsplit('/', 1)[-1]}-adapted-{name[:12]}"
     if (target / "config.json").is_file():
         log.info("%s was adapted to these texts before and is taken from there", target)
         return Adapted(target, len(fresh), [])
     step = max(10, -(-len(fresh) // HELD_OUT))
-    held, learnt = fresh[::step], [text for place, text in enumerate(fresh) if place % step]
+    held_out, learnt = fresh[::step], [text for place, text in enumerate(fresh) if place % step]
     data, judged = (
         encode([Example(text, {}, "unlabelled") for text in part], tokenizer, {}, reading.max_length)
-        for part in (learnt, held)
+        for part in (learnt, held_out)
     )
     mask_id = mask_number(tokenizer, backbone)
 
@@ -121,14 +121,14 @@ def adapt_backbone(
         return asked_words(batch, tokenizer, mask_id, reading.masked, generator)
 
     checkpoint = Checkpoint(directory / f"{target.name}.checkpoint", name)
-    losses = _read(guesser, data, judged, ask, reading, checkpoint, on_epoch, quiet)
-    save_backbone(guesser.encoder, backbone, target)
+    losses = _read(masked_model, data, judged, ask, reading, checkpoint, on_epoch, quiet)
+    save_backbone(masked_model.encoder, backbone, target)
     checkpoint.remove()
     return Adapted(target, len(learnt), losses)
 
 
 def _read(
-    guesser: Guesser,
+    masked_model: Guesser,
     data: Encoded,
     judged: Encoded,
     ask: Ask,
@@ -138,53 +138,53 @@ def _read(
     quiet: bool,
 ) -> list[float]:
     device = best_device()
-    guesser.to(device)
+    masked_model.to(device)
     steps = reading.epochs * -(-len(data.ids) // reading.batch_size)
     rates = Rates({"": reading.rate}, reading.weight_decay, reading.warmup, reading.clip_norm, steps)
     losses: list[float] = []
 
     def loss(rows: list[int]) -> Tensor:
-        return guessing_loss(guesser, make_batch(data, rows), ask, device)
+        return guessing_loss(masked_model, make_batch(data, rows), ask, device)
 
-    def told(epoch: Epoch) -> None:
-        losses.append(held_out_loss(guesser, judged, ask, device))
+    def log_epoch(epoch: Epoch) -> None:
+        losses.append(held_out_loss(masked_model, judged, ask, device))
         if on_epoch is not None:
             on_epoch(epoch.number, epoch.loss, losses[-1])
 
-    course = Course(guesser, rates, reading.seed, checkpoint)
-    course.resume()
-    course.run(
+    loop = TrainingLoop(masked_model, rates, reading.seed, checkpoint)
+    loop.resume()
+    loop.run(
         lambda generator: grouped(data, reading.batch_size, generator),
         loss,
         last=reading.epochs,
-        on_epoch=told,
+        on_epoch=log_epoch,
         quiet=quiet,
         title="reading",
     )
-    guesser.cpu()
+    masked_model.cpu()
     return losses
 
 
 def guessing_loss(
-    guesser: Guesser, batch: Batch, ask: Ask, device: torch.device, generator: torch.Generator | None = None
+    masked_model: Guesser, batch: Batch, ask: Ask, device: torch.device, generator: torch.Generator | None = None
 ) -> Tensor:
     """Mean cross-entropy of the guesses of one batch, 0 where nothing was asked."""
     ids, target = ask(batch, generator)
     asked = target != UNLABELLED
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        logits = guesser(ids.to(device), batch.mask.to(device), asked.to(device))
+        logits = masked_model(ids.to(device), batch.mask.to(device), asked.to(device))
     if not len(logits):
-        return guesser.bias.sum() * 0.0
+        return masked_model.bias.sum() * 0.0
     return nn.functional.cross_entropy(logits.float(), target[asked].to(device))
 
 
 @torch.no_grad()
-def held_out_loss(guesser: Guesser, judged: Encoded, ask: Ask, device: torch.device) -> float:
+def held_out_loss(masked_model: Guesser, judged: Encoded, ask: Ask, device: torch.device) -> float:
     """Mean loss on `judged`, always with the same words hidden."""
-    guesser.eval()
+    masked_model.eval()
     generator = torch.Generator().manual_seed(0)
     batches = [make_batch(judged, rows) for rows in grouped(judged, 64)]
-    found = [float(guessing_loss(guesser, batch, ask, device, generator)) for batch in batches]
+    found = [float(guessing_loss(masked_model, batch, ask, device, generator)) for batch in batches]
     return float(np.average(found, weights=[len(batch.rows) for batch in batches]))
 
 

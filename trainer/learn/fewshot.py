@@ -19,9 +19,9 @@ from core.scoring import TaskScore
 from trainer.learn.averaging import judge_all
 from trainer.learn.batches import UNLABELLED, Encoded, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint
-from trainer.learn.course import Course, Epoch, Rates, best_device
 from trainer.learn.network import Network, pool
 from trainer.learn.recipe import Recipe
+from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
 FEW = 50  # texts per label below which this beats fine-tuning
 TEMPERATURE = 0.1  # of the contrast, as in Khosla et al. 2020
@@ -73,9 +73,9 @@ def learn_from_few(
         fit_heads(network, train)
         return judge_all(network, validation)
 
-    course = Course(network, rates, recipe.seed, checkpoint)
-    course.resume()
-    course.run(
+    loop = TrainingLoop(network, rates, recipe.seed, checkpoint)
+    loop.resume()
+    loop.run(
         groups,
         loss,
         last=recipe.stop_after or recipe.epochs,
@@ -85,8 +85,8 @@ def learn_from_few(
         title="contrastive learning",
     )
     network.cpu().eval()
-    course.finish()
-    return course.epochs
+    loop.finish()
+    return loop.epochs
 
 
 def contrast(vectors: Tensor, targets: Tensor, temperature: float = TEMPERATURE) -> Tensor:

@@ -13,12 +13,12 @@ from core.errors import InputError
 from trainer.learn.averaging import blend, judge_all
 from trainer.learn.batches import Encoded, grouped, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
-from trainer.learn.course import Course, Epoch, Rates, best_device
 from trainer.learn.fewshot import learn_from_few
 from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, cross_entropy, label_weights, labelled_loss
 from trainer.learn.recipe import Recipe
+from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
 __all__ = ["Epoch", "Objective", "Recipe", "cross_entropy", "fine_tune", "labelled_loss"]
 
@@ -66,11 +66,11 @@ def fine_tune(
         return chosen(network, batch.to(device), hide_words(batch, mask_id, recipe.masked_words).to(device))
 
     with _learning(network, recipe):
-        course = Course(
+        loop = TrainingLoop(
             network, Rates(rates, recipe.weight_decay, recipe.warmup, recipe.clip_norm, steps), recipe.seed, place
         )
-        course.resume()
-        course.run(
+        loop.resume()
+        loop.run(
             lambda generator: grouped(train, recipe.batch_size, generator),
             loss,
             last=recipe.stop_after or recipe.epochs,
@@ -80,10 +80,10 @@ def fine_tune(
             on_epoch=on_epoch,
             quiet=quiet,
         )
-    blend(network, course.states, validation)
+    blend(network, loop.states, validation)
     network.cpu()
-    course.finish()
-    return course.epochs
+    loop.finish()
+    return loop.epochs
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def promote(
     force: bool = False,
     actor: str,
     reason: str = "",
-    tell: Callable[[str], None] = log.info,
+    report: Callable[[str], None] = log.info,
 ) -> Promotion:
     """Put a bundle directory, or the registered model of that name, into service as `to`, if the gates allow it.
 
@@ -104,13 +104,13 @@ def promote(
     if force and not reason.strip():
         raise InputError("--force needs --reason: the history must say why a gate was overruled")
     shelf = Shelf(settings.shelf_location, settings.bundle_cache)
-    tell(f"reading {what}")
+    report(f"reading {what}")
     _check_argument(engine, what, name)
     live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
     row = _find_candidate(engine, shelf, what, name, actor)
     if row.state == to:
         return Promotion(row.name, row.state, None, [], changed=False)
-    gates = judge(settings, shelf, row, live, examples, to, tell)
+    gates = judge(settings, shelf, row, live, examples, to, report)
     failed = [gate for gate in gates if not gate.passed]
     evidence = {"gates": msgspec.to_builtins(gates), "forced": bool(failed)}
     if failed and not (force and all(gate.forcible for gate in failed)):
@@ -149,7 +149,7 @@ def judge(
     live: ModelRow | None,
     examples: Sequence[Example] | None,
     to: Target,
-    tell: Callable[[str], None] = log.info,
+    report: Callable[[str], None] = log.info,
 ) -> list[Gate]:
     """Every verdict on the registered model `row` against `live`."""
     limits = Limits.of(settings.models)
@@ -170,11 +170,11 @@ def judge(
         return gates
     try:
         old = Classifier(shelf.fetch(live.location, live.checksum), cache_texts=0)
-        tell(f"comparing with {live.name} on {len(examples)} texts")
+        report(f"comparing with {live.name} on {len(examples)} texts")
         comparisons = compare(old, candidate, examples)
     except (BundleError, ShelfUnreachable, InputError) as error:
         return [*gates, Gate("improvement", False, f"it can't be compared with {live.name}: {error}")]
-    tell(f"timing {row.name} and {live.name}")
+    report(f"timing {row.name} and {live.name}")
     speeds = measure_speed(old, candidate, [example.text for example in examples])
     return [
         *gates,

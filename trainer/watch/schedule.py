@@ -23,7 +23,7 @@ class Policy(msgspec.Struct, frozen=True):
     repeat_days: float = 7
 
 
-class Known(msgspec.Struct, frozen=True):
+class ScheduleState(msgspec.Struct, frozen=True):
     """What the decision stands on. `trained_at`: when the live model was registered, None where none is.
     `new_labels`: those given since the live model's run began (where no run made it: since `trained_at`), or since the
     last run began that learned from labels. `last_run_at`: when the last run ended, whatever came of it. Times are
@@ -43,21 +43,21 @@ class Reason(msgspec.Struct, frozen=True):
     text: str
 
 
-def due(known: Known, policy: Policy) -> list[Reason]:
+def reasons_to_train(schedule_state: ScheduleState, policy: Policy) -> list[Reason]:
     """Reasons to train now; none while nothing calls for it or a run ended too recently."""
-    if _within(known.now, known.last_run_at, timedelta(hours=policy.rest_hours)):
+    if _within(schedule_state.now, schedule_state.last_run_at, timedelta(hours=policy.rest_hours)):
         return []
     reasons = []
-    if known.new_labels >= policy.min_labels:
-        reasons.append(Reason("labels", f"{known.new_labels} new labels; {policy.min_labels} were awaited"))
-    if _within(known.now, known.last_run_at, timedelta(days=policy.repeat_days)):
+    if schedule_state.new_labels >= policy.min_labels:
+        reasons.append(Reason("labels", f"{schedule_state.new_labels} new labels; {policy.min_labels} were awaited"))
+    if _within(schedule_state.now, schedule_state.last_run_at, timedelta(days=policy.repeat_days)):
         return reasons
-    if known.drift is not None and known.drift.large:
-        worst = known.drift.large[0]
-        others = f" and {len(known.drift.large) - 1} more" if len(known.drift.large) > 1 else ""
+    if schedule_state.drift is not None and schedule_state.drift.large:
+        worst = schedule_state.drift.large[0]
+        others = f" and {len(schedule_state.drift.large) - 1} more" if len(schedule_state.drift.large) > 1 else ""
         reasons.append(Reason("drift", f"{worst.quantity} shifted by a stability index of {worst.psi:.2f}{others}"))
-    if known.trained_at is not None and policy.max_age_days is not None:
-        age = known.now - known.trained_at
+    if schedule_state.trained_at is not None and policy.max_age_days is not None:
+        age = schedule_state.now - schedule_state.trained_at
         if age >= timedelta(days=policy.max_age_days):
             reasons.append(
                 Reason("age", f"the live model is {age.days} days old; {policy.max_age_days:g} were allowed")
@@ -65,17 +65,18 @@ def due(known: Known, policy: Policy) -> list[Reason]:
     return reasons
 
 
-def standing(known: Known, policy: Policy) -> str:
+def describe_waiting(schedule_state: ScheduleState, policy: Policy) -> str:
     """One line of what is known, for a look that finds nothing due."""
-    age = f"{(known.now - known.trained_at).days} days old" if known.trained_at else "not registered"
-    if known.drift is None:
+    trained_at = schedule_state.trained_at
+    age = f"{(schedule_state.now - trained_at).days} days old" if trained_at else "not registered"
+    if schedule_state.drift is None:
         drift = "drift not measured"
-    elif known.drift.note:
-        drift = known.drift.note
+    elif schedule_state.drift.note:
+        drift = schedule_state.drift.note
     else:
-        worst = known.drift.shifts[0]
+        worst = schedule_state.drift.shifts[0]
         drift = f"largest shift {worst.psi:.2f} ({worst.quantity})"
-    return f"{known.new_labels} of {policy.min_labels} new labels; live model {age}; {drift}"
+    return f"{schedule_state.new_labels} of {policy.min_labels} new labels; live model {age}; {drift}"
 
 
 def _within(now: datetime, moment: datetime | None, span: timedelta) -> bool:

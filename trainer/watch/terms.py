@@ -54,14 +54,14 @@ def _terms(text: str) -> Iterator[str]:
 def _pick(words: NDArray[np.object_], weights: NDArray[np.float64], counts: NDArray[np.int64], limit: int) -> list[str]:
     """The heaviest terms; a pair takes the place of its words where most texts that hold them hold the pair."""
     order = sorted(np.flatnonzero(weights > 0), key=lambda index: (-weights[index], words[index]))[: limit * 8]
-    held = {words[index]: int(counts[index]) for index in order}
+    counts_of = {words[index]: int(counts[index]) for index in order}
     absorbed: Counter[str] = Counter()
-    for term, count in held.items():
+    for term, count in counts_of.items():
         for word in term.split() if " " in term else ():
-            if count >= 0.6 * held.get(word, 0):
+            if count >= 0.6 * counts_of.get(word, 0):
                 absorbed[word] += 1
     picked: list[str] = []
-    for term in held:
+    for term in counts_of:
         said = {word for other in picked for word in other.split()}
         if not absorbed[term] and not set(term.split()) <= said:
             picked.append(term)

@@ -36,7 +36,7 @@ class Rates(msgspec.Struct, frozen=True):
     steps: int
 
 
-class Course:
+class TrainingLoop:
     """A module in training with all that its next step depends on: optimizer, schedule, generators, place in the epoch.
 
     `generator` orders the batches. Hidden words and dropout take torch's own generators, which are seeded here.
