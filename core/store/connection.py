@@ -18,6 +18,7 @@ from core.settings import Settings
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_IN_UTC = "-c timezone=UTC"
 
 
 def database_url(settings: Settings) -> URL:
@@ -44,8 +45,10 @@ def database_url(settings: Settings) -> URL:
 
 
 def open_engine(settings: Settings, pool_size: int = 5) -> Engine:
-    """A pooled engine, not yet connected."""
-    return create_engine(database_url(settings), pool_size=pool_size, pool_pre_ping=True)
+    """A pooled engine, not yet connected, whose sessions are in UTC."""
+    return create_engine(
+        database_url(settings), pool_size=pool_size, pool_pre_ping=True, connect_args={"options": _IN_UTC}
+    )
 
 
 def conninfo(settings: Settings) -> str:
@@ -55,7 +58,7 @@ def conninfo(settings: Settings) -> str:
 
 def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
     """A new psycopg connection in UTC. Raises psycopg.OperationalError where the server does not answer."""
-    return psycopg.connect(conninfo(settings), options="-c timezone=UTC", **options)
+    return psycopg.connect(conninfo(settings), options=_IN_UTC, **options)
 
 
 def wait_for_database(settings: Settings, report: Callable[[str], None] = log.warning) -> None:

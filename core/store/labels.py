@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.labelled import check_labels, read_objects
 from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS, SOURCE
 from core.store.messages import message_of
-from core.store.sql import load_queries
+from core.store.sql import load_queries, records
 from core.taxonomy import Taxonomy
 from core.text import clean, story_form
 
@@ -73,9 +73,7 @@ def add_labels(engine: Engine, labels: Sequence[Label]) -> int:
 def read_labels(engine: Engine, analyst: str | None = None, newest: int | None = None) -> list[Label]:
     """Every row, superseded ones too, the oldest first; of one `analyst`, or only the `newest` where given."""
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
-        rows: Iterable[Any] = connection.execute(text(_SQL["newest"]), {"analyst": analyst, "limit": newest})
-        return [Label(*row) for row in rows]
+        return records(Label, connection.execute(text(_SQL["newest"]), {"analyst": analyst, "limit": newest}))
 
 
 def import_labels(engine: Engine, path: Path, analyst: str, taxonomy: Taxonomy) -> tuple[int, int]:

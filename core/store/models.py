@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from core.bundle import Manifest
 from core.errors import RegistryError
-from core.store.sql import load_queries
+from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
 
@@ -67,7 +67,7 @@ class ModelEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """What a transition did: `model` is now in `state`; `displaced` was there before and made room."""
 
     model: str
@@ -90,7 +90,7 @@ class WorkerModel:
 def list_models(engine: Engine, state: State | None = None) -> list[ModelRow]:
     """Models by state (live, shadow, candidates, retired), in each the latest change first."""
     with engine.connect() as connection:
-        return [ModelRow(*row) for row in connection.execute(_SQL["models"], {"name": None, "state": state})]
+        return records(ModelRow, connection.execute(_SQL["models"], {"name": None, "state": state}))
 
 
 def find_model(engine: Engine, *, name: str | None = None, state: State | None = None) -> ModelRow | None:
@@ -106,13 +106,13 @@ def list_proven(engine: Engine) -> list[ModelRow]:
     them.
     """
     with engine.connect() as connection:
-        return [ModelRow(*row) for row in connection.execute(_SQL["proven"])]
+        return records(ModelRow, connection.execute(_SQL["proven"]))
 
 
 def read_history(engine: Engine, name: str | None = None, limit: int = 100) -> list[ModelEvent]:
     """Changes of state, the newest first, of all models or of one."""
     with engine.connect() as connection:
-        return [ModelEvent(*row) for row in connection.execute(_SQL["history"], {"name": name, "limit": limit})]
+        return records(ModelEvent, connection.execute(_SQL["history"], {"name": name, "limit": limit}))
 
 
 def read_version(engine: Engine) -> int:
@@ -165,7 +165,7 @@ def move_model(
     reason: str,
     evidence: Mapping[str, Any] | None = None,
     judged_against: str | None = None,
-) -> Change:
+) -> StateChange:
     """Move a model to `state`; what was live is retired, what was shadow is a candidate again. One transaction.
 
     A model that is in that state changes nothing.
@@ -176,7 +176,7 @@ def move_model(
         _lock(connection)
         model = _known(connection, name)
         if model.state == state:
-            return Change(name, state)
+            return StateChange(name, state)
         if state not in _MOVES[model.state]:
             raise RegistryError(
                 f"{name} is {model.state} and can't become {state}; it may become "
@@ -199,7 +199,7 @@ def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, eviden
         _record(connection, name, model.state, model.state, actor, reason, evidence)
 
 
-def roll_back(engine: Engine, *, actor: str, reason: str) -> Change:
+def roll_back(engine: Engine, *, actor: str, reason: str) -> StateChange:
     """Make the model live that was live before the present one; that one is retired as rolled back.
 
     Where it is the shadow now, nothing shadows it afterwards. A second time goes one step further back, never to a
@@ -207,10 +207,10 @@ def roll_back(engine: Engine, *, actor: str, reason: str) -> Change:
     """
     with engine.begin() as connection:
         _lock(connection)
-        row = connection.execute(_SQL["proven"]).first()
-        if row is None:
+        proven = records(ModelRow, connection.execute(_SQL["proven"]))
+        if not proven:
             raise RegistryError("no model was live before this one, so there is none to go back to; promote another")
-        return _move(connection, ModelRow(*row), "live", actor, reason, {}, {_ROLLED_BACK: True})
+        return _move(connection, proven[0], "live", actor, reason, {}, {_ROLLED_BACK: True})
 
 
 def report_worker(
@@ -226,7 +226,7 @@ def report_worker(
 def list_workers(engine: Engine, age_s: float = WORKER_AGE_S) -> list[WorkerModel]:
     """Workers heard of in the last `age_s` seconds."""
     with engine.connect() as connection:
-        return [WorkerModel(*row) for row in connection.execute(_SQL["workers"], {"age_s": age_s})]
+        return records(WorkerModel, connection.execute(_SQL["workers"], {"age_s": age_s}))
 
 
 def _lock(connection: Connection) -> None:
@@ -235,8 +235,8 @@ def _lock(connection: Connection) -> None:
 
 
 def _find(connection: Connection, *, name: str | None = None, state: State | None = None) -> ModelRow | None:
-    row = connection.execute(_SQL["models"], {"name": name, "state": state}).first()
-    return ModelRow(*row) if row is not None else None
+    found = records(ModelRow, connection.execute(_SQL["models"], {"name": name, "state": state}))
+    return found[0] if found else None
 
 
 def _known(connection: Connection, name: str) -> ModelRow:
@@ -254,7 +254,7 @@ def _move(
     reason: str,
     evidence: Mapping[str, Any],
     displaced_evidence: Mapping[str, Any],
-) -> Change:
+) -> StateChange:
     if not reason.strip():
         raise RegistryError("a change of the registry needs a reason; pass --reason")
     displaced = None
@@ -265,7 +265,7 @@ def _move(
         _record(connection, displaced, state, after, actor, why, displaced_evidence)
     connection.execute(_SQL["set_state"], {"name": model.name, "state": state})
     _record(connection, model.name, model.state, state, actor, reason, evidence)
-    return Change(model.name, state, displaced)
+    return StateChange(model.name, state, displaced)
 
 
 def _record(

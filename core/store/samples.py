@@ -51,7 +51,6 @@ def count_stories(engine: Engine, since: datetime | None, newest: int = NEWEST) 
 
 def _read(engine: Engine, query: str, **parameters: Any) -> list[Sampled]:
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
         rows: Iterable[Any] = connection.execute(text(_SQL[query]), parameters)
         return [
             Sampled(

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from core.store.sql import load_queries
+from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
 _Z95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
@@ -86,10 +86,7 @@ def read_agreement(engine: Engine, shadow: str, live: str) -> list[Agreement]:
     """Agreement of `shadow` with `live` by task, over the sampled messages that `live` labelled."""
     with engine.connect() as connection:
         rows = connection.execute(_SQL["agreement"], {"shadow": shadow, "live": live})
-        return [
-            Agreement(task, messages, agreeing, agreeing / messages, *wilson_interval(agreeing, messages))
-            for task, messages, agreeing in rows
-        ]
+        return [_agreement(row.task, row.messages, row.agreeing) for row in rows]
 
 
 def read_disagreements(
@@ -98,7 +95,11 @@ def read_disagreements(
     """Messages that a shadow (any, or the one named) labels otherwise, in any task or in `task`, the newest first."""
     with engine.connect() as connection:
         rows = connection.execute(_SQL["disagreements"], {"shadow": shadow, "task": task, "limit": limit})
-        return [Disagreement(*row) for row in rows]
+        return records(Disagreement, rows)
+
+
+def _agreement(task: str, messages: int, agreeing: int) -> Agreement:
+    return Agreement(task, messages, agreeing, agreeing / messages, *wilson_interval(agreeing, messages))
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -8,7 +8,8 @@ FROM unnest(CAST(:uid AS uuid[]), CAST(:live AS text[]), CAST(:published_at AS t
 ON CONFLICT (shadow, uid) DO NOTHING
 
 -- name: agreement
-SELECT given.key, count(*), count(*) FILTER (WHERE shadow_labels ->> given.key = given.value)
+SELECT given.key AS task, count(*) AS messages,
+       count(*) FILTER (WHERE shadow_labels ->> given.key = given.value) AS agreeing
 FROM shadow_message, jsonb_each_text(live_labels) AS given
 WHERE shadow = :shadow AND live = :live
 GROUP BY given.key

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -12,3 +16,8 @@ def load_queries(file: Path) -> dict[str, str]:
     """Statements of `file` by name."""
     parts = _NAME.split(file.read_text(encoding="utf-8"))
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def records(kind: type[Record], rows: Iterable[Any]) -> list[Record]:
+    """A `kind` for each of SQLAlchemy's `rows`, fields filled from the columns of the same names."""
+    return [kind(**row._mapping) for row in rows]

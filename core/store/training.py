@@ -11,11 +11,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from core.settings import Settings
 from core.store.connection import connect
-from core.store.sql import load_queries
+from core.store.sql import load_queries, records
 
 _SQL = load_queries(Path(__file__).with_name("training.sql"))
 _LOCK = 0x74726169  # any constant that all newstide processes share
@@ -26,7 +27,7 @@ Outcome = Literal["running", "refused", "candidate", "shadow", "live", "failed",
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
     """One run. `refused`: a gate said no; `candidate`, `shadow` and `live`: how far the model got; `failed` and
-    `interrupted`: it was not handed over. `model`: the one that came of it, if one was registered."""
+    `interrupted`: it was not promoted. `model`: the one that came of it, if one was registered."""
 
     id: int
     began_at: datetime
@@ -54,13 +55,12 @@ class TrainingLock:
         if connection.execute(_SQL["take_lock"], {"key": _LOCK}).fetchone() == (True,):
             self._connection = connection
             return None
-        with connection:
-            found = connection.execute(_SQL["lock_holder"], {"key": _LOCK}).fetchone()
-        if found is None:
+        with connection, connection.cursor(row_factory=dict_row) as cursor:
+            holder = cursor.execute(_SQL["lock_holder"], {"key": _LOCK}).fetchone()
+        if holder is None:
             return "another process, which ended just now"
-        return (
-            f"{found[0] or 'a process without a name'}, connected since {found[1].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        )
+        name = holder["application_name"] or "a process without a name"
+        return f"{name}, connected since {holder['backend_start'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     def is_held(self) -> bool:
         """Whether the lock is still held; it is lost with its connection."""
@@ -109,21 +109,18 @@ def is_running(engine: Engine, run: int) -> bool:
 def list_runs(engine: Engine, limit: int = 20) -> list[TrainingRun]:
     """Runs, the newest first."""
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
-        return [TrainingRun(*row) for row in connection.execute(text(_SQL["runs"]), {"limit": limit})]
+        return records(TrainingRun, connection.execute(text(_SQL["runs"]), {"limit": limit}))
 
 
 def last_learned_at(engine: Engine) -> datetime | None:
     """When the last run began that turned labels into a model, whatever became of the model."""
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
         return cast("datetime | None", connection.execute(text(_SQL["last_learned"])).scalar_one())
 
 
 def began_run_of(engine: Engine, model: str) -> datetime | None:
     """When the run began that `model` came of: labels given later it can't know. None where it came of no run."""
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
         return cast("datetime | None", connection.execute(text(_SQL["began_run_of"]), {"model": model}).scalar_one())
 
 

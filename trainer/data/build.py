@@ -68,7 +68,8 @@ def build_dataset(
     """Build the dataset of `spec`, paths of corpora relative to `base`, joined with analysts' `labels`, into `out`.
 
     A test set is frozen: that of an earlier build in `out`, or the file `test`, stays byte for byte, and no text that
-    resembles one of its texts comes into train or validation. The record is written last. `report` is called with each stage.
+    resembles one of its texts comes into train or validation. The record is written last. `report` is called with each
+    stage.
     Raises InputError for whatever in the files, the classes or the directory stands in the way; with `drop_leaks`,
     texts of corpora for train alone that touch the frozen test are left out instead of refused.
     """

@@ -19,8 +19,8 @@ from core.fitting import check_fit, labels_unlike
 from core.settings import Settings
 from core.shelf import Shelf, bundle_checksum, rename_bundle
 from core.store.models import (
-    Change,
     ModelRow,
+    StateChange,
     check_name,
     find_model,
     list_proven,
@@ -129,7 +129,7 @@ def promote(
     return Promotion(row.name, change.state, change.displaced, gates, forced=bool(failed))
 
 
-def go_back(settings: Settings, engine: Engine, *, actor: str, reason: str) -> Change:
+def go_back(settings: Settings, engine: Engine, *, actor: str, reason: str) -> StateChange:
     """Roll back to the model that was live before, once its bundle has proved to be whole.
 
     Raises RegistryError where there is none, BundleError or ShelfUnreachable where its bundle can't be used: then
