@@ -7,17 +7,23 @@ docs/settings.md is generated from here, and a test holds the two together.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
+from core.redaction import HIDDEN, passwords, redact
 
 PREFIX = "NEWSTIDE_"
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*")
+_DOCKER_ENVIRONMENT = re.compile(r"(NEWSTIDE(?:_[A-Z0-9]+)*?)_ENV_\w+")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -55,7 +61,7 @@ class KafkaSettings(Section):
 
 
 class DatabaseSettings(Section):
-    url: str | None = None
+    url: str | None = Field(None, repr=False)
     """Postgres 15 or later, `postgresql://user:password@host:port/name`. Empty: the embedded database."""
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     """TLS to Postgres, in libpq's terms."""
@@ -66,7 +72,7 @@ class DatabaseSettings(Section):
     sslkey: Path | None = None
     """PEM file of the client key."""
     retention_days: int = Field(400, ge=1)
-    """Messages and stories stored longer ago than this are dropped by `newstide retention`; trends are kept."""
+    """Messages and stories stored longer ago than this are dropped; their trends are kept. See `retention.*`."""
     start_timeout_s: float = Field(120, gt=0)
     """How long a process waits for Postgres at its start before it gives up."""
 
@@ -93,6 +99,16 @@ class IngestSettings(Section):
     """Sources that may be pushed; empty accepts any well-formed name."""
     push_max_bytes: int = Field(16_000_000, ge=1000)
     """Largest body of one push."""
+    push_max_items: int = Field(10_000, ge=1)
+    """Most messages in one push."""
+    push_max_connections: int = Field(512, ge=1, le=100_000)
+    """Most open connections of the push endpoint; one more is answered 503 and closed."""
+    push_max_connections_per_peer: int = Field(64, ge=1, le=100_000)
+    """Most of them from one address; one more is answered 429 and closed. Behind a proxy all have the proxy's."""
+    push_header_timeout_s: float = Field(10, gt=0)
+    """How long a connection may take to send the request line and headers; then it is closed."""
+    push_body_timeout_s: float = Field(30, gt=0)
+    """How long a request may take to send its body; then it is answered 408 and closed."""
     feed_max_bytes: int = Field(10_000_000, ge=1000)
     """Largest feed document that is read."""
     linger_ms: int = Field(20, ge=0)
@@ -173,7 +189,7 @@ class AlertingSettings(Section):
     """An alert ends once the score stays below this (hysteresis)."""
     min_excess: float = Field(6, ge=0)
     """Least excess of negative stories over the expected number in a window: small counts never page."""
-    webhook_url: str | None = None
+    webhook_url: str | None = Field(None, repr=False)
     """Each change of an alert's state is posted here as JSON."""
     webhook_timeout_s: float = Field(10, gt=0)
     """How long a delivery may take."""
@@ -181,9 +197,35 @@ class AlertingSettings(Section):
     """A delivery that failed for this long is given up, and counted."""
 
 
+class RetentionSettings(Section):
+    """How long each kind of row is kept beside `database.retention_days`, and how gently rows are deleted."""
+
+    key_days: int = Field(1200, ge=1)
+    """How long a message is known again after it was stored. Keys are small and outlive their messages, so that an \
+old file, or a feed that still lists an old item, is not counted twice. At least `database.retention_days` are kept."""
+    trend_minute_days: int = Field(90, ge=0)
+    """Trends older than this (event time) are kept by the hour instead of by the minute; 0 keeps all minutes."""
+    dead_letter_days: int = Field(90, ge=1)
+    """How long dead letters are kept."""
+    delivery_days: int = Field(30, ge=1)
+    """How long deliveries stay in the outbox after they were made or given up."""
+    alert_days: int = Field(1200, ge=1)
+    """How long alerts that are over are kept, with their history and evidence."""
+    shadow_days: int = Field(90, ge=1)
+    """How long the labels of shadow models are kept."""
+    batch_rows: int = Field(5000, ge=1, le=1_000_000)
+    """Rows deleted or merged in one transaction."""
+    pause_s: float = Field(0.1, ge=0)
+    """Pause between two such transactions."""
+    lock_timeout_s: float = Field(2, gt=0)
+    """How long a change of a table waits for its lock before it gives way to the workers and tries again."""
+
+
 class MetricsSettings(Section):
     host: str = "127.0.0.1"
-    """Address the Prometheus endpoints listen on."""
+    """Address that `/metrics`, `/healthz` and `/readyz` of each process listen on."""
+    ready_within_s: float = Field(60, gt=0)
+    """`/readyz` fails where a process has work and completed none for this long."""
     worker_port: int = Field(9870, ge=0, le=65535)
     """Port of the first worker; worker i listens on this + i. 0 turns the endpoints of workers off."""
     ingest_port: int = Field(9860, ge=0, le=65535)
@@ -205,7 +247,9 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much is logged, on standard error."""
+    """How much every process and command logs, on standard error."""
+    log_format: Literal["text", "json"] = "text"
+    """`text`: a line for people; `json`: one JSON object a line, for log collectors."""
     taxonomy: Path | None = None
     """Tasks and labels. Empty: the taxonomy that ships."""
     kafka: KafkaSettings = KafkaSettings()
@@ -215,6 +259,7 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     models: ModelsSettings = ModelsSettings()
     alerting: AlertingSettings = AlertingSettings()
+    retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
@@ -264,9 +309,9 @@ def field_names() -> list[str]:
     return [name for name, _ in describe()]
 
 
-def describe() -> list[tuple[str, Any]]:
+def describe() -> list[tuple[str, FieldInfo]]:
     """Pairs of dotted name and pydantic field of every setting."""
-    rows: list[tuple[str, Any]] = []
+    rows: list[tuple[str, FieldInfo]] = []
     for name, field in Settings.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, Section):
@@ -281,12 +326,73 @@ def variable(name: str) -> str:
     return PREFIX + name.upper().replace(".", "__")
 
 
+def shown(field: FieldInfo, value: object) -> str:
+    """`value` of the setting `field` as it may be read by anyone: passwords and tokens are hidden."""
+    if value is None:
+        return "empty"
+    if isinstance(value, SecretStr):
+        return HIDDEN
+    text = redact(str(value))
+    if not is_secret(field):
+        return text
+    # Of an address that holds a secret, what a person needs to tell one server from another.
+    address = _ADDRESS.match(text)
+    return f"{address[0]}/{HIDDEN}" if address else HIDDEN
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the value may hold a password or a token."""
+    return not field.repr or "SecretStr" in str(field.annotation)
+
+
+def secrets(settings: Settings) -> list[str]:
+    """Every password and token in `settings`, to be kept out of logs."""
+    found = []
+    for name, field in describe():
+        value: object = settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        if value is not None and is_secret(field):
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            found += [text, *passwords(text)]
+    return found
+
+
 def _refuse_unknown_environment() -> None:
     known = {variable(name) for name in field_names()} | {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    unknown = sorted(
+        name
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not _is_service_link(name, value)
+    )
     if unknown:
         faults = [f"environment variable {name} is no setting{_closest(name, known)}" for name in unknown]
         raise SettingsError("\n".join(faults))
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker sets the variable for a service called newstide or newstide-something.
+
+    The value decides too: NEWSTIDE_INGEST_PUSH_PORT=8770 is a misspelt setting, tcp://10.0.0.1:8770 a link.
+    """
+    if "__" in name:
+        return False
+    if name.endswith("_NAME"):  # Docker: /container/alias
+        return re.fullmatch(r"(/[\w.-]+){2,}", value) is not None
+    if alias := _DOCKER_ENVIRONMENT.match(name):
+        return _is_service_link(f"{alias[1]}_NAME", os.environ.get(f"{alias[1]}_NAME", ""))
+    if name.endswith(("_SERVICE_HOST", "_TCP_ADDR", "_UDP_ADDR", "_SCTP_ADDR")):
+        try:
+            return bool(ipaddress.ip_address(value))
+        except ValueError:
+            return False
+    if re.search(r"_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)_PORT$", name):
+        return value.isascii() and value.isdigit()
+    if re.search(r"_PORT_\d+_(TCP|UDP|SCTP)_PROTO$", name):
+        return value in ("tcp", "udp", "sctp")
+    if re.search(r"_PORT(_\d+_(TCP|UDP|SCTP))?$", name):
+        return re.fullmatch(r"(tcp|udp|sctp)://\S+:\d+", value) is not None
+    return False
 
 
 def _closest(name: str, known: set[str]) -> str:
@@ -298,4 +404,6 @@ def _explain(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"setting `{name}` does not exist{_closest(name, set(field_names()))}"
-    return f"setting `{name}` is {fault.get('input')!r}: {fault['msg']} (environment: {variable(name)})"
+    fields = dict(describe())
+    given = f"{fault.get('input')!r:.200}" if name in fields and not is_secret(fields[name]) else "not valid"
+    return f"setting `{name}` is {redact(given)}: {fault['msg']} (environment: {variable(name)})"

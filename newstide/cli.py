@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 from typing import Any
 
 import click
 
-from core.errors import NewstideError
+from core.errors import NewstideError, SettingsError
+from core.logs import configure_logging, log_uncaught, report_error
+from core.settings import Settings, load_settings
 
 # Command name -> module that holds it: a module is imported when one of its commands runs, so `newstide trends` does
 # not pay for ONNX Runtime.
@@ -55,19 +56,23 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="newstide")
-def newstide() -> None:
+@click.pass_context
+def newstide(context: click.Context) -> None:
     """Watch financial news and comments as they are published."""
+    try:
+        settings = load_settings()
+    except SettingsError:  # the command that needs them says what is wrong
+        settings = Settings.model_construct()
+    configure_logging(settings, context.invoked_subcommand or "newstide")
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error newstide can explain is one message on standard error and exit status 1."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("kafka", "httpx", "alembic", "aiokafka"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_uncaught()
     try:
         return newstide.main(arguments, prog_name="newstide")
     except NewstideError as error:
-        click.echo(f"newstide: {error}", err=True)
+        report_error(str(error))
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()

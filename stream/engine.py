@@ -61,7 +61,7 @@ class Engine:
         """Pump records through `pipeline` until SIGTERM or SIGINT. Raises SystemExit."""
         self._pipeline = pipeline
         self._start_watchdog(pipeline)
-        worker = faust.Worker(self._app, loglevel=self._settings.log_level, redirect_stdouts=False)
+        worker = faust.Worker(self._app, redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
 
     async def send_dead_letters(self, letters: Sequence[DeadLetter]) -> None:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from core.settings import describe, load_settings, variable
+from core.settings import describe, load_settings, shown, variable
 from core.store.connection import connect
 from core.store.partitions import drop_old_partitions
 from core.store.recount import differences, totals
+from core.terminal import printable
 from newstide.stack.resources import database, store
 
 
@@ -47,7 +48,8 @@ def audit(as_json: bool) -> None:
         click.echo(json.dumps({**counts, "differences": rows}))
     else:
         for d in found:
-            click.echo(f"{d.kind}={d.name} {d.minute:%Y-%m-%d %H:%M}: stored {d.stored}, counted {d.counted}")
+            row = f"{d.kind}={d.name} {d.minute:%Y-%m-%d %H:%M}: stored {d.stored}, counted {d.counted}"
+            click.echo(printable(row))
         verdict = f"{len(found)} or more rows differ" if found else "every trend row equals the recount"
         click.echo(f"{counts['messages']} messages, {counts['stories']} stories: {verdict}")
     sys.exit(1 if found else 0)
@@ -64,7 +66,7 @@ def settings(markdown: bool) -> None:
     for name, field in describe():
         section, _, leaf = name.rpartition(".")
         value = getattr(getattr(loaded, section) if section else loaded, leaf)
-        click.echo(f"{name} = {value!s}\n    {field.description}\n    {variable(name)}")
+        click.echo(f"{name} = {shown(field, value)}\n    {field.description}\n    {variable(name)}")
 
 
 def settings_document() -> str:

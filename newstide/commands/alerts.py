@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from alerting.backtest import backtest as find_anomalies
 from alerting.backtest import read_table, to_json
@@ -86,12 +86,12 @@ def _as_table(rows: list[AlertRow]) -> Table:
         stories = row.evidence.get("stories") or [{}]
         table.add_row(
             f"{row.opened_at:%Y-%m-%d %H:%M}",
-            escape(row.series),
-            "[red]open[/]" if row.state == "open" else row.state,
+            row.series,
+            Text(row.state, style="red" if row.state == "open" else ""),
             f"{row.last_at:%m-%d %H:%M}",
             f"{row.observed:.0f} in {row.window_minutes / 60:g} h, {row.expected:.1f} expected",
             f"{row.score:.1f}",
-            escape(stories[0].get("headline", "")[:80]),
+            stories[0].get("headline", "")[:80],
         )
     return table
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -109,11 +109,11 @@ def show_scores(scores: list[TaskScore], title: str = "") -> None:
         table = Table("label", "precision", "recall", "F1", "texts", title=heading, title_justify="left")
         for label in score.labels:
             figures = (f"{value:.3f}" for value in (label.precision, label.recall, label.f1))
-            table.add_row(escape(label.label), *figures, str(label.support))
+            table.add_row(label.label, *figures, str(label.support))
         for name, average in (("macro", score.macro), ("weighted", score.weighted)):
             if average is not None:
                 figures = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
-                table.add_row(f"[dim]{name} average[/]", *figures, "")
+                table.add_row(Text(f"{name} average", style="dim"), *figures, "")
         console.print(table)
 
 
@@ -125,10 +125,10 @@ def _show_confusion(score: TaskScore) -> None:
     """The confusion matrix; of more labels than fit a line, the pairs that are mistaken most often."""
     names = [label.label for label in score.labels]
     if len(names) <= WIDEST_MATRIX:
-        table = Table("true \\ got", *map(escape, names), title=f"{score.task}: confusion", title_justify="left")
+        table = Table("true \\ got", *names, title=f"{score.task}: confusion", title_justify="left")
         for truth in names:
             row = score.confusion.get(truth, {})
-            table.add_row(escape(truth), *(str(row.get(given, 0)) for given in names))
+            table.add_row(truth, *(str(row.get(given, 0)) for given in names))
         open_console().print(table)
         return
     support = {label.label: label.support for label in score.labels}
@@ -140,7 +140,7 @@ def _show_confusion(score: TaskScore) -> None:
         if given != truth
     ]
     for count, truth, given in sorted(pairs)[:CONFUSIONS]:
-        table.add_row(escape(truth), escape(given), str(-count), f"{-count / support[truth]:.1%}")
+        table.add_row(truth, given, str(-count), f"{-count / support[truth]:.1%}")
     open_console().print(table)
 
 
@@ -149,7 +149,7 @@ def _show_slices(parts: list[Slice]) -> None:
     for part in parts:
         for score in part.tasks:
             figures = (f"{value:.3f}" for value in (score.accuracy, score.macro_f1, score.ece))
-            table.add_row(part.kind, escape(part.value), score.task, str(score.support), *figures)
+            table.add_row(part.kind, part.value, score.task, str(score.support), *figures)
     open_console().print(table)
 
 
@@ -166,7 +166,7 @@ def _show_comparison(found: TaskComparison) -> None:
     for old, new in zip(found.old.labels, found.new.labels, strict=True):
         if old.label in found.f1_drops:
             change = f"{new.f1 - old.f1:+.3f}"
-            table.add_row(escape(old.label), f"{old.f1:.3f}", f"{new.f1:.3f}", change, str(old.support))
+            table.add_row(old.label, f"{old.f1:.3f}", f"{new.f1:.3f}", change, str(old.support))
     open_console().print(table)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from core.settings import load_settings
 from core.store.labels import Label, import_labels, read_labels
 from core.taxonomy import load_taxonomy
+from core.terminal import PlainConsole
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.data.build import build_dataset
@@ -53,7 +53,7 @@ def build(
     if not no_labels:
         with store(settings) as engine:
             labels = read_labels(engine)
-    console = Console(stderr=True, quiet=as_json or not sys.stderr.isatty())
+    console = PlainConsole(stderr=True, quiet=as_json or not sys.stderr.isatty())
     with console.status("building") as status:
         made = build_dataset(
             described,
@@ -63,7 +63,7 @@ def build(
             labels,
             test=test,
             drop_leaks=drop_leaks,
-            report=status.update,
+            report=lambda line: status.update(Text(line)),
         )
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(made.record)))
@@ -112,7 +112,7 @@ def list_(analyst: str | None, limit: int, ties: bool, as_json: bool) -> None:
     for label in found:
         when = f"{label.labelled_at:%Y-%m-%d %H:%M}" if label.labelled_at else ""
         texts = (label.analyst, label.task, label.label, label.source, label.text[:120])
-        table.add_row(when, *map(escape, texts))
+        table.add_row(when, *texts)
     open_console().print(table if found else "no labels")
 
 
@@ -130,7 +130,7 @@ def _show(made: Dataset, out: Path) -> None:
         table = Table(task, *PARTS, "weight", box=None)
         for label in names:
             numbers = [str(record.counts[part][task][label]) for part in PARTS]
-            table.add_row(escape(label), *numbers, f"{record.class_weights[task][label]:.3f}")
+            table.add_row(label, *numbers, f"{record.class_weights[task][label]:.3f}")
         open_console().print(table)
     for warning in record.warnings:
         click.echo(f"note: {warning}", err=True)
@@ -143,7 +143,7 @@ def _show_ties(ties: list[Tie], as_json: bool) -> None:
     table = Table("task", "votes", "source", Column("text", ratio=1), box=None)
     for tie in ties:
         votes = ", ".join(f"{label} {count}" for label, count in tie.votes.items())
-        table.add_row(*map(escape, (tie.task, votes, tie.source, tie.text[:120])))
+        table.add_row(tie.task, votes, tie.source, tie.text[:120])
     open_console().print(table if ties else "no ties")
 
 

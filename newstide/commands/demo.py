@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from core.settings import load_settings
+from core.terminal import PlainConsole
 from newstide.scenario import BANK, FORTNIGHT, IPO, generate_feed
 from newstide.stack.resources import amended
 from newstide.stack.screen import open_view
@@ -39,7 +39,7 @@ def demo(seconds: float, workers: int | None, until_drained: bool) -> None:
     )
     feed = _write_feed(directory / "fortnight.jsonl")
     speed = FORTNIGHT.total_seconds() / seconds
-    console = Console()
+    console = PlainConsole()
     console.print(
         f"A fortnight of invented news in {seconds:.0f} s: {BANK.name} (${BANK.ticker}) will be in trouble, "
         f"{IPO.name} (${IPO.ticker}) will be cheered."

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.settings import load_settings
+from core.terminal import PlainConsole
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
 from newstide.scheduled.schedule import serving_bundle
@@ -81,7 +81,7 @@ COMMANDS = [discover_themes, show_drift]
 
 
 def _show_themes(found: Discovery) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     shown = f"{found.unsure} of {found.stories} recent stories are unsure; {found.outside} of them in no theme"
     if not found.themes:
         console.print(f"no theme found: {shown}")
@@ -89,14 +89,14 @@ def _show_themes(found: Discovery) -> None:
     console.print(shown)
     for number, theme in enumerate(found.themes, start=1):
         given = ", ".join(f"{label} {count}" for label, count in list(theme.labels.items())[:4])
-        console.print(f"\n[bold]{number}. {escape(', '.join(theme.terms) or 'no common terms')}[/]")
+        console.print(f"\n{number}. {', '.join(theme.terms) or 'no common terms'}", style="bold")
         console.print(
             f"   {theme.stories} stories, {theme.first_at:%Y-%m-%d %H:%M} to {theme.last_at:%Y-%m-%d %H:%M}; "
             f"growth x{theme.growth:g} ({theme.earlier} earlier, {theme.recent} recent)"
         )
-        console.print(f"   labelled {escape(given)}")
+        console.print(f"   labelled {given}")
         for example in theme.examples:
-            console.print(f"   · {escape(example)}")
+            console.print(f"   · {example}")
 
 
 def _show_report(report: DriftReport) -> None:
@@ -106,6 +106,6 @@ def _show_report(report: DriftReport) -> None:
     table = Table("quantity", "stability index", "by chance below", "", box=None, title_justify="left")
     table.title = f"{report.model} on {report.window} recent stories"
     for shift in report.shifts:
-        verdict = f"[{_COLOURS[shift.verdict]}]{shift.verdict}[/]"
+        verdict = Text(shift.verdict, style=_COLOURS[shift.verdict])
         table.add_row(shift.quantity, f"{shift.psi:.3f}", f"{shift.chance:.3f}", verdict)
     open_console().print(table)

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import click
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import OperationalError
 
@@ -20,6 +19,7 @@ from core.records import Kind
 from core.settings import Settings, load_settings
 from core.store.connection import open_engine
 from core.store.ledger import read_ledger
+from core.terminal import PlainConsole
 from ingest import bridge as bridging
 from ingest import replay as replaying
 from ingest.mapping import parse_map
@@ -173,12 +173,12 @@ def _brake(settings: Settings, max_lag: int) -> replaying.Brake:
 
 @contextmanager
 def _bar(name: str) -> Iterator[replaying.Progress]:
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     columns = (
-        TextColumn("[progress.description]{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]} rows"),
+        TextColumn("{task.fields[rows]} rows", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine
 
 from core.bundle import SERVED
 from core.store.models import ModelRow, list_models, list_workers, read_history
 from core.store.shadows import read_agreement
+from core.terminal import printable
 from trainer.promote.gates import Gate
 
 _COLOURS = {"live": "green", "shadow": "cyan", "retired": "dim"}
@@ -48,10 +49,10 @@ def show_models(console: Console, report: dict[str, Any]) -> None:
         for worker in report["workers"]:
             refused = f"{worker['refused']}: {worker['reason']}" if worker["refused"] else ""
             table.add_row(
-                escape(worker["worker"]),
-                escape(worker["model"]),
-                escape(worker["shadow"] or ""),
-                f"[red]{escape(refused)}[/]",
+                worker["worker"],
+                worker["model"],
+                worker["shadow"] or "",
+                Text(printable(refused), style="red"),
             )
         console.print(table)
     if report["agreement"]:
@@ -67,8 +68,8 @@ def show_models(console: Console, report: dict[str, Any]) -> None:
         table = Table("when (UTC)", "model", "change", "who", "why", title="History", title_justify="left", box=None)
         for event in report["history"]:
             table.add_row(
-                event["at"][:19].replace("T", " "), escape(event["model"]), _change(event), escape(event["actor"]),
-                escape(event["reason"]),
+                event["at"][:19].replace("T", " "), event["model"], _change(event), event["actor"],
+                event["reason"],
             )  # fmt: skip
         console.print(table)
 
@@ -76,8 +77,8 @@ def show_models(console: Console, report: dict[str, Any]) -> None:
 def show_gates(console: Console, gates: Sequence[Gate]) -> None:
     """Print each verdict on a line."""
     for gate in gates:
-        verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        console.print(f"{verdict} {gate.name}: {escape(gate.summary)}", soft_wrap=True, highlight=False)
+        verdict = Text("passed", style="green") if gate.passed else Text("failed", style="red")
+        console.print(verdict, f"{gate.name}: {gate.summary}", soft_wrap=True)
 
 
 def _models_table(models: Sequence[dict[str, Any]]) -> Table:
@@ -88,8 +89,8 @@ def _models_table(models: Sequence[dict[str, Any]]) -> Table:
         figures = (model["figures"].get(task) for task in tasks)
         colour = _COLOURS.get(model["state"], "default")
         table.add_row(
-            escape(model["name"]),
-            f"[{colour}]{model['state']}[/]",
+            model["name"],
+            Text(model["state"], style=colour),
             model["changed_at"][:16].replace("T", " "),
             f"{model['size_bytes'] / 1e6:.1f}",
             *(f"{f['accuracy']:.3f} / {f['macro_f1']:.3f} / {f['ece']:.3f}" if f else "" for f in figures),

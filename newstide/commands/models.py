@@ -11,13 +11,14 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from core.errors import InputError
 from core.settings import load_settings
 from core.store import models as registry
 from core.taxonomy import load_taxonomy
+from core.terminal import PlainConsole
 from newstide.commands.model_report import describe_models, show_gates, show_models
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
@@ -70,7 +71,7 @@ def promote(
                 force=force,
                 actor=_who(),
                 reason=reason,
-                report=(lambda line: status.update(line)) if status is not None else (lambda line: None),
+                report=(lambda line: status.update(Text(line))) if status is not None else (lambda line: None),
             )
         except PromotionRefused as refused:
             if as_json:
@@ -126,4 +127,4 @@ def _who() -> str:
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Status | None]:
-    return nullcontext() if quiet else Console(stderr=True).status("")
+    return nullcontext() if quiet else PlainConsole(stderr=True).status("")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from core.terminal import PlainConsole
 from trainer.progress import progress_bar
 
 _WIDE = 240  # columns; nothing cuts lines there, and a figure that is cut off is lost
@@ -17,7 +18,7 @@ _WIDE = 240  # columns; nothing cuts lines there, and a figure that is cut off i
 def open_console(*, stderr: bool = False) -> Console:
     """Standard output or error: a terminal as wide as it is, a log or a pipe as wide as any table needs."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _WIDE)
+    return PlainConsole(stderr=stderr, width=None if stream.isatty() else _WIDE)
 
 
 @contextmanager

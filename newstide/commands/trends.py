@@ -9,9 +9,10 @@ from typing import get_args
 
 import click
 from rich.table import Column, Table
+from rich.text import Text
 
 from core.settings import load_settings
-from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends
+from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends, series_name
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
 from newstide.stack.resources import store
@@ -67,7 +68,7 @@ def _print_series(series: str, rows: list[TrendRow]) -> None:
         red = round(_BAR * row.negative_stories / most)
         green = round(_BAR * row.positive_stories / most)
         grey = max(round(_BAR * stories / most) - red - green, 0)
-        bar = f"[red]{'█' * red}[/][bright_black]{'█' * grey}[/][green]{'█' * green}[/]"
+        bar = Text.assemble(("█" * red, "red"), ("█" * grey, "bright_black"), ("█" * green, "green"))
         counts = (row.negative + row.neutral + row.positive, stories)
         split = (row.negative_stories, row.neutral_stories, row.positive_stories)
         table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *map(str, split), bar)
@@ -86,9 +87,9 @@ def _print_totals(totals: list[SeriesTotal]) -> None:
         box=None,
     )
     for total in totals:
-        name = "all" if total.kind == "all" else f"{total.kind}={total.name}"
         counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)
-        table.add_row(name, *map(str, counts), f"{total.last:%Y-%m-%d %H:%M}")
+        times = (f"{moment:%Y-%m-%d %H:%M}" for moment in (total.first, total.last))
+        table.add_row(series_name(total.kind, total.name), *map(str, counts), *times)
     open_console().print(
         table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in"
     )

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from core.errors import InputError
 from core.settings import load_settings
+from core.terminal import PlainConsole
 from newstide.stack.resources import amended
 from newstide.stack.screen import View, open_view
 from newstide.stack.snapshots import Snapshots
@@ -76,7 +76,7 @@ def up(
 
 
 def _view(quiet: bool) -> AbstractContextManager[View | None]:
-    return nullcontext() if quiet else open_view(Console(), "newstide")
+    return nullcontext() if quiet else open_view(PlainConsole(), "newstide")
 
 
 def _never() -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from core.logs import configure_logging
 from core.settings import load_settings
 from newstide.stack.children import worker_children
 from newstide.stack.resources import database, with_broker
@@ -22,6 +23,7 @@ def worker(workers: int | None, index: int | None) -> None:
     if index is not None or count == 1:
         from stream.worker import run_worker
 
+        configure_logging(settings, f"worker-{index or 0}")
         with database(settings) as found:
             run_worker(found, index or 0)
         return

@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from core.terminal import printable
 from newstide.stack.supervisor import ChildStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -154,11 +155,6 @@ def sparkline(values: Sequence[int]) -> str:
     """One block character per value, scaled to the largest; a dot where there is nothing."""
     top = max(values, default=0)
     return "".join("·" if value <= 0 else _BARS[min(7, (8 * value - 1) // top)] for value in values)
-
-
-def printable(text: str) -> str:
-    """`text` without anything that could steer a terminal: headlines are written by strangers."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def describe_alert(alert: AlertLine) -> str:

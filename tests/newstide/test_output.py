@@ -89,3 +89,15 @@ def test_a_narrow_terminal_gets_the_figures_that_decide(tmp_path: Path, monkeypa
         assert all(figure in out.getvalue() for figure in ("10.95", "1337", "0.8765"))
         assert ("0.4321" in out.getvalue()) is whole
         assert "…" not in out.getvalue()
+
+
+def test_what_strangers_wrote_is_shown_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    written = "[/x] [red]up[/red] :smile: \x1b]0;title\x07\x9b31m\u202edesrever"
+    console = open_console()
+    table = Table(written, title=written)
+    table.add_row(written)
+    console.print(table)
+    console.print(written)
+    shown = capsys.readouterr().out
+    assert shown.count("[/x] [red]up[/red] :smile:") == 4
+    assert not set(shown) & {"\x1b", "\x07", "\x9b", "\u202e"}
