@@ -1,4 +1,4 @@
-"""The model bundle: a directory with the network, its tokenizer, a card, and a manifest that vouches for all of them.
+"""The model bundle: a directory with the network, its tokenizer, a card, and a manifest with their checksums.
 
 Reading a bundle executes nothing: ONNX and JSON only, every byte checked against the manifest before it is used.
 """

@@ -36,7 +36,7 @@ _UPLOAD_ORDER = (MODEL, TOKENIZER, CARD, MANIFEST)
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """A bundle on a shelf: `checksum` is the SHA-256 of its manifest, which vouches for every other file."""
+    """A bundle on a shelf: `checksum` is the SHA-256 of its manifest, which holds those of the other files."""
 
     bundle: Bundle
     location: str

@@ -12,7 +12,7 @@ from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.search import Compressed, Settings, compress
+from trainer.compress.search import Compressed, CompressionSettings, compress
 from trainer.data.corpora import read_corpora, read_jsonl
 from trainer.data.examples import Example
 from trainer.export import Origin, make_bundle
@@ -89,7 +89,7 @@ def compress_bundle(
     unlabelled: Sequence[str],
     plans: Sequence[Plan],
     budget: Budget,
-    settings: Settings,
+    settings: CompressionSettings,
     out: Path,
     *,
     name: str,

@@ -1,4 +1,4 @@
-"""The same training from several seeds: how far its figures are luck."""
+"""The same training from several seeds: the spread of its figures."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from newstide.commands.output import open_console
 
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
-    from trainer.compress.search import Compressed, Settings
+    from trainer.compress.search import Compressed, CompressionSettings
     from trainer.material import Material
     from trainer.runs import Trained
 
@@ -179,10 +179,10 @@ def choose_plans(trained: Trained, options: dict[str, Any]) -> list[Plan]:
     return [Plan(**shape, vocabulary=words, rank_share=options["rank"] or 1.0)]
 
 
-def choose_settings(options: dict[str, Any]) -> Settings:
+def choose_settings(options: dict[str, Any]) -> CompressionSettings:
     """How students are taught, from the options."""
     from trainer.compress.distil import Mixture
-    from trainer.compress.search import TEACHING, Settings
+    from trainer.compress.search import TEACHING, CompressionSettings
 
     teaching = msgspec.structs.replace(
         TEACHING,
@@ -192,7 +192,7 @@ def choose_settings(options: dict[str, Any]) -> Settings:
         seed=options["seed"],
     )
     mixture = Mixture(options["temperature"], options["true_labels"], options["hidden"])
-    return Settings(
+    return CompressionSettings(
         teaching, mixture, options["calibration"], options["probes"], options["students"], options["variants"]
     )
 

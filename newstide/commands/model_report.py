@@ -1,4 +1,4 @@
-"""The registry of models as `newstide models` tells it: one document, and tables made of it."""
+"""The registry of models as `newstide models` shows it: one document, and tables made of it."""
 
 from __future__ import annotations
 

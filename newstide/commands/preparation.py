@@ -18,7 +18,7 @@ from newstide.commands.output import open_console
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import Recipe
-    from trainer.learn.search import Found
+    from trainer.learn.search import SearchResult
     from trainer.material import Material
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
@@ -145,7 +145,7 @@ def _search(
     return found.recipe
 
 
-def show_search(found: Found) -> None:
+def show_search(found: SearchResult) -> None:
     """Print a table of all recipes tried, the best first, to standard error."""
     names = list(found.tried[0].changes)
     table = Table("recipe", "outcome", "macro-F1", *(name.replace("_", " ") for name in names))

@@ -101,7 +101,7 @@ def _fit(
 ) -> Bundle:
     """Fine-tune, and compress where asked for, into `out`. A faulty budget or file is found before it is trained."""
     from trainer.compress.plan import candidates, parse_budget
-    from trainer.compress.search import TEACHING, Settings
+    from trainer.compress.search import TEACHING, CompressionSettings
     from trainer.pipeline import compress_bundle, train_bundle, train_material
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
@@ -116,7 +116,7 @@ def _fit(
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
     teaching = msgspec.structs.replace(TEACHING, seed=recipe.seed)
-    settings = Settings(teaching, students=options["students"], variants=options["variants"])
+    settings = CompressionSettings(teaching, students=options["students"], variants=options["variants"])
     keep = weights / STUDENTS if weights is not None else None
     report = out.with_name(f"{out.name}-report")
     with reported_miss(report, name, trained):

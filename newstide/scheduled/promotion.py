@@ -1,4 +1,4 @@
-"""The end of a scheduled training: through the gates, as far as they and the operator allow."""
+"""What a scheduled training does with its model: registers it, gates it, and makes it the shadow or the live one."""
 
 from __future__ import annotations
 

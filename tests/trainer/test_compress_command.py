@@ -20,7 +20,7 @@ from trainer.compress.distil import Mixture
 from trainer.compress.measure import cost, measure
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.prune import with_encoder
-from trainer.compress.search import BudgetMissed, Settings
+from trainer.compress.search import BudgetMissed, CompressionSettings
 from trainer.compress.search import compress as search
 from trainer.compress.student import cut, outline, prepare_distillation, prune_words
 from trainer.data.dataset import load_dataset
@@ -65,7 +65,9 @@ def test_the_fastest_plan_within_the_budget_wins(trained: Trained, monkeypatch: 
     lines: list[str] = []
     plans = [Plan(inner=48), Plan(layers=1, heads=1, inner=16)]
     budget = Budget(accuracy_drop=5, size=40_000_000)
-    found = search(trained, ["acme1 oil wins"], plans, budget, Settings(TEACHING), quiet=True, log=lines.append)
+    found = search(
+        trained, ["acme1 oil wins"], plans, budget, CompressionSettings(TEACHING), quiet=True, log=lines.append
+    )
     assert found.plan == plans[1]
     names = [variant.name for variant in found.variants]
     assert names[:2] == ["teacher, 32 bits", "teacher, 8 bits"]
@@ -95,7 +97,7 @@ def test_an_outline_costs_what_the_student_will(trained: Trained, plan: Plan) ->
 
 
 def test_a_budget_nobody_keeps_is_an_error_that_names_the_nearest(trained: Trained) -> None:
-    brief = Settings(Recipe(epochs=1, masked_words=0.0), probes=0)
+    brief = CompressionSettings(Recipe(epochs=1, masked_words=0.0), probes=0)
     impossible = Budget(accuracy_drop=-1)  # a point better than a teacher without a fault
     plans = [Plan(layers=1)]
     with pytest.raises(BudgetMissed, match=r"nearest, 1 layers.*points of accuracy, -1 are allowed") as missed:
@@ -151,7 +153,7 @@ def test_hidden_states_bring_a_student_nearer_to_its_source(trained: Trained) ->
     source = trained.learned[0]
     gaps = []
     for weight in (0.0, 5.0):
-        settings = Settings(TEACHING, Mixture(hidden=weight), probes=0)
+        settings = CompressionSettings(TEACHING, Mixture(hidden=weight), probes=0)
         plan = Plan(inner=16, vocabulary=60)
         found = search(trained, [], [plan], Budget(), settings, quiet=True, log=lambda _: None)
         data = prepare_distillation([source], trained.material, [], Mixture(), 64, quiet=True)
@@ -170,7 +172,9 @@ def test_students_are_not_cut_from_a_factorized_network(trained: Trained, materi
     flat, _ = cut(teacher.network, teacher.tokenizer, material, data, Plan(rank_share=0.5))
     factorized = Trained([msgspec.structs.replace(teacher, network=flat)], material)
     with pytest.raises(InputError, match="factorized products"):
-        search(factorized, [], [Plan(layers=1)], Budget(), Settings(TEACHING), quiet=True, log=lambda _: None)
+        search(
+            factorized, [], [Plan(layers=1)], Budget(), CompressionSettings(TEACHING), quiet=True, log=lambda _: None
+        )
 
 
 def test_a_dataset_is_used_as_it_was_split(

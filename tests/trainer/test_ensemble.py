@@ -16,7 +16,7 @@ from core.taxonomy import Taxonomy
 from trainer.compress import ensemble
 from trainer.compress.ensemble import ask, in_words, mixed, weigh
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.search import Settings
+from trainer.compress.search import CompressionSettings
 from trainer.compress.search import compress as search
 from trainer.data.examples import Example
 from trainer.learn import checkpoint as checkpoints
@@ -118,7 +118,7 @@ def test_teachers_may_differ_in_everything_but_the_labels(trained: Trained, mate
     )
     both = Trained([small, Learned(large, small.tokenizer, "guessing", RECIPE)], material)
     assert both.blended() is small
-    settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), probes=0)
+    settings = CompressionSettings(msgspec.structs.replace(RECIPE, epochs=1), probes=0)
     found = search(both, [], [PLAN], ANYTHING, settings, quiet=True, log=lambda _: None)
     assert found.ensemble["topic"].weights[0] > 0.8
     assert "guessing, seed 0: " in in_words(found.ensemble, both.learned)[0]
@@ -126,7 +126,7 @@ def test_teachers_may_differ_in_everything_but_the_labels(trained: Trained, mate
 
 
 def test_a_kept_student_is_of_the_same_plan_and_labels(trained: Trained, tmp_path: Path) -> None:
-    settings = Settings(msgspec.structs.replace(RECIPE, epochs=1), method="minmax", probes=0)
+    settings = CompressionSettings(msgspec.structs.replace(RECIPE, epochs=1), method="minmax", probes=0)
     split = trained.material.split
     swapped = [Example(e.text, {**e.labels, "topic": "Banks"}, e.source) for e in split.train]
     other = msgspec.structs.replace(trained.material, split=msgspec.structs.replace(split, train=swapped))
@@ -140,7 +140,7 @@ def test_a_kept_student_is_of_the_same_plan_and_labels(trained: Trained, tmp_pat
 def test_students_of_several_seeds_are_compared_and_kept(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(RECIPE, method="minmax", probes=0, students=2)
+    settings = CompressionSettings(RECIPE, method="minmax", probes=0, students=2)
 
     def run() -> dict[str, torch.Tensor]:
         found = search(
@@ -179,7 +179,7 @@ def test_students_of_several_seeds_are_compared_and_kept(
 def test_the_mean_of_students_is_one_of_them(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.compress.search._worth", lambda variant: "mean of" in variant.name)
     monkeypatch.setattr("trainer.learn.averaging.blend", blend_all)
-    settings = Settings(RECIPE, method="minmax", probes=0, students=2)
+    settings = CompressionSettings(RECIPE, method="minmax", probes=0, students=2)
     found = search(trained, [], [PLAN], ANYTHING, settings, keep=tmp_path, quiet=True, log=lambda _: None)
     assert found.chosen.name.endswith("mean of 2 students, 8 bits (minmax)")
     assert [task.runs for task in found.spread] == [2, 2]

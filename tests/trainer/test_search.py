@@ -12,7 +12,7 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.learn import search as searching
 from trainer.learn.finetune import Recipe
-from trainer.learn.search import Found, Tried, search
+from trainer.learn.search import SearchResult, Tried, search
 from trainer.material import Material, prepare
 from trainer.pipeline import gather
 
@@ -24,19 +24,19 @@ def material(tiny_data: Path, tiny_taxonomy: Taxonomy) -> Material:
     return prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
 
 
-def run(material: Material, backbone: Path, trials: int, file: Path | None = None, **options: Any) -> Found:
+def run(material: Material, backbone: Path, trials: int, file: Path | None = None, **options: Any) -> SearchResult:
     split = material.split
     recipe = options.pop("recipe", RECIPE)
     return search(backbone, material.labels, split.train, split.validation, recipe, trials, file, quiet=True, **options)
 
 
 @pytest.fixture(scope="module")
-def whole(material: Material, tiny_backbone: Path) -> Found:
+def whole(material: Material, tiny_backbone: Path) -> SearchResult:
     """A search that nothing interrupted."""
     return run(material, tiny_backbone, 6)
 
 
-def test_the_best_recipe_is_at_least_as_good_as_the_one_given(whole: Found) -> None:
+def test_the_best_recipe_is_at_least_as_good_as_the_one_given(whole: SearchResult) -> None:
     assert len(whole.tried) == 6
     first = whole.tried[0]
     assert first.outcome == "finished"
@@ -53,7 +53,7 @@ def test_the_best_recipe_is_at_least_as_good_as_the_one_given(whole: Found) -> N
 
 
 def test_an_interrupted_search_goes_on_to_the_same_end(
-    tmp_path: Path, material: Material, tiny_backbone: Path, whole: Found
+    tmp_path: Path, material: Material, tiny_backbone: Path, whole: SearchResult
 ) -> None:
     file = tmp_path / "kept" / "search.sqlite3"
     heard: list[int] = []
@@ -75,7 +75,7 @@ def test_an_interrupted_search_goes_on_to_the_same_end(
 
 
 def test_a_training_that_was_cut_off_is_tried_again(
-    tmp_path: Path, material: Material, tiny_backbone: Path, whole: Found, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, material: Material, tiny_backbone: Path, whole: SearchResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "search.sqlite3"
 

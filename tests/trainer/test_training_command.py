@@ -152,7 +152,7 @@ def test_trials_training_and_record_have_the_same_class_weights(
     """Those of the dataset, unless the command names some."""
     tried = []
 
-    def spied(*arguments: Any, **named: Any) -> search.Found:
+    def spied(*arguments: Any, **named: Any) -> search.SearchResult:
         tried.append(arguments[4].class_weights)
         return found(*arguments, **named)
 

@@ -1,4 +1,4 @@
-"""What several teachers say together: a mean, each teacher's weight in it chosen per task on validation."""
+"""The weighted mean of several teachers' logits; weights are chosen per task on validation."""
 
 from __future__ import annotations
 

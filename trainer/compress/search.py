@@ -1,8 +1,8 @@
-"""The search for the smallest and fastest student that keeps a budget, and the trail of figures it leaves.
+"""The search for the smallest and fastest student that keeps a budget, with the figures of every step.
 
 Size and speed follow from a plan alone, so all plans are measured before any is trained; the fastest within the size
-are taught for a while, which tells how much each will lose; the fastest that promises to keep the budget is taught in
-full and judged, and if it fails, the next one is.
+are distilled briefly to estimate how much each will lose; the fastest whose estimate keeps the budget is distilled in
+full and evaluated, and if it fails, the next one is.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BudgetMissed(NewstideError):
         self.nearest = nearest
 
 
-class Settings(msgspec.Struct, frozen=True):
+class CompressionSettings(msgspec.Struct, frozen=True):
     """Choices of a compression. `probes`: how many plans are tried for an epoch; 0 trains the first in full.
     `students`: how many are taught by the plan, from consecutive seeds; of them and the mean of their weights the best
     on validation is taken. `variants`: of each labelled text, for the teachers to answer and the students to learn
@@ -94,7 +94,7 @@ def compress(
     unlabelled: Sequence[str],
     plans: Sequence[Plan],
     budget: Budget,
-    settings: Settings,
+    settings: CompressionSettings,
     *,
     keep: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -135,7 +135,7 @@ class _Search:
         unlabelled: Sequence[str],
         plans: Sequence[Plan],
         budget: Budget,
-        settings: Settings,
+        settings: CompressionSettings,
         keep: Path | None,
         on_epoch: Callable[[Epoch], None] | None,
         quiet: bool,

@@ -203,7 +203,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
 
 
 def _write(out: Path, contents: Mapping[str, bytes], record: Record) -> None:
-    """Each file appears complete or not at all, the record last: it vouches for the others."""
+    """Each file appears complete or not at all, the record, which holds the others' checksums, last."""
     last = {
         CARD: data_card(record).encode(),
         RECORD: msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n",

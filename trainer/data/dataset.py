@@ -1,4 +1,4 @@
-"""A dataset on disk: three files of labelled lines, and a record that vouches for them and says what they hold."""
+"""A dataset on disk: three files of labelled lines, and a record of their checksums and contents."""
 
 from __future__ import annotations
 

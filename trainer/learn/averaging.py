@@ -23,7 +23,7 @@ State = dict[str, Tensor]
 def predict_logits(
     network: Network, data: Encoded, batch_size: int = 64, on_batch: Callable[[int], None] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Logits (n, labels) per task, in the order of `data`; `on_batch` hears how many texts a batch had."""
+    """Logits (n, labels) per task, in the order of `data`; `on_batch` is called with the texts of a batch."""
     network.eval()
     device = next(network.parameters()).device
     rows: list[int] = []

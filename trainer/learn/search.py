@@ -42,7 +42,7 @@ class Tried(msgspec.Struct, frozen=True):
     changes: dict[str, float]
 
 
-class Found(msgspec.Struct, frozen=True):
+class SearchResult(msgspec.Struct, frozen=True):
     """The best recipe with its worth, and all that was tried, earlier calls on the same study included."""
 
     recipe: Recipe
@@ -61,7 +61,7 @@ def search(
     *,
     on_trial: Callable[[Tried], None] | None = None,
     quiet: bool = False,
-) -> Found:
+) -> SearchResult:
     """Try `trials` recipes near `recipe`, itself the first, and return the one of the best validation macro-F1.
 
     Rates, batch size, weight decay, dropout, label smoothing and epochs are searched, by Bergstra et al. 2011, from
@@ -98,7 +98,7 @@ def search(
                 on_trial(_tried(study.get_trials(deepcopy=False, states=_DONE)[-1], done + 1))
         tried = [_tried(trial, number) for number, trial in enumerate(study.get_trials(states=_DONE), start=1)]
         best = study.best_trial
-    return Found(_changed(recipe, best.params), float(best.value or 0.0), tried)
+    return SearchResult(_changed(recipe, best.params), float(best.value or 0.0), tried)
 
 
 def _suggest(trial: optuna.Trial, recipe: Recipe) -> Recipe:

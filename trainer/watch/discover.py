@@ -82,7 +82,7 @@ def discover(
 def embed_all(
     classifier: Classifier, texts: Sequence[str], done: Callable[[int], object] = lambda count: None
 ) -> NDArray[np.float32]:
-    """Vectors (n, width) of `texts`; `done` hears how many are ready."""
+    """Vectors (n, width) of `texts`; `done` is called with how many are ready."""
     parts = [classifier.embed([])]
     for start in range(0, len(texts), _CHUNK):
         parts.append(classifier.embed(texts[start : start + _CHUNK]))

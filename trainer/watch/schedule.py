@@ -1,4 +1,4 @@
-"""Whether it is time to train again. Pure: what is known goes in, reasons come out."""
+"""Reasons to train again, from the state of labels, model and drift. Pure."""
 
 from __future__ import annotations
 
