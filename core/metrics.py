@@ -18,7 +18,7 @@ FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded",
 MESSAGES = Counter(
     "newstide_messages", "Messages by outcome: stored, duplicate, dead-letter", ["source", "kind", "outcome"]
 )
-LATE = Counter("newstide_late_messages", "Messages stored behind the watermark of their partition plus lateness")
+LATE = Counter("newstide_late_messages", "Messages stored in minutes that were judged already")
 STAGE_SECONDS = Histogram(
     "newstide_stage_seconds",
     "Time of one batch in a stage: decode, link, classify, store, publish",

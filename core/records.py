@@ -56,6 +56,11 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
         return _uuid(self.source, self.id)
 
     @property
+    def has_own_time(self) -> bool:
+        """Whether `published_at` is what the source said, and not an assumption that must not move a watermark."""
+        return TIME_ASSUMED not in self.marks and TIME_CLAMPED not in self.marks
+
+    @property
     def body(self) -> str:
         """Title and text as one string, the title once: what is classified, linked and compared."""
         if not self.title or self.text.startswith(self.title):

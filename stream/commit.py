@@ -34,17 +34,15 @@ class Committed:
     """What a transaction changed: uids stored for the first time, and what the ledger saw, by partition."""
 
     stored: frozenset[UUID] = frozenset()
-    late: int = 0
     gaps: dict[int, int] = field(default_factory=dict)
 
 
 class Committer:
     """Commits batches of one topic on one connection. Not thread-safe; one per worker."""
 
-    def __init__(self, topic: str, window: timedelta, allowed_lateness: timedelta) -> None:
+    def __init__(self, topic: str, window: timedelta) -> None:
         self._topic = topic
         self._window = window
-        self._lateness = allowed_lateness
         self._partitions_until = date.min
 
     def commit(self, connection: Connection, batch: Batch) -> Committed:
@@ -55,9 +53,8 @@ class Committer:
         with connection.transaction():
             ledger = self._lock_ledger(connection, batch.records)
             stored = self._store_messages(connection, batch.classified, today)
-            late = self._count_late(batch.classified, stored, ledger)
             gaps = self._advance_ledger(connection, batch, stored, ledger)
-        return Committed(frozenset(stored), late, gaps)
+        return Committed(frozenset(stored), gaps)
 
     def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
         once = {item.item.uid: item for item in reversed(classified)}
@@ -89,19 +86,6 @@ class Committer:
             rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
         return {partition: (next_offset, event_time) for partition, next_offset, event_time in rows}
 
-    def _count_late(
-        self,
-        classified: Sequence[Classified],
-        stored: set[UUID],
-        ledger: Mapping[int, tuple[int | None, datetime | None]],
-    ) -> int:
-        late = 0
-        for item in classified:
-            reached = ledger[item.item.record.partition][1]
-            if reached is not None and item.item.uid in stored:
-                late += item.item.message.published_at < reached - self._lateness
-        return late
-
     def _advance_ledger(
         self,
         connection: Connection,
@@ -115,7 +99,8 @@ class Committer:
         times: defaultdict[int, list[datetime]] = defaultdict(list)
         messages: defaultdict[int, set[UUID]] = defaultdict(set)
         for item in batch.classified:
-            times[item.item.record.partition].append(item.item.message.published_at)
+            if item.item.message.has_own_time:
+                times[item.item.record.partition].append(item.item.message.published_at)
             if item.item.uid in stored:
                 messages[item.item.record.partition].add(item.item.uid)
         rejected: defaultdict[int, int] = defaultdict(int)
@@ -220,3 +205,7 @@ def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:
     }
     parameters |= {f"c{column}": plain_array(counts[column] for _, counts in rows) for column in range(9)}
     connection.execute(_SQL["add_to_trends"], parameters)
+    minutes = changes.messages_by_minute()
+    connection.execute(
+        _SQL["note_trend_change"], {"minutes": time_array(minutes), "messages": plain_array(minutes.values())}
+    )

@@ -205,7 +205,6 @@ def _count(batch: Batch, committed: Committed) -> None:
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
     if batch.rejected:
         metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))
-    metrics.LATE.inc(committed.late)
     for partition, gap in committed.gaps.items():
         metrics.LEDGER_GAPS.labels(batch.records[0].topic, str(partition)).inc(gap)
         log.warning(

@@ -103,6 +103,9 @@ SET negative = t.negative + excluded.negative,
     p_neutral = t.p_neutral + excluded.p_neutral,
     p_positive = t.p_positive + excluded.p_positive
 
+-- name: note_trend_change
+INSERT INTO trend_change (minutes, messages) VALUES (%(minutes)s::timestamptz[], %(messages)s::integer[])
+
 -- name: archive_dead_letters
 INSERT INTO dead_letter (origin, stage, topic, key, value, reason, failed_at)
 SELECT * FROM unnest(%(origin)s::text[], %(stage)s::text[], %(topic)s::text[], %(key)s::bytea[], %(value)s::bytea[],

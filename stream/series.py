@@ -81,6 +81,13 @@ class TrendChanges:
         """Changed cells in key order: every writer takes its row locks in the same order, so none can deadlock."""
         return sorted((cell, counts) for cell, counts in self.cells.items() if any(counts))
 
+    def messages_by_minute(self) -> dict[datetime, int]:
+        """Every minute in which any count changed, with the number of messages added to it, in order of time."""
+        added: defaultdict[datetime, int] = defaultdict(int)
+        for (kind, _, minute), counts in self.cells.items():
+            added[minute] += sum(counts[:3]) if kind == "all" else 0
+        return dict(sorted(added.items()))
+
 
 def count(
     messages: Sequence[Counted], known: Mapping[StorySeries, First]

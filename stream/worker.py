@@ -64,11 +64,7 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         EndOffsets(topic, open_connection),
         Lag(settings, open_connection),
     )
-    committer = Committer(
-        topic,
-        window=timedelta(hours=settings.stream.story_window_hours),
-        allowed_lateness=timedelta(seconds=settings.alerting.allowed_lateness_s),
-    )
+    committer = Committer(topic, window=timedelta(hours=settings.stream.story_window_hours))
     pipeline = Pipeline(
         classifier,
         watchlist,

@@ -68,7 +68,7 @@ def pipeline(settings: Settings, engine: Engine, live: Classifier, shadow: Shado
     made = Pipeline(
         live,
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72), timedelta(seconds=60)),
+        Committer(TOPIC, timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         lambda letters: None,
         1,

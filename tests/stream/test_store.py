@@ -42,7 +42,7 @@ def pipeline(settings: Settings, engine: Engine, letters: list[DeadLetter]) -> I
     made = Pipeline(
         Classifier(load_bundle(settings.bundle_directory)),
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72), timedelta(seconds=60)),
+        Committer(TOPIC, timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         letters.extend,
         retry_max_s=1,

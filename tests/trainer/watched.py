@@ -104,6 +104,6 @@ def store_messages(
         records.append(Record("newstide.messages", 0, number, message.id.encode(), encode(message)))
     items, rejected = read(records, load_watchlist())
     assert not rejected
-    committer = Committer("newstide.messages", timedelta(hours=72), timedelta(seconds=60))
+    committer = Committer("newstide.messages", timedelta(hours=72))
     with connect(settings, autocommit=True) as connection:
         committer.commit(connection, Batch(records, label(items, scores, TOPICS, model)))
