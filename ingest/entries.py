@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import feedparser
 
 from core.errors import InputError
+from ingest.time_columns import document_format
+from ingest.times import parse_time
+from ingest.written_times import TimeFormat
 
 MOST_ENTRIES = 5_000
 
@@ -41,10 +43,12 @@ def read_entries(document: bytes, content_type: str = "") -> list[Entry]:
         fault = parsed.get("bozo_exception")
         raise InputError("the document is no RSS or Atom feed" + (f" ({str(fault)[:200]})" if fault else ""))
     language = parsed.feed.get("language") if isinstance(parsed.feed, Mapping) else None
-    return [_entry(entry, language) for entry in reversed(parsed.entries[:MOST_ENTRIES])]
+    entries = parsed.entries[:MOST_ENTRIES]
+    style = document_format([text for entry in entries for text in _written_times(entry)])
+    return [_entry(entry, language, style) for entry in reversed(entries)]
 
 
-def _entry(entry: Mapping[str, Any], language: Any) -> Entry:
+def _entry(entry: Mapping[str, Any], language: Any, style: TimeFormat) -> Entry:
     link = entry.get("link")
     fields = {
         "id": entry.get("id") or link,
@@ -52,7 +56,7 @@ def _entry(entry: Mapping[str, Any], language: Any) -> Entry:
         "text": _text(entry),
         "url": link,
         "author": entry.get("author"),
-        "published_at": _time(entry),
+        "published_at": _time(entry, style),
         "language": language,
     }
     fields = {name: value for name, value in fields.items() if value}
@@ -69,15 +73,15 @@ def _text(entry: Mapping[str, Any]) -> str:
     return str(entry.get("summary") or "")
 
 
-def _time(entry: Mapping[str, Any]) -> datetime | str | None:
-    for name in ("published", "updated", "created"):
-        parsed = entry.get(f"{name}_parsed")
-        if parsed:
-            try:
-                return datetime.fromtimestamp(calendar.timegm(parsed), UTC)
-            except (ValueError, OverflowError, OSError, TypeError):
-                continue
-        written = entry.get(name)
-        if isinstance(written, str) and written:
-            return written
-    return None
+def _time(entry: Mapping[str, Any], style: TimeFormat) -> datetime | str | None:
+    """The time as the entry writes it, read by our own reader; the text itself where no time can be read."""
+    # feedparser's own readings are not asked: it reads a date it does not know by a part of it, hours or months off.
+    texts = _written_times(entry)
+    return next((moment for text in texts if (moment := parse_time(text, style)) is not None), None) or (
+        texts[0] if texts else None
+    )
+
+
+def _written_times(entry: Mapping[str, Any]) -> list[str]:
+    texts = (entry.get(name) for name in ("published", "created", "updated") if name in entry)
+    return [text for text in texts if isinstance(text, str) and text.strip()]

@@ -1,92 +1,126 @@
-"""Times as sources write them, read as aware UTC. Pure and total: what can't be read is None."""
+"""Times as sources write them, read as aware UTC: one reader for feeds, files, pushes and topics. Pure and total.
+
+What the text says decides. What can't be read in full is None, never a guess; the caller marks such a message.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from dateutil import parser as dateutil_parser  # type: ignore[import-untyped]
-from dateutil import tz
+from ingest.written_times import MOST_CHARACTERS, TimeFormat, read_written
+
+PLAIN = TimeFormat()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,12})?")
-_COMPACT_DATE = re.compile(r"(?:19|20)\d{6}|(?:19|20)\d{12}")
-_MAX_CHARACTERS = 64
-# Two days on which no field agrees: a part that the text leaves out shows as a difference between the two readings.
-_DEFAULTS = (datetime(2001, 1, 1), datetime(2002, 2, 2))
-_ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2}
+_SERIAL_EPOCH = datetime(1899, 12, 30)
+_FIRST, _LAST = 631_152_000, 4_102_444_800  # seconds since 1970 of the years 1990 and 2100
+_FIRST_SERIAL, _LAST_SERIAL = 32_874, 73_051  # the same in days since 1899-12-30
+_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)  # of a second: s, ms, us, ns
+_NUMBER = re.compile(r"[+-]?\d{1,24}(?:[.,]\d{1,20})?(?:[eE][+-]?\d{1,2})?")
+_COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(\d{3})?)?)?")
 
 
-def parse_time(value: Any) -> datetime | None:
+def parse_time(value: Any, style: TimeFormat = PLAIN) -> datetime | None:
     """The moment that `value` names, in UTC, or None.
 
-    Read are datetime objects, ISO 8601, RFC 2822, seconds, milliseconds, microseconds or nanoseconds since 1970
-    (told apart by size) as numbers or text, and written dates such as "Mar 3, 2014 4:05 PM". Without a zone: UTC.
+    Read are datetime objects; ISO 8601 and RFC 2822; seconds, milliseconds, microseconds or nanoseconds since 1970 as
+    numbers or text, where they lie between the years 1990 and 2100 (so the unit is never in doubt); 20240305 and
+    20240305093000; and written dates ("Mar 3, 2014 4:05 PM ET", "2024年3月5日 上午9:30"). `style` says what a single
+    text leaves open: 03/04/2024 is read only if it tells the order, and numbers of days only if it allows them.
     """
     if isinstance(value, datetime):
-        return _utc(value)
+        return _utc(value, style)
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        return _utc(datetime(value.year, value.month, value.day), style)
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, float)):
-        return _from_epoch(value)
+    if isinstance(value, (int, float, Decimal)):
+        return _from_number(value, style)
     if isinstance(value, str):
-        return _from_text(value.strip())
+        return _from_text(value.strip(), style)
     return None
 
 
-def _from_epoch(value: float) -> datetime | None:
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number, or text that is one."""
+    if isinstance(value, str):
+        return _NUMBER.fullmatch(value.strip()) is not None
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def is_serial(value: Any) -> bool:
+    """Whether `value` may be a day of the years 1990 to 2100, counted from 1899-12-30."""
+    if not is_number(value):
+        return False
+    number = _as_number(value)
+    return number is not None and _FIRST_SERIAL <= number < _LAST_SERIAL
+
+
+def _from_number(value: Any, style: TimeFormat) -> datetime | None:
+    number = _as_number(value)
+    if number is None or number <= 0:
+        return None
+    for unit in _UNITS:
+        if _FIRST * unit <= number < _LAST * unit:
+            if isinstance(number, int):
+                return _EPOCH + timedelta(microseconds=number * 1_000_000 // unit)
+            return _EPOCH + timedelta(seconds=round(number / unit, 6))
+    if number == int(number) and (match := _COMPACT.fullmatch(str(int(number)))):
+        return _from_compact(match, style)
+    if style.serials and _FIRST_SERIAL <= number < _LAST_SERIAL:
+        # Finer than a second is noise: a spreadsheet prints so many decimals only.
+        return _utc(_SERIAL_EPOCH + timedelta(seconds=round(number * 86_400)), style)
+    return None
+
+
+def _as_number(value: Any) -> int | float | None:
+    """`value` as a finite number, exact where it is whole."""
     try:
-        seconds = float(value)
-        # 1e11 seconds are the year 5138, and 1e11 milliseconds March 1973: no feed means either.
-        for _ in range(3):
-            if abs(seconds) < 1e11:
-                break
-            seconds /= 1000
-        return _EPOCH + timedelta(seconds=round(seconds, 6))
-    except (OverflowError, ValueError):
+        if isinstance(value, str):
+            text = value.strip().replace(",", ".")
+            return int(text) if text.lstrip("+-").isdigit() else _finite(float(text))
+        if isinstance(value, int):
+            return value
+        return int(value) if value == int(value) else _finite(float(value))
+    except (ValueError, OverflowError, ArithmeticError):
         return None
 
 
-def _from_text(text: str) -> datetime | None:
-    if not text or len(text) > _MAX_CHARACTERS:
-        return None
-    if _NUMBER.fullmatch(text) and not _COMPACT_DATE.fullmatch(text):
-        return _from_epoch(float(text))
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _from_compact(match: re.Match[str], style: TimeFormat) -> datetime | None:
+    year, month, day, hour, minute, second, millisecond = (int(part or 0) for part in match.groups())
     try:
-        return _utc(datetime.fromisoformat(text))
+        moment = datetime(year, month, day, hour, minute, second, millisecond * 1000)
     except ValueError:
-        pass
-    if (text[0].isalpha() and "," in text[:5]) or text[-5:-4] in ("+", "-"):
-        try:
-            return _utc(parsedate_to_datetime(text))
-        except (ValueError, TypeError, IndexError, OverflowError):
-            pass
-    return _written(text)
-
-
-@lru_cache(maxsize=4096)
-def _written(text: str) -> datetime | None:
-    """A date written some other way; None unless the text itself gives year, month and day."""
-    try:
-        first, second = (dateutil_parser.parse(text, default=default, tzinfos=_zone) for default in _DEFAULTS)
-    except (ValueError, OverflowError, TypeError, ArithmeticError, AttributeError, RecursionError):
         return None
-    return _utc(first) if first == second else None
+    return _utc(moment, style)
 
 
-def _zone(name: str | None, offset: int | None) -> tzinfo | None:
-    if offset is not None:
-        return tz.tzoffset(name, offset)
-    return tz.tzoffset(name, _ZONES.get((name or "").upper(), 0) * 3600)
+def _from_text(text: str, style: TimeFormat) -> datetime | None:
+    if not text or len(text) > MOST_CHARACTERS:
+        return None
+    if _NUMBER.fullmatch(text):
+        return _from_number(text, style)
+    if text[:4].isdigit() and text[8:9] != "+" and text[10:11] != "+":
+        # Not where an offset follows the date at once: fromisoformat would take it for the time of day.
+        try:
+            return _utc(datetime.fromisoformat(text), style)
+        except ValueError:
+            pass
+    moment = read_written(text, style)
+    return None if moment is None else _utc(moment, style)
 
 
-def _utc(moment: datetime) -> datetime | None:
+def _utc(moment: datetime, style: TimeFormat) -> datetime | None:
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        aware = moment.replace(tzinfo=style.zone) if moment.tzinfo is None else moment
+        return aware.astimezone(UTC)
     except (OverflowError, ValueError):
         return None
