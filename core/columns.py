@@ -33,6 +33,12 @@ class Rule:
         value = record.get(self.path, MISSING)
         return _follow(record, self.path) if value is MISSING and "." in self.path else value
 
+    def __str__(self) -> str:
+        """The rule as it is written: `target=origin`."""
+        if self.constant is not None:
+            return f"{self.target}=@{self.constant}"
+        return f"{self.target}={self.path}{'?' if self.optional else ''}"
+
 
 def parse_rule(target: str, origin: str) -> Rule:
     """The rule that fills `target` from `origin`: a column, a column that may be missing (`?`), a constant (`@`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -144,6 +145,13 @@ class Csv:
 
     def close(self) -> None:
         self._file.close()
+
+    @property
+    def dialect(self) -> tuple[str, str]:
+        """The header as one line, and the delimiter."""
+        line = io.StringIO()
+        csv.writer(line, delimiter=self._delimiter, lineterminator="").writerow(self._header)
+        return line.getvalue(), self._delimiter
 
     def rows(self, after: int = 0) -> Iterator[Row]:
         reader = csv.reader(self._source, delimiter=self._delimiter, strict=True)

@@ -20,6 +20,7 @@ from core.records import Kind
 from core.settings import Settings
 from ingest.mapping import FieldMap
 from ingest.producer import DeliveryFailed, MessageProducer
+from ingest.reread import reading_context
 from ingest.transform import transform
 from ingest.window import AckWindow
 
@@ -123,6 +124,7 @@ class _Bridge:
         self._fields = fields
         self._source = source
         self._kind = kind
+        self._context = reading_context("record", fields, source=source, kind=kind)
         self._done: dict[TopicPartition, int] = {}
 
     def pass_on(self, record: Any) -> None:
@@ -139,6 +141,7 @@ class _Bridge:
                 origin=f"{record.topic}/{record.partition}/{record.offset}",
                 stage="ingest",
                 topic=record.topic,
+                context=self._context,
             )
             self.window.reject(position, letter, self._source)
         else:

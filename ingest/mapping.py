@@ -79,6 +79,10 @@ class FieldMap:
                 f"say which column holds it, for example --map text=body; columns seen: {listed(columns)}"
             )
 
+    def __str__(self) -> str:
+        """The map as `--map` takes it."""
+        return ",".join([*map(str, self.rules), *(["extra=*"] if self.keep_rest else [])])
+
     def missing(self, record: Mapping[str, Any]) -> str:
         """What to tell about a `record` without text: which mapped columns it lacks, and what it has instead."""
         wanted = [rule.path for rule in self.rules if rule.target in ("text", "title") and rule.path]

@@ -21,6 +21,7 @@ from ingest.entries import Entry, read_entries
 from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, Validators, fetch, new_client
 from ingest.producer import MessageProducer
+from ingest.reread import reading_context
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class FeedPoller:
                     origin=f"feed:{self.feed.source}:{entry.digest}",
                     stage="ingest",
                     topic=self._producer.messages_topic,
+                    context=reading_context("fields", source=self.feed.source, kind=self.feed.kind),
                 )
                 letters.append(letter)
         return messages, letters

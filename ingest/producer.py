@@ -55,6 +55,10 @@ class MessageProducer:
         """Queue `letter` for the `dead-letters` topic."""
         return self._send(self.dead_letters_topic, letter.key, letter.value or b"", letter.headers())
 
+    def send_raw(self, topic: str, key: bytes | None, value: bytes) -> Any:
+        """Queue a record as it stands, for any topic."""
+        return self._send(topic, key, value, [])
+
     def deliver(self, messages: Iterable[Message], letters: Iterable[DeadLetter] = (), *, timeout_s: float) -> None:
         """Send all and return once Kafka acknowledged every one.
 

@@ -20,6 +20,7 @@ from core.settings import Settings
 from ingest import checkpoint
 from ingest.mapping import IDENTITY, FieldMap
 from ingest.producer import MessageProducer
+from ingest.reread import Form, reading_context
 from ingest.transform import transform
 from ingest.window import AckWindow
 
@@ -78,10 +79,11 @@ def replay(
     try:
         state = checkpoint.load(store, path) if resume else checkpoint.begin(path)
         sample = _sample(file)
+        dialect = getattr(file, "dialect", None)
     finally:
         file.close()
     fields.check([row.fields for row in sample if row.fields is not None], str(path))
-    run = _Run(producer, path, fields, source or source_of(path), kind)
+    run = _Run(producer, path, fields, source or source_of(path), kind, dialect)
     resumed_after = state.row
     pace = Pace(speed, stop or threading.Event())
     file = open_records(path)
@@ -154,7 +156,15 @@ class Pace:
 class _Run:
     """One replay under way: each row becomes a message or a dead letter."""
 
-    def __init__(self, producer: MessageProducer, path: Path, fields: FieldMap, source: str, kind: Kind) -> None:
+    def __init__(
+        self,
+        producer: MessageProducer,
+        path: Path,
+        fields: FieldMap,
+        source: str,
+        kind: Kind,
+        dialect: tuple[str, str] | None,
+    ) -> None:
         self.window: AckWindow[int] = AckWindow(producer)
         self.read = 0
         self._producer = producer
@@ -162,6 +172,9 @@ class _Run:
         self._fields = fields
         self._source = source
         self._kind = kind
+        form: Form = "csv" if dialect else "record"
+        header, delimiter = dialect or ("", "")
+        self._context = reading_context(form, fields, source=source, kind=kind, header=header, delimiter=delimiter)
         self._states_receipt = any(rule.target == "received_at" and not rule.optional for rule in fields.rules)
 
     def message(self, row: Row) -> Message | None:
@@ -178,6 +191,7 @@ class _Run:
                 origin=f"replay:{self._path.name}:{row.number}",
                 stage="ingest",
                 topic=self._producer.messages_topic,
+                context=self._context,
             )
             self.window.reject(row.number, letter, self._source)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from core.dead_letters import UNKNOWN, read_dead_letter
+from core.dead_letters import UNKNOWN, letter_id, read_dead_letter
 from core.store.sql import load_queries
 from stream.batch import Record
 
@@ -39,7 +40,7 @@ class Archive:
         self.stopping = threading.Event()
 
     def store(self, letters: Sequence[Letter]) -> None:
-        """Insert `letters`; one whose origin is known already was delivered again and changes nothing."""
+        """Insert `letters`; one that is known already was delivered again and changes nothing."""
         pause = 0.1
         while True:
             try:
@@ -58,17 +59,20 @@ class Archive:
 
 def _columns(letters: Sequence[Letter]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
-        name: [] for name in ("origin", "stage", "topic", "key", "value", "reason", "failed_at")
+        name: [] for name in ("id", "origin", "stage", "topic", "key", "value", "reason", "failed_at", "context")
     }
     for letter in letters:
         dead = read_dead_letter(letter.record.key, letter.record.value, letter.headers)
-        columns["origin"].append(_text(letter.record.origin if dead.origin == UNKNOWN else dead.origin))
+        origin = _text(letter.record.origin if dead.origin == UNKNOWN else dead.origin)
+        columns["id"].append(letter_id(origin, dead.content))
+        columns["origin"].append(origin)
         columns["stage"].append(_text(dead.stage))
         columns["topic"].append(_text(dead.topic))
         columns["key"].append(dead.key)
         columns["value"].append(dead.value or b"")
         columns["reason"].append(_text(dead.reason))
         columns["failed_at"].append(dead.at or datetime.now(UTC))
+        columns["context"].append(json.dumps({_text(name): _text(text) for name, text in dead.context.items()}))
     return columns
 
 

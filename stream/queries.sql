@@ -107,7 +107,7 @@ SET negative = t.negative + excluded.negative,
 INSERT INTO trend_change (minutes, messages) VALUES (%(minutes)s::timestamptz[], %(messages)s::integer[])
 
 -- name: archive_dead_letters
-INSERT INTO dead_letter (origin, stage, topic, key, value, reason, failed_at)
-SELECT * FROM unnest(%(origin)s::text[], %(stage)s::text[], %(topic)s::text[], %(key)s::bytea[], %(value)s::bytea[],
-                     %(reason)s::text[], %(failed_at)s::timestamptz[])
-ON CONFLICT (origin) DO NOTHING
+INSERT INTO dead_letter (id, origin, stage, topic, key, value, reason, failed_at, context)
+SELECT * FROM unnest(%(id)s::uuid[], %(origin)s::text[], %(stage)s::text[], %(topic)s::text[], %(key)s::bytea[],
+                     %(value)s::bytea[], %(reason)s::text[], %(failed_at)s::timestamptz[], %(context)s::jsonb[])
+ON CONFLICT (id) DO NOTHING

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
+from uuid import UUID
 
 import click
-from kafka import KafkaProducer
 from rich.table import Column, Table
+from sqlalchemy import Engine
 
-from core.dead_letters import UNKNOWN
 from core.errors import InputError
-from core.kafka import client_options
 from core.settings import load_settings
-from core.store.dead_letters import ArchivedLetter, list_dead_letters, mark_replayed
+from core.store.dead_letters import ArchivedLetter, find_dead_letters, list_dead_letters, open_dead_letters
+from ingest.second_try import replay_letters
 from newstide.commands.output import open_console
 from newstide.stack.resources import store, with_broker
-
-_ACK_TIMEOUT_S = 30
 
 
 @click.group("dead-letters")
@@ -32,57 +31,74 @@ def dead_letters() -> None:
 def list_(every: bool, limit: int, as_json: bool) -> None:
     """Show them, the newest first."""
     with store(load_settings()) as engine:
-        letters = list_dead_letters(engine, include_replayed=every, limit=limit)
-    if as_json:
-        click.echo(json.dumps([_as_json(letter) for letter in letters], indent=1))
-        return
+        letters = list_dead_letters(engine, include_replayed=every, limit=limit, values=as_json)
+        if as_json:
+            _print_json(letters)
+            return
+        rows = list(letters)
     table = Table(Column("origin", overflow="fold"), "stage", "when (UTC)", "bytes", "reason", box=None)
-    for letter in letters:
+    for letter in rows:
         table.add_row(
-            letter.origin, letter.stage, f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", str(len(letter.value)), letter.reason
+            letter.origin, letter.stage, f"{letter.failed_at:%Y-%m-%d %H:%M:%S}", str(letter.size), letter.reason
         )
-    open_console().print(table if letters else "no dead letters")
+    open_console().print(table if rows else "no dead letters")
 
 
 @dead_letters.command("replay")
-@click.argument("origins", nargs=-1)
+@click.argument("names", metavar="ORIGIN|ID...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every letter that was not replayed yet.")
-def replay(origins: tuple[str, ...], every: bool) -> None:
-    """Send letters to the topic they were meant for: those named by ORIGINS, or --all."""
-    if not origins and not every:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def replay(names: tuple[str, ...], every: bool, as_json: bool) -> None:
+    """Try letters again: those named by their origin or id, or --all.
+
+    What ingest could not read is read again; what the workers could not process is sent to them again. Letters that
+    still can't be read stay, with the new reason.
+    """
+    if not names and not every:
         raise InputError("name the letters to replay by their origin (`newstide dead-letters list`), or give --all")
     settings = with_broker(load_settings())
     with store(settings) as engine:
-        letters = list_dead_letters(engine, origins)
-        missing = set(origins) - {letter.origin for letter in letters}
-        if missing:
-            raise InputError(
-                f"no dead letter has the origin {', '.join(sorted(missing))}; see `newstide dead-letters list`"
-            )
-        producer = KafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
-        try:
-            for letter in letters:
-                topic = settings.topic("messages") if letter.topic == UNKNOWN else letter.topic
-                producer.send(topic, key=letter.key, value=letter.value).get(_ACK_TIMEOUT_S)
-                mark_replayed(engine, letter.origin)
-        finally:
-            producer.close()
-    click.echo(f"replayed {len(letters)} dead letters")
+        ids = list(dict.fromkeys(_named(engine, names))) if names else open_dead_letters(engine)
+        done = replay_letters(settings, engine, ids)
+    if as_json:
+        click.echo(json.dumps({"replayed": done.replayed, "still_dead": done.still_dead}))
+    else:
+        left = f"; {done.still_dead} still can't be read, `list` says why" if done.still_dead else ""
+        click.echo(f"replayed {done.replayed} dead letters{left}")
+
+
+def _named(engine: Engine, names: tuple[str, ...]) -> list[UUID]:
+    found = {name: find_dead_letters(engine, name) for name in names}
+    missing = sorted(name for name, ids in found.items() if not ids)
+    if missing:
+        raise InputError(f"no dead letter has the origin {', '.join(missing)}; see `newstide dead-letters list`")
+    return [letter for ids in found.values() for letter in ids]
+
+
+def _print_json(letters: Any) -> None:
+    separator = "["
+    for letter in letters:
+        click.echo(separator + json.dumps(_as_json(letter), indent=1), nl=False)
+        separator = ",\n"
+    click.echo("]" if separator != "[" else "[]")
 
 
 def _as_json(letter: ArchivedLetter) -> dict[str, object]:
+    held = letter.value or b""
     try:
-        value: dict[str, str] = {"value": letter.value.decode()}
+        value: dict[str, str] = {"value": held.decode()}
     except UnicodeDecodeError:
-        value = {"value_base64": base64.b64encode(letter.value).decode()}
+        value = {"value_base64": base64.b64encode(held).decode()}
     return {
+        "id": str(letter.id),
         "origin": letter.origin,
         "stage": letter.stage,
         "topic": letter.topic,
         "reason": letter.reason,
         "failed_at": letter.failed_at.isoformat(),
         "replayed_at": letter.replayed_at.isoformat() if letter.replayed_at else None,
-        "bytes": len(letter.value),
+        "bytes": letter.size,
+        "context": dict(letter.context),
         **value,
     }
 
