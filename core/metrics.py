@@ -6,6 +6,8 @@ import logging
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from core.sources import source_key
+
 log = logging.getLogger(__name__)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,17 +58,22 @@ DELIVERIES = Counter("newstide_deliveries", "Deliveries from the outbox by outco
 OUTBOX = Gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
 
 
-_sources: set[str] = set()
+_sources: dict[str, str] = {}
 _MOST_SOURCES = 500
 
 
 def source_label(source: str) -> str:
-    """`source` as a label value; `other` once a process has seen 500: no list of feeds has as many, a flood may."""
-    if source not in _sources:
+    """The name of a source as a label value, as it was written first, since "Reuters" and "reuters" are one source.
+
+    `other` once a process has seen 500 sources: no list of feeds has as many, a flood may.
+    """
+    key = source_key(source)
+    label = _sources.get(key)
+    if label is None:
         if len(_sources) >= _MOST_SOURCES:
             return "other"
-        _sources.add(source)
-    return source
+        label = _sources[key] = source
+    return label
 
 
 def serve(host: str, port: int) -> None:

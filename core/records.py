@@ -6,7 +6,6 @@ A record decodes to a valid `Message` or raises `UndecodableMessage` with the re
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -14,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from core.errors import UndecodableMessage
+from core.sources import source_key, source_name
 
 SCHEMA_VERSION = b"1"
 SCHEMA_HEADER = "newstide-schema"
@@ -23,7 +23,6 @@ MAX_TEXT_CHARACTERS = 20_000
 MAX_TITLE_CHARACTERS = 1_000
 MAX_ENTITIES = 100
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # electronic feeds start about then; anything earlier is a broken clock
-SOURCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 Kind = Literal["news", "comment"]
 
@@ -52,8 +51,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
 
     @property
     def uid(self) -> UUID:
-        """Identity in the store: 128 bits of BLAKE2b over source and id."""
-        return _uuid(self.source, self.id)
+        """Identity in the store: 128 bits of BLAKE2b over the key of the source, and the id."""
+        return _uuid(source_key(self.source), self.id)
 
     @property
     def has_own_time(self) -> bool:
@@ -79,7 +78,7 @@ def _uuid(*parts: str) -> UUID:
 
 def derived_id(source: str, url: str, title: str) -> str:
     """The id of a message whose source gave none: a hash of source, url and title, 32 hex digits."""
-    return _uuid(source, url, title).hex
+    return _uuid(source_key(source), url, title).hex
 
 
 def story_key(story_form: str) -> UUID:
@@ -108,15 +107,11 @@ def decode(value: bytes | None) -> Message:
 def checked(message: Message) -> Message:
     """`message` if it can be stored and counted, its times brought to UTC and into range (and marked).
 
-    Raises UndecodableMessage for what can't be mended: no id, no text, a malformed source, NUL or over-long fields.
+    Raises UndecodableMessage for what can't be mended: no id, no text, no source, NUL or over-long fields.
     """
     if not message.id or len(message.id) > 512:
         raise UndecodableMessage(f"field `id` has {len(message.id)} characters; 1 to 512 are accepted")
-    if not SOURCE.fullmatch(message.source):
-        raise UndecodableMessage(
-            f"field `source` is {message.source[:80]!r}; "
-            "expected lower-case letters, digits, '.', '_' or '-', at most 64"
-        )
+    message.source = source_name(message.source)
     if not (message.text.strip() or message.title.strip()):
         raise UndecodableMessage("fields `text` and `title` are both empty; there is nothing to classify")
     if len(message.text) > MAX_TEXT_CHARACTERS or len(message.title) > MAX_TITLE_CHARACTERS:

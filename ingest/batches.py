@@ -11,6 +11,7 @@ import msgspec
 from core.columns import closest
 from core.errors import InputError, UndecodableMessage
 from core.records import Message
+from core.sources import source_key
 from ingest.cleaning import clean_message
 from ingest.mapping import TARGETS
 
@@ -73,6 +74,6 @@ def _message(item: Any, sources: Collection[str], received_at: datetime | None) 
             advice = f"did you mean `{near}`?" if near else "what has no field of its own goes into `extra`"
             raise UndecodableMessage(f"unknown field `{name[:64]}`; {advice}".encode(errors="replace").decode())
     message = clean_message(item, received_at=received_at)
-    if sources and message.source not in sources:
+    if sources and source_key(message.source) not in map(source_key, sources):
         raise UndecodableMessage(f"unknown source `{message.source}`; the operator lists them in ingest.push_sources")
     return message

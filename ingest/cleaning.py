@@ -15,7 +15,6 @@ from core.records import (
     MAX_ENTITIES,
     MAX_TEXT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
-    SOURCE,
     TRUNCATED,
     Kind,
     Message,
@@ -24,6 +23,7 @@ from core.records import (
     mark,
     set_times,
 )
+from core.sources import source_name
 from core.text import clean, normalise_urls
 from ingest.language import detect_language
 from ingest.times import parse_time
@@ -55,7 +55,7 @@ def clean_message(
     text, text_cut = _prose(fields, "text", MAX_TEXT_CHARACTERS)
     title, title_cut = _prose(fields, "title", MAX_TITLE_CHARACTERS)
     url = _url(fields.get("url"))
-    origin = _source(fields.get("source"), source)
+    origin = source_name(fields.get("source") or source)
     extra, extra_cut = _extra(fields.get("extra"))
     message = Message(
         id=_identity(fields.get("id"), origin, url, title, text, published_at),
@@ -131,17 +131,6 @@ def _identity(raw: Any, source: str, url: str, title: str, text: str, published_
     if len(given) > 512 or _UNSAFE.search(given):
         return derived_id(source, "", given)
     return given
-
-
-def _source(raw: Any, fallback: str) -> str:
-    if raw is not None and not isinstance(raw, str):
-        raise _wrong("source", raw, "text")
-    name = "-".join((raw or fallback).lower().split())
-    if not SOURCE.fullmatch(name):
-        raise UndecodableMessage(
-            f"field `source` is {name[:80]!r}; expected letters, digits, '.', '_' or '-', 1 to 64 of them"
-        )
-    return name
 
 
 def _kind(raw: Any, fallback: Kind) -> Kind:

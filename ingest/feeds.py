@@ -9,23 +9,29 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.columns import closest
-from core.errors import InputError
-from core.records import SOURCE, Kind
+from core.encoding import codec_of
+from core.errors import InputError, UndecodableMessage
+from core.records import Kind
+from core.sources import EXPECTED_SOURCE, source_key, source_name
 
 SHORTEST_INTERVAL_S = 1.0
 LONGEST_INTERVAL_S = 86_400.0
-_KEYS = ("source", "url", "kind", "interval_s", "headers")
+_KEYS = ("source", "url", "kind", "interval_s", "headers", "encoding")
 
 
 @dataclass(frozen=True)
 class Feed:
-    """One RSS or Atom feed, asked every `interval_s` seconds with the extra request `headers`."""
+    """One RSS or Atom feed, asked every `interval_s` seconds with the extra request `headers`.
+
+    `encoding`: the label of what its documents are written in, where they can't be trusted to say; empty: by evidence.
+    """
 
     source: str
     url: str
     kind: Kind = "news"
     interval_s: float = 300.0
     headers: dict[str, str] = field(default_factory=dict)
+    encoding: str = ""
 
 
 def load_feeds(path: Path) -> list[Feed]:
@@ -46,9 +52,7 @@ def load_feeds(path: Path) -> list[Feed]:
         raise InputError(f"{path}: `feed` is a single table; write [[feed]] with two brackets")
     for number, table in enumerate(tables, start=1):
         faults.extend(f"feed {number}: {fault}" for fault in _faults(table))
-    sources = [table.get("source") for table in tables]
-    doubles = {source for source in sources if isinstance(source, str) and sources.count(source) > 1}
-    faults.extend(f"two feeds have the source `{source}`; each needs its own" for source in sorted(doubles))
+    faults.extend(_doubles(tables))
     if not tables:
         faults.append("there is no [[feed]] in it")
     if faults:
@@ -58,12 +62,26 @@ def load_feeds(path: Path) -> list[Feed]:
 
 def _feed(table: dict[str, Any]) -> Feed:
     return Feed(
-        source=table["source"],
+        source=source_name(table["source"]),
         url=table["url"],
         kind=table.get("kind", "news"),
         interval_s=float(table.get("interval_s", Feed.interval_s)),
         headers=dict(table.get("headers", {})),
+        encoding=table.get("encoding", ""),
     )
+
+
+def _doubles(tables: list[dict[str, Any]]) -> list[str]:
+    """Faults of feeds whose sources are the same, as names are compared: by their keys."""
+    spellings: dict[str, list[str]] = {}
+    for table in tables:
+        if isinstance(source := table.get("source"), str):
+            spellings.setdefault(source_key(source), []).append(source)
+    return [
+        f"two feeds have the source {' and '.join(f'`{name}`' for name in dict.fromkeys(names))}; each needs its own"
+        for names in spellings.values()
+        if len(names) > 1
+    ]
 
 
 def _faults(table: dict[str, Any]) -> list[str]:
@@ -74,8 +92,10 @@ def _faults(table: dict[str, Any]) -> list[str]:
             advice = f"did you mean `{near}`?" if near else f"keys: {', '.join(_KEYS)}"
             faults.append(f"unknown key `{key}`; {advice}")
     source, url = table.get("source"), table.get("url")
-    if not isinstance(source, str) or not SOURCE.fullmatch(source):
-        faults.append(f"`source` is {source!r}; expected lower-case letters, digits, '.', '_' or '-', at most 64")
+    try:
+        source_name(source)
+    except UndecodableMessage:
+        faults.append(f"`source` is {source!r}; expected {EXPECTED_SOURCE}")
     if not isinstance(url, str) or not _is_web_address(url):
         faults.append(f"`url` is {url!r}; expected http://... or https://...")
     kind = table.get("kind", "news")
@@ -89,6 +109,14 @@ def _faults(table: dict[str, Any]) -> list[str]:
     headers = table.get("headers", {})
     if not isinstance(headers, dict) or not all(_is_header(name, value) for name, value in headers.items()):
         faults.append("`headers` is not a table of plain texts, for example headers = { Authorization = 'Bearer ...' }")
+    encoding = table.get("encoding", "")
+    try:
+        if not isinstance(encoding, str):
+            raise InputError(f"{encoding!r} is no text")
+        if encoding:
+            codec_of(encoding)
+    except InputError as error:
+        faults.append(f"`encoding`: {error}")
     return faults
 
 

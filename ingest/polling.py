@@ -16,6 +16,7 @@ from core.dead_letters import DeadLetter, dead_letter
 from core.errors import InputError, NewstideError, UndecodableMessage
 from core.records import Message
 from core.settings import Settings
+from core.sources import source_slug
 from ingest.cleaning import clean_message
 from ingest.entries import Entry, read_entries
 from ingest.feeds import Feed
@@ -93,7 +94,7 @@ class FeedPoller:
         messages, letters = await asyncio.to_thread(self._clean, new.values())
         await asyncio.to_thread(self._producer.deliver, messages, letters, timeout_s=_DELIVERY_S)
         if letters:
-            metrics.INGEST_REJECTED.labels(self.feed.source).inc(len(letters))
+            metrics.INGEST_REJECTED.labels(metrics.source_label(self.feed.source)).inc(len(letters))
         self._known = document.validators
         self._remember(entries)
         return len(messages), "ok"
@@ -108,7 +109,7 @@ class FeedPoller:
                 letter = dead_letter(
                     msgspec.json.encode({name: _plain(value) for name, value in entry.fields.items()}),
                     str(error),
-                    origin=f"feed:{self.feed.source}:{entry.digest}",
+                    origin=f"feed:{source_slug(self.feed.source)}:{entry.digest}",
                     stage="ingest",
                     topic=self._producer.messages_topic,
                     context=reading_context("fields", source=self.feed.source, kind=self.feed.kind),
@@ -126,16 +127,16 @@ class FeedPoller:
     def _is_up(self, outcome: str) -> None:
         self.failures = 0
         self._retry_after_s = 0.0
-        metrics.FEED_FETCHES.labels(self.feed.source, outcome).inc()
-        metrics.FEED_UP.labels(self.feed.source).set(1)
+        metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
+        metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(1)
         if self._up is not True:
             log.info("feed %s is up: %s", self.feed.source, self.feed.url)
         self._up = True
 
     def _down(self, reason: str, outcome: str) -> None:
         self.failures += 1
-        metrics.FEED_FETCHES.labels(self.feed.source, outcome).inc()
-        metrics.FEED_UP.labels(self.feed.source).set(0)
+        metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
+        metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(0)
         if self._up is not False:
             log.warning("feed %s is down: %s; trying again, the other feeds go on", self.feed.source, reason)
         self._up = False

@@ -15,8 +15,9 @@ import msgspec
 from core.dead_letters import dead_letter
 from core.errors import UndecodableMessage
 from core.readers import RecordFile, Row, open_records
-from core.records import SOURCE, TIME_ASSUMED, Kind, Message
+from core.records import TIME_ASSUMED, Kind, Message
 from core.settings import Settings
+from core.sources import MAX_SOURCE_CHARACTERS
 from ingest import checkpoint
 from ingest.mapping import IDENTITY, FieldMap
 from ingest.producer import MessageProducer
@@ -122,9 +123,9 @@ def _sample(file: RecordFile) -> list[Row]:
 
 
 def source_of(path: Path) -> str:
-    """The source name that a file's own name makes: "Stock Tweets.jsonl.gz" is "stock-tweets"."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", path.name.lower().removesuffix(".gz").rpartition(".")[0]).strip("-._")[:64]
-    return name if SOURCE.fullmatch(name) else "replay"
+    """The source name that a file's own name makes: "Stock Tweets.jsonl.gz" is "stock-tweets", "快讯.csv" is "快讯"."""
+    name = re.sub(r"[^\w.-]+", "-", path.name.lower().removesuffix(".gz").rpartition(".")[0]).strip("-._")
+    return name[:MAX_SOURCE_CHARACTERS].rstrip("-._") or "replay"
 
 
 class Pace:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.errors import UndecodableMessage
 from core.records import Message, decode, story_key
+from core.sources import source_key
 from core.text import story_form
 from stream.entities import Watchlist
 from stream.series import SENTIMENTS, Counted, millionths, series_of
@@ -76,7 +77,7 @@ class Classified:
             uid=self.item.uid,
             story=story,
             published_at=message.published_at,
-            series=series_of(message.source, self.topic, self.item.entities),
+            series=series_of(source_key(message.source), self.topic, self.item.entities),
             sentiment=self.sentiment,
             millionths=millionths(self.sentiment_scores),
         )

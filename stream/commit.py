@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from core.sources import source_key
 from core.store.arrays import bytes_array, plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
@@ -73,6 +74,7 @@ class Committer:
             store_first_messages(connection, firsts)
         _copy_messages(connection, fresh, stories, today)
         _add_to_trends(connection, changes)
+        _name_sources(connection, fresh)
         return stored
 
     def _lock_ledger(
@@ -161,6 +163,15 @@ def _upsert_stories(
     )
 
 
+def _name_sources(connection: Connection, fresh: Sequence[Classified]) -> None:
+    """Keep the names of sources that are not written like their keys. The last locks taken, so none waits in a ring."""
+    written = {source_key(name): name for name in sorted({item.item.message.source for item in fresh}, reverse=True)}
+    named = sorted((key, name) for key, name in written.items() if key != name)
+    if named:
+        columns = {"keys": text_array(key for key, _ in named), "names": text_array(name for _, name in named)}
+        connection.execute(_SQL["name_sources"], columns)
+
+
 def _copy_messages(
     connection: Connection, fresh: Sequence[Classified], stories: Mapping[UUID, UUID], today: date
 ) -> None:
@@ -171,7 +182,7 @@ def _copy_messages(
                 (
                     item.item.uid,
                     today,
-                    message.source,
+                    source_key(message.source),
                     message.id,
                     message.kind,
                     message.published_at,

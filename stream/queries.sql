@@ -42,6 +42,10 @@ COPY message (uid, stored_on, source, id, kind, published_at, received_at, title
               entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, model)
 FROM STDIN
 
+-- name: name_sources
+INSERT INTO source (key, name) SELECT key, name FROM unnest(%(keys)s::text[], %(names)s::text[]) AS t (key, name)
+ON CONFLICT DO NOTHING
+
 -- name: known_texts
 SELECT key, story FROM story_text WHERE key = ANY(%(keys)s::uuid[])
 

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from core.errors import InputError
+from core.errors import InputError, UndecodableMessage
 from core.labelled import check_labels, read_objects
-from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS, SOURCE
+from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS
+from core.sources import EXPECTED_SOURCE, source_key, source_name
 from core.store.messages import message_of
 from core.store.sql import load_queries, records
 from core.taxonomy import Taxonomy
@@ -134,11 +135,10 @@ def _line(where: str, number: int, entry: Mapping[str, Any], taxonomy: Taxonomy)
         raise InputError(f"{where}: text has {len(body)} characters; at most {_MAX_CHARACTERS} are accepted")
     if source is None:
         source = DEFAULT_SOURCE
-    if not isinstance(source, str) or not SOURCE.fullmatch(source):
-        raise InputError(
-            f"{where}: source is {str(source)[:80]!r}; expected lower-case letters, digits, '.', '_' or '-', at most 64"
-        )
-    return LabelLine(number, labels, body, source)
+    try:
+        return LabelLine(number, labels, body, source_key(source_name(source)))
+    except UndecodableMessage:
+        raise InputError(f"{where}: source is {str(source)[:80]!r}; expected {EXPECTED_SOURCE}") from None
 
 
 def _resolve(

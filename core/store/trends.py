@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
-from core.store.sql import load_queries
+from core.sources import source_key
+from core.store.sql import load_queries, records
 
 _SQL = load_queries(Path(__file__).with_name("trends.sql"))
 
@@ -69,14 +70,20 @@ class SeriesTotal:
     last: datetime
 
 
+Named = TypeVar("Named", TrendRow, SeriesTotal)
+
+
 def parse_series(series: str) -> tuple[str, str]:
-    """Kind and name of `all`, `topic=Earnings`, `entity=BABA` or `source=reuters`. Raises InputError otherwise."""
+    """Kind and name of `all`, `topic=Earnings`, `entity=BABA` or `source=Reuters`. Raises InputError otherwise.
+
+    The name of a source is its key, however it is written.
+    """
     if series == "all":
         return "all", "all"
     kind, separator, name = series.partition("=")
     if not separator or not name or kind not in KINDS[1:]:
         raise InputError(f"no such series: {series!r}; expected all, topic=NAME, entity=TICKER or source=NAME")
-    return kind, name
+    return kind, source_key(name) if kind == "source" else name
 
 
 def series_name(kind: str, name: str) -> str:
@@ -91,18 +98,36 @@ def read_trends(
     until: datetime | None = None,
     bucket: Bucket = "minute",
 ) -> Iterator[TrendRow]:
-    """Rows of one series, or of all, by series and time; streamed, so any number fits in memory."""
+    """Rows of one series, or of all, by series and time; streamed, so any number fits in memory.
+
+    Sources are named as they were written.
+    """
     kind, name = series or (None, None)
+    if kind == "source" and name is not None:
+        name = source_key(name)
     parameters = {"kind": kind, "name": name, "since": since, "until": until, "bucket": bucket}
+    names = _source_names(engine)
     with engine.connect().execution_options(stream_results=True) as connection:
         for row in connection.execute(text(_SQL["rows"]), parameters):
-            yield TrendRow(*row)
+            yield _as_written(TrendRow(**row._mapping), names)
 
 
 def read_series(engine: Engine, since: datetime | None = None) -> list[SeriesTotal]:
-    """Totals of every series, the busiest first within each kind."""
+    """Totals of every series, the busiest first within each kind; sources are named as they were written."""
+    names = _source_names(engine)
     with engine.connect() as connection:
-        return [SeriesTotal(*row) for row in connection.execute(text(_SQL["series"]), {"since": since})]
+        totals = records(SeriesTotal, connection.execute(text(_SQL["series"]), {"since": since}))
+    return [_as_written(total, names) for total in totals]
+
+
+def _source_names(engine: Engine) -> dict[str, str]:
+    """Key -> name of the sources whose names are not written like their keys."""
+    with engine.connect() as connection:
+        return {row.key: row.name for row in connection.execute(text(_SQL["source_names"]))}
+
+
+def _as_written(row: Named, names: dict[str, str]) -> Named:
+    return replace(row, name=names[row.name]) if row.kind == "source" and row.name in names else row
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
 GROUP BY 1, 2
 ORDER BY array_position(ARRAY['all', 'topic', 'entity', 'source'], kind), messages DESC, name
 
+-- name: source_names
+SELECT key, name FROM source
+
 -- name: busiest
 WITH span AS (
     SELECT kind, name, floor(extract(epoch FROM minute - :since) / :step_s)::integer AS bucket, negative_stories,

@@ -105,7 +105,7 @@ def test_a_change_of_mind_is_a_new_row(engine: Engine) -> None:
         ({"uid": "17", "sentiment": "neutral"}, "line 2: uid is '17'"),
         ({"uid": 17, "sentiment": "neutral"}, "line 2: uid is '17'"),
         ({"uid": str(KNOWN), "sentiment": "neutral"}, "not in the store: line 2"),
-        ({"text": "a b", "source": "No Source", "sentiment": "neutral"}, "line 2: source is 'No Source'"),
+        ({"text": "a b", "source": " ", "sentiment": "neutral"}, "line 2: source is ' '"),
         ({"text": "Fine text", "sentiment": "neutral"}, "line 2: sentiment is 'neutral', but line 1"),
         ("[1]", "line 2 is no JSON object"),
         ("{", "line 2 is no JSON object"),

@@ -57,7 +57,7 @@ def test_what_is_encoded_decodes_to_the_same() -> None:
         (value_of(id=""), "`id`"),
         (value_of(id=7), "id"),
         (value_of(id="x" * 513), "`id`"),
-        (value_of(source="Has Spaces"), "`source`"),
+        (value_of(source="\u202e"), "`source`"),
         (value_of(source=""), "`source`"),
         (value_of(kind="rumour"), "kind"),
         (value_of(text=None), "text"),

@@ -33,10 +33,10 @@ def test_the_example_file_is_valid() -> None:
 def test_a_feed_with_all_its_keys(write: Write) -> None:
     path = write(
         "f.toml",
-        '[[feed]]\nsource = "a"\nurl = "https://e.com/x"\nkind = "comment"\ninterval_s = 60\n'
-        'headers = { X-Key = "k" }\n',
+        '[[feed]]\nsource = " S&P  新闻 "\nurl = "https://e.com/x"\nkind = "comment"\ninterval_s = 60\n'
+        'headers = { X-Key = "k" }\nencoding = "GBK"\n',
     )
-    assert load_feeds(path) == [Feed("a", "https://e.com/x", "comment", 60.0, {"X-Key": "k"})]
+    assert load_feeds(path) == [Feed("S&P 新闻", "https://e.com/x", "comment", 60.0, {"X-Key": "k"}, "GBK")]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,14 @@ def test_a_feed_with_all_its_keys(write: Write) -> None:
         ('[feed]\nsource = "a"', "two brackets"),
         ('[[fed]]\nsource = "a"', "unknown key `fed`"),
         ('[[feed]]\nsuorce = "a"\nurl = "https://e.com"', "did you mean `source`"),
-        ('[[feed]]\nsource = "A B"\nurl = "https://e.com"', "`source` is 'A B'"),
+        ('[[feed]]\nsource = " "\nurl = "https://e.com"', "`source` is ' '"),
+        ('[[feed]]\nsource = 7\nurl = "https://e.com"', "`source` is 7"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = "klingon"', "no encoding is called 'klingon'"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = 5', "`encoding`"),
+        (
+            '[[feed]]\nsource = "A B"\nurl = "https://e.com"\n[[feed]]\nsource = "a-b"\nurl = "https://f.com"',
+            "`A B` and `a-b`",
+        ),
         ('[[feed]]\nsource = "a"\nurl = "file:///etc/passwd"', "`url` is"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com:99999"', "`url` is"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nkind = "x"', "`kind` is 'x'"),

@@ -98,7 +98,7 @@ def test_bad_messages_never_lose_the_others(pushed: Settings, producer: MessageP
         (b"[]", {}, 400, "unreadable"),
         (b'{"a":' * 10_000, {}, 400, "unreadable"),
         (b"[5]", {}, 422, "no_message_accepted"),
-        (b'{"source": "../etc", "text": "x"}', {}, 422, "no_message_accepted"),
+        (b'{"source": " ", "text": "x"}', {}, 422, "no_message_accepted"),
         (b" " * 60_000, {}, 413, "too_large"),
         (b"a=1", {"Content_Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
         (b"x", {"Content_Encoding": "gzip"}, 415, "unsupported_media_type"),

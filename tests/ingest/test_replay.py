@@ -176,7 +176,14 @@ def test_a_wrong_map_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("Stock Tweets.jsonl.gz", "stock-tweets"), ("a.b.csv", "a.b"), ("ü.csv", "replay"), ("_x.tsv", "x")],
+    [
+        ("Stock Tweets.jsonl.gz", "stock-tweets"),
+        ("a.b.csv", "a.b"),
+        ("ü.csv", "ü"),
+        ("-.csv", "replay"),
+        ("快讯 1.csv", "快讯-1"),
+        ("_x.tsv", "x"),
+    ],
 )
 def test_a_source_is_named_after_its_file(name: str, source: str) -> None:
     assert source_of(Path(name)) == source

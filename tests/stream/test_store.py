@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.dead_letters import DeadLetter
+from core.records import Message, decode, encode
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.partitions import drop_old_partitions, ensure_partitions
@@ -155,3 +156,24 @@ def test_reading_trends(pipeline: Pipeline, engine: Engine, records: list[Record
     assert all(row.at >= first + timedelta(hours=1) for row in later)
     earlier = list(read_trends(engine, parse_series("all"), until=first + timedelta(hours=1)))
     assert sum(sum((r.negative, r.neutral, r.positive)) for r in earlier + later) == COUNT
+
+
+def test_spellings_of_a_source_are_one_series_and_it_is_shown_as_written(pipeline: Pipeline, engine: Engine) -> None:
+    now = datetime.now(UTC)
+    spelt = ["S&P  Börse", "s&p-börse", "财经日报", "wire"]
+    messages = [
+        decode(
+            encode(Message(id=str(n), source=name, kind="news", published_at=now, received_at=now, text=f"Text {n}"))
+        )
+        for n, name in enumerate(spelt)
+    ]
+    for start in range(2):
+        pipeline.process([Record(TOPIC, start, n, key, value) for n, (key, value) in enumerate(as_input(messages))])
+    shown = {row.name: row.messages for row in read_series(engine) if row.kind == "source"}
+    assert shown == {"S&P Börse": 2, "财经日报": 1, "wire": 1}
+    for asked in ("S&P Börse", "s&p börse"):
+        rows = list(read_trends(engine, parse_series(f"source={asked}"), bucket="day"))
+        assert [(row.name, row.as_json()["series"], row.as_json()["messages"]) for row in rows] == [
+            ("S&P Börse", "source=S&P Börse", 2)
+        ]
+    assert differences(engine) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -11,11 +12,11 @@ import msgspec
 
 from core.columns import closest_hint
 from core.errors import InputError
-from core.records import SOURCE
 from core.taxonomy import Taxonomy
 
 TEXT_FIELDS = ("text", "title", "language", "published_at")
 RESERVED = (*TEXT_FIELDS, "source", "month")  # fields of a line of a dataset, so no names for tasks
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PUBLIC = Path(__file__).with_name("public.toml")
 
 
@@ -98,7 +99,7 @@ def _check_options(options: Options, path: Path) -> None:
 
 
 def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:
-    if not SOURCE.fullmatch(corpus.name):
+    if not _NAME.fullmatch(corpus.name):
         raise InputError(f"{where}: a name is made of lower-case letters, digits, '.', '_' and '-', at most 64")
     if not corpus.licence.strip():
         raise InputError(f"{where} names no licence; say what its texts may be used for")
