@@ -24,7 +24,9 @@ from bench_classifier import PROJECT, TWEETS, in_words, measure, processor
 from core.settings import Settings, load_settings
 from core.store.ledger import read_ledger
 from core.store.recount import differences
-from newstide.stack.stack import Replay, Stack, run, running
+from newstide.stack.loop import run
+from newstide.stack.plan import Plan, ReplayFile
+from newstide.stack.stack import Stack, running
 
 MAP = "id=id,text=text,published_at=ts,entities=tickers"
 
@@ -63,10 +65,10 @@ def measure_stack(options: argparse.Namespace, workers: int) -> dict[str, Any]:
             alerting={"clock": "event"},
             metrics={"worker_port": 0, "ingest_port": 0, "alerting_port": 0},
         )
-        with running(settings) as stack:
-            stack.start(workers, None, Replay(file, ("--map", MAP)), until_drained=True)
+        plan = Plan(workers, replay=ReplayFile(file, ("--map", MAP)), until_drained=True)
+        with running(settings, plan, details=False) as stack:
             watch = Watch(stack)
-            run(stack, stack.drained, watch.look)
+            run(stack, until_drained=True, show=lambda _: watch.look())
             if found := differences(stack.engine, limit=1):
                 raise SystemExit(f"the store is not exact, so its speed means nothing: {found}")
             return watch.figures(settings)
@@ -82,7 +84,7 @@ class Watch:
         self._began = time.perf_counter()
 
     def look(self) -> None:
-        for child in self._stack.children():
+        for child in self._stack.processes():
             if child.pid is not None:
                 self._memory[child.name] = max(self._memory.get(child.name, 0.0), _peak_mb(child.pid))
         read = sum(row.next_offset or 0 for row in read_ledger(self._stack.engine, "newstide.messages"))

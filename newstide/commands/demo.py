@@ -11,10 +11,11 @@ import click
 from core.settings import load_settings
 from core.terminal import PlainConsole
 from newstide.scenario import BANK, FORTNIGHT, IPO, generate_feed
+from newstide.stack.loop import run, take_snapshot
+from newstide.stack.plan import Plan, ReplayFile
 from newstide.stack.resources import amended
 from newstide.stack.screen import open_view
-from newstide.stack.snapshots import Snapshots
-from newstide.stack.stack import Replay, run, running
+from newstide.stack.stack import running
 
 _SECONDS = 75.0  # the fortnight's length at the default speed
 
@@ -44,12 +45,15 @@ def demo(seconds: float, workers: int | None, until_drained: bool) -> None:
         f"A fortnight of invented news in {seconds:.0f} s: {BANK.name} (${BANK.ticker}) will be in trouble, "
         f"{IPO.name} (${IPO.ticker}) will be cheered."
     )
-    with running(settings) as stack, open_view(console, "newstide demo") as view:
-        replay = Replay(feed, ("--speed", f"{speed:.3f}"))
-        stack.start(workers or settings.stream.workers, None, replay, until_drained)
-        snapshots = Snapshots(stack, note="Ctrl-C ends everything")
-        run(stack, stack.drained if until_drained else lambda: False, lambda: view.show(snapshots.take()))
-        view.show(snapshots.take())
+    plan = Plan(
+        workers or settings.stream.workers,
+        replay=ReplayFile(feed, ("--speed", f"{speed:.3f}")),
+        until_drained=until_drained,
+    )
+    view = open_view(console, "newstide demo", note="Ctrl-C ends everything")
+    with view, running(settings, plan, view.say) as stack:
+        run(stack, until_drained=until_drained, show=view.show)
+        view.show(take_snapshot(stack))
     console.print("Everything is stopped. The store of this demo stays in", directory, style="bright_black")
 
 

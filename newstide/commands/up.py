@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import click
 
 from core.errors import InputError
 from core.settings import load_settings
 from core.terminal import PlainConsole
+from newstide.stack.loop import run, summarise
+from newstide.stack.observer import Summary
+from newstide.stack.plan import Plan, ReplayFile
 from newstide.stack.resources import amended
-from newstide.stack.screen import View, open_view
-from newstide.stack.snapshots import Snapshots
-from newstide.stack.stack import Replay, Summary, run, running
+from newstide.stack.screen import Snapshot, View, open_view
+from newstide.stack.stack import running
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -56,41 +62,48 @@ def up(
         click.echo(
             "nothing will come in: give --feeds FILE or --replay FILE, or set NEWSTIDE_INGEST__PUSH_TOKEN", err=True
         )
-    with running(settings) as stack, _view(quiet=as_json) as view:
-        stack.start(
-            workers or settings.stream.workers,
-            feeds,
-            Replay(replay, tuple(arguments)) if replay else None,
-            until_drained,
-        )
-        snapshots = Snapshots(stack)
-
-        def look() -> None:
-            if view is not None:
-                view.show(snapshots.take())
-
-        done = run(stack, stack.drained if until_drained else _never, look)
-        summary = stack.summary()
-    _print_summary(summary, as_json)
-    sys.exit(0 if done or not until_drained else 130)
-
-
-def _view(quiet: bool) -> AbstractContextManager[View | None]:
-    return nullcontext() if quiet else open_view(PlainConsole(), "newstide")
-
-
-def _never() -> bool:
-    return False
-
-
-def _print_summary(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(asdict(summary)))
-        return
-    click.echo(
-        f"{summary.messages} messages in {summary.stories} stories, {summary.dead_letters} dead letters, "
-        f"{summary.alerts} alerts; {summary.seconds:.1f} s, {summary.messages_per_second:.0f} messages/s"
+    plan = Plan(
+        workers or settings.stream.workers,
+        feeds,
+        ReplayFile(replay, tuple(arguments)) if replay else None,
+        until_drained,
     )
+    view: View = _Quiet() if as_json else open_view(PlainConsole(), "newstide")
+    with view, running(settings, plan, view.say, details=not as_json) as stack:
+        drained = run(stack, until_drained=until_drained, show=view.show)
+        summary = summarise(stack)
+    _print_summary(summary, as_json)
+    sys.exit(0 if drained or not until_drained else 130)
+
+
+class _Quiet:
+    """No view: standard output is for the summary, so what happens meanwhile goes to the log."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        return
+
+    def say(self, line: str) -> None:
+        log.warning("%s", line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+def _print_summary(summary: Summary | None, as_json: bool) -> None:
+    if summary is None:
+        click.echo("no totals: the database was away at the end; what is committed is safe", err=True)
+    elif as_json:
+        click.echo(json.dumps(asdict(summary)))
+    else:
+        click.echo(
+            f"{summary.messages} messages in {summary.stories} stories, {summary.dead_letters} dead letters, "
+            f"{summary.alerts} alerts; {summary.seconds:.1f} s, {summary.messages_per_second:.0f} messages/s"
+        )
 
 
 COMMANDS = [up]

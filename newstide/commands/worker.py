@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
 from core.logs import configure_logging
 from core.settings import load_settings
-from newstide.stack.children import worker_children
-from newstide.stack.resources import database, with_broker
+from newstide.stack.plan import worker_children
+from newstide.stack.reachability import is_reachable
+from newstide.stack.resources import database, kept_database, with_broker
 from newstide.stack.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -27,7 +31,10 @@ def worker(workers: int | None, index: int | None) -> None:
         with database(settings) as found:
             run_worker(found, index or 0)
         return
-    with database(settings) as found, Supervisor() as supervisor:
+    with (
+        kept_database(settings) as (found, _),
+        Supervisor(outage=lambda: not is_reachable(found), say=log.warning) as supervisor,
+    ):
         for child in worker_children(found, count, Path(found.embedded.directory) / "logs"):
             supervisor.start(child)
         supervisor.run()

@@ -45,6 +45,15 @@ class EmbeddedBroker:
         """Process id while it runs, else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status once it has ended by itself."""
+        return self._process.poll() if self._process is not None else None
+
+    def move(self) -> None:
+        """Let the next start choose another free port."""
+        self.port = 0
+
     def start(self) -> None:
         """Start the broker and return once it listens. Does nothing if it runs already."""
         if self.pid is not None:

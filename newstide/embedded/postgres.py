@@ -1,7 +1,7 @@
 """The embedded database: PostgreSQL from its wheel, run directly, so that it stops when its owner does.
 
 Under `directory/postgres`: `data`, `password` (mode 0600), `server.log`. It listens on 127.0.0.1 only. Whoever comes
-second attaches to the server that already runs from the same directory.
+second attaches to the server that already runs from the same directory. `newstide.embedded.keeper` restarts it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 import secrets
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from signal import SIGINT, SIGQUIT
+from signal import SIGINT, SIGKILL, SIGQUIT
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,16 @@ import psycopg
 from core.errors import EmbeddedPartError
 from newstide.embedded.account import Account, find_account
 from newstide.embedded.launch import bind_to_parent
-from newstide.embedded.process import end, free_port, is_alive, is_taken, prepare_log, read_command_line, read_tail
+from newstide.embedded.process import (
+    end,
+    free_port,
+    is_alive,
+    is_taken,
+    prepare_log,
+    read_command_line,
+    read_tail,
+    working_in,
+)
 
 NAME = "newstide"  # of the database and of its owner
 POLL_S = 0.05
@@ -49,7 +59,9 @@ _SETTINGS = {
 }
 
 # a server that was killed is not gone before its last connection is; a port can be lost between the look and the start
-_PASSING_FAULTS = ("pre-existing shared memory block", '"postmaster.pid" already exists', "Address already in use")
+_STILL_CONNECTED = "pre-existing shared memory block"
+_PASSING_FAULTS = (_STILL_CONNECTED, '"postmaster.pid" already exists', "Address already in use")
+_ORPHANS_LINGER_S = 1.0
 
 
 class EmbeddedPostgres:
@@ -57,6 +69,7 @@ class EmbeddedPostgres:
 
     Port 0 takes a free one, which later starts of the same object keep. `owned` is False after attaching to a server
     that somebody else started; `stop()` then leaves it alone. Raises EmbeddedPartError if no server can be had.
+    A start may run in another thread than the rest, as long as that thread lives as long as the server shall.
     """
 
     def __init__(self, directory: Path, port: int = 0) -> None:
@@ -66,6 +79,8 @@ class EmbeddedPostgres:
         self.port = port
         self.owned = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._attached: int | None = None
+        self._abandoned = threading.Event()
         self._log_start = 0
 
     @property
@@ -77,6 +92,15 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         """Process id of the server this object started, while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status of the server this object started, once it has ended by itself."""
+        return self._process.poll() if self._process is not None else None
+
+    def is_running(self) -> bool:
+        """True while the server lives, our own or the one attached to."""
+        return self.pid is not None or (self._attached is not None and is_alive(self._attached))
 
     def start(self) -> None:
         """Attach to the directory's server, or make the directory if need be and start one; returns once it answers."""
@@ -101,8 +125,17 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """End the server if this object started it: clients are disconnected, nothing committed is lost."""
         process, self._process = self._process, None
+        self._attached = None
         if process is not None:
             end(process, [(SIGINT, 20), (SIGQUIT, 10)])
+
+    def move(self) -> None:
+        """Let the next start choose another free port."""
+        self.port = 0
+
+    def abandon(self) -> None:
+        """Let a start that is under way in another thread fail soon, and every later one at once."""
+        self._abandoned.set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -116,7 +149,12 @@ class EmbeddedPostgres:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with (self.home / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self._pause()
             yield
 
     def _password(self) -> str:
@@ -129,11 +167,17 @@ class EmbeddedPostgres:
             ) from error
 
     def _attach(self) -> bool:
+        self._attached = None
         lock_file = self.data / "postmaster.pid"
         try:
             lines = lock_file.read_text().splitlines()
+        except OSError:
+            return False
+        try:
             pid, port = int(lines[0]), int(lines[3])
-        except (OSError, ValueError, IndexError):
+        except (ValueError, IndexError):
+            if not lines:
+                lock_file.unlink()  # cut short by a full disk or a power cut; the server would refuse to start
             return False
         deadline = time.monotonic() + ATTACH_TIMEOUT_S
         while is_alive(pid) and time.monotonic() < deadline:
@@ -145,9 +189,9 @@ class EmbeddedPostgres:
             if command and str(self.data) not in command:
                 break  # the server of another directory
             if command and self._answers(port):
-                self.port, self.owned = port, False
+                self.port, self.owned, self._attached = port, False, pid
                 return True
-            time.sleep(POLL_S)  # starting or ending; one that was just killed has no command line, and yet blocks
+            self._pause()  # starting or ending; one that was just killed has no command line, and yet blocks
         return False
 
     def _create(self, binaries: Path, account: Account) -> None:
@@ -178,7 +222,7 @@ class EmbeddedPostgres:
 
     def _run(self, binaries: Path, account: Account) -> None:
         chosen = self.port
-        deadline = time.monotonic() + RETRY_FOR_S
+        began = time.monotonic()
         while True:
             self.port = chosen or free_port()
             if chosen and is_taken(chosen):
@@ -192,18 +236,35 @@ class EmbeddedPostgres:
                 self._make_database()
             except BaseException as error:
                 self.stop()
-                if not isinstance(error, EmbeddedPartError) or time.monotonic() > deadline or not self._may_retry():
+                tried_for = time.monotonic() - began
+                said = self._said()
+                passing = any(fault in said for fault in _PASSING_FAULTS)
+                if not isinstance(error, EmbeddedPartError) or not passing or tried_for > RETRY_FOR_S:
                     raise
-                time.sleep(POLL_S)
+                if _STILL_CONNECTED in said and tried_for > _ORPHANS_LINGER_S:
+                    self._end_orphans()
+                self._pause()
             else:
                 self.owned = True
                 return
 
-    def _may_retry(self) -> bool:
+    def _said(self) -> str:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            said = log.read().decode("utf-8", "replace")
-        return any(passing in said for passing in _PASSING_FAULTS)
+            return log.read().decode("utf-8", "replace")
+
+    def _end_orphans(self) -> None:
+        """Kill what a server that was killed left behind: a connection that hangs would keep it down for ever."""
+        members = working_in(self.data)
+        for pid in members:
+            with suppress(OSError, ValueError, IndexError):
+                parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                if parent not in members and read_command_line(pid).startswith("postgres: "):
+                    os.kill(pid, SIGKILL)
+
+    def _pause(self) -> None:
+        if self._abandoned.wait(POLL_S):
+            raise EmbeddedPartError("the embedded database was told to stop while it started; start it again")
 
     def _launch(self, binaries: Path, account: Account) -> None:
         command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
@@ -228,7 +289,7 @@ class EmbeddedPostgres:
         while not self._answers(self.port):
             if self.pid is None or time.monotonic() > deadline:
                 raise self._failure(f"did not start on 127.0.0.1:{self.port}")
-            time.sleep(POLL_S)
+            self._pause()
 
     def _answers(self, port: int) -> bool:
         """True if the server of this directory accepts connections there; a stranger does not know the password."""

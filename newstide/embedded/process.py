@@ -76,6 +76,26 @@ def read_command_line(pid: int) -> str:
     return listed.stdout.strip()
 
 
+def describe_exit(status: int) -> str:
+    """`exit status 1`, or `killed by SIGKILL`."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def working_in(directory: Path) -> list[int]:
+    """Processes whose working directory is `directory`, as far as Linux shows them to us; none elsewhere."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "cwd").readlink() == directory:
+                found.append(int(entry.name))
+    return found
+
+
 def end(process: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> int:
     """Send each signal in turn until the process has ended, waiting so many seconds after each; then SIGKILL.
 

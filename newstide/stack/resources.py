@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Engine
 
@@ -17,7 +19,12 @@ from core.errors import NewstideError
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
+from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.postgres import EmbeddedPostgres
+
+log = logging.getLogger(__name__)
+
+_LOOKERS_LEAVE_WITHIN_S = 0.5  # a command that looks whether a stack runs here holds the lock for a moment
 
 
 class AlreadyRunning(NewstideError):
@@ -32,13 +39,24 @@ def amended(settings: Settings, **sections: dict[str, Any]) -> Settings:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[Settings]:
-    """Settings whose database answers and has the newest schema; the embedded one is started for as long as needed."""
+    """Settings whose database answers and has the newest schema; the embedded one runs for as long as needed."""
+    with kept_database(settings) as (found, _):
+        yield found
+
+
+@contextmanager
+def kept_database(
+    settings: Settings, say: Callable[[str], None] = log.warning, *, may_move: bool = False
+) -> Iterator[tuple[Settings, DatabaseKeeper | None]]:
+    """The same with the keeper of an embedded database; see DatabaseKeeper for `say` and `may_move`."""
     if settings.database.url:
         wait_for_database(settings)
-        yield _migrated(settings)
+        yield _migrated(settings), None
         return
-    with EmbeddedPostgres(settings.embedded.directory, settings.embedded.database_port) as postgres:
-        yield _migrated(amended(settings, database={"url": postgres.url}))
+    server = EmbeddedPostgres(settings.embedded.directory, settings.embedded.database_port)
+    may_move = may_move and settings.embedded.database_port == 0
+    with DatabaseKeeper(server, say, may_move=may_move) as keeper:
+        yield _migrated(amended(settings, database={"url": server.url})), keeper
 
 
 @contextmanager
@@ -57,6 +75,8 @@ def with_broker(settings: Settings) -> Settings:
     if settings.kafka.bootstrap_servers:
         return settings
     with suppress(OSError, ValueError, KeyError):
+        if not _is_held(settings.embedded.directory):
+            return settings  # left behind by a stack that was killed; somebody else may have that port now
         note = json.loads(_note(settings.embedded.directory).read_text())
         host, port = note["bootstrap_servers"].rsplit(":", 1)
         socket.create_connection((host, int(port)), timeout=1).close()
@@ -64,37 +84,56 @@ def with_broker(settings: Settings) -> Settings:
     return settings
 
 
-@contextmanager
-def announced(directory: Path, bootstrap_servers: str) -> Iterator[None]:
-    """Let other commands of this directory find the broker for as long as the block runs."""
-    note = _note(directory)
-    note.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
-    try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
+def announce(directory: Path, bootstrap_servers: str) -> None:
+    """Let other commands of this directory find the broker, until `withdraw`."""
+    draft = _note(directory).with_suffix(".tmp")
+    draft.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
+    draft.replace(_note(directory))
+
+
+def withdraw(directory: Path) -> None:
+    """Take that announcement back."""
+    _note(directory).unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
     """Hold the directory for one stack. Raises AlreadyRunning naming the process that has it."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = directory / "up.lock"
-    with lock.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with _lock_file(directory).open("a+") as handle:
+        if not _take(handle):
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise AlreadyRunning(
                 f"`newstide up` runs already in {directory.absolute()} (process {holder}); stop it, "
                 "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
-            ) from None
+            )
         handle.seek(0)
         handle.truncate()
         handle.write(str(os.getpid()))
         handle.flush()
         yield
+
+
+def _take(handle: IO[str]) -> bool:
+    deadline = time.monotonic() + _LOOKERS_LEAVE_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(0.05)
+
+
+def _is_held(directory: Path) -> bool:
+    with _lock_file(directory).open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _migrated(settings: Settings) -> Settings:
@@ -104,6 +143,10 @@ def _migrated(settings: Settings) -> Settings:
     finally:
         engine.dispose()
     return settings
+
+
+def _lock_file(directory: Path) -> Path:
+    return directory / "up.lock"
 
 
 def _note(directory: Path) -> Path:

@@ -6,6 +6,7 @@ Both take `Snapshot`s, which whoever runs the stack fills; nothing here knows wh
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from newstide.stack.supervisor import ChildStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPLIT_CELLS = 12
+_LINES_KEPT = 3
 _MOODS = (("negative", "red"), ("neutral", "bright_black"), ("positive", "green"))
 
 
@@ -67,13 +69,14 @@ class Snapshot:
     processes: Sequence[ChildStatus] = ()
     series: Sequence[SeriesTrend] = ()
     alerts: Sequence[AlertLine] = ()
-    note: str = ""
 
 
 class View(Protocol):
-    """Something that shows snapshots until it is left."""
+    """Something that shows snapshots until it is left, and single lines on what happened, from any thread."""
 
     def show(self, snapshot: Snapshot) -> None: ...
+
+    def say(self, line: str) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -82,23 +85,29 @@ class View(Protocol):
     ) -> None: ...
 
 
-def open_view(console: Console, title: str) -> View:
-    """The view that suits `console`: a live screen on a terminal, lines elsewhere."""
-    return Screen(console, title) if console.is_terminal else Lines(console)
+def open_view(console: Console, title: str, note: str = "") -> View:
+    """The view that suits `console`: a live screen on a terminal, with `note` at its end; lines elsewhere."""
+    return Screen(console, title, note) if console.is_terminal else Lines(console)
 
 
 class Screen:
     """Redraws the whole terminal with each snapshot; what it showed last stays when it is left."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, note: str = "") -> None:
         self._title = title
+        self._note = note
         self._console = console
+        self._said: deque[str] = deque(maxlen=_LINES_KEPT)
         self._last: ConsoleRenderable = Text("")
         self._live = Live(console=console, screen=True, auto_refresh=False)
 
     def show(self, snapshot: Snapshot) -> None:
-        self._last = render(snapshot, self._title, rows=max(4, self._console.height // 2 - 5))
+        rows = max(4, self._console.height // 2 - 5)
+        self._last = render(snapshot, self._title, rows=rows, said=tuple(self._said), note=self._note)
         self._live.update(self._last, refresh=True)
+
+    def say(self, line: str) -> None:
+        self._said.append(f"{datetime.now():%H:%M:%S} {line}")
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -130,6 +139,9 @@ class Lines:
             self._due = self.clock() + self.every_s
             self._print(_describe_state(snapshot).plain)
 
+    def say(self, line: str) -> None:
+        self._print(printable(line))
+
     def __enter__(self) -> Self:
         return self
 
@@ -142,12 +154,15 @@ class Lines:
         self.console.print(Text(line), soft_wrap=True)
 
 
-def render(snapshot: Snapshot, title: str = "newstide", rows: int = 14) -> ConsoleRenderable:
-    """The screen for one snapshot, with at most `rows` series."""
+def render(
+    snapshot: Snapshot, title: str = "newstide", rows: int = 14, said: Sequence[str] = (), note: str = ""
+) -> ConsoleRenderable:
+    """The screen for one snapshot, with at most `rows` series, what was `said` lately, and a `note` below it all."""
     parts: list[ConsoleRenderable] = [_header(snapshot, title), _series_table(snapshot.series[:rows])]
     parts.append(_alerts_panel(snapshot.alerts))
-    if snapshot.note:
-        parts.append(Text(printable(snapshot.note), style="dim"))
+    parts += [Text(printable(line), style="yellow", no_wrap=True, overflow="ellipsis") for line in said]
+    if note:
+        parts.append(Text(printable(note), style="dim"))
     return Group(*parts)
 
 

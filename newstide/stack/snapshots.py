@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Engine
+
 from core.store.alerts import AlertRow, list_alerts
-from core.store.ledger import read_ledger
+from core.store.ledger import PartitionProgress
 from core.store.recount import totals
 from core.store.trends import read_busiest, series_name
 from newstide.stack.screen import AlertLine, SeriesTrend, Snapshot
-from newstide.stack.stack import Stack
 
 _SHOWN = timedelta(days=2)
 _SPANS = 48
@@ -22,17 +24,13 @@ _RATE_OVER_S = 5.0
 
 
 class Snapshots:
-    """Takes snapshots of one stack; remembers the last ones for the rate."""
+    """Takes snapshots of one store; remembers the last ones for the rate."""
 
-    def __init__(self, stack: Stack, note: str = "") -> None:
-        self._stack = stack
-        self._note = note
+    def __init__(self) -> None:
         self._read: deque[tuple[float, int]] = deque()
 
-    def take(self) -> Snapshot:
-        """The stack as it is now. Event time shown is that of the partition furthest behind."""
-        engine = self._stack.engine
-        ledger = read_ledger(engine, self._stack.settings.topic("messages"))
+    def take(self, engine: Engine, ledger: Sequence[PartitionProgress]) -> Snapshot:
+        """The store as it is now, without the processes. Event time is that of the partition furthest behind."""
         times = [row.max_event_time for row in ledger if row.max_event_time is not None]
         watermark = min(times, default=None)
         counts = totals(engine)
@@ -43,11 +41,9 @@ class Snapshots:
             stories=counts["stories"],
             dead_letters=counts["dead_letters"],
             messages_per_second=self._rate(sum(row.next_offset or 0 for row in ledger)),
-            lag=self._stack.behind(),
-            processes=self._stack.children(),
-            series=self._series(watermark, {alert.series for alert in alerts if alert.state == "open"}),
+            lag=sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in ledger),
+            series=_series(engine, watermark, {alert.series for alert in alerts if alert.state == "open"}),
             alerts=[_line(alert) for alert in alerts],
-            note=self._note,
         )
 
     def _rate(self, read: int) -> float:
@@ -56,23 +52,24 @@ class Snapshots:
         while now - self._read[0][0] > _RATE_OVER_S:
             self._read.popleft()
         seconds = now - self._read[0][0]
-        return (read - self._read[0][1]) / seconds if seconds else 0.0
+        return max(read - self._read[0][1], 0) / seconds if seconds else 0.0
 
-    def _series(self, watermark: datetime | None, surging: set[str]) -> list[SeriesTrend]:
-        if watermark is None:
-            return []
-        rows = read_busiest(self._stack.engine, watermark - _SHOWN, watermark, _SPANS, _SERIES)
-        return [
-            SeriesTrend(
-                name=series_name(row.kind, row.name),
-                negative_stories=row.negative_stories,
-                negative=row.negative,
-                neutral=row.neutral,
-                positive=row.positive,
-                surging=series_name(row.kind, row.name) in surging,
-            )
-            for row in rows
-        ]
+
+def _series(engine: Engine, watermark: datetime | None, surging: set[str]) -> list[SeriesTrend]:
+    if watermark is None:
+        return []
+    rows = read_busiest(engine, watermark - _SHOWN, watermark, _SPANS, _SERIES)
+    return [
+        SeriesTrend(
+            name=series_name(row.kind, row.name),
+            negative_stories=row.negative_stories,
+            negative=row.negative,
+            neutral=row.neutral,
+            positive=row.positive,
+            surging=series_name(row.kind, row.name) in surging,
+        )
+        for row in rows
+    ]
 
 
 def _line(alert: AlertRow) -> AlertLine:

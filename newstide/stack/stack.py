@@ -1,229 +1,321 @@
-"""The whole stack on one machine: embedded parts where none are configured, and every process supervised."""
+"""The whole stack on one machine: every process supervised, and the embedded parts started again when they end.
+
+What each kind of death costs, and what brings it back:
+
+- A worker, alerting, ingest: started again; Kafka and Postgres have what it was doing.
+- The replay: goes on after its last checkpoint, which holds only what the broker acknowledged.
+- The database: its keeper starts it again; everybody else waits for it.
+- The embedded broker, which holds its records in memory: all processes end, the ledger begins anew, and everything that
+  can be read again is: the replay from its beginning, feeds from their documents. What was committed already is
+  recognised by its id. A push is answered only once it is committed, see `ingest.push_confirms`.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
-
-from sqlalchemy import Engine, text
 
 from core.errors import NewstideError
 from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
-from core.store.connection import connect, open_engine
-from core.store.ledger import begin_replay, end_replay, forget_offsets, open_ledger, read_ledger
-from core.store.partitions import drop_old_partitions
-from core.store.recount import totals
+from core.store.connection import open_engine
+from core.store.ledger import begin_replay, end_replay, forget_offsets, open_ledger
+from ingest.checkpoint import checkpoint_path
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.stack.children import addresses, command, worker_children
-from newstide.stack.resources import amended, announced, database, exclusive
-from newstide.stack.supervisor import TICK_S, Child, ChildStatus, Supervisor, catch_stop_signals
+from newstide.embedded.keeper import DatabaseKeeper
+from newstide.embedded.process import describe_exit
+from newstide.stack.background import Steps, in_background, once_database_answers, pause
+from newstide.stack.observer import Observer, Run
+from newstide.stack.plan import Plan, retention_child, stack_children
+from newstide.stack.reachability import is_reachable
+from newstide.stack.resources import amended, announce, exclusive, kept_database, withdraw
+from newstide.stack.supervisor import ChildStatus, State, Supervisor
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 0.5
-_RETENTION_EVERY_S = 86_400
-_DRAIN_AT_STOP_S = 10
-_MAX_LAG_PER_WORKER = 1000
-
-
-class BrokerDied(NewstideError):
-    """The embedded broker ended, and the records it held in memory with it; start the stack again."""
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A file to replay: `arguments` are those of `newstide ingest replay`."""
-
-    file: Path
-    arguments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the store holds when a stack has drained, and how long this run took from its first record to the last."""
-
-    messages: int
-    stories: int
-    dead_letters: int
-    alerts: int
-    seconds: float
-    messages_per_second: float
+_RETENTION_EVERY_S = 86_400.0
+_FIRST_RETENTION_AFTER_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0
+_STEADY_AFTER_S = 30.0
+_BROKER_ANSWERS_WITHIN_S = 10.0
+_MOVE_AFTER_S = 10.0
 
 
 class Stack:
     """A running stack. `poll()` it several times a second; leave it with the `with` block of `running`."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, supervisor: Supervisor, broker: EmbeddedBroker | None
+        self,
+        settings: Settings,
+        plan: Plan,
+        supervisor: Supervisor,
+        keeper: DatabaseKeeper | None,
+        broker: EmbeddedBroker | None,
+        say: Callable[[str], None],
+        details: bool,
     ) -> None:
         self.settings = settings
-        self.engine = engine
+        self.engine = open_engine(settings)
+        self._plan = plan
         self._supervisor = supervisor
+        self._keeper = keeper
         self._broker = broker
-        self._logs = settings.embedded.directory / "logs"
-        self._topic = settings.topic("messages")
-        self._replay: UUID | None = None
-        self._replay_summary: dict[str, Any] | None = None
-        self._began = time.monotonic()
-        self._base = self._records_read()
-        self._next_retention = time.monotonic()
+        self._broker_restarts = 0
+        self._broker_started_at = time.monotonic()
+        self._broker_exit_status: int | None = None
+        self._say = say
+        self._directory = settings.embedded.directory
+        self._logs = self._directory / "logs"
+        self._run = Run()
+        self._job: Steps[None] | None = None
+        self._recovering = False
+        self._next_retention = time.monotonic() + _FIRST_RETENTION_AFTER_S
+        self.observer = Observer(
+            settings.topic("messages"),
+            lambda: self.engine,
+            lambda: self._run,
+            details=details,
+            # The keeper has its own lines on the embedded database.
+            say=say if keeper is None else lambda line: None,
+        )
 
-    def start(self, workers: int, feeds: Path | None, replay: Replay | None, until_drained: bool) -> None:
-        """Start all processes: workers, alerting, feeds and push where asked for, and the replay last."""
-        environment = addresses(self.settings)
-        if replay is not None:
-            environment["NEWSTIDE_ALERTING__CLOCK"] = self.settings.alerting.clock
-            self._replay = begin_replay(self.engine, replay.file.name)
-        for child in worker_children(self.settings, workers, self._logs):
-            self._supervisor.start(child)
-        judge = command("alerts", "run", *(["--until-drained"] if until_drained else []))
-        self._start("alerts", judge, environment, one_shot=until_drained, stop_order=2)
-        if feeds is not None:
-            self._start("ingest", command("ingest", "run", "--feeds", str(feeds)), environment)
-        elif self.settings.ingest.push_token is not None:
-            self._start("ingest", command("ingest", "serve"), environment)
-        if replay is not None:
-            self._log("replay").unlink(missing_ok=True)
-            # Partitions read far apart in event time would delay the watermark, and an in-memory broker would fill up.
-            pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * workers))
-            argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--json")
-            self._start("replay", argv, environment, one_shot=True)
-        self._began = time.monotonic()
+    def start(self) -> None:
+        """Start all processes of the plan."""
+        self._job = self._begin()
+        self.observer.start()
 
     def poll(self) -> None:
-        """Look after the processes. Raises ChildFailed or BrokerDied when there is no point in going on."""
-        if self._broker is not None and self._broker.pid is None:
-            raise BrokerDied(
-                f"the embedded broker ended; its log is {self._broker.log}. What was committed is safe; "
-                "start again, and replays and feeds bring the rest"
-            )
+        """Look after everything. Raises ChildFailed, or another NewstideError, when there is no point in going on."""
+        self._follow_database()
+        if self._broker is not None and self._broker.pid is None and not self._recovering:
+            self._job, self._recovering = self._recover_broker(self._broker), True
         self._supervisor.poll()
-        if self._replay is not None and self._replay_summary is None and self._state("replay") == "finished":
-            self._replay_summary = _last_json(self._log("replay"))
-            ends = {int(partition): end for partition, end in self._replay_summary["end_offsets"].items()}
-            end_replay(self.engine, self._replay, ends, self._replay_summary)
-        if time.monotonic() >= self._next_retention:
+        self._look_at_alerts()
+        self._look_at_replay()
+        if time.monotonic() >= self._next_retention and not self._recovering:
             self._next_retention = time.monotonic() + _RETENTION_EVERY_S
-            before = datetime.now(UTC).date() - timedelta(days=self.settings.database.retention_days)
-            with connect(self.settings, autocommit=True) as connection:
-                drop_old_partitions(connection, before)
+            if self._state("retention") not in ("running", "waiting"):
+                self._supervisor.start(retention_child(self.settings, self._logs))
+        self._advance_job()
 
-    def drained(self) -> bool:
-        """True once all that was ingested is committed and judged, and every dead letter is in the archive."""
-        if self._replay_summary is None or self._state("alerts") != "finished":
-            return False
-        rejected = int(self._replay_summary["dead_letters"]) + sum(row.dead_letters for row in self._ledger())
-        return self.behind() == 0 and self._archived() >= rejected
+    def processes(self) -> list[ChildStatus]:
+        """State of every process, the embedded parts first."""
+        embedded = []
+        if self._keeper is not None:
+            keeper = self._keeper
+            pid, restarts = keeper.server.pid, keeper.restarts
+            embedded.append(ChildStatus("database", _state(keeper.is_up), pid, restarts, keeper.exit_status))
+        if self._broker is not None:
+            pid = self._broker.pid
+            status = ChildStatus(
+                "broker", _state(pid is not None), pid, self._broker_restarts, self._broker_exit_status
+            )
+            embedded.append(status)
+        return embedded + self._supervisor.status()
 
-    def behind(self) -> int:
-        """Records that Kafka holds and the store does not, as far as the ledger knows."""
-        return sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in self._ledger())
+    def has_drained(self) -> bool:
+        """True once all that the replay sent is committed and judged, and its dead letters are archived."""
+        seen = self.observer.latest
+        return seen is not None and seen.summary is not None and seen.run is self._run and not self._recovering
 
-    def children(self) -> list[ChildStatus]:
-        """State of every process."""
-        return self._supervisor.status()
-
-    def summary(self) -> Summary:
-        """Totals of the store, and the speed of this run."""
-        seconds = time.monotonic() - self._began
-        counts = totals(self.engine)
-        with self.engine.connect() as connection:
-            alerts = connection.execute(text("SELECT count(*) FROM alert")).scalar_one()
-        return Summary(
-            messages=counts["messages"],
-            stories=counts["stories"],
-            dead_letters=counts["dead_letters"],
-            alerts=alerts,
-            seconds=round(seconds, 2),
-            messages_per_second=round((self._records_read() - self._base) / seconds, 1),
-        )
+    def close(self) -> None:
+        """Leave the store."""
+        self.observer.stop()
+        self.engine.dispose()
 
     def stop_ingest(self) -> None:
-        """End what brings records in, and give the workers a moment with what an in-memory broker would forget."""
-        names = [child.name for child in self.children() if child.name in ("ingest", "replay")]
+        """End what brings records in."""
+        names = [child.name for child in self._supervisor.status() if child.name in ("ingest", "replay")]
         if names:
             self._supervisor.stop(*names)
-        deadline = time.monotonic() + _DRAIN_AT_STOP_S
-        while self._broker is not None and self.behind() and time.monotonic() < deadline:
-            self._supervisor.poll()
-            time.sleep(TICK_S)
 
-    def _start(
-        self, name: str, argv: list[str], environment: dict[str, str], one_shot: bool = False, stop_order: int = 0
-    ) -> None:
-        self._supervisor.start(
-            Child(name, argv, self._log(name), environment, one_shot=one_shot, stop_order=stop_order)
+    def loses_uncommitted(self) -> bool:
+        """True while the broker's memory holds records that the store lacks."""
+        seen = self.observer.latest
+        alive = self._broker is not None and self._broker.pid is not None
+        return alive and not self.observer.database_is_away and seen is not None and seen.behind > 0
+
+    def is_away(self) -> bool:
+        """True while the database or the broker can't be used: what processes suffer then is no fault of theirs."""
+        if self._recovering or self.observer.database_is_away or (self._keeper is not None and not self._keeper.is_up):
+            return True
+        return not is_reachable(self.settings)
+
+    def _begin(self) -> Steps[None]:
+        yield from once_database_answers(lambda: self._begin_epoch(anew=self._broker is not None))
+        self._forget_replay()
+        self._start_children()
+
+    def _start_children(self, *, finished_too: bool = True, resume: bool = False) -> None:
+        for child in stack_children(self.settings, self._plan, self._logs):
+            if finished_too or self._state(child.name) != "finished":
+                self._supervisor.start(replace(child, argv=child.argv_again) if resume and child.argv_again else child)
+
+    def _advance_job(self) -> None:
+        if self._job is not None and next(self._job, self) is self:
+            self._job, self._recovering = None, False
+
+    def _follow_database(self) -> None:
+        keeper = self._keeper
+        if keeper is None:
+            return
+        failure, patience_s = keeper.failure, self.settings.database.start_timeout_s
+        if failure is not None and self._plan.until_drained and keeper.failing_for_s > patience_s:
+            raise failure
+        if keeper.is_up and keeper.server.url != self.settings.database.url:
+            self.settings = amended(self.settings, database={"url": keeper.server.url})
+            self.engine = open_engine(self.settings)
+            self._say("the embedded database has another port now; the processes are started anew with it")
+            if not self._recovering:
+                self._supervisor.suspend()
+                self._start_children(finished_too=False, resume=True)
+
+    def _look_at_alerts(self) -> None:
+        judged = self._state("alerts") == "finished"
+        if judged != self._run.judged:
+            self._run = replace(self._run, judged=judged)
+
+    def _look_at_replay(self) -> None:
+        if self._run.replay_summary is not None or self._job is not None or self._state("replay") != "finished":
+            return
+        summary = _last_json(self._logs / "replay.log")
+        if not summary.get("finished", True):
+            self._supervisor.again("replay")  # somebody asked it to stop; nobody asked us to
+            return
+        self._job = self._note_end_of_replay(summary)
+
+    def _note_end_of_replay(self, summary: dict[str, Any]) -> Steps[None]:
+        ends = {int(partition): end for partition, end in summary["end_offsets"].items()}
+        replay = self._run.replay
+        assert replay is not None
+        yield from once_database_answers(lambda: end_replay(self.engine, replay, ends, summary))
+        self._run = replace(self._run, replay_summary=summary)
+
+    def _recover_broker(self, broker: EmbeddedBroker) -> Steps[None]:
+        """Start the broker again and all processes with it; what it held and the store lacks is read again."""
+        ended = time.monotonic()
+        self._broker_exit_status = broker.exit_status
+        how = f" ({describe_exit(broker.exit_status)})" if broker.exit_status is not None else ""
+        self._say(
+            f"the embedded broker ended{how}; starting it again, and reading again what it held and nobody committed"
         )
+        seen = self.observer.latest
+        settled = seen is not None and seen.settled and seen.run.replay == self._run.replay
+        self._supervisor.suspend()
+        wait = 0.0 if ended - self._broker_started_at > _STEADY_AFTER_S else _FIRST_PAUSE_S
+        said = ""
+        while True:
+            yield from pause(wait)
+            try:
+                broker.start()
+                yield from self._open_broker(broker)
+                break
+            except NewstideError as error:
+                failing_for_s = time.monotonic() - ended
+                if self._plan.until_drained and failing_for_s > self.settings.kafka.start_timeout_s:
+                    raise
+                if (reason := str(error).splitlines()[0]) != said:
+                    self._say(f"{reason}; trying again until it starts")
+                said, wait = reason, min(2 * wait + _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+                if failing_for_s > _MOVE_AFTER_S and self.settings.embedded.broker_port == 0 and broker.pid is None:
+                    broker.move()
+        yield from once_database_answers(lambda: self._begin_epoch(anew=True, settled=settled))
+        if not settled:
+            self._forget_replay()
+        self._start_children(finished_too=not settled)
+        self._broker_restarts += 1
+        self._broker_started_at = time.monotonic()
+        self._next_retention = max(self._next_retention, time.monotonic() + _FIRST_RETENTION_AFTER_S)
+        self._say(f"the embedded broker is back after {time.monotonic() - ended:.1f} s")
 
-    def _log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
+    def _open_broker(self, broker: EmbeddedBroker) -> Steps[None]:
+        self.settings = amended(self.settings, kafka={"bootstrap_servers": broker.bootstrap_servers})
+        announce(self._directory, broker.bootstrap_servers)
+        impatient = amended(self.settings, kafka={"start_timeout_s": _BROKER_ANSWERS_WITHIN_S})
+        yield from in_background(lambda: _prepare_topics(impatient))
+
+    def _begin_epoch(self, *, anew: bool, settled: bool = False) -> None:
+        """Open the ledger, `anew` for a broker that kept nothing of its last life, and declare the replay.
+
+        One that is `settled` has nothing to send again, and ends where it begins.
+        """
+        topic = self.settings.topic("messages")
+        if anew:
+            forget_offsets(self.engine)
+        open_ledger(self.engine, topic, partition_numbers(self.settings, topic))
+        if self._plan.replay is None:
+            self._run = Run()
+            return
+        replay = begin_replay(self.engine, self._plan.replay.file.name)
+        summary = self._run.replay_summary if settled else None
+        if summary is not None:
+            end_replay(self.engine, replay, {}, summary)
+        self._run = Run(replay, summary)
+
+    def _forget_replay(self) -> None:
+        """Remove what would let the replay go on where another run stood, or with records that a dead broker had."""
+        (self._logs / "replay.log").unlink(missing_ok=True)
+        if self._broker is not None:
+            shutil.rmtree(self._directory / "replay", ignore_errors=True)
+        if self._plan.replay is not None:
+            checkpoint_path(self.settings, self._plan.replay.file).unlink(missing_ok=True)
 
     def _state(self, name: str) -> str | None:
-        return next((child.state for child in self.children() if child.name == name), None)
-
-    def _ledger(self) -> list[Any]:
-        return list(read_ledger(self.engine, self._topic))
-
-    def _records_read(self) -> int:
-        return sum(row.next_offset or 0 for row in self._ledger())
-
-    def _archived(self) -> int:
-        with self.engine.connect() as connection:
-            return int(connection.execute(text("SELECT count(*) FROM dead_letter")).scalar_one())
+        return next((child.state for child in self._supervisor.status() if child.name == name), None)
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Stack]:
-    """A stack with its broker, database, topics and schema ready, and nothing started yet. It ends all it began."""
-    with exclusive(settings.embedded.directory), database(settings) as found:
-        engine = open_engine(found)
-        broker = (
-            None
-            if found.kafka.bootstrap_servers
-            else EmbeddedBroker(found.embedded.directory, found.embedded.broker_port)
-        )
+def running(
+    settings: Settings, plan: Plan, say: Callable[[str], None] = log.warning, *, details: bool = True
+) -> Iterator[Stack]:
+    """A stack with its broker, database, topics and schema ready, and nothing started yet. It ends all it began.
+
+    `say` takes one line for each thing that fails and comes back. Without `details` nothing is read for a display.
+    """
+    with (
+        exclusive(settings.embedded.directory),
+        kept_database(settings, say, may_move=True) as (found, keeper),
+        _open_broker(found) as broker,
+    ):
+        if broker is not None:
+            found = amended(found, kafka={"bootstrap_servers": broker.bootstrap_servers})
+        _prepare_topics(found)
+        announce(found.embedded.directory, found.kafka.bootstrap_servers or "")
+        stack: Stack | None = None
         try:
-            if broker is not None:
-                broker.start()
-                forget_offsets(engine)
-                found = amended(found, kafka={"bootstrap_servers": broker.bootstrap_servers})
-            wait_for_broker(found)
-            ensure_topics(found)
-            topic = found.topic("messages")
-            open_ledger(engine, topic, partition_numbers(found, topic))
-            with announced(found.embedded.directory, found.kafka.bootstrap_servers or ""), Supervisor() as supervisor:
-                yield Stack(found, engine, supervisor, broker)
+            # Processes that fail while what they need is away are not to blame; only the stack knows.
+            with Supervisor(outage=lambda: stack is not None and stack.is_away(), say=say) as supervisor:
+                stack = Stack(found, plan, supervisor, keeper, broker, say, details)
+                yield stack
         finally:
-            if broker is not None:
-                broker.stop()
-            engine.dispose()
+            withdraw(found.embedded.directory)
+            if stack is not None:
+                stack.close()
 
 
-def run(stack: Stack, until: Callable[[], bool], look: Callable[[], None] = lambda: None) -> bool:
-    """Poll until `until()` or a stop signal; `look` is called between. True if `until()` ended it."""
-    next_look = 0.0
-    with catch_stop_signals() as stopping:
-        try:
-            while not stopping():
-                stack.poll()
-                if time.monotonic() >= next_look:
-                    next_look = time.monotonic() + _LOOK_EVERY_S
-                    look()
-                    if until():
-                        return True
-                time.sleep(TICK_S)
-        finally:
-            stack.stop_ingest()
-    return False
+@contextmanager
+def _open_broker(settings: Settings) -> Iterator[EmbeddedBroker | None]:
+    if settings.kafka.bootstrap_servers:
+        yield None
+        return
+    with EmbeddedBroker(settings.embedded.directory, settings.embedded.broker_port) as broker:
+        yield broker
+
+
+def _prepare_topics(settings: Settings) -> None:
+    wait_for_broker(settings)
+    ensure_topics(settings)
+
+
+def _state(up: bool) -> State:
+    return "running" if up else "waiting"
 
 
 def _last_json(file: Path) -> dict[str, Any]:

@@ -11,40 +11,45 @@ import os
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
 from core.errors import NewstideError
 from newstide.embedded.launch import bind_to_parent
-from newstide.embedded.process import prepare_log, read_tail
+from newstide.embedded.process import describe_exit, prepare_log, read_tail
+from newstide.stack.crashes import Crashes
 
-State = Literal["new", "running", "waiting", "finished", "stopped"]
+State = Literal["new", "running", "waiting", "suspended", "finished", "stopped"]
 
 TICK_S = 0.1
+_RELAUNCH_AFTER_S = 5.0
 
 
 class ChildFailed(NewstideError):
-    """A process crashed again and again; its log says why, and the message quotes the end of it."""
+    """A process can't be started, or ends again and again; its log says why, and the message quotes the end of it."""
 
 
 @dataclass(frozen=True)
 class Child:
     """One process to run. `environment` is added to ours; `log` takes both its outputs.
 
-    A `one_shot` child is done once it exits with 0; any other exit, and any exit of another child, is a crash.
-    Children of a lower `stop_order` are ended first, those of equal order together.
+    A `one_shot` child is done once it exits with 0; after any other exit, and any exit of another child, it is started
+    again, as `argv_again` where that is given. Children of a lower `stop_order` are ended first, those of equal order
+    together. One that is not `essential` is given up quietly where others raise ChildFailed.
     """
 
     name: str
     argv: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    argv_again: Sequence[str] = ()
     one_shot: bool = False
+    essential: bool = True
     stop_order: int = 0
     grace_s: float = 10.0
 
@@ -63,44 +68,68 @@ class ChildStatus:
 @dataclass
 class _Run:
     child: Child
+    crashes: Crashes
     state: State = "new"
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     due_at: float = 0.0
     restarts: int = 0
-    crashes_in_a_row: int = 0
-    crashed_at: deque[float] = field(default_factory=deque)
     exit_status: int | None = None
 
 
 class Supervisor:
     """Keeps its children running. Leaving the `with` block, however that comes about, ends them all.
 
-    A crashed child is started again after `backoff_s`, doubled for each crash in a row up to `max_backoff_s`; one that
-    lived `within_s` seconds counts as healthy again. `max_crashes` within `within_s` raise ChildFailed out of `poll()`.
+    A child that ended is started again after `backoff_s`, doubled for each end in a row up to `max_backoff_s`. One that
+    ends by itself `max_crashes` times in a row and never got going raises ChildFailed out of `poll()`; see `Crashes`.
+    `outage` says whether something that the children depend on is away; what they do meanwhile is not held against
+    them. `say` takes a line for each end that is worth one.
     """
 
     def __init__(
         self,
         *,
         max_crashes: int = 5,
-        within_s: float = 60.0,
         backoff_s: float = 0.5,
         max_backoff_s: float = 15.0,
+        outage: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._runs: dict[str, _Run] = {}
-        self._max_crashes = max_crashes
-        self._within_s = within_s
-        self._backoff_s = backoff_s
-        self._max_backoff_s = max_backoff_s
+        self._new_crashes = partial(Crashes, max_crashes, backoff_s, max_backoff_s)
+        self._outage = outage
+        self._say = say
 
     def start(self, child: Child) -> None:
-        """Start `child` and keep it running. Its name must be new, or that of a child that has finished or stopped."""
+        """Start `child` and keep it running. Its name must be new, or that of one that does not run and won't.
+
+        For one that was suspended it counts as a restart.
+        """
         known = self._runs.get(child.name)
         if known is not None and known.state in ("running", "waiting"):
             raise ValueError(f"a child named {child.name!r} runs already")
-        self._runs[child.name] = run = _Run(child)
-        self._launch(run)
+        run = _Run(child, self._new_crashes())
+        if known is not None and known.state == "suspended":
+            run.restarts = known.restarts + 1
+        self._runs[child.name] = run
+        try:
+            self._launch(run, child.argv)
+        except OSError as error:
+            run.state = "stopped"
+            raise ChildFailed(_describe_failed_launch(child, error)) from error
+
+    def again(self, name: str) -> None:
+        """Start a finished child another time: it ended as if done, and was not."""
+        run = self._runs[name]
+        if run.state == "finished":
+            self._restart(run)
+
+    def suspend(self) -> None:
+        """Kill every child that runs or waits to; each stays down until it is started again."""
+        for run in self._runs.values():
+            if run.state in ("running", "waiting"):
+                _kill(run)
+                run.state = "suspended"
 
     def poll(self) -> None:
         """Look once after every child: note ends, start again what is due. Call it several times a second."""
@@ -108,8 +137,7 @@ class Supervisor:
             if run.state == "running" and run.process is not None and run.process.poll() is not None:
                 self._note_end(run, int(run.process.returncode))
             if run.state == "waiting" and time.monotonic() >= run.due_at:
-                run.restarts += 1
-                self._launch(run)
+                self._restart(run)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Poll until `until()` is true, SIGINT, SIGTERM or SIGHUP comes, or all children have finished."""
@@ -151,23 +179,24 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def _launch(self, run: _Run) -> None:
+    def _restart(self, run: _Run) -> None:
+        run.restarts += 1
         try:
-            with prepare_log(run.child.log).open("ab") as log:
-                run.process = subprocess.Popen(
-                    bind_to_parent(run.child.argv),
-                    env={**os.environ, **run.child.environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self._launch(run, run.child.argv_again or run.child.argv)
         except OSError as error:
-            run.state = "stopped"
-            raise ChildFailed(
-                f"{run.child.name} can't be started: {error.strerror} ({error.filename}); "
-                f"its log is {run.child.log}, which must be writable"
-            ) from error
+            self._say(f"{_describe_failed_launch(run.child, error)}; trying again")
+            run.state, run.due_at = "waiting", time.monotonic() + _RELAUNCH_AFTER_S
+
+    def _launch(self, run: _Run, argv: Sequence[str]) -> None:
+        with prepare_log(run.child.log).open("ab") as log:
+            run.process = subprocess.Popen(
+                bind_to_parent(argv),
+                env={**os.environ, **run.child.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         run.state = "running"
         run.started_at = time.monotonic()
 
@@ -178,29 +207,27 @@ class Supervisor:
         if status == 0 and run.child.one_shot:
             run.state = "finished"
             return
-        run.crashed_at.append(now)
-        while run.crashed_at[0] < now - self._within_s:
-            run.crashed_at.popleft()
-        if len(run.crashed_at) >= self._max_crashes:
-            run.state = "stopped"
-            raise ChildFailed(
-                f"{run.child.name} ended {len(run.crashed_at)} times within {self._within_s:.0f} s "
-                f"(last: {describe_exit(status)}); its log, {run.child.log}, ends with:\n"
-                f"{read_tail(run.child.log) or '(nothing)'}"
-            )
-        run.crashes_in_a_row = 1 if now - run.started_at > self._within_s else run.crashes_in_a_row + 1
-        run.due_at = now + min(self._max_backoff_s, self._backoff_s * 2 ** (run.crashes_in_a_row - 1))
-        run.state = "waiting"
+        pause = run.crashes.note(status, now - run.started_at, self._outage())
+        if pause is not None:
+            run.state, run.due_at = "waiting", now + pause
+            self._say(f"{run.child.name} ended ({describe_exit(status)}); starting it again")
+            return
+        run.state = "stopped"
+        failure = (
+            f"{run.child.name} ended {run.crashes.own_in_a_row} times in a row by itself "
+            f"(last: {describe_exit(status)}); its log, {run.child.log}, ends with:\n"
+            f"{read_tail(run.child.log) or '(nothing)'}"
+        )
+        if run.child.essential:
+            raise ChildFailed(failure)
+        self._say(failure.splitlines()[0])
 
 
-def describe_exit(status: int) -> str:
-    """`exit status 1`, or `killed by SIGKILL`."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"
+def _describe_failed_launch(child: Child, error: OSError) -> str:
+    return (
+        f"{child.name} can't be started: {error.strerror} ({error.filename}); "
+        f"its log is {child.log}, which must be writable"
+    )
 
 
 @contextmanager

@@ -31,13 +31,13 @@ SNAPSHOT = Snapshot(
     ],
     series=[SeriesTrend("entity=NMRB", [0, 1, 0, 2, 16], 20, 4, 1, surging=True), SeriesTrend("all", [], 0, 0, 0)],
     alerts=[ALERT],
-    note="Ctrl-C ends it",
 )
 
 
 def text_of(snapshot: Snapshot, width: int = 130) -> str:
     console = Console(record=True, width=width, file=io.StringIO())
-    console.print(render(snapshot))
+    said = ["the embedded database ended (killed by SIGKILL); starting it again"]
+    console.print(render(snapshot, said=said, note="Ctrl-C ends it"))
     return console.export_text()
 
 
@@ -55,6 +55,7 @@ def test_the_screen_shows_everything_that_matters() -> None:
         "·▁·▁█",
         "80% neg",
         "entity=NMRB 12 negative stories, 0.2 expected",
+        "the embedded database ended (killed by SIGKILL); starting it again",
         "Ctrl-C ends it",
     ):
         assert part in shown

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from newstide.stack.supervisor import Child, ChildFailed, Supervisor, describe_exit
+from newstide.embedded.process import describe_exit
+from newstide.stack.supervisor import Child, ChildFailed, Supervisor
 
 SLEEP = "import time; time.sleep(600)"
 IGNORES_SIGTERM = (

@@ -1,0 +1,91 @@
+"""What a stack consists of: the processes that were asked for, as the supervisor starts them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.settings import Settings
+from newstide.stack.supervisor import Child
+
+_MAX_LAG_PER_WORKER = 1000
+
+
+@dataclass(frozen=True)
+class ReplayFile:
+    """A file to replay: `arguments` are those of `newstide ingest replay`."""
+
+    file: Path
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs: workers and alerting always, feeds or push and a replay where asked for."""
+
+    workers: int
+    feeds: Path | None = None
+    replay: ReplayFile | None = None
+    until_drained: bool = False
+
+
+def stack_children(settings: Settings, plan: Plan, logs: Path) -> list[Child]:
+    """All processes of `plan` in the order of their start; ingest and the replay come last."""
+    environment = addresses(settings)
+    if plan.replay is not None:
+        environment["NEWSTIDE_ALERTING__CLOCK"] = settings.alerting.clock
+    children = worker_children(settings, plan.workers, logs)
+    judge = command("alerts", "run", *(["--until-drained"] if plan.until_drained else []))
+    children.append(Child("alerts", judge, logs / "alerts.log", environment, one_shot=plan.until_drained, stop_order=2))
+    if plan.feeds is not None:
+        argv = command("ingest", "run", "--feeds", str(plan.feeds))
+        children.append(Child("ingest", argv, logs / "ingest.log", environment))
+    elif settings.ingest.push_token is not None:
+        children.append(Child("ingest", command("ingest", "serve"), logs / "ingest.log", environment))
+    if plan.replay is not None:
+        children.append(_replay_child(plan.replay, plan.workers, logs, environment))
+    return children
+
+
+def worker_children(settings: Settings, count: int, logs: Path) -> list[Child]:
+    """The worker processes of a stack, to be supervised."""
+    return [
+        Child(
+            name=f"worker-{index}",
+            argv=command("worker", "--index", str(index)),
+            log=logs / f"worker-{index}.log",
+            environment=addresses(settings),
+            stop_order=1,
+            grace_s=20,
+        )
+        for index in range(count)
+    ]
+
+
+def retention_child(settings: Settings, logs: Path) -> Child:
+    """The daily retention: a process of its own, so that it can neither block nor end the stack."""
+    argv = command("retention")
+    return Child("retention", argv, logs / "retention.log", addresses(settings), one_shot=True, essential=False)
+
+
+def command(*arguments: str) -> list[str]:
+    """This very newstide with other arguments."""
+    return [sys.executable, "-m", "newstide", *arguments]
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Environment that leads a child to the same broker and database."""
+    return {
+        "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
+        "NEWSTIDE_DATABASE__URL": settings.database.url or "",
+        # Several processes share the cores: a library that starts a thread per core would slow them all down.
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _replay_child(replay: ReplayFile, workers: int, logs: Path, environment: dict[str, str]) -> Child:
+    # Partitions read far apart in event time would delay the watermark, and an in-memory broker would fill up.
+    pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * workers))
+    argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--json")
+    return Child("replay", argv, logs / "replay.log", environment, argv_again=[*argv, "--resume"], one_shot=True)
