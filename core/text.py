@@ -5,14 +5,13 @@ All functions are pure and total: any `str` in, a `str` out.
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 
-from selectolax.lexbor import LexborHTMLParser
+from core.boilerplate import without_boilerplate
+from core.markup import has_references, strip_markup, unescape
 
-_TAG = re.compile(r"<[a-zA-Z/!?][^<>]{0,2000}>")
-_BLOCK = re.compile(r"<(?:/p|/div|/li|/h[1-6]|/tr|/td|br ?/?)\b[^<>]*>", re.IGNORECASE)
+_MOST_ROUNDS = 6
 # C0 and C1 controls, lone surrogates, zero-width and bidirectional marks: invisible, and they defeat equality.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"
@@ -21,28 +20,41 @@ _INVISIBLE = re.compile(
 _SPACE = re.compile(r"\s+")
 _SHORTENERS = r"t\.co|bit\.ly|ow\.ly|goo\.gl|tinyurl\.com|stks\.co|fb\.me"
 _URL = re.compile(rf"(?:https?://|www\.)\S+|\b(?:{_SHORTENERS})/\w+", re.IGNORECASE)
+_REUTERS_CODE = re.compile(r"<[A-Za-z][\w.^=]{0,15}>")
 _RETWEET = re.compile(r"^(?:RT\s+)?(?:@\w{1,20}:\s*)+|^RT\s+(?=@)", re.IGNORECASE)
 _USER = re.compile(r"(?<!\w)@\w{1,20}")
 _WORD = re.compile(r"[$#]?\w+", re.UNICODE)
 
 
 def clean(raw: str) -> str:
-    """Plain text of `raw`: HTML unescaped and stripped, Unicode NFC, controls removed, white space folded.
+    """Plain text of `raw`: markup and boilerplate removed, Unicode NFC, controls removed, white space folded.
 
-    Entities are unescaped up to twice, because feeds often escape what was escaped already.
+    Feeds often escape what was escaped already, so this goes on until nothing changes: `clean(clean(x)) == clean(x)`.
+    Time is linear in the length of `raw`, whatever it holds.
     """
     text = raw
-    for _ in range(2):
-        if "<" in text and _TAG.search(text):
-            body = LexborHTMLParser(_BLOCK.sub(" \\g<0>", _INVISIBLE.sub("", text)))
-            body.strip_tags(["script", "style", "template", "noscript"])
-            text = body.root.text(separator="") if body.root is not None else ""
-        elif "&" in text:
-            text = html.unescape(text)
-        else:
-            break
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    return _SPACE.sub(" ", text).strip()
+    for _ in range(_MOST_ROUNDS):
+        before, text = text, _cleaned_once(text)
+        if text == before or not ("<" in text or has_references(text)):
+            return text
+    # Nobody escapes that often but to harm: without these two characters there is nothing left to undo.
+    return _cleaned_once(text.replace("<", " ").replace("&", " "))
+
+
+def _cleaned_once(raw: str) -> str:
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", raw))
+    if "<" in text or "&" in text:
+        plain = strip_markup(text) if "<" in text else text
+        story = without_boilerplate(unescape(plain), marked=plain != text)
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", story))
+    else:
+        text = without_boilerplate(text, marked=False)
+    text = _SPACE.sub(" ", text).strip()
+    end = len(text)
+    while text.endswith("]]>", 0, end):  # of a CDATA section whose beginning is lost
+        end -= 3
+        end -= text.endswith(" ", 0, end)
+    return text[:end]
 
 
 def normalise_urls(text: str) -> str:
@@ -61,8 +73,11 @@ def normalise_urls(text: str) -> str:
 
 
 def model_input(text: str) -> str:
-    """What a classifier reads of a cleaned message: no URLs, no user names. Training and serving share this form."""
-    text = _USER.sub("@user", _URL.sub(" ", clean(text)))
+    """What a classifier reads of a cleaned message: no URLs, no user names, no codes such as <AAPL.O>.
+
+    Training and serving share this form.
+    """
+    text = _USER.sub("@user", _URL.sub(" ", _REUTERS_CODE.sub(" ", clean(text))))
     return _SPACE.sub(" ", text).strip()
 
 
