@@ -9,7 +9,7 @@ from alerting.channels import Channel, open_channels
 from alerting.delivery import Courier, wait_for_first_tries
 from alerting.runner import Runner
 from alerting.shape import Shape
-from core import metrics
+from core.health import Beat, Health, serve_health
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -30,19 +30,24 @@ def run_alerting(
     Postgres does not answer at the start.
     """
     Shape.of(settings.alerting)
+    judging = Beat(settings.metrics.ready_within_s, "nothing was judged yet")
+    health = Health("alerts")
+    health.ready("judging", judging)
+    serve_health(settings.metrics, settings.metrics.alerting_port, health)
     wait_for_database(settings)
     engine = open_engine(settings, pool_size=1)
     try:
         migrate(engine)
     finally:
         engine.dispose()
-    metrics.serve(settings.metrics.host, settings.metrics.alerting_port)
     ways = open_channels(settings) if channels is None else channels
-    runner = Runner(settings, [channel.name for channel in ways], stop)
+    runner = Runner(settings, [channel.name for channel in ways], stop, judging=judging)
     enough = threading.Event()
     couriers = [Courier(settings, channel, runner.leading, enough) for channel in ways]
     for courier in couriers:
         courier.start()
+    health.essential([courier.name for courier in couriers])
+    health.watch()
     try:
         if runner.run(until_drained):
             pending = wait_for_first_tries(settings, stop)
@@ -51,6 +56,7 @@ def run_alerting(
                     "%d deliveries are still pending; they go out when `newstide alerts run` runs again", pending
                 )
     finally:
+        health.close()
         enough.set()
         for courier in couriers:
             courier.join(timeout=settings.alerting.webhook_timeout_s + 1)

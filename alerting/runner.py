@@ -23,6 +23,7 @@ from alerting.surges import SurgeDetector
 from alerting.watermark import Watermark, find_watermark, read_partitions, read_replays
 from core import metrics
 from core.errors import InputError
+from core.health import Beat
 from core.settings import Settings
 from core.store.connection import connect
 
@@ -40,6 +41,7 @@ class Runner:
     """Judges the trends of one database until `stop` is set.
 
     `channels` names the outbox channels that each change goes to. `clock` returns the wall clock, aware UTC.
+    `judging` is told how it goes; to stand by while another runner judges is well too.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Runner:
         channels: list[str],
         stop: threading.Event,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        judging: Beat | None = None,
     ) -> None:
         self._settings = settings
         self._journal = Journal(settings.alerting.step_minutes, channels)
         self._stop = stop
         self._clock = clock
+        self._judging = judging or Beat()
         self._detector: SurgeDetector | None = None
         self._since: datetime | None = None
         self._saved: dict[str, bytes] = {}
@@ -73,12 +77,14 @@ class Runner:
                 with self._lead() as connection:
                     while not self._stop.is_set():
                         drained = self.advance(connection)
+                        self._judging.good()
                         pause = _FIRST_PAUSE_S
                         if drained and until_drained:
                             return True
                         self._stop.wait(self._settings.alerting.poll_s)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self.leading.clear()
+                self._judging.bad("the database fails")
                 log.warning("the database failed: %s; next try in %.1f s", str(error).strip().split("\n")[0], pause)
                 self._stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -106,6 +112,7 @@ class Runner:
             if not told:
                 log.info("another alerting process is at work; standing by")
                 told = True
+            self._judging.good()
             self._stop.wait(self._settings.alerting.poll_s)
 
     def _recall(self, connection: Connection) -> None:

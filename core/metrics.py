@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 from core.sources import source_key
-
-log = logging.getLogger(__name__)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 INGESTED = Counter("newstide_ingested_messages", "Messages that Kafka acknowledged", ["source", "kind"])
 INGEST_REJECTED = Counter("newstide_ingest_rejected", "Inputs sent to the dead letters by ingest", ["source"])
+PUSHES = Counter("newstide_pushes", "Requests of the push endpoint by status", ["status"])
 FEED_FETCHES = Counter("newstide_feed_fetches", "Fetches of a feed by outcome", ["source", "outcome"])
 FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded", ["source"])
 
@@ -23,7 +20,7 @@ MESSAGES = Counter(
 LATE = Counter("newstide_late_messages", "Messages stored in minutes that were judged already")
 STAGE_SECONDS = Histogram(
     "newstide_stage_seconds",
-    "Time of one batch in a stage: decode, link, classify, store, publish",
+    "Time of one batch in a stage: decode (and link), classify, store, publish",
     ["stage"],
     buckets=_SECONDS,
 )
@@ -48,6 +45,8 @@ MODEL_CHANGES = Counter(
 SHADOW_MESSAGES = Counter(
     "newstide_shadow_messages", "Sampled messages by outcome: stored, skipped (no time for them), failed", ["outcome"]
 )
+
+DEAD_LETTERS = Counter("newstide_dead_letters_archived", "Dead letters stored for the operator", ["stage"])
 
 WATERMARK_SECONDS = Gauge("newstide_watermark_timestamp_seconds", "Event time up to which trends were judged")
 SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score: -log10 of the tail probability", ["kind", "series"])
@@ -74,17 +73,3 @@ def source_label(source: str) -> str:
             return "other"
         label = _sources[key] = source
     return label
-
-
-def serve(host: str, port: int) -> None:
-    """Expose the metrics of this process at http://host:port/metrics; port 0 does nothing.
-
-    A port that is taken is a warning, no error: a demo beside a running stack must not fail for want of a port.
-    """
-    if not port:
-        return
-    try:
-        start_http_server(port, addr=host)
-    except OSError as error:
-        reason = error.strerror
-        log.warning("metrics are not served at %s:%d (%s); see the settings `metrics.*`", host, port, reason)

@@ -17,6 +17,7 @@ from ingest.mapping import TARGETS
 
 FIELDS = (*TARGETS, "extra")
 JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+_CONTAINERS_PER_ITEM = 50  # a body of empty arrays would unfold to twenty times its size
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -27,16 +28,30 @@ class Rejection(msgspec.Struct, frozen=True):
     reason: str
 
 
+class TooManyItems(InputError):
+    """A push holds more than `ingest.push_max_items` messages, or far more values than so many messages have."""
+
+
 def read_batch(
-    body: bytes, *, lines: bool, sources: Collection[str] = (), received_at: datetime | None = None
+    body: bytes,
+    *,
+    lines: bool,
+    sources: Collection[str] = (),
+    received_at: datetime | None = None,
+    max_items: int = 10_000,
 ) -> tuple[list[Message], list[Rejection]]:
     """The messages in `body` (one JSON object, an array of them or, with `lines`, one a line) and the refused items.
 
-    `sources`: the only ones accepted; none: any well-formed one. Raises InputError for a body that can't be read.
+    `sources`: the only ones accepted; none: any well-formed one. Raises InputError for a body that
+    can't be read, TooManyItems for one of more than `max_items`.
     """
+    if body.count(b"[") + body.count(b"{") > _CONTAINERS_PER_ITEM * max_items:
+        raise TooManyItems(f"the body holds more arrays and objects than {max_items} messages have; send less")
     messages: list[Message] = []
     rejected: list[Rejection] = []
     for index, item in enumerate(_lines(body) if lines else _items(body)):
+        if index >= max_items:
+            raise TooManyItems(f"the push has more than {max_items} messages (ingest.push_max_items); send less")
         try:
             messages.append(_message(item, sources, received_at))
         except UndecodableMessage as error:

@@ -14,6 +14,7 @@ from kafka import errors as kafka_errors
 from core import metrics
 from core.dead_letters import DeadLetter
 from core.errors import BrokerUnreachable, NewstideError
+from core.health import Beat
 from core.kafka import client_options
 from core.records import SCHEMA_HEADER, SCHEMA_VERSION, Message, encode
 from core.settings import Settings
@@ -35,17 +36,22 @@ class MessageProducer:
 
     A record counts as ingested once its future succeeds: all in-sync replicas have it, and each once per send.
     After a failed delivery the connection is made anew, since an idempotent producer may not recover from one.
+    `delivery` is told how deliveries go.
     Raises BrokerUnreachable if no broker answers when it connects.
     """
 
-    def __init__(self, settings: Settings, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self, settings: Settings, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S, delivery: Beat | None = None
+    ) -> None:
         self.messages_topic = settings.topic("messages")
         self.dead_letters_topic = settings.topic("dead-letters")
         self._settings = settings
         self._delivery_timeout_s = delivery_timeout_s
         self._lock = threading.Lock()
         self._failed = False
+        self._delivery = delivery or Beat()
         self._kafka = self._connect()
+        self._delivery.good()
 
     def send(self, message: Message) -> Any:
         """Queue `message`; the returned kafka-python future holds its partition and offset once acknowledged."""
@@ -76,10 +82,12 @@ class MessageProducer:
     def wait(self, future: Any, timeout_s: float | None = None) -> Any:
         """The metadata (partition, offset) of the acknowledged record behind `future`. Raises DeliveryFailed."""
         try:
-            return future.get(timeout=self._delivery_timeout_s + _CLOSE_S if timeout_s is None else timeout_s)
+            metadata = future.get(timeout=self._delivery_timeout_s + _CLOSE_S if timeout_s is None else timeout_s)
         except kafka_errors.KafkaError as error:
             self._failed = self._failed or future.is_done
             raise self._failure(error) from error
+        self._delivery.good()
+        return metadata
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Send what is queued, then disconnect."""
@@ -95,6 +103,7 @@ class MessageProducer:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> DeliveryFailed:
+        self._delivery.bad(f"the last delivery failed: {type(error).__name__}")
         return DeliveryFailed(
             f"Kafka at {self._settings.kafka.bootstrap_servers} did not acknowledge a record "
             f"({type(error).__name__}: {error}); check the brokers, then send again: duplicates are recognised by id"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
-import socket
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,14 +15,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from core import metrics
 from core.errors import InputError, NewstideError, SettingsError
-from core.settings import Settings
-from ingest.batches import JSON_LINES, Rejection, read_batch
+from core.http import Limits, Server, listen
+from core.settings import IngestSettings, Settings
+from ingest.batches import JSON_LINES, Rejection, TooManyItems, read_batch
 from ingest.producer import MessageProducer
 
 ACKNOWLEDGE_S = 15.0
 RETRY_AFTER_S = 5
 MOST_AT_ONCE = 8
+MOST_BODIES = 4  # of full size, held in memory at once
 _WORDS = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -52,27 +51,39 @@ def push_app(settings: Settings, producer: MessageProducer, *, acknowledge_s: fl
             "the push endpoint needs a token; set NEWSTIDE_INGEST__PUSH_TOKEN to a long random text of your own"
         )
     token = secret.get_secret_value().encode()
+    limits = settings.ingest
     places = asyncio.Semaphore(MOST_AT_ONCE)
+    reading = asyncio.Semaphore(1)
+    memory = _Memory(MOST_BODIES * limits.push_max_bytes)
 
     async def push(request: Request) -> Response:
         _authorise(request, token)
         lines = _is_json_lines(request)
         _refuse_if_full(places)
-        body = await _read_body(request, settings.ingest.push_max_bytes)
-        _refuse_if_full(places)
-        async with places:
-            messages, rejected = await run_in_threadpool(_read, body, lines, settings.ingest.push_sources)
-            if not messages:
-                raise Refusal(422, "no_message_accepted", f"none of {len(rejected)} messages was accepted", rejected)
-            try:
-                async with asyncio.timeout(acknowledge_s):
-                    await asyncio.to_thread(producer.deliver, messages, timeout_s=acknowledge_s)
-            except (NewstideError, TimeoutError) as error:
-                raise _unavailable("Kafka did not acknowledge the messages in time") from error
+        body = await _read_body(request, limits, memory)
+        size = len(body)
+        try:
+            _refuse_if_full(places)
+            async with places:
+                return await take_in(body, lines)
+        finally:
+            memory.release(size)
+
+    async def take_in(body: bytes, lines: bool) -> Response:
+        # One at a time: a body that unfolds to many times its size does so once.
+        async with reading:
+            messages, rejected = await run_in_threadpool(_read, body, lines, limits.push_sources, limits.push_max_items)
+        if not messages:
+            raise Refusal(422, "no_message_accepted", f"none of {len(rejected)} messages was accepted", rejected)
+        try:
+            async with asyncio.timeout(acknowledge_s):
+                await asyncio.to_thread(producer.deliver, messages, timeout_s=acknowledge_s)
+        except (NewstideError, TimeoutError) as error:
+            raise _unavailable("Kafka did not acknowledge the messages in time") from error
         return _answer(202, {"accepted": len(messages), "rejected": rejected})
 
     async def healthz(request: Request) -> Response:
-        return _answer(200, {"status": "ok"})
+        return Response(b'{"status":"ok"}', media_type="application/json")
 
     return Starlette(
         routes=[Route("/v1/messages", push, methods=["POST"]), Route("/healthz", healthz, methods=["GET"])],
@@ -82,19 +93,11 @@ def push_app(settings: Settings, producer: MessageProducer, *, acknowledge_s: fl
 
 async def serve_push(settings: Settings, producer: MessageProducer, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then finish the requests under way. Raises SettingsError if the port is taken."""
-    config = uvicorn.Config(
-        push_app(settings, producer),
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=int(ACKNOWLEDGE_S) + 5,
-        timeout_keep_alive=15,
-        limit_concurrency=64,
-    )
-    server = _Server(config)
-    listener = _listen(settings.ingest.push_host, settings.ingest.push_port)
+    ingest = settings.ingest
+    limits = Limits(ingest.push_header_timeout_s, ingest.push_max_connections, ingest.push_max_connections_per_peer)
+    server = Server(push_app(settings, producer), limits, graceful_s=int(ACKNOWLEDGE_S) + 5)
+    address = "ingest.push_host and ingest.push_port"
+    listener = listen(ingest.push_host, ingest.push_port, "the push endpoint", address)
 
     async def watch() -> None:
         await stop.wait()
@@ -108,26 +111,21 @@ async def serve_push(settings: Settings, producer: MessageProducer, stop: asynci
         listener.close()
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        # The process stops feeds and endpoint together, so signals are its business, not uvicorn's.
-        yield
+class _Memory:
+    """Bytes of request bodies held at the moment, all requests together."""
 
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"the push endpoint can't listen on {host}:{port}: {error.strerror}; "
-            "choose another address with ingest.push_host and ingest.push_port"
-        ) from error
-    return listener
+    def take(self, size: int) -> None:
+        """Raises a Refusal where the limit is reached: the sender comes again."""
+        if self._held + size > self._limit:
+            raise _unavailable("too much is being pushed at the moment")
+        self._held += size
+
+    def release(self, size: int) -> None:
+        self._held -= size
 
 
 def _refuse_if_full(places: asyncio.Semaphore) -> None:
@@ -155,27 +153,43 @@ def _is_json_lines(request: Request) -> bool:
     return media in JSON_LINES
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
+async def _read_body(request: Request, limits: IngestSettings, memory: _Memory) -> bytes:
+    """The whole body, which is then the caller's to release from `memory`."""
+    try:
+        async with asyncio.timeout(limits.push_body_timeout_s):
+            return await _read_parts(request, limits.push_max_bytes, memory)
+    except TimeoutError as error:
+        message = f"the body did not come within {limits.push_body_timeout_s:g} s (ingest.push_body_timeout_s)"
+        raise Refusal(408, "timeout", f"{message}; send it again") from error
+
+
+async def _read_parts(request: Request, limit: int, memory: _Memory) -> bytes:
     too_large = Refusal(413, "too_large", f"the body has more than {limit} bytes (ingest.push_max_bytes); send less")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
         raise too_large
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()
     try:
         async for part in request.stream():
-            parts.append(part)
-            size += len(part)
-            if size > limit:
+            memory.take(len(part))
+            body += part
+            if len(body) > limit:
                 raise too_large
-    except ClientDisconnect as error:
-        raise Refusal(400, "incomplete", "the connection ended before the body did") from error
-    return b"".join(parts)
+    except BaseException as error:
+        memory.release(len(body))
+        if isinstance(error, ClientDisconnect):
+            raise Refusal(400, "incomplete", "the connection ended before the body did") from error
+        raise
+    return bytes(body)
 
 
-def _read(body: bytes, lines: bool, sources: list[str]) -> Any:
+def _read(body: bytes, lines: bool, sources: list[str], max_items: int) -> Any:
     try:
-        return read_batch(body, lines=lines, sources=frozenset(sources), received_at=datetime.now(UTC))
+        return read_batch(
+            body, lines=lines, sources=frozenset(sources), received_at=datetime.now(UTC), max_items=max_items
+        )
+    except TooManyItems as error:
+        raise Refusal(413, "too_many_items", str(error)) from error
     except InputError as error:
         raise Refusal(400, "unreadable", str(error)) from error
 
@@ -189,7 +203,11 @@ def _on_refusal(request: Request, refusal: Exception) -> Response:
     body: dict[str, Any] = {"error": {"code": refusal.code, "message": refusal.message}}
     if refusal.rejected is not None:
         body |= {"accepted": 0, "rejected": refusal.rejected}
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+    headers = {
+        401: {"WWW-Authenticate": "Bearer"},
+        408: {"Connection": "close"},
+        503: {"Retry-After": str(RETRY_AFTER_S)},
+    }
     return _answer(refusal.status, body, headers.get(refusal.status))
 
 
@@ -204,4 +222,5 @@ def _on_fault(request: Request, error: Exception) -> Response:
 
 
 def _answer(status: int, body: Any, headers: Any = None) -> Response:
+    metrics.PUSHES.labels(str(status)).inc()
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")

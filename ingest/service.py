@@ -9,8 +9,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from core import metrics
 from core.errors import SettingsError
+from core.health import Beat, Health, serve_health
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from ingest.feeds import Feed, load_feeds
@@ -22,20 +22,28 @@ log = logging.getLogger(__name__)
 
 # Feeds and pushes are sent again by their own clocks, so an outage must not pile them up in memory for long.
 _PATIENCE_S = 30.0
+_LOOP_SILENT_S = 30.0
 
 
 @contextlib.contextmanager
 def connected(
-    settings: Settings, stop: threading.Event | None = None, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S
+    settings: Settings,
+    stop: threading.Event | None = None,
+    *,
+    delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+    health: Health | None = None,
 ) -> Iterator[MessageProducer]:
     """A producer on topics that exist; flushed and closed at the end.
 
-    Waits for the brokers as `core.kafka.wait_for_broker` does, and serves the metrics of this process meanwhile.
+    Waits for the brokers as `core.kafka.wait_for_broker` does, and serves metrics and health of this process meanwhile.
     """
-    metrics.serve(settings.metrics.host, settings.metrics.ingest_port)
+    health = health or Health("ingest")
+    delivery = Beat(waiting_for="no broker has answered yet")
+    health.ready("kafka", delivery)
+    serve_health(settings.metrics, settings.metrics.ingest_port, health)
     wait_for_broker(settings, stop)
     ensure_topics(settings)
-    producer = MessageProducer(settings, delivery_timeout_s=delivery_timeout_s)
+    producer = MessageProducer(settings, delivery_timeout_s=delivery_timeout_s, delivery=delivery)
     try:
         yield producer
     finally:
@@ -79,17 +87,24 @@ def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = No
     if not feeds and not wants_push:
         raise SettingsError("neither feeds nor the push endpoint are asked for; there is nothing to ingest")
     listed = load_feeds(settings.ingest.feeds) if feeds else []
-    with stop_on_signal() as stop, connected(settings, stop, delivery_timeout_s=_PATIENCE_S) as producer:
-        asyncio.run(_run(settings, producer, listed, wants_push, stop))
+    health = Health("ingest")
+    with (
+        stop_on_signal() as stop,
+        connected(settings, stop, delivery_timeout_s=_PATIENCE_S, health=health) as producer,
+    ):
+        loop = Beat(_LOOP_SILENT_S)
+        health.alive("event loop", loop)
+        asyncio.run(_run(settings, producer, listed, wants_push, stop, loop))
 
 
 async def _run(
-    settings: Settings, producer: MessageProducer, feeds: list[Feed], push: bool, stop: threading.Event
+    settings: Settings, producer: MessageProducer, feeds: list[Feed], push: bool, stop: threading.Event, loop: Beat
 ) -> None:
     stopping = asyncio.Event()
 
     async def watch() -> None:
         while not stop.is_set() and not stopping.is_set():
+            loop.good()
             await asyncio.sleep(0.1)
         stopping.set()
 

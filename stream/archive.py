@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 
-from core.dead_letters import UNKNOWN, letter_id, read_dead_letter
+from core import metrics
+from core.dead_letters import UNKNOWN, Stage, letter_id, read_dead_letter
 from core.store.sql import load_queries
 from stream.batch import Record
 
@@ -46,7 +48,10 @@ class Archive:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = self._connect()
-                self._connection.execute(_SQL["archive_dead_letters"], _columns(letters))
+                columns = _columns(letters)
+                self._connection.execute(_SQL["archive_dead_letters"], columns)
+                for stage, count in Counter(columns["stage"]).items():
+                    metrics.DEAD_LETTERS.labels(stage if stage in get_args(Stage) else UNKNOWN).inc(count)
                 return
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 log.warning("%d dead letters are held, the database failed: %s", len(letters), error)

@@ -25,18 +25,21 @@ from mode.loop import use as use_loop
 
 from core import metrics
 from core.dead_letters import DeadLetter
+from core.health import Beat
 from core.settings import KafkaSettings, Settings
 from stream.archive import Archive, Letter
 from stream.batch import Record
 from stream.pipeline import Pipeline
 from stream.progress import EndOffsets, Lag
 from stream.publication import classified_record
+from stream.readiness import CommitProgress
 from stream.watchdog import Stall, watch
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 70  # EX_SOFTWARE: the supervisor starts the worker again and Kafka redelivers
 _NOTE_EVERY_S = 0.5
+_LOOP_SILENT_S = 30.0
 _UNDER_WAY = 2
 _FETCH_BYTES = 2**16
 _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
@@ -45,11 +48,15 @@ _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
 class Engine:
     """One worker process: `messages` through the pipeline, `dead-letters` into the archive."""
 
-    def __init__(self, settings: Settings, archive: Archive, end_offsets: EndOffsets, lag: Lag) -> None:
+    def __init__(
+        self, settings: Settings, archive: Archive, end_offsets: EndOffsets, lag: Lag, progress: CommitProgress
+    ) -> None:
         self._settings = settings
         self._archive = archive
         self._end_offsets = end_offsets
         self._lag = lag
+        self._progress = progress
+        self.loop_beat = Beat(_LOOP_SILENT_S, None)
         self._pipeline: Pipeline | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
         self._side_executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="side")
@@ -155,6 +162,7 @@ class Engine:
         for event in events:
             event.ack()
         self._done += len(events)
+        self._progress.committed()
 
     async def _archive_letters(self, events: Sequence[Any]) -> None:
         letters = [Letter(_record(event.message, None), event.message.headers) for event in events]
@@ -188,6 +196,7 @@ class Engine:
             return None  # revoked in this moment: the new owner knows
 
     async def _note_end_offsets(self) -> None:
+        self.loop_beat.good()
         consumer = self._app.consumer
         topic = self._settings.topic("messages")
         ends = {
@@ -208,7 +217,9 @@ class Engine:
             behind = self._lag.read(mine)
             for partition, records in (behind or {}).items():
                 metrics.LAG.labels(topic, str(partition)).set(records)
-            return None if behind is None else sum(behind.values())
+            lag = None if behind is None else sum(behind.values())
+            self._progress.look(lag, pipeline.waiting_for_database)
+            return lag
 
         stall = Stall(self._settings.stream.watchdog_s, time.monotonic())
         threading.Thread(

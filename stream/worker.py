@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 
-from core import metrics
 from core.classifier import Classifier
+from core.health import Health, serve_health
 from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
@@ -28,6 +28,7 @@ from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline, TextClassifier
 from stream.progress import EndOffsets, Lag
+from stream.readiness import CommitProgress
 from stream.shadow import Shadow
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,16 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     registry from then on. `wrap` may put something around each classifier. Raises NewstideError for a broken bundle or
     watch-list, and where the brokers or the database do not answer within their start timeouts.
     """
+    health = Health(f"worker-{index}")
+    progress = CommitProgress(settings.metrics.ready_within_s)
+    health.ready("commits", progress)
+    serve_health(settings.metrics, settings.metrics.worker_port and settings.metrics.worker_port + index, health)
     watchlist = load_watchlist(settings.stream.watchlist)
     loader = ModelLoader(settings, wrap)
     wait_for_broker(settings)
     ensure_topics(settings)
     wait_for_database(settings)
     prepare_store(settings)
-    metrics.serve(settings.metrics.host, settings.metrics.worker_port and settings.metrics.worker_port + index)
 
     def open_connection() -> psycopg.Connection[Any]:
         return connect(settings, autocommit=True, application_name=f"newstide worker {index}")
@@ -63,6 +67,7 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         Archive(open_connection, settings.stream.retry_max_s),
         EndOffsets(topic, open_connection),
         Lag(settings, open_connection),
+        progress,
     )
     committer = Committer(topic, window=timedelta(hours=settings.stream.story_window_hours))
     pipeline = Pipeline(
@@ -75,6 +80,8 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         shadow.offer,
     )
     log.info("worker %d reads %s with the model %s", index, topic, classifier.name)
+    health.alive("event loop", engine.loop_beat)
+    health.essential(["models", "shadow", "watchdog"])
     shadow.start()
     watch.follow(pipeline.use)
     # Threads that are inside the network while the interpreter ends would crash it.

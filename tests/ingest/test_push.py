@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,178 @@ def test_the_served_endpoint_answers_and_stops(pushed: Settings, producer: Messa
 
     asyncio.run(scene())
     assert [message.text for message in topics.messages(1)] == ["x"]
+
+
+@contextlib.asynccontextmanager
+async def served(settings: Settings, producer: MessageProducer) -> AsyncIterator[str]:
+    address = f"http://127.0.0.1:{settings.ingest.push_port}"
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve_push(settings, producer, stop))
+    async with httpx.AsyncClient() as client, asyncio.timeout(30):
+        while True:
+            try:
+                await client.get(f"{address}/healthz")
+                break
+            except httpx.ConnectError:
+                await asyncio.sleep(0.02)
+    try:
+        yield address
+    finally:
+        stop.set()
+        await serving
+
+
+def with_limits(settings: Settings, **limits: object) -> Settings:
+    return settings.model_copy(update={"ingest": settings.ingest.model_copy(update=limits)})
+
+
+async def connect(settings: Settings, said: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", settings.ingest.push_port)
+    writer.write(said)
+    await writer.drain()
+    return reader, writer
+
+
+HEAD = (
+    f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+    "content-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+).encode()
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/mess", b"GET / HTTP/1.1\r\nhost: x\r\na: "])
+def test_silent_connections_keep_nobody_out(pushed: Settings, producer: MessageProducer, said: bytes) -> None:
+    limited = with_limits(pushed, push_max_connections=64, push_max_connections_per_peer=64)
+
+    async def scene() -> None:
+        async with served(limited, producer) as address, asyncio.timeout(60):
+            silent = [await connect(limited, said) for _ in range(100)]
+            async with httpx.AsyncClient() as client:
+                assert (await client.get(f"{address}/healthz")).status_code == 200
+                sent = {"Authorization": f"Bearer {TOKEN}"}
+                response = await client.post(f"{address}/v1/messages", json={"source": "a", "text": "x"}, headers=sent)
+                assert response.status_code == 202
+            for _, writer in silent:
+                writer.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"", b"HTTP/1.1 408"),
+        (b"POST /v1/messages HTT", b"HTTP/1.1 408"),
+        (HEAD, b"HTTP/1.1 408"),
+        (HEAD + b'{"source":', b"HTTP/1.1 408"),
+        (b"\x16\x03\x01\x02\x00\x01", b"HTTP/1.1 400"),
+    ],
+)
+def test_what_does_not_come_in_time_is_closed(
+    pushed: Settings, producer: MessageProducer, said: bytes, answer: bytes
+) -> None:
+    limited = with_limits(pushed, push_header_timeout_s=0.3, push_body_timeout_s=0.3)
+
+    async def scene() -> bytes:
+        async with served(limited, producer), asyncio.timeout(30):
+            reader, writer = await connect(limited, said)
+            told = await reader.read()
+            writer.close()
+            return told
+
+    told = asyncio.run(scene())
+    assert told.startswith(answer)
+    assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["code"] in ("timeout", "unreadable")
+
+
+def test_a_second_request_has_the_same_deadline(pushed: Settings, producer: MessageProducer) -> None:
+    limited = with_limits(pushed, push_header_timeout_s=0.5)
+
+    async def scene() -> bytes:
+        async with served(limited, producer), asyncio.timeout(30):
+            reader, writer = await connect(limited, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            await reader.readuntil(b'{"status":"ok"}')
+            writer.write(b"GET /hea")
+            told = await reader.read()
+            writer.close()
+            return told
+
+    assert asyncio.run(scene()).startswith(b"HTTP/1.1 408")
+
+
+def test_busy_connections_of_one_peer_are_limited(pushed: Settings, producer: MessageProducer) -> None:
+    limited = with_limits(pushed, push_max_connections_per_peer=3)
+
+    async def scene() -> tuple[bytes, bytes]:
+        async with served(limited, producer), asyncio.timeout(30):
+            busy = [await connect(limited, HEAD + b"{") for _ in range(3)]
+            await asyncio.sleep(0.2)
+            refused_reader, refused_writer = await connect(limited)
+            refused = await refused_reader.read()
+            refused_writer.close()
+            busy[0][1].close()
+            await asyncio.sleep(0.2)
+            reader, writer = await connect(limited, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            served_again = await reader.read()
+            for _, each in [*busy, (reader, writer)]:
+                each.close()
+            return refused, served_again
+
+    refused, served_again = asyncio.run(scene())
+    assert refused.startswith(b"HTTP/1.1 429")
+    assert b'"code":"too_many_connections"' in refused
+    assert served_again.startswith(b"HTTP/1.1 200")
+
+
+def test_too_many_connections_in_all(pushed: Settings, producer: MessageProducer) -> None:
+    limited = with_limits(pushed, push_max_connections=2)
+
+    async def scene() -> bytes:
+        async with served(limited, producer), asyncio.timeout(30):
+            busy = [await connect(limited, HEAD + b"{") for _ in range(2)]
+            await asyncio.sleep(0.2)
+            reader, writer = await connect(limited)
+            refused = await reader.read()
+            for _, each in [*busy, (reader, writer)]:
+                each.close()
+            return refused
+
+    assert asyncio.run(scene()).startswith(b"HTTP/1.1 503")
+
+
+def test_items_of_a_push_are_limited(pushed: Settings, producer: MessageProducer, topics: Topics) -> None:
+    limited = with_limits(pushed, push_max_items=3)
+    item = {"source": "a", "text": "x"}
+    assert ask(limited, producer, [item] * 3).status_code == 202
+    for content, kind in (
+        (json.dumps([item] * 4).encode(), "application/json"),
+        (b"\n".join([json.dumps(item).encode()] * 4), "application/x-ndjson"),
+        (b"[" + b"[]," * 500 + b"[]]", "application/json"),
+    ):
+        response = ask(limited, producer, content, Content_Type=kind)
+        assert (response.status_code, response.json()["error"]["code"]) == (413, "too_many_items")
+    assert len(topics.messages(3)) == 3
+
+
+def test_bodies_in_memory_are_limited_in_all(pushed: Settings, producer: MessageProducer) -> None:
+    limited = with_limits(pushed, push_max_bytes=1000)
+
+    async def scene() -> list[int]:
+        transport = httpx.ASGITransport(push_app(limited, producer))
+        gate = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b" " * 900
+            await gate.wait()
+            yield b"5"
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            sent = {"Authorization": f"Bearer {TOKEN}"}
+            held = [asyncio.create_task(client.post("/v1/messages", content=slow(), headers=sent)) for _ in range(4)]
+            await asyncio.sleep(0.2)
+            one_more = await client.post("/v1/messages", content=b" " * 900, headers=sent)
+            gate.set()
+            answers = [(await task).status_code for task in held]
+            after = await client.post("/v1/messages", content=b" " * 900 + b"5", headers=sent)
+            return [one_more.status_code, *answers, after.status_code]
+
+    assert asyncio.run(scene()) == [503, 422, 422, 422, 422, 422]

@@ -1,0 +1,185 @@
+"""Serving HTTP to strangers: deadlines, limits and errors in one shape around uvicorn's protocol.
+
+A connection that says nothing, or says it slowly, is closed when its time is up, and gives way to a new one before
+that where the limits are reached: silent connections never keep anybody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from core.errors import SettingsError
+
+_KEEP_ALIVE_S = 15
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`header_timeout_s`: to send request line and headers, for the first request and for each further one."""
+
+    header_timeout_s: float
+    connections: int
+    connections_per_peer: int
+
+
+class Guard:
+    """The open connections of one server, and who may have another."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._open: dict[GuardedProtocol, None] = {}
+        self._peers: Counter[str] = Counter()
+
+    def admit(self, newcomer: GuardedProtocol) -> HTTPStatus | None:
+        """Take `newcomer` in, in the place of one that only waits if need be; the status to refuse it with if not."""
+        refusal = None
+        if self._peers[newcomer.peer] >= self.limits.connections_per_peer:
+            refusal = self._make_room(newcomer.peer, HTTPStatus.TOO_MANY_REQUESTS)
+        elif len(self._open) >= self.limits.connections:
+            refusal = self._make_room(None, HTTPStatus.SERVICE_UNAVAILABLE)
+        if refusal is None:
+            self._open[newcomer] = None
+            self._peers[newcomer.peer] += 1
+        return refusal
+
+    def release(self, connection: GuardedProtocol) -> None:
+        """Forget `connection`."""
+        if connection in self._open:
+            del self._open[connection]
+            self._peers -= Counter([connection.peer])
+
+    def _make_room(self, peer: str | None, refusal: HTTPStatus) -> HTTPStatus | None:
+        waiting = [each for each in self._open if each.is_waiting and peer in (None, each.peer)]
+        if not waiting:
+            return refusal
+        longest = min(waiting, key=lambda each: each.heard_at)
+        self.release(longest)
+        longest.give_way()
+        return None
+
+
+class GuardedProtocol(H11Protocol):
+    """One connection. Subclassed by `guarded` with the guard of its server."""
+
+    guard: Guard
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.heard_at = time.monotonic()
+        self.peer = self.client[0] if self.client else ""
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refused = False
+        refusal = self.guard.admit(self)
+        if refusal is None:
+            self._await_headers()
+        elif refusal is HTTPStatus.TOO_MANY_REQUESTS:
+            limit = self.guard.limits.connections_per_peer
+            self._refuse(refusal, "too_many_connections", f"{limit} connections of your address are open; share them")
+        else:
+            limit = self.guard.limits.connections
+            self._refuse(refusal, "unavailable", f"{limit} connections are open; try again later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guard.release(self)
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self.heard_at = time.monotonic()
+        super().data_received(data)
+        if not self.is_waiting:
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._await_headers()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the next request has not begun: nothing of ours is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def give_way(self) -> None:
+        """Close a connection that waits."""
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, "unreadable", "this is no HTTP request")
+
+    def _await_headers(self) -> None:
+        self._deadline = self.loop.call_later(self.guard.limits.header_timeout_s, self._too_slow)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        limit = self.guard.limits.header_timeout_s
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "timeout", f"no complete request came within {limit:g} s")
+
+    def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
+        self._refused = True
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        body = msgspec.json.encode({"error": {"code": code, "message": message}})
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn under a guard. Stop it with `should_exit`; signals are the business of the process."""
+
+    def __init__(self, app: Any, limits: Limits, *, graceful_s: int) -> None:
+        protocol = type("Guarded", (GuardedProtocol,), {"guard": Guard(limits)})
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol,
+                ws="none",
+                loop="asyncio",
+                log_config=None,
+                log_level="error",  # what a stranger sends wrong is answered, not logged
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=graceful_s,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listen(host: str, port: int, name: str, setting: str) -> socket.socket:
+    """A bound socket. Raises SettingsError naming `setting` where the address is taken or is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{name} can't listen on {host}:{port}: {error.strerror}; choose another address with {setting}"
+        ) from error
+    return listener
