@@ -11,6 +11,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 INGESTED = Counter("newstide_ingested_messages", "Messages that Kafka acknowledged", ["source", "kind"])
 INGEST_REJECTED = Counter("newstide_ingest_rejected", "Inputs sent to the dead letters by ingest", ["source"])
 PUSHES = Counter("newstide_pushes", "Requests of the push endpoint by status", ["status"])
+BRIDGE_TOMBSTONES = Counter("newstide_bridge_tombstones", "Deletion marks that a bridge skipped")
 FEED_FETCHES = Counter("newstide_feed_fetches", "Fetches of a feed by outcome", ["source", "outcome"])
 FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded", ["source"])
 

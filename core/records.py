@@ -30,6 +30,8 @@ Kind = Literal["news", "comment"]
 TIME_ASSUMED = "time-assumed"  # no usable time: the time of receipt stands in
 TIME_CLAMPED = "time-clamped"  # ahead of receipt: moved back to it
 TRUNCATED = "truncated"  # text or title was over the limit
+ENCODING_DOUBTFUL = "encoding-doubtful"  # the bytes could be read in another encoding about as well
+BYTES_REPLACED = "bytes-replaced"  # bytes that are no text in the encoding stand as U+FFFD
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -16,29 +17,34 @@ from kafka.structs import OffsetAndMetadata
 from core.dead_letters import dead_letter
 from core.errors import BrokerUnreachable, InputError, UndecodableMessage
 from core.kafka import client_options
+from core.metrics import BRIDGE_TOMBSTONES
 from core.records import Kind
 from core.settings import Settings
 from ingest.mapping import FieldMap
 from ingest.producer import DeliveryFailed, MessageProducer
+from ingest.record_values import read_record
 from ingest.reread import reading_context
+from ingest.times import PLAIN
 from ingest.transform import transform
 from ingest.window import AckWindow
+from ingest.written_times import TimeFormat
 
 log = logging.getLogger(__name__)
 
 _POLL_MS = 500
 _COMMIT_EVERY_S = 1.0
 _FEW_RECORDS = 1_000
-_decode_json = msgspec.json.Decoder().decode
 
 
 class BridgeSummary(msgspec.Struct, kw_only=True):
-    """What a bridge did; `end_offsets` as in a replay."""
+    """What a bridge did; `marks` and `end_offsets` as in a replay. `tombstones`: deletion marks, which say nothing."""
 
     topic: str
     read: int
     produced: int
     dead_letters: int
+    tombstones: int
+    marks: dict[str, int]
     end_offsets: dict[int, int]
     seconds: float
 
@@ -51,6 +57,7 @@ def bridge(
     *,
     source: str = "",
     kind: Kind = "news",
+    times: TimeFormat = PLAIN,
     group: str = "",
     until_idle_s: float | None = None,
     stop: threading.Event | None = None,
@@ -66,7 +73,7 @@ def bridge(
     if not source and not any(rule.target == "source" for rule in fields.rules):
         raise InputError("a bridge needs the name of its source: --source NAME, or a column in --map source=COLUMN")
     started = time.monotonic()
-    run = _Bridge(producer, fields, source, kind)
+    run = _Bridge(producer, fields, source, kind, times)
     consumer = _consumer(settings, topic, group or f"{settings.kafka.topic_prefix}bridge.{topic}")
     listener = _DrainBeforeLeaving(run, consumer)
     try:
@@ -87,6 +94,8 @@ def bridge(
         read=run.read,
         produced=run.window.produced,
         dead_letters=run.window.dead_letters,
+        tombstones=run.tombstones,
+        marks=dict(sorted(run.marks.items())),
         end_offsets=dict(sorted(run.window.end_offsets.items())),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -116,23 +125,33 @@ def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, 
 class _Bridge:
     """The records under way, and which offsets of the foreign topic are safe to commit."""
 
-    def __init__(self, producer: MessageProducer, fields: FieldMap, source: str, kind: Kind) -> None:
+    def __init__(self, producer: MessageProducer, fields: FieldMap, source: str, kind: Kind, times: TimeFormat) -> None:
         self.window: AckWindow[tuple[TopicPartition, int]] = AckWindow(producer, on_acknowledged=self._acknowledged)
         self.read = 0
+        self.tombstones = 0
+        self.marks: Counter[str] = Counter()
         self.broken = False
         self._producer = producer
         self._fields = fields
         self._source = source
         self._kind = kind
-        self._context = reading_context("record", fields, source=source, kind=kind)
+        self._times = {"published_at": times, "received_at": times}
+        self._context = reading_context("record", fields, source=source, kind=kind, times=times)
         self._done: dict[TopicPartition, int] = {}
 
     def pass_on(self, record: Any) -> None:
-        """Send what `record` becomes: a message or a dead letter."""
+        """Send what `record` becomes: a message or a dead letter; nothing for a tombstone."""
         self.read += 1
         position = (TopicPartition(record.topic, record.partition), record.offset + 1)
+        if record.value is None:
+            self.tombstones += 1
+            BRIDGE_TOMBSTONES.inc()
+            self.window.skip(position)
+            return
         try:
-            message = transform(_decoded(record.value), self._fields, source=self._source, kind=self._kind)
+            message = transform(
+                read_record(record.value), self._fields, source=self._source, kind=self._kind, times=self._times
+            )
         except UndecodableMessage as error:
             letter = dead_letter(
                 record.value,
@@ -145,6 +164,7 @@ class _Bridge:
             )
             self.window.reject(position, letter, self._source)
         else:
+            self.marks.update(message.marks)
             self.window.send(position, message)
 
     def commit(self, consumer: KafkaConsumer) -> None:
@@ -203,15 +223,3 @@ def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:
             f"no Kafka broker answers at {settings.kafka.bootstrap_servers} for topic `{topic}`: {error}; "
             "check the address and the network"
         ) from error
-
-
-def _decoded(value: bytes | None) -> dict[str, Any]:
-    if not value:
-        raise UndecodableMessage("the record is empty; expected a JSON object")
-    try:
-        decoded = _decode_json(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableMessage(f"not readable as JSON: {error}") from error
-    if not isinstance(decoded, dict):
-        raise UndecodableMessage(f"the record holds a JSON {type(decoded).__name__}; expected an object")
-    return decoded

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,35 +15,43 @@ import msgspec
 
 from core.dead_letters import dead_letter
 from core.errors import UndecodableMessage
-from core.readers import RecordFile, Row, open_records
-from core.records import TIME_ASSUMED, Kind, Message
+from core.readers import RecordFile, Row
+from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, Message, mark
 from core.settings import Settings
 from core.sources import MAX_SOURCE_CHARACTERS
 from ingest import checkpoint
-from ingest.mapping import IDENTITY, FieldMap
+from ingest.duplicates import Duplicates
+from ingest.pace import Pace
 from ingest.producer import MessageProducer
-from ingest.reread import Form, reading_context
+from ingest.replay_plan import ReplayOptions, ReplayPlan, plan_replay
 from ingest.transform import transform
 from ingest.window import AckWindow
 
-SAMPLE_ROWS = 1_000
-SAMPLE_BYTES = 16_000_000
 _CHECKPOINT_EVERY_S = 1.0
 _LOOK_EVERY_ROWS = 256
-_LONGEST_SLEEP_S = 0.5
 _BRAKE_S = 0.05
+_DEFAULTS = ReplayOptions()
 
 Progress = Callable[[float, int, int], None]
 Brake = Callable[[Mapping[int, int]], bool]
 
 
 class ReplaySummary(msgspec.Struct, kw_only=True):
-    """What a replay did. `end_offsets`: per partition of `messages`, the offset after its last acknowledged record."""
+    """What a replay did. `end_offsets`: per partition of `messages`, the offset after its last acknowledged record.
+
+    `marks` counts messages by what had to be assumed or changed (see `core.records`). `duplicates` and
+    `changed_duplicates` repeat the id of an earlier record, with the same content and with another.
+    """
 
     file: str
     read: int
     produced: int
     dead_letters: int
+    duplicates: int
+    changed_duplicates: int
+    marks: dict[str, int]
+    encoding: str
+    warnings: list[str]
     end_offsets: dict[int, int]
     seconds: float
     messages_per_second: float
@@ -54,10 +63,8 @@ def replay(
     settings: Settings,
     producer: MessageProducer,
     path: Path,
+    options: ReplayOptions = _DEFAULTS,
     *,
-    fields: FieldMap = IDENTITY,
-    source: str = "",
-    kind: Kind = "news",
     speed: float | None = None,
     resume: bool = False,
     stop: threading.Event | None = None,
@@ -66,28 +73,22 @@ def replay(
 ) -> ReplaySummary:
     """Send the records of the file at `path` to `messages`, in file order, and bad ones to `dead-letters`.
 
-    `speed` is a multiple of real time (gaps between event times, divided by it), None full speed. `source` stands in
-    where the map gives none; empty: the name of the file. With `resume` it goes on after the last checkpoint, which
-    only ever holds what Kafka acknowledged. `progress` is called now and then with the share of the file read, the
-    rows read and the dead letters. `brake` is given the end offsets acknowledged so far; reading waits while it holds.
-    `stop` ends it early; what was read is then acknowledged and checkpointed.
+    `speed` is a multiple of real time (gaps between event times, divided by it), None full speed. The source of
+    `options` stands in where the map gives none; empty: the name of the file. With `resume` it goes on after the last
+    checkpoint, which only ever holds what Kafka acknowledged. `progress` is called now and then with the share of the
+    file read, the rows read and the dead letters. `brake` is given the end offsets acknowledged so far; reading waits
+    while it holds. `stop` ends it early; what was read is then acknowledged and checkpointed.
 
     Raises InputError for an unusable file or a map that does not fit it, DeliveryFailed if Kafka stops acknowledging.
     """
     started = time.monotonic()
     store = checkpoint.checkpoint_path(settings, path)
-    file = open_records(path)
-    try:
-        state = checkpoint.load(store, path) if resume else checkpoint.begin(path)
-        sample = _sample(file)
-        dialect = getattr(file, "dialect", None)
-    finally:
-        file.close()
-    fields.check([row.fields for row in sample if row.fields is not None], str(path))
-    run = _Run(producer, path, fields, source or source_of(path), kind, dialect)
+    plan = plan_replay(path, replace(options, source=options.source or source_of(path)))
+    state = checkpoint.load(store, path) if resume else checkpoint.begin(path)
+    run = _Run(producer, plan)
     resumed_after = state.row
     pace = Pace(speed, stop or threading.Event())
-    file = open_records(path)
+    file = plan.open()
     try:
         checkpoint.save(store, state)
         _send_all(file, state, store, run, pace, progress, brake)
@@ -102,6 +103,11 @@ def replay(
         read=run.read,
         produced=window.produced,
         dead_letters=window.dead_letters,
+        duplicates=run.duplicates.same,
+        changed_duplicates=run.duplicates.changed,
+        marks=dict(sorted(run.marks.items())),
+        encoding=plan.encoding,
+        warnings=list(plan.warnings),
         end_offsets=dict(sorted(window.end_offsets.items())),
         seconds=round(seconds, 3),
         messages_per_second=round(window.produced / seconds, 1) if seconds else 0.0,
@@ -110,92 +116,53 @@ def replay(
     )
 
 
-def _sample(file: RecordFile) -> list[Row]:
-    """The first rows, as many as show which columns there are: bounded in number and in bytes."""
-    sample: list[Row] = []
-    size = 0
-    for row in itertools.islice(file.rows(), SAMPLE_ROWS):
-        sample.append(row)
-        size += len(row.raw)
-        if size > SAMPLE_BYTES:
-            break
-    return sample
-
-
 def source_of(path: Path) -> str:
     """The source name that a file's own name makes: "Stock Tweets.jsonl.gz" is "stock-tweets", "快讯.csv" is "快讯"."""
     name = re.sub(r"[^\w.-]+", "-", path.name.lower().removesuffix(".gz").rpartition(".")[0]).strip("-._")
     return name[:MAX_SOURCE_CHARACTERS].rstrip("-._") or "replay"
 
 
-class Pace:
-    """Waits so that event time passes `speed` times as fast as the clock; None: never waits."""
-
-    def __init__(self, speed: float | None, stop: threading.Event) -> None:
-        self._speed = speed
-        self._stop = stop
-        self._first: tuple[datetime, float] | None = None
-
-    @property
-    def stopped(self) -> bool:
-        return self._stop.is_set()
-
-    def due_in(self, message: Message) -> float:
-        """Seconds until `message` is due; 0 if it is late, out of order or has no time of its own."""
-        if self._speed is None or TIME_ASSUMED in message.marks:
-            return 0.0
-        now = time.monotonic()
-        if self._first is None:
-            self._first = (message.published_at, now)
-        event, wall = self._first
-        return max(0.0, (message.published_at - event).total_seconds() / self._speed - (now - wall))
-
-    def sleep(self, seconds: float) -> None:
-        self._stop.wait(min(seconds, _LONGEST_SLEEP_S))
-
-
 class _Run:
     """One replay under way: each row becomes a message or a dead letter."""
 
-    def __init__(
-        self,
-        producer: MessageProducer,
-        path: Path,
-        fields: FieldMap,
-        source: str,
-        kind: Kind,
-        dialect: tuple[str, str] | None,
-    ) -> None:
+    def __init__(self, producer: MessageProducer, plan: ReplayPlan) -> None:
         self.window: AckWindow[int] = AckWindow(producer)
         self.read = 0
+        self.marks: Counter[str] = Counter()
+        self.duplicates = Duplicates()
         self._producer = producer
-        self._path = path
-        self._fields = fields
-        self._source = source
-        self._kind = kind
-        form: Form = "csv" if dialect else "record"
-        header, delimiter = dialect or ("", "")
-        self._context = reading_context(form, fields, source=source, kind=kind, header=header, delimiter=delimiter)
-        self._states_receipt = any(rule.target == "received_at" and not rule.optional for rule in fields.rules)
+        self._plan = plan
+        rules = plan.options.fields.rules
+        self._states_receipt = any(rule.target == "received_at" and not rule.optional for rule in rules)
 
     def message(self, row: Row) -> Message | None:
         """The message in `row`; None if it went to the dead letters."""
         self.read += 1
+        options = self._plan.options
         try:
             if row.fields is None:
                 raise UndecodableMessage(row.reason)
-            return transform(row.fields, self._fields, source=self._source, kind=self._kind)
+            message = transform(
+                row.fields, options.fields, source=options.source, kind=options.kind, times=self._plan.times
+            )
         except UndecodableMessage as error:
             letter = dead_letter(
                 row.original(),
                 str(error),
-                origin=f"replay:{self._path.name}:{row.number}",
+                origin=f"replay:{self._plan.path.name}:{row.number}",
                 stage="ingest",
                 topic=self._producer.messages_topic,
-                context=self._context,
+                context=self._plan.context,
             )
-            self.window.reject(row.number, letter, self._source)
+            self.window.reject(row.number, letter, options.source)
             return None
+        if row.replaced:
+            mark(message, BYTES_REPLACED)
+        if self._plan.doubtful and not message.body.isascii():
+            mark(message, ENCODING_DOUBTFUL)
+        self.marks.update(message.marks)
+        self.duplicates.see(message)
+        return message
 
     def receive_now(self, message: Message) -> None:
         """Move the time of receipt of a message that waited until it was due, unless the record itself states one."""

@@ -9,22 +9,27 @@ source     source where the record gives none
 kind       kind where the record gives none
 header     the header line of a CSV file, `delimiter` beside it
 encoding   of the bytes; UTF-8 where not given
+day_first  `yes` or `no`, where the file tells the order of day and month; `zone` of times that name none, and `serials`
+           (`yes`) where numbers may be days of a spreadsheet
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-import msgspec
-
+from core.csv_values import RecordFormat
 from core.errors import InputError, UndecodableMessage
-from core.records import MAX_ENCODED_BYTES, Kind, Message
+from core.json_objects import NotAnObject, read_object
+from core.records import Kind, Message
 from ingest.cleaning import clean_message
 from ingest.mapping import FieldMap, parse_map
+from ingest.times import PLAIN
 from ingest.transform import transform
+from ingest.written_times import TimeFormat
+from ingest.zones import time_zone
 
 Form = Literal["record", "csv", "fields"]
 
@@ -38,6 +43,7 @@ def reading_context(
     header: str = "",
     delimiter: str = "",
     encoding: str = "",
+    times: TimeFormat = PLAIN,
 ) -> dict[str, str]:
     """The context of a letter: what `reread` needs to know."""
     given = {
@@ -48,6 +54,9 @@ def reading_context(
         "header": header,
         "delimiter": delimiter,
         "encoding": encoding,
+        "day_first": {True: "yes", False: "no", None: ""}[times.day_first],
+        "zone": "" if times.zone is UTC else str(times.zone),
+        "serials": "yes" if times.serials else "",
     }
     return {name: text for name, text in given.items() if text}
 
@@ -61,9 +70,19 @@ def reread(value: bytes, context: Mapping[str, str], received_at: datetime) -> M
         return clean_message(record, source=source, kind=kind, received_at=received_at)
     try:
         fields = parse_map(context.get("map", ""))
+        style = _time_format(context)
     except InputError as error:
-        raise UndecodableMessage(f"the letter's field map can't be read: {error}") from error
-    return transform(record, fields, source=source, kind=kind, received_at=received_at)
+        raise UndecodableMessage(f"the letter's context can't be read: {error}") from error
+    times = {"published_at": style, "received_at": style}
+    return transform(record, fields, source=source, kind=kind, received_at=received_at, times=times)
+
+
+def _time_format(context: Mapping[str, str]) -> TimeFormat:
+    return TimeFormat(
+        day_first={"yes": True, "no": False}.get(context.get("day_first", "")),
+        zone=time_zone(context["zone"]) if "zone" in context else UTC,
+        serials=context.get("serials") == "yes",
+    )
 
 
 def _record(value: bytes, context: Mapping[str, str]) -> Mapping[str, Any]:
@@ -75,25 +94,16 @@ def _record(value: bytes, context: Mapping[str, str]) -> Mapping[str, Any]:
     if context.get("form") == "csv":
         return _csv_record(text, context.get("header", ""), context.get("delimiter", ","))
     try:
-        record = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UndecodableMessage(f"not readable as JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise UndecodableMessage(f"the letter holds a JSON {type(record).__name__}; expected an object")
-    return record
+        return read_object(text)
+    except NotAnObject as error:
+        raise UndecodableMessage(str(error)) from error
 
 
 def _csv_record(text: str, header: str, delimiter: str) -> Mapping[str, Any]:
     if not header:
         raise UndecodableMessage("the header of its CSV file is not known; replay the file again")
-    csv.field_size_limit(2 * MAX_ENCODED_BYTES)
-    lines = [line + "\n" for line in text.split("\n")]
     try:
-        names = next(csv.reader([header], delimiter=delimiter))
-        rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
-    except (csv.Error, TypeError, StopIteration) as error:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+        return RecordFormat(names, delimiter).fields(text)
+    except (csv.Error, TypeError, StopIteration, ValueError) as error:
         raise UndecodableMessage(f"not readable as CSV: {error}") from error
-    if len(rows) != 1 or len(rows[0]) != len(names):
-        found = f"{len(rows[0])} values" if len(rows) == 1 else f"{len(rows)} rows"
-        raise UndecodableMessage(f"the record has {found}; the header names {len(names)} columns")
-    return dict(zip((name.strip() for name in names), rows[0], strict=True))

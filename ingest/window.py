@@ -19,7 +19,7 @@ _BYTES_BESIDE_TEXT = 500
 
 
 class _Sent(NamedTuple, Generic[Position]):
-    """One record in flight; a dead letter has no kind."""
+    """One record in flight; a dead letter has no kind, and what is skipped no future either."""
 
     position: Position
     future: Any
@@ -67,9 +67,13 @@ class AckWindow(Generic[Position]):
         size = len(letter.value or b"") + _BYTES_BESIDE_TEXT
         self._add(_Sent(position, self._producer.send_dead_letter(letter), size, source, ""))
 
+    def skip(self, position: Position) -> None:
+        """Nothing is sent for the input at `position`; it counts as acknowledged once all before it is."""
+        self._add(_Sent(position, None, 0, "", ""))
+
     def reap(self) -> None:
         """Take notice of what was acknowledged meanwhile, without waiting."""
-        while self._flight and self._flight[0].future.is_done:
+        while self._flight and (self._flight[0].future is None or self._flight[0].future.is_done):
             self._settle()
         self._count()
 
@@ -90,12 +94,14 @@ class AckWindow(Generic[Position]):
 
     def _settle(self) -> None:
         sent = self._flight[0]
-        metadata = self._producer.wait(sent.future)
+        metadata = None if sent.future is None else self._producer.wait(sent.future)
         self._flight.popleft()
         self._bytes -= sent.size
         self.acknowledged = sent.position
         if self._on_acknowledged is not None:
             self._on_acknowledged(sent.position)
+        if metadata is None:
+            return
         if not sent.kind:
             self.dead_letters += 1
             INGEST_REJECTED.labels(source_label(sent.source)).inc()

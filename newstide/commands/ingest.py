@@ -24,17 +24,9 @@ from ingest import bridge as bridging
 from ingest import replay as replaying
 from ingest.mapping import parse_map
 from ingest.service import connected, run_ingest, stop_on_signal
+from newstide.commands.file_options import KIND, MAP, SOURCE, file_options, replay_options, time_format, time_options
+from newstide.commands.replay_notes import noted
 
-_MAP = click.option(
-    "--map",
-    "maps",
-    multiple=True,
-    metavar="FIELD=COLUMN,...",
-    help="Which column fills which field: text=body,published_at=ts. Dots reach into nested records, "
-    "@value is a constant, COLUMN? may be missing, extra=* keeps the other columns.",
-)
-_SOURCE = click.option("--source", default="", help="Source name of records that give none.")
-_KIND = click.option("--kind", type=click.Choice(["news", "comment"]), default="news", show_default=True)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON summary line last.")
 
 
@@ -62,27 +54,16 @@ def serve() -> None:
 
 @ingest.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@_MAP
-@_SOURCE
-@_KIND
+@file_options
 @click.option("--speed", default="max", show_default=True, help="`max`, or a multiple of real time such as 60.")
 @click.option("--resume", is_flag=True, help="Go on after the last record that Kafka acknowledged.")
 @click.option(
     "--max-lag", type=click.IntRange(1), help="Wait while the workers are more records behind; needs the database."
 )
 @_JSON
-def replay(
-    file: Path,
-    maps: tuple[str, ...],
-    source: str,
-    kind: str,
-    speed: str,
-    resume: bool,
-    max_lag: int | None,
-    as_json: bool,
-) -> None:
+def replay(file: Path, speed: str, resume: bool, max_lag: int | None, as_json: bool, **given: Any) -> None:
     """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
-    fields = parse_map(maps)
+    options = replay_options(given)
     pace = _speed(speed)
     settings = _settings()
     brake = _brake(settings, max_lag) if max_lag else None
@@ -91,35 +72,45 @@ def replay(
             settings,
             producer,
             file,
-            fields=fields,
-            source=source,
-            kind=cast(Kind, kind),
+            options,
             speed=pace,
             resume=resume,
             stop=stop,
             progress=progress,
             brake=brake,
         )
+    for warning in summary.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    notes = noted(msgspec.to_builtins(summary))
     text = (
         f"{summary.produced} messages from {summary.file} in {summary.seconds:.1f} s "
-        f"({summary.messages_per_second:.0f}/s), {summary.dead_letters} dead letters"
+        f"({summary.messages_per_second:.0f}/s), {summary.dead_letters} dead letters{notes}"
     )
     _report(summary, text if summary.finished else f"{text}; stopped early, --resume goes on", as_json)
 
 
 @ingest.command()
 @click.option("--topic", required=True, help="The topic to read: JSON objects of any shape.")
-@_MAP
-@_SOURCE
-@_KIND
+@MAP
+@SOURCE
+@KIND
+@time_options
 @click.option("--group", default="", help="Consumer group; default: one of its own for each topic.")
 @click.option("--until-idle", type=click.FloatRange(min=0.1), help="End after this many seconds without a record.")
 @_JSON
 def bridge(
-    topic: str, maps: tuple[str, ...], source: str, kind: str, group: str, until_idle: float | None, as_json: bool
+    topic: str,
+    maps: tuple[str, ...],
+    source: str,
+    kind: str,
+    group: str,
+    until_idle: float | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Copy the records of another Kafka topic into newstide's."""
     fields = parse_map(maps)
+    times = time_format(given)
     settings = _settings()
     with stop_on_signal() as stop, connected(settings, stop) as producer:
         summary = bridging.bridge(
@@ -129,11 +120,16 @@ def bridge(
             fields,
             source=source,
             kind=cast(Kind, kind),
+            times=times,
             group=group,
             until_idle_s=until_idle,
             stop=stop,
         )
-    _report(summary, f"{summary.produced} messages from topic {topic}, {summary.dead_letters} dead letters", as_json)
+    text = (
+        f"{summary.produced} messages from topic {topic}, {summary.dead_letters} dead letters, "
+        f"{summary.tombstones} tombstones{noted(msgspec.to_builtins(summary))}"
+    )
+    _report(summary, text, as_json)
 
 
 COMMANDS = [ingest]

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InputError
-from core.readers import Row, open_records
+from core.readers import ReadOptions, Row, open_records
 
 Write = Callable[[str, str | bytes], Path]
 
 
-def rows_of(path: Path, after: int = 0) -> list[Row]:
-    file = open_records(path)
+def rows_of(path: Path, after: int = 0, options: ReadOptions | None = None) -> list[Row]:
+    file = open_records(path, options=options or ReadOptions())
     try:
         return list(file.rows(after))
     finally:
@@ -25,12 +25,22 @@ def rows_of(path: Path, after: int = 0) -> list[Row]:
 
 
 def test_json_lines_good_and_bad(write: Write) -> None:
-    lines = [b'\xef\xbb\xbf{"a": 1}', b"", b"[1]", b"{oops", b'{"a": "\xff"}', b"null", b'{"a": 2}\r', b'{"a": 3}']
+    lines = [
+        b'\xef\xbb\xbf{"a": 1}',
+        b"",
+        b"[1]",
+        b"{oops",
+        b'{"a": "\xff \xc3\xbc\xc3\xb6\xe2\x82\xac"}',
+        b"null",
+        b'{"a": 2}\r',
+        b'{"a": 3}',
+    ]
     rows = rows_of(write("x.jsonl", b"\n".join(lines)))
     assert [row.number for row in rows] == [1, 3, 4, 5, 6, 7, 8]
-    assert [row.fields for row in rows] == [{"a": 1}, None, None, None, None, {"a": 2}, {"a": 3}]
+    assert [row.fields for row in rows] == [{"a": 1}, None, None, {"a": "\ufffd üö€"}, None, {"a": 2}, {"a": 3}]
     assert [row.raw for row in rows[1:5]] == lines[2:6]
-    assert all(row.reason for row in rows[1:5])
+    assert all(bool(row.reason) == (row.fields is None) for row in rows)
+    assert [row.number for row in rows if row.replaced] == [5]
     assert [row.number for row in rows_of(write("y.jsonl", b"\n".join(lines)), after=6)] == [7, 8]
 
 
@@ -64,20 +74,35 @@ def test_csv_with_quotes_and_faults(write: Write) -> None:
     assert [row.number for row in rows_of(write("y.csv", text), after=2)] == [4, 6, 7]
 
 
-def test_csv_invalid_utf8_keeps_the_bytes(write: Write) -> None:
-    bad, good = rows_of(write("x.csv", b"id;text\n1;\xff\n2;b\n"))
-    assert bad.raw == b"1;\xff"
-    assert "UTF-8" in bad.reason
-    assert good.fields == {"id": "2", "text": "b"}
+def test_a_bad_byte_is_replaced_and_the_row_says_so(write: Write) -> None:
+    texts = "".join(f"{n};Der Müller-Konzern wächst über alle Maßen\n" for n in range(9)).encode()
+    *good, bad = rows_of(write("x.csv", b"id;text\n" + texts + b"9;b\xffd\n"))
+    assert bad.raw == b"9;b\xffd"
+    assert (bad.fields, bad.replaced) == ({"id": "9", "text": "b\ufffdd"}, True)
+    assert len(good) == 9
+    assert not any(row.replaced for row in good)
 
 
-def test_csv_with_an_open_quote_loses_nothing(write: Write) -> None:
+def test_an_open_quote_swallows_nothing(write: Write) -> None:
     rows = rows_of(write("x.csv", 'id,text\n1,"open\n2,b\n3,c\n'))
-    assert len(rows) == 1
-    assert rows[0].raw == b'1,"open\n2,b\n3,c'
-    assert "CSV" in rows[0].reason
+    assert [row.fields for row in rows] == [
+        {"id": "1", "text": '"open'},
+        {"id": "2", "text": "b"},
+        {"id": "3", "text": "c"},
+    ]
+    lines = [b'1,"open', *(b"%d,%s" % (i, b"x" * 1000) for i in range(2_000)), b'9,"closed"']
+    rows = rows_of(write("y.csv", b"id,text\n" + b"\n".join(lines)))
+    assert [row.raw for row in rows] == lines
+    assert rows[-1].fields == {"id": "9", "text": "closed"}
+
+
+def test_by_the_standard_an_open_quote_is_a_bad_row_with_all_it_swallowed(write: Write) -> None:
+    standard = ReadOptions(quoting="csv")
+    (row,) = rows_of(write("x.csv", 'id,text\n1,"open\n2,b\n3,c\n'), options=standard)
+    assert row.raw == b'1,"open\n2,b\n3,c'
+    assert "CSV" in row.reason
     long = b'id,text\n1,"open\n' + b"".join(b"%d,%s\n" % (i, b"x" * 1000) for i in range(2_000)) + b'9,"closed"\n'
-    rows = rows_of(write("y.csv", long))
+    rows = rows_of(write("y.csv", long), options=standard)
     kept = b"\n".join(row.raw for row in rows)
     assert kept == long[len(b"id,text\n") : -1]
 
@@ -91,7 +116,6 @@ def test_csv_with_an_open_quote_loses_nothing(write: Write) -> None:
         ("x.json", b'[{"a": 1}]', "JSON array"),
         ("x.csv", b"\n1,2\n", "no readable header"),
         ("x.csv", b"a,a\n1,2\n", "twice"),
-        ("x.csv", b"\xff,a\n1,2\n", "UTF-8"),
         ("x.parquet", b"nonsense", "Parquet"),
     ],
 )

@@ -20,6 +20,7 @@ from ingest.cleaning import clean_message
 from ingest.mapping import parse_map
 from ingest.producer import MessageProducer
 from ingest.replay import replay, source_of
+from ingest.replay_plan import ReplayOptions
 from ingest.window import AckWindow
 
 Write = Callable[[str, str | bytes], Path]
@@ -48,7 +49,7 @@ def test_every_line_arrives_in_order_or_as_a_dead_letter(
         b'{"text": "' + b"x" * 10**7 + b'"}',
     ]
     path = write("feed A.jsonl", lines(500) + b"\n".join(bad) + b"\n" + lines(500, start=500))
-    summary = replay(settings, producer, path, fields=MAP)
+    summary = replay(settings, producer, path, ReplayOptions(fields=MAP))
     assert (summary.read, summary.produced, summary.dead_letters) == (1_006, 1_000, 6)
     assert summary.finished
 
@@ -87,7 +88,7 @@ def test_csv_and_parquet_and_gzip_give_the_same_messages(
     write("a.csv.gz", gzip.compress(b"id,text,ts\n" + b"".join(",".join(r.values()).encode() + b"\n" for r in rows)))
     write("a.jsonl.gz", gzip.compress("\n".join(map(json.dumps, rows)).encode()))
     for name in ("a.parquet", "a.csv.gz", "a.jsonl.gz"):
-        assert replay(settings, producer, tmp_path / name, fields=MAP, source="same").produced == 50
+        assert replay(settings, producer, tmp_path / name, ReplayOptions(fields=MAP, source="same")).produced == 50
     contents = {(m.id, m.text, m.published_at, m.source, m.language) for m in topics.messages(150)}
     assert len(contents) == 50
 
@@ -102,18 +103,18 @@ def test_a_stopped_replay_resumes_where_kafka_acknowledged(
         if rows > 1_000:
             stop.set()
 
-    first = replay(settings, producer, path, fields=MAP, stop=stop, progress=stop_midway)
+    first = replay(settings, producer, path, ReplayOptions(fields=MAP), stop=stop, progress=stop_midway)
     assert not first.finished
     assert 0 < first.produced < 6_000
     assert first.produced == first.read
-    second = replay(settings, producer, path, fields=MAP, resume=True)
+    second = replay(settings, producer, path, ReplayOptions(fields=MAP), resume=True)
     assert second.resumed_after == first.produced
     assert first.produced + second.produced == 6_000
-    again = replay(settings, producer, path, fields=MAP, resume=True)
+    again = replay(settings, producer, path, ReplayOptions(fields=MAP), resume=True)
     assert again.produced == 0
     with path.open("ab") as file:
         file.write(lines(5, start=6_000))
-    grown = replay(settings, producer, path, fields=MAP, resume=True)
+    grown = replay(settings, producer, path, ReplayOptions(fields=MAP), resume=True)
     assert grown.produced == 5
     messages = topics.messages(6_005)
     assert len(messages) == 6_005
@@ -124,14 +125,14 @@ def test_resumption_refuses_another_file_and_a_damaged_checkpoint(
     settings: Settings, producer: MessageProducer, write: Write
 ) -> None:
     path = write("x.jsonl", lines(10))
-    replay(settings, producer, path, fields=MAP)
+    replay(settings, producer, path, ReplayOptions(fields=MAP))
     write("x.jsonl", lines(10, start=3))
     with pytest.raises(InputError, match="has changed since"):
-        replay(settings, producer, path, fields=MAP, resume=True)
+        replay(settings, producer, path, ReplayOptions(fields=MAP), resume=True)
     checkpoint_path(settings, path).write_text("nonsense")
     with pytest.raises(InputError, match="can't be read"):
-        replay(settings, producer, path, fields=MAP, resume=True)
-    assert replay(settings, producer, path, fields=MAP).produced == 10
+        replay(settings, producer, path, ReplayOptions(fields=MAP), resume=True)
+    assert replay(settings, producer, path, ReplayOptions(fields=MAP)).produced == 10
 
 
 def test_a_multiple_of_real_time_keeps_the_gaps(
@@ -141,7 +142,7 @@ def test_a_multiple_of_real_time_keeps_the_gaps(
     moments = [start, start + timedelta(hours=1), start + timedelta(minutes=30), start + timedelta(hours=2)]
     body = "\n".join(json.dumps({"text": f"m{i}", "ts": t.isoformat()}) for i, t in enumerate(moments))
     fields = parse_map("text=text,published_at=ts")
-    summary = replay(settings, producer, write("x.jsonl", body), fields=fields, speed=7_200)
+    summary = replay(settings, producer, write("x.jsonl", body), ReplayOptions(fields=fields), speed=7_200)
     assert summary.produced == 4
     arrivals = {message.text: message.received_at for message in topics.messages(4)}
     assert arrivals["m1"] - arrivals["m0"] >= timedelta(seconds=0.4)
@@ -168,7 +169,7 @@ def test_a_wrong_map_is_refused_before_anything_is_sent(
 ) -> None:
     path = write("x.jsonl", lines(10))
     with pytest.raises(InputError, match="did you mean `text`"):
-        replay(settings, producer, path, fields=parse_map("text=tekst"))
+        replay(settings, producer, path, ReplayOptions(fields=parse_map("text=tekst")))
     with pytest.raises(InputError, match="does not exist"):
         replay(settings, producer, path.with_name("none.jsonl"))
     assert topics.records("messages", 0) == []
@@ -195,7 +196,7 @@ def test_real_tweets(settings: Settings, producer: MessageProducer, topics: Topi
     with gzip.open(TWEETS) as file:
         path.write_bytes(b"".join(line for _, line in zip(range(3_000), file, strict=False)))
     fields = parse_map("id=id,text=text,published_at=ts,entities=tickers")
-    summary = replay(settings, producer, path, fields=fields, source="tweets", kind="comment")
+    summary = replay(settings, producer, path, ReplayOptions(fields=fields, source="tweets", kind="comment"))
     assert (summary.produced, summary.dead_letters) == (3_000, 0)
     messages = topics.messages(3_000)
     assert len({message.uid for message in messages}) == 3_000
