@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from core import copies
 from core.boilerplate import without_boilerplate
 from core.markup import has_references, strip_markup, unescape
 
@@ -81,11 +82,44 @@ def model_input(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
-def story_form(text: str) -> str:
+def story_form(text: str, title: str = "") -> str:
     """The normalised text: messages with equal forms are copies of one story.
 
-    Case, punctuation, URLs and the retweet prefix are what syndication and sharing change, so none of them counts.
+    Case, punctuation, width of characters, URLs, the retweet prefix, names of publishers after a headline, a dateline
+    and a title that the text repeats are what syndication and sharing change, so none of them counts.
     """
-    body = _RETWEET.sub("", clean(text))
-    words = _WORD.findall(_URL.sub(" ", body).casefold())
-    return " ".join(words)
+    headline, body = _as_told(title), _as_told(text)
+    heading, rest = copies.split_heading(body)
+    if heading and (not headline or _words(copies.without_publisher(headline)) == _words(heading)):
+        headline, body = heading, copies.without_dateline(rest)
+    told = _words(copies.without_publisher(body))
+    if not headline:
+        return told
+    short, whole = _words(copies.without_publisher(headline)), _words(headline)
+    if _words(body) == whole:
+        # The text is the title again. Aggregators put the publisher after both, with a separator in the title only.
+        head, name = copies.last_part(headline)
+        is_credit = copies.looks_like_name(name) and not copies.last_part(body)[1]
+        return _words(head) if is_credit else short
+    if not told or _begins(short, told):
+        return short
+    if _begins(told, short) or (headline.endswith(("…", "...")) and told.startswith(short)):
+        return told
+    return f"{short} {told}".strip()
+
+
+def _as_told(text: str) -> str:
+    body = unicodedata.normalize("NFKC", _RETWEET.sub("", clean(text)))
+    return copies.without_dateline(_SPACE.sub(" ", body).strip())
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(_URL.sub(" ", text).casefold()))
+
+
+def _begins(words: str, with_words: str) -> bool:
+    """Whether `words` begin with whole words of `with_words`; a script without spaces has no whole words."""
+    if not words.startswith(with_words):
+        return False
+    end = len(with_words)
+    return not end or end == len(words) or words[end] == " " or words[end - 1] > "\u303f"

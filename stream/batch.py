@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UndecodableMessage
-from core.records import Message, decode, story_key
+from core.records import Message, decode
 from core.sources import source_key
 from core.text import story_form
+from stream.assignment import Position
 from stream.entities import Watchlist
 from stream.series import SENTIMENTS, Counted, millionths, series_of
-from stream.stories import TextKey, text_key
+from stream.stories import HEADLINE_CHARACTERS, StoryText, story_text
 
 Scores = Mapping[str, NDArray[np.float32]]
 
@@ -61,15 +62,24 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A message with its labels, its text's key and what the trends need."""
+    """A message with its labels, its text as stories see it and what the trends need."""
 
     item: Item
-    text: TextKey
+    text: StoryText
     sentiment: str
     sentiment_scores: list[float]
     topic: str
     topic_scores: list[float]
     model: str
+
+    @property
+    def position(self) -> Position:
+        return Position(self.item.message.published_at, self.item.uid)
+
+    @property
+    def headline(self) -> str:
+        """What stands for the message in a list: its title, else the beginning of its text."""
+        return (self.item.message.title or self.item.message.text)[:HEADLINE_CHARACTERS]
 
     def counted(self, story: UUID) -> Counted:
         message = self.item.message
@@ -113,11 +123,11 @@ def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: s
     best_sentiment, best_topic = sentiment.argmax(axis=1), topic.argmax(axis=1)
     result = []
     for i, item in enumerate(items):
-        form = story_form(item.body)
+        form = story_form(item.message.text, item.message.title)
         result.append(
             Classified(
                 item=item,
-                text=text_key(story_key(form), form, item.entities, item.message.published_at, headline(item)),
+                text=story_text(form, item.entities, item.uid),
                 sentiment=SENTIMENTS[best_sentiment[i]],
                 sentiment_scores=sentiment[i].tolist(),
                 topic=topics[best_topic[i]],
@@ -126,11 +136,6 @@ def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: s
             )
         )
     return result
-
-
-def headline(item: Item) -> str:
-    """What stands for the message in a list: its title, else the beginning of its text."""
-    return (item.message.title or item.message.text)[:200]
 
 
 def latest(moments: Iterable[datetime]) -> datetime | None:

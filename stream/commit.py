@@ -1,7 +1,8 @@
 """The one transaction of a batch. Either all of it is in the store, or none: this file is where exactness lives.
 
-Locks are taken in one order by every worker (ledger, keys, texts, stories, trends; each sorted), so waits do not
-become deadlocks; where two batches interleave their texts all the same, Postgres ends one and it is tried again.
+Locks are taken in one order by every worker (ledger, keys, bands, stories, trends; each sorted), so waits do not
+become deadlocks; where stored messages have to change their stories, more bands and stories come after the first ones,
+and if two batches then wait for each other, Postgres ends one and it is tried again.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ import msgspec
 import psycopg
 
 from core.sources import source_key
-from core.store.arrays import bytes_array, plain_array, text_array, time_array
+from core.store.arrays import plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
+from stream.assignment import Run
 from stream.batch import Batch, Classified, Record, latest
 from stream.series import TrendChanges, count
-from stream.story_store import assign_stories, first_messages, store_first_messages
+from stream.story_store import (
+    assign_stories,
+    first_messages,
+    recount_moved,
+    store_assignment,
+    store_first_messages,
+)
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -66,13 +74,17 @@ class Committer:
         fresh = [item for uid, item in reversed(once.items()) if uid in stored]
         if not fresh:
             return stored
-        stories = assign_stories(connection, [item.text for item in fresh], self._window, today)
-        known = first_messages(connection, list({stories[item.text.key] for item in fresh}))
-        _upsert_stories(connection, fresh, stories, today)
-        changes, firsts = count([item.counted(stories[item.text.key]) for item in fresh], known)
-        if firsts:
-            store_first_messages(connection, firsts)
-        _copy_messages(connection, fresh, stories, today)
+        new = [Run(item.text, item.position, item.position.at) for item in fresh]
+        assignment = assign_stories(connection, new, self._window, today)
+        touched = assignment.moved | set(assignment.stories.values())
+        known = first_messages(connection, touched)
+        headlines = {item.item.uid: item.headline for item in fresh}
+        store_assignment(connection, assignment, new, headlines, today)
+        _copy_messages(connection, fresh, assignment.stories, today)
+        recounted = recount_moved(connection, assignment, today) if assignment.moved else {}
+        counted = [item.counted(assignment.stories[item.item.uid]) for item in fresh]
+        changes, firsts, gone = count(counted, known, assignment.moved, recounted)
+        store_first_messages(connection, firsts, gone)
         _add_to_trends(connection, changes)
         _name_sources(connection, fresh)
         return stored
@@ -138,31 +150,6 @@ def _gap(expected: int | None, records: Sequence[Record]) -> int:
     return gap
 
 
-def _upsert_stories(
-    connection: Connection, fresh: Sequence[Classified], stories: Mapping[UUID, UUID], today: date
-) -> None:
-    members: defaultdict[UUID, list[Classified]] = defaultdict(list)
-    for item in fresh:
-        members[stories[item.text.key]].append(item)
-    ids = sorted(members)
-    # The signature is that of the first-named text, which is the one whose key is the story's id.
-    named = {item.text.key: item.text for item in fresh}
-    texts = [named.get(story, members[story][0].text) for story in ids]
-    times = [[item.item.message.published_at for item in members[story]] for story in ids]
-    connection.execute(
-        _SQL["upsert_stories"],
-        {
-            "ids": plain_array(ids),
-            "headlines": text_array(text.headline for text in texts),
-            "first_ats": time_array(min(moments) for moments in times),
-            "last_ats": time_array(max(moments) for moments in times),
-            "messages": plain_array(len(members[story]) for story in ids),
-            "signatures": bytes_array(text.signature for text in texts),
-            "today": today,
-        },
-    )
-
-
 def _name_sources(connection: Connection, fresh: Sequence[Classified]) -> None:
     """Keep the names of sources that are not written like their keys. The last locks taken, so none waits in a ring."""
     written = {source_key(name): name for name in sorted({item.item.message.source for item in fresh}, reverse=True)}
@@ -195,7 +182,8 @@ def _copy_messages(
                     text_array(item.item.entities),
                     text_array(message.marks),
                     msgspec.json.encode(message.extra).decode(),
-                    stories[item.text.key],
+                    stories[item.item.uid],
+                    item.text.id,
                     item.sentiment,
                     plain_array(item.sentiment_scores),
                     item.topic,

@@ -39,56 +39,12 @@ RETURNING uid
 
 -- name: copy_messages
 COPY message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language,
-              entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, model)
+              entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model)
 FROM STDIN
 
 -- name: name_sources
 INSERT INTO source (key, name) SELECT key, name FROM unnest(%(keys)s::text[], %(names)s::text[]) AS t (key, name)
 ON CONFLICT DO NOTHING
-
--- name: known_texts
-SELECT key, story FROM story_text WHERE key = ANY(%(keys)s::uuid[])
-
--- name: band_candidates
-SELECT band.band, story.id, story.signature, story.first_at
-FROM story_band AS band JOIN story ON story.id = band.story
-WHERE band.band = ANY(%(bands)s::bigint[])
-
--- name: insert_texts
-INSERT INTO story_text (key, story, stored_on)
-SELECT key, story, %(today)s FROM unnest(%(keys)s::uuid[], %(stories)s::uuid[]) AS t (key, story)
-ON CONFLICT (key) DO UPDATE SET story = story_text.story
-RETURNING key, story
-
--- name: insert_bands
-INSERT INTO story_band AS band (band, story, first_at)
-SELECT * FROM unnest(%(bands)s::bigint[], %(stories)s::uuid[], %(first_ats)s::timestamptz[])
-ON CONFLICT (band) DO UPDATE SET story = excluded.story, first_at = excluded.first_at
-WHERE abs(extract(epoch FROM band.first_at - excluded.first_at)) > %(window_s)s
-
--- name: lock_stories
-SELECT id FROM story WHERE id = ANY(%(stories)s::uuid[]) ORDER BY id FOR UPDATE
-
--- name: upsert_stories
-INSERT INTO story AS known (id, headline, first_at, last_at, messages, signature, stored_on)
-SELECT id, headline, first_at, last_at, messages, signature, %(today)s
-FROM unnest(%(ids)s::uuid[], %(headlines)s::text[], %(first_ats)s::timestamptz[], %(last_ats)s::timestamptz[],
-            %(messages)s::bigint[], %(signatures)s::bytea[])
-    AS t (id, headline, first_at, last_at, messages, signature)
-ON CONFLICT (id) DO UPDATE
-SET first_at = least(known.first_at, excluded.first_at),
-    last_at = greatest(known.last_at, excluded.last_at),
-    messages = known.messages + excluded.messages
-
--- name: story_firsts
-SELECT story, kind, name, first_at, uid, sentiment FROM story_series WHERE story = ANY(%(stories)s::uuid[])
-
--- name: upsert_story_firsts
-INSERT INTO story_series (story, kind, name, first_at, uid, sentiment)
-SELECT * FROM unnest(%(story)s::uuid[], %(kind)s::text[], %(name)s::text[], %(first_at)s::timestamptz[],
-                     %(uid)s::uuid[], %(sentiment)s::text[])
-ON CONFLICT (story, kind, name) DO UPDATE
-SET first_at = excluded.first_at, uid = excluded.uid, sentiment = excluded.sentiment
 
 -- name: add_to_trends
 INSERT INTO trend AS t (kind, name, minute, negative, neutral, positive, negative_stories, neutral_stories,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -69,10 +69,13 @@ class TrendChanges:
             for i, amount in enumerate(message.millionths):
                 cell[6 + i] += amount
 
-    def move_story(self, series: Series, before: First | None, after: First) -> None:
+    def move_story(self, series: Series, before: First | None, after: First | None) -> None:
+        if before == after:
+            return
         if before is not None:
             self._count_story(series, before, -1)
-        self._count_story(series, after, +1)
+        if after is not None:
+            self._count_story(series, after, +1)
 
     def _count_story(self, series: Series, first: First, amount: int) -> None:
         self.cells[series[0], series[1], minute_of(first.published_at)][3 + SENTIMENTS.index(first.sentiment)] += amount
@@ -90,17 +93,23 @@ class TrendChanges:
 
 
 def count(
-    messages: Sequence[Counted], known: Mapping[StorySeries, First]
-) -> tuple[TrendChanges, dict[StorySeries, First]]:
-    """Changes of the trends by newly stored `messages`, and the first messages that are new or earlier than `known`.
+    messages: Sequence[Counted],
+    known: Mapping[StorySeries, First],
+    moved: Collection[UUID] = (),
+    recounted: Mapping[StorySeries, First] | None = None,
+) -> tuple[TrendChanges, dict[StorySeries, First], set[StorySeries]]:
+    """Changes of the trends by newly stored `messages`, first messages that differ from `known`, and those now gone.
 
     A story counts once per series, in the minute and with the sentiment of its first message there. An earlier message
-    that comes later moves the count.
+    that comes later moves the count. Of the `moved` stories, which gained or lost stored messages, the first messages
+    are `recounted`, the new messages included.
     """
     changes = TrendChanges()
     firsts: dict[StorySeries, First] = {}
     for message in messages:
         changes.count_message(message)
+        if message.story in moved:
+            continue
         mine = First(message.published_at, message.uid, message.sentiment)
         for kind, name in message.series:
             key = (message.story, kind, name)
@@ -108,4 +117,10 @@ def count(
             if before is None or mine < before:
                 changes.move_story((kind, name), before, mine)
                 firsts[key] = mine
-    return changes, firsts
+    now = recounted or {}
+    gone = {key for key in known if key[0] in moved and key not in now}
+    for key in gone | now.keys():
+        changes.move_story(key[1:], known.get(key), now.get(key))
+        if key in now and now[key] != known.get(key):
+            firsts[key] = now[key]
+    return changes, firsts, gone

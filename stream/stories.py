@@ -1,83 +1,71 @@
-"""Stories: which messages tell the same thing. Pure arithmetic; `story_store` keeps the result in Postgres.
+"""What makes two messages copies of one another. Pure arithmetic; `assignment` makes stories of it.
 
-Near-duplicates are found by MinHash (Broder 1997) over word bigrams, looked up by bands (Leskovec, Rajaraman and
-Ullman, Mining of Massive Datasets, section 3.4) and confirmed by the whole signature. Figures and tickers must agree
-exactly: "raises target to 120" and "raises target to 130" are two stories however alike the rest is.
+Copies have equal normalised texts, or they are near-duplicates: found by MinHash (Broder 1997) over pairs of
+neighbouring words, or triples of neighbouring characters in a script without spaces, looked up by bands (Leskovec,
+Rajaraman and Ullman, Mining of Massive Datasets, section 3.4) and confirmed by the whole signature. Figures and tickers
+of near-duplicates must agree exactly: "raises target to 120" and "raises target to 130" are two stories however alike
+the rest is.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.records import story_key
+
 PERMUTATIONS = 64
 BANDS, ROWS = 4, 4  # a pair of similarity 0.8 shares a band with probability 0.88, one of 0.5 with 0.23
 SIMILAR = 0.7
-MIN_WORDS = 6  # shorter texts have too few bigrams to tell a variant from another statement
+MIN_WORDS = 6  # shorter texts have too few shingles to tell a variant from another statement
+HEADLINE_CHARACTERS = 200
+MIN_CHARACTERS = 12  # the same for scripts without spaces
 
 _random = np.random.default_rng(20140521)
 _MULTIPLIERS = _random.integers(1, 2**63, PERMUTATIONS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _OFFSETS = _random.integers(0, 2**63, PERMUTATIONS, dtype=np.uint64)
 
+# Scripts written without spaces: Han and Kana. (Hangul and Thai words come out of \w+ well enough or not at all.)
+_UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+# One of these characters turns a Chinese statement into its opposite or into another figure, as a word or a number does
+# in English; up, down, buy, sell, profit, loss, more, less, none, not, and the numerals.
+_DECISIVE = frozenset("涨跌升降增减盈亏买卖多空正负不未无否零一二三四五六七八九十百千万亿两半")
+
 
 @dataclass(frozen=True, slots=True)
-class TextKey:
-    """A normalised text seen in a batch: its key, its first event time here, and what finds its near-duplicates."""
+class StoryText:
+    """A normalised text with what finds its copies.
 
-    key: UUID
-    first_at: datetime
-    headline: str
-    signature: bytes = b""  # empty: too short to have near-duplicates
+    `id` stands for text and facts, `form` for the text alone. The first of `bands` follows from `form`, the others from
+    the signature. Without bands it has no copies; without a signature only exact ones.
+    """
+
+    id: UUID
+    form: UUID
     bands: tuple[int, ...] = ()
+    signature: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A story that shares a band with some new text."""
-
-    story: UUID
-    signature: bytes
-    first_at: datetime
-
-
-@dataclass(slots=True)
-class Assignment:
-    """Story of each new text. Leaders name a story after themselves; followers join one."""
-
-    leaders: list[TextKey] = field(default_factory=list)
-    followers: dict[UUID, UUID] = field(default_factory=dict)
-
-
-def signature(form: str) -> NDArray[np.uint32]:
-    """MinHash signature, shape (64,), of the word bigrams of a normalised text."""
-    words = form.split()
-    bigrams = {zlib.crc32(f"{a} {b}".encode()) for a, b in zip(["", *words], [*words, ""], strict=True)}
-    shingles = np.fromiter(bigrams, dtype=np.uint64, count=len(bigrams))
-    # Multiply-shift hashing (Dietzfelbinger et al. 1997): the high half of a product with an odd number, modulo 2**64.
-    hashed = (shingles[:, None] * _MULTIPLIERS + _OFFSETS) >> np.uint64(32)
-    return hashed.min(axis=0).astype(np.uint32)
-
-
-def facts(form: str, entities: Iterable[str]) -> str:
-    """What must agree for two texts to be one story: figures, cashtags and linked companies."""
-    tokens = {word for word in form.split() if word[0] == "$" or any(c.isdigit() for c in word)}
-    return " ".join(sorted(tokens | set(entities)))
-
-
-def text_key(key: UUID, form: str, entities: Sequence[str], at: datetime, headline: str) -> TextKey:
-    """The `TextKey` of a normalised text `form` seen first at `at`."""
-    if len(form.split()) < MIN_WORDS:
-        return TextKey(key, at, headline)
-    hashes = signature(form)
-    salt = facts(form, entities).encode()
-    bands = tuple(
+def story_text(form: str, entities: Iterable[str], uid: UUID) -> StoryText:
+    """The text of message `uid` with the normalised text `form`; an empty one is like no other message's."""
+    if not form:
+        return StoryText(uid, uid)
+    units = _units(form)
+    key = story_key(form)
+    salt = facts(units, entities).encode(errors="surrogatepass")
+    text = UUID(bytes=hashlib.blake2b(key.bytes + salt, digest_size=16).digest())
+    exact = int.from_bytes(key.bytes[:8], "big", signed=True)
+    if len(units) < MIN_WORDS or (_is_unspaced(units) and len(units) < MIN_CHARACTERS):
+        return StoryText(text, key, (exact,))
+    hashes = signature(units)
+    near = (
         int.from_bytes(
             hashlib.blake2b(
                 bytes([band]) + hashes[band * ROWS : (band + 1) * ROWS].tobytes() + salt, digest_size=8
@@ -87,33 +75,48 @@ def text_key(key: UUID, form: str, entities: Sequence[str], at: datetime, headli
         )
         for band in range(BANDS)
     )
-    return TextKey(key, at, headline, hashes.tobytes(), bands)
+    return StoryText(text, key, (exact, *near), hashes.tobytes())
 
 
-def similarity(a: bytes, b: bytes) -> float:
-    """Estimated Jaccard similarity of two signatures, 0 to 1 (standard error 0.06 at most)."""
-    if not a or not b:
-        return 0.0
-    return float(np.mean(np.frombuffer(a, np.uint32) == np.frombuffer(b, np.uint32)))
+def facts(units: Sequence[str], entities: Iterable[str]) -> str:
+    """What must agree for two texts to be near-duplicates: figures, cashtags and linked companies."""
+    tokens = {unit for unit in units if unit[0] == "$" or unit in _DECISIVE or any(c.isdigit() for c in unit)}
+    return " ".join(sorted(tokens | set(entities)))
 
 
-def assign(texts: Iterable[TextKey], candidates: Mapping[int, Candidate], window: timedelta) -> Assignment:
-    """Give each new text the most similar story among `candidates` (by band) and the leaders before it, or its own."""
-    result = Assignment()
-    index: dict[int, list[Candidate]] = {band: [candidate] for band, candidate in candidates.items()}
-    for text in texts:
-        rivals = {rival.story: rival for band in text.bands for rival in index.get(band, ())}
-        best, best_similarity = None, SIMILAR
-        for rival in sorted(rivals.values(), key=lambda candidate: candidate.story):
-            if abs(rival.first_at - text.first_at) > window:
-                continue
-            measured = similarity(rival.signature, text.signature)
-            if measured >= best_similarity and (best is None or measured > best_similarity):
-                best, best_similarity = rival.story, measured
-        if best is not None:
-            result.followers[text.key] = best
-            continue
-        result.leaders.append(text)
-        for band in text.bands:
-            index.setdefault(band, []).append(Candidate(text.key, text.signature, text.first_at))
-    return result
+def signature(units: Sequence[str]) -> NDArray[np.uint32]:
+    """MinHash signature, shape (64,), of the shingles of a text."""
+    if _is_unspaced(units):
+        padded = ["", *units, ""]
+        shingles = {" ".join(padded[i : i + 3]) for i in range(len(units))}
+    else:
+        shingles = {f"{a} {b}" for a, b in zip(["", *units], [*units, ""], strict=True)}
+    hashes = {zlib.crc32(shingle.encode(errors="surrogatepass")) for shingle in shingles}
+    column = np.fromiter(hashes, dtype=np.uint64, count=len(hashes))
+    # Multiply-shift hashing (Dietzfelbinger et al. 1997): the high half of a product with an odd number, modulo 2**64.
+    hashed = (column[:, None] * _MULTIPLIERS + _OFFSETS) >> np.uint64(32)
+    return hashed.min(axis=0).astype(np.uint32)
+
+
+def similarities(one: bytes, others: Sequence[bytes]) -> NDArray[np.float64]:
+    """Estimated Jaccard similarities, 0 to 1, of a signature to `others` (standard error 0.06 at most)."""
+    stacked = np.frombuffer(b"".join(others), np.uint32).reshape(len(others), PERMUTATIONS)
+    return np.asarray((stacked == np.frombuffer(one, np.uint32)).mean(axis=1))
+
+
+def are_copies(one: StoryText, other: StoryText) -> bool:
+    """Whether two texts tell the same; symmetric, not transitive."""
+    if one.form == other.form:
+        return True
+    if not (one.signature and other.signature and not set(one.bands[1:]).isdisjoint(other.bands[1:])):
+        return False
+    return bool(similarities(one.signature, [other.signature])[0] >= SIMILAR)
+
+
+def _units(form: str) -> list[str]:
+    """Words of a normalised text, the characters of unspaced scripts one by one."""
+    return form.split() if form.isascii() else _UNSPACED.sub(r" \1 ", form).split()
+
+
+def _is_unspaced(units: Sequence[str]) -> bool:
+    return 2 * sum(len(unit) == 1 and unit > "\u303f" for unit in units) > len(units)

@@ -12,12 +12,15 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 0x6E657773  # any constant that all newstide processes share
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade the schema to the newest revision. An advisory lock lets one process do it and the others wait."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Upgrade the schema to `revision`, by default the newest.
+
+    An advisory lock lets one process do it and the others wait.
+    """
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)

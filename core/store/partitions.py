@@ -55,9 +55,7 @@ def drop_old_partitions(connection: psycopg.Connection[Any], before: date) -> in
             "DELETE FROM story_series USING story WHERE story_series.story = story.id AND story.stored_on < %s",
             (before,),
         )
-        connection.execute(
-            "DELETE FROM story_band USING story WHERE story_band.story = story.id AND story.stored_on < %s", (before,)
-        )
+        connection.execute("DELETE FROM story_band WHERE stored_on < %s", (before,))
         connection.execute(
             "DELETE FROM story_text USING story WHERE story_text.story = story.id AND story.stored_on < %s", (before,)
         )

@@ -54,6 +54,91 @@ def test_copies_have_the_same_form(one: str, other: str) -> None:
     assert story_form(one) == story_form(other)
 
 
+HEADLINE = "Northmere cuts its yearly outlook after a weak winter"
+FLASH = "北岭银行宣布暂停回购"
+
+
+@pytest.mark.parametrize(
+    ("headline", "ending"),
+    [
+        (HEADLINE, " - Reuters"),
+        (HEADLINE, " – The Wall Street Journal"),
+        (HEADLINE, " — Yahoo Finance Canada"),
+        (HEADLINE, " | CNBC"),
+        (HEADLINE, " - The Pinewood Gazette"),
+        (HEADLINE, " - Markets News - Reuters | MSN"),
+        (HEADLINE, " - example-finance.com"),
+        (HEADLINE, " (Reuters)"),
+        (HEADLINE, " | Investor's Business Daily"),
+        (FLASH, "_新浪财经"),
+        (FLASH, " - 财联社"),
+        (FLASH, "-新华网"),
+        (FLASH, "_财经频道_新浪网"),
+        (FLASH, "｜华尔街见闻"),
+        (FLASH, "（财联社）"),
+        (FLASH, "【来源：证券时报】"),
+    ],
+)
+def test_a_publisher_after_a_headline_does_not_count(headline: str, ending: str) -> None:
+    assert story_form(headline + ending) == story_form(headline)
+    assert story_form("", headline + ending) == story_form(headline)
+    # The description of an aggregator: the title again, the publisher after it.
+    name = ending.strip(" -–—|")
+    assert story_form(f"{headline}  {name}", headline + ending) == story_form(headline)
+
+
+@pytest.mark.parametrize(
+    ("headline", "kept"),
+    [
+        ("Fed - what now", "what now"),
+        ("Acme - up 5%", "up 5"),
+        ("Acme - Bolt talks collapse", "bolt talks collapse"),
+        ("Dow Jumps - Nasdaq Falls", "nasdaq falls"),
+        ("Oil falls again - OPEC", "opec"),
+        ("Fed to hold rates - Powell", "powell"),
+        ("Acme deliveries beat forecasts - Good News", "good news"),
+        ("Reuters - CNBC", "cnbc"),
+        ("北岭电气中标重大项目-国家电网", "国家电网"),
+        ("北岭银行公布全年业绩-年报", "年报"),
+        ("看好地方银行板块-中信证券", "中信证券"),
+    ],
+)
+def test_a_tail_that_may_be_content_stays(headline: str, kept: str) -> None:
+    assert story_form(headline).endswith(kept)
+
+
+def test_a_publisher_nobody_knows_shows_by_the_description() -> None:
+    assert story_form(f"{HEADLINE}  Pinewood Talk", f"{HEADLINE} - Pinewood Talk") == story_form(HEADLINE)
+    assert story_form(f"{HEADLINE} - Pinewood Talk", f"{HEADLINE} - Pinewood Talk") != story_form(HEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("", f"【{FLASH}】{FLASH}，复牌时间另行公告。"),
+        ("", f"【{FLASH}】财联社11月26日电，{FLASH}，复牌时间另行公告。"),
+        ("", f"{FLASH}，复牌时间另行公告。（财联社）"),
+        ("", f"新华社北京11月26日电（记者 李四）{FLASH}，复牌时间另行公告。"),
+        (FLASH, f"{FLASH}，复牌时间另行公告。"),
+        (FLASH, "财联社26日讯 " + f"{FLASH}，复牌时间另行公告。"),
+        (f"{FLASH}_新浪财经", f"【{FLASH}】{FLASH}，复牌时间另行公告。"),
+    ],
+)
+def test_one_flash_as_several_feeds_tell_it(title: str, text: str) -> None:
+    assert story_form(text, title) == story_form(f"{FLASH} 复牌时间另行公告")
+
+
+def test_a_title_counts_once() -> None:
+    assert story_form(f"{HEADLINE}. More to follow.", HEADLINE) == story_form(f"{HEADLINE} More to follow")
+    assert story_form("More to follow.", HEADLINE) == story_form(f"{HEADLINE} More to follow")
+    assert story_form("", HEADLINE) == story_form(HEADLINE, HEADLINE) == story_form(HEADLINE)
+    assert story_form("Northmere cuts its yearly outlooks", "Northmere cuts its yearly outlook").count("northmere") == 2
+
+
+def test_a_dateline_does_not_count() -> None:
+    assert story_form(f"NEW YORK, March 7 (Reuters) - {HEADLINE}") == story_form(HEADLINE)
+
+
 def test_figures_and_tickers_count() -> None:
     assert story_form("Target raised to 120") != story_form("Target raised to 130")
     assert story_form("$ACME up") != story_form("$ACMF up")

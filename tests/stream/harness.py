@@ -11,9 +11,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from kafka import KafkaProducer
@@ -30,6 +31,7 @@ from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.process import free_port, is_taken
 from newstide.scenario import generate_feed
 from stream.entities import load_watchlist
+from stream.stories import StoryText, are_copies, story_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SENTIMENTS = ("negative", "neutral", "positive")
@@ -251,16 +253,32 @@ def assert_exact(settings: Settings, records: Sequence[Input]) -> None:
     assert stored_counts(settings) == expected_counts(settings, records)
     assert stored_story_counts(settings) == recounted_stories(settings)
     assert ask(settings, "SELECT coalesce(sum(gaps), 0) FROM offset_ledger")[0][0] == 0
-    forms: dict[str, set[Any]] = defaultdict(set)
-    for title, text, story in ask(settings, "SELECT title, text, story FROM message"):
-        body = Message(
-            id="x", source="x", kind="news", published_at=_NOW, received_at=_NOW, title=title, text=text
-        ).body
-        forms[story_form(body)].add(story)
-    assert all(len(stories) == 1 for stories in forms.values()), "copies of one text are in several stories"
+    assert stored_stories(settings) == stories_by_the_rule(settings)
 
 
-_NOW = datetime.now(UTC)
+def stored_stories(settings: Settings) -> set[frozenset[UUID]]:
+    """The uids of each story."""
+    stories: dict[UUID, set[UUID]] = defaultdict(set)
+    for story, uid in ask(settings, "SELECT story, uid FROM message"):
+        stories[story].add(uid)
+    return {frozenset(members) for members in stories.values()}
+
+
+def stories_by_the_rule(settings: Settings) -> set[frozenset[UUID]]:
+    """The stories of the stored messages, found the plain way: sorted, one after the other."""
+    window = timedelta(hours=settings.stream.story_window_hours)
+    messages = []
+    for at, uid, title, text, entities in ask(settings, "SELECT published_at, uid, title, text, entities FROM message"):
+        messages.append((at, uid, story_text(story_form(text, title), entities, uid)))
+    stories: list[tuple[datetime, StoryText, set[UUID]]] = []
+    for at, uid, text in sorted(messages, key=lambda message: message[:2]):
+        for begun, leading, members in stories:
+            if at - begun <= window and are_copies(leading, text):
+                members.add(uid)
+                break
+        else:
+            stories.append((at, text, {uid}))
+    return {frozenset(members) for _, _, members in stories}
 
 
 def _decodable(records: Sequence[Input]) -> Iterator[Message]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -36,7 +37,7 @@ def add_up(batches: list[list[Counted]]) -> dict[object, list[int]]:
     total: dict[object, list[int]] = {}
     known: dict[StorySeries, First] = {}
     for batch in batches:
-        changes, firsts = count(batch, known)
+        changes, firsts, _ = count(batch, known)
         known |= firsts
         for cell, counts in changes.rows():
             mine = total.setdefault(cell, [0] * 9)
@@ -74,7 +75,7 @@ def test_an_earlier_message_that_comes_later_moves_the_story() -> None:
 
 def test_rows_come_in_one_order_for_all_workers() -> None:
     series = series_of("wire", "IPO", ["B", "A"])
-    changes, _ = count([Counted(UUID(int=1), NEWS, START, series, "neutral", (0, 1, 0))], {})
+    changes, _, _ = count([Counted(UUID(int=1), NEWS, START, series, "neutral", (0, 1, 0))], {})
     cells = [cell for cell, _ in changes.rows()]
     assert cells == sorted(cells)
     assert len(cells) == 5
@@ -82,3 +83,23 @@ def test_rows_come_in_one_order_for_all_workers() -> None:
 
 def test_probabilities_become_whole_millionths() -> None:
     assert millionths([0.25, 0.5, 0.25]) == (250_000, 500_000, 250_000)
+
+
+@given(messages(), st.randoms(use_true_random=False))
+def test_moved_messages_are_counted_where_they_are_now(found: list[Counted], chance: random.Random) -> None:
+    """Some messages change their story; the trends must be those of a store that had them there at once."""
+    changed = {message.uid for message in found if message.story == SPAM and chance.random() < 0.5}
+    now = [replace(message, story=NEWS) if message.uid in changed else message for message in found]
+    old, new = now[: len(now) // 2], now[len(now) // 2 :]
+    changes, known, _ = count(found[: len(old)], {})
+    recounted = {key: first for key, first in firsts_of(now).items() if key[0] in (SPAM, NEWS)}
+    later, firsts, gone = count(new, known, {SPAM, NEWS}, recounted)
+    assert {key: first for key, first in (known | firsts).items() if key not in gone} == firsts_of(now)
+    total = {cell: list(counts) for cell, counts in changes.rows()}
+    for cell, counts in later.rows():
+        total[cell] = [a + b for a, b in zip(total.get(cell, [0] * 9), counts, strict=True)]
+    assert {cell: counts for cell, counts in total.items() if any(counts)} == add_up([now])
+
+
+def firsts_of(found: list[Counted]) -> dict[StorySeries, First]:
+    return count(found, {})[1]
