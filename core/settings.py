@@ -95,6 +95,9 @@ class IngestSettings(Section):
     """Port of the HTTP push endpoint."""
     push_token: SecretStr | None = None
     """Bearer token that `POST /v1/messages` asks for. The endpoint does not start without one."""
+    push_confirms: Literal["kafka", "commit"] = "kafka"
+    """A push is answered with 202 once Kafka has its messages, or once they are committed to Postgres: for brokers \
+that can lose what they acknowledged. `newstide up` sets `commit` beside its embedded broker."""
     push_sources: list[str] = []
     """Sources that may be pushed; empty accepts any well-formed name."""
     push_max_bytes: int = Field(16_000_000, ge=1000)

@@ -65,8 +65,10 @@ class MessageProducer:
         """Queue a record as it stands, for any topic."""
         return self._send(topic, key, value, [])
 
-    def deliver(self, messages: Iterable[Message], letters: Iterable[DeadLetter] = (), *, timeout_s: float) -> None:
-        """Send all and return once Kafka acknowledged every one.
+    def deliver(
+        self, messages: Iterable[Message], letters: Iterable[DeadLetter] = (), *, timeout_s: float
+    ) -> dict[int, int]:
+        """Send all; once Kafka acknowledged every one, the offset after the last message of each partition.
 
         Raises DeliveryFailed otherwise; some may have arrived, so the caller sends all of them again.
         """
@@ -74,10 +76,12 @@ class MessageProducer:
         messages = list(messages)
         futures = [self.send(message) for message in messages]
         futures += [self.send_dead_letter(letter) for letter in letters]
-        for future in futures:
-            self.wait(future, max(0.0, deadline - time.monotonic()))
-        for message in messages:
+        acknowledged = [self.wait(future, max(0.0, deadline - time.monotonic())) for future in futures]
+        ends: dict[int, int] = {}
+        for message, metadata in zip(messages, acknowledged, strict=False):
             count_ingested(message.source, message.kind, 1)
+            ends[metadata.partition] = max(metadata.offset + 1, ends.get(metadata.partition, 0))
+        return ends
 
     def wait(self, future: Any, timeout_s: float | None = None) -> Any:
         """The metadata (partition, offset) of the acknowledged record behind `future`. Raises DeliveryFailed."""

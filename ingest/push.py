@@ -1,4 +1,7 @@
-"""The HTTP push endpoint: `POST /v1/messages` answers 202 once Kafka has the messages, and `GET /healthz`."""
+"""The HTTP push endpoint: `POST /v1/messages` answers 202 once Kafka has the messages, and `GET /healthz`.
+
+Beside a broker that may lose what it acknowledged it answers only once Postgres has them, too: `ingest.push_confirms`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from core.errors import InputError, NewstideError, SettingsError
 from core.http import Limits, Server, listen
 from core.settings import IngestSettings, Settings
 from ingest.batches import JSON_LINES, Rejection, TooManyItems, read_batch
+from ingest.confirmation import Confirmation, NotCommitted
 from ingest.producer import MessageProducer
 
 ACKNOWLEDGE_S = 15.0
@@ -40,8 +44,16 @@ class Refusal(Exception):
         self.rejected = rejected
 
 
-def push_app(settings: Settings, producer: MessageProducer, *, acknowledge_s: float = ACKNOWLEDGE_S) -> Starlette:
+def push_app(
+    settings: Settings,
+    producer: MessageProducer,
+    confirmation: Confirmation | None = None,
+    *,
+    acknowledge_s: float = ACKNOWLEDGE_S,
+) -> Starlette:
     """The ASGI application. `acknowledge_s`: how long a request waits for Kafka before it answers 503.
+
+    With a `confirmation` it waits as long for the commit, too.
 
     Raises SettingsError if `ingest.push_token` is not set.
     """
@@ -77,7 +89,11 @@ def push_app(settings: Settings, producer: MessageProducer, *, acknowledge_s: fl
             raise Refusal(422, "no_message_accepted", f"none of {len(rejected)} messages was accepted", rejected)
         try:
             async with asyncio.timeout(acknowledge_s):
-                await asyncio.to_thread(producer.deliver, messages, timeout_s=acknowledge_s)
+                ends = await asyncio.to_thread(producer.deliver, messages, timeout_s=acknowledge_s)
+            if confirmation is not None:
+                await asyncio.to_thread(confirmation.wait, ends, acknowledge_s)
+        except NotCommitted as error:
+            raise _unavailable("Kafka has the messages, but the workers did not commit them in time") from error
         except (NewstideError, TimeoutError) as error:
             raise _unavailable("Kafka did not acknowledge the messages in time") from error
         return _answer(202, {"accepted": len(messages), "rejected": rejected})
@@ -95,7 +111,8 @@ async def serve_push(settings: Settings, producer: MessageProducer, stop: asynci
     """Serve until `stop` is set, then finish the requests under way. Raises SettingsError if the port is taken."""
     ingest = settings.ingest
     limits = Limits(ingest.push_header_timeout_s, ingest.push_max_connections, ingest.push_max_connections_per_peer)
-    server = Server(push_app(settings, producer), limits, graceful_s=int(ACKNOWLEDGE_S) + 5)
+    confirmation = Confirmation(settings) if ingest.push_confirms == "commit" else None
+    server = Server(push_app(settings, producer, confirmation), limits, graceful_s=2 * int(ACKNOWLEDGE_S) + 5)
     address = "ingest.push_host and ingest.push_port"
     listener = listen(ingest.push_host, ingest.push_port, "the push endpoint", address)
 
@@ -109,6 +126,8 @@ async def serve_push(settings: Settings, producer: MessageProducer, stop: asynci
     finally:
         watcher.cancel()
         listener.close()
+        if confirmation is not None:
+            confirmation.close()
 
 
 class _Memory:

@@ -87,6 +87,7 @@ def replay(
     state = checkpoint.load(store, path) if resume else checkpoint.begin(path)
     run = _Run(producer, plan)
     resumed_after = state.row
+    run.window.end_offsets.update(state.end_offsets)
     pace = Pace(speed, stop or threading.Event())
     file = plan.open()
     try:
@@ -94,7 +95,7 @@ def replay(
         _send_all(file, state, store, run, pace, progress, brake)
     finally:
         file.close()
-        state.row = run.window.acknowledged or state.row
+        run.note(state)
         checkpoint.save(store, state)
     seconds = time.monotonic() - started
     window = run.window
@@ -164,6 +165,11 @@ class _Run:
         self.duplicates.see(message)
         return message
 
+    def note(self, state: checkpoint.Checkpoint) -> None:
+        """Move `state` up to what is acknowledged by now."""
+        state.row = self.window.acknowledged or state.row
+        state.end_offsets = dict(self.window.end_offsets)
+
     def receive_now(self, message: Message) -> None:
         """Move the time of receipt of a message that waited until it was due, unless the record itself states one."""
         if not self._states_receipt:
@@ -186,7 +192,7 @@ def _send_all(
         run.window.reap()
         if time.monotonic() - saved_at >= _CHECKPOINT_EVERY_S:
             saved_at = time.monotonic()
-            state.row = run.window.acknowledged or state.row
+            run.note(state)
             checkpoint.save(store, state)
         if progress:
             progress(file.progress, run.read, run.window.dead_letters)

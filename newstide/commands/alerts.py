@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,8 @@ def run(until_drained: bool) -> None:
         signal.signal(number, end)
     with database(load_settings()) as settings:
         run_alerting(with_broker(settings), stop, until_drained=until_drained)
+    if until_drained and stop.is_set():
+        sys.exit(130)
 
 
 @alerts.command("list")

@@ -120,7 +120,7 @@ class DatabaseKeeper:
 
 
 def _one_line(error: EmbeddedPartError) -> str:
-    """The message with, of the log it quotes, only what the last fault says."""
+    """The message with, of the log it quotes, only what the last fault says, or the last line where none says FATAL."""
     first, *quoted = str(error).splitlines()
     faults = [match[0] for line in quoted if (match := re.search(r"(FATAL|PANIC|ERROR): .*", line))]
-    return f"{first} {faults[-1]}" if faults else first
+    return " ".join([first, *(faults or quoted)[-1:]])

@@ -8,9 +8,13 @@ import signal
 STEADY_AFTER_S = 30.0
 """A process that lived for so long was able to start, and what ended it came later."""
 
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
 _FROM_OUTSIDE = {
-    -number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
-} | {0, os.EX_TEMPFAIL}
+    0,
+    os.EX_TEMPFAIL,
+    *(-number for number in _SIGNALS),
+    *(128 + number for number in _SIGNALS),  # as a shell says it, and a program that ended in order on a signal
+}
 
 
 class Crashes:

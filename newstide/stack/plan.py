@@ -38,6 +38,8 @@ def stack_children(settings: Settings, plan: Plan, logs: Path) -> list[Child]:
     children = worker_children(settings, plan.workers, logs)
     judge = command("alerts", "run", *(["--until-drained"] if plan.until_drained else []))
     children.append(Child("alerts", judge, logs / "alerts.log", environment, one_shot=plan.until_drained, stop_order=2))
+    if settings.ingest.push_token is not None:
+        environment["NEWSTIDE_INGEST__PUSH_CONFIRMS"] = settings.ingest.push_confirms
     if plan.feeds is not None:
         argv = command("ingest", "run", "--feeds", str(plan.feeds))
         children.append(Child("ingest", argv, logs / "ingest.log", environment))

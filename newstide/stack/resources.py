@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from core.errors import NewstideError
 from core.settings import Settings
@@ -24,6 +25,7 @@ from newstide.embedded.postgres import EmbeddedPostgres
 
 log = logging.getLogger(__name__)
 
+_RETRY_AFTER_S = 0.5
 _LOOKERS_LEAVE_WITHIN_S = 0.5  # a command that looks whether a stack runs here holds the lock for a moment
 
 
@@ -138,11 +140,18 @@ def _is_held(directory: Path) -> bool:
 
 def _migrated(settings: Settings) -> Settings:
     engine = open_engine(settings, pool_size=1)
+    deadline = time.monotonic() + settings.database.start_timeout_s
     try:
-        migrate(engine)
+        while True:
+            try:
+                migrate(engine)
+                return settings
+            except OperationalError:  # it answered a moment ago: a restart, or the keeper is at it
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_RETRY_AFTER_S)
     finally:
         engine.dispose()
-    return settings
 
 
 def _lock_file(directory: Path) -> Path:

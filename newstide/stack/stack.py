@@ -285,7 +285,9 @@ def running(
         _open_broker(found) as broker,
     ):
         if broker is not None:
-            found = amended(found, kafka={"bootstrap_servers": broker.bootstrap_servers})
+            found = amended(
+                found, kafka={"bootstrap_servers": broker.bootstrap_servers}, ingest={"push_confirms": "commit"}
+            )
         _prepare_topics(found)
         announce(found.embedded.directory, found.kafka.bootstrap_servers or "")
         stack: Stack | None = None

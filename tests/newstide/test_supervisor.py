@@ -100,6 +100,63 @@ def test_crash_after_crash_gives_up_and_quotes_the_log(tmp_path: Path) -> None:
     assert not runs(other)
 
 
+def test_kills_never_end_the_others_however_many(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(max_crashes=3, backoff_s=0.0, say=said.append) as supervisor:
+        supervisor.start(Child("worker", python(SLEEP), tmp_path / "worker.log"))
+        for _ in range(20):
+            before = running_pid(supervisor, "worker")
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            wait_for(lambda before=before: running_pid(supervisor, "worker") not in (None, before), supervisor.poll)
+        assert supervisor.status()[0].restarts == 20
+    assert said == ["worker ended (killed by SIGKILL); starting it again"] * 20
+
+
+def test_crashes_during_an_outage_do_not_count(tmp_path: Path) -> None:
+    away = True
+    with Supervisor(max_crashes=3, backoff_s=0.0, outage=lambda: away) as supervisor:
+        supervisor.start(Child("worker", python("raise SystemExit(1)"), tmp_path / "worker.log"))
+        wait_for(lambda: supervisor.status()[0].restarts >= 8, supervisor.poll)
+        away = False
+        with pytest.raises(ChildFailed, match="worker ended 3 times in a row by itself"):
+            supervisor.run()
+
+
+def test_a_restart_may_have_another_command_line(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    first = python("print('first', flush=True); import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    child = Child("job", first, log, argv_again=python("print('again')"), one_shot=True)
+    with Supervisor(backoff_s=0.0) as supervisor:
+        supervisor.start(child)
+        supervisor.run()
+    assert log.read_text() == "first\nagain\n"
+
+
+def test_what_is_not_essential_is_given_up_quietly(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(max_crashes=2, backoff_s=0.0, say=said.append) as supervisor:
+        supervisor.start(
+            Child("extra", python("raise SystemExit(1)"), tmp_path / "extra.log", one_shot=True, essential=False)
+        )
+        wait_for(lambda: supervisor.status()[0].state == "stopped", supervisor.poll)
+    assert "extra ended 2 times in a row by itself" in said[-1]
+
+
+def test_suspended_children_stay_down_until_they_are_started(tmp_path: Path) -> None:
+    child = Child("worker", python(SLEEP), tmp_path / "worker.log")
+    with Supervisor(backoff_s=0.0) as supervisor:
+        supervisor.start(child)
+        pid = running_pid(supervisor, "worker")
+        supervisor.suspend()
+        supervisor.poll()
+        assert pid is not None
+        assert not runs(pid)
+        assert [(status.state, status.pid) for status in supervisor.status()] == [("suspended", None)]
+        supervisor.start(child)
+        assert [(status.state, status.restarts) for status in supervisor.status()] == [("running", 1)]
+
+
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     with Supervisor(max_crashes=1) as supervisor:
         supervisor.start(Child("worker", ["/no/such/program"], tmp_path / "worker.log"))
