@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detector import Counts, Series, Surge
+from alerting.detector import ALL, Counts, Surge
 from alerting.shape import MINUTES_PER_DAY
 from alerting.surges import Listener, SurgeDetector
 from core.errors import InputError
 from core.settings import AlertingSettings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SERIES = Series("all", "all")
 _LOWEST = 1.5  # scores from here on are tail enough to fit a budget to
 _ALWAYS, _NEVER = 0.5, 1e6
 
@@ -69,10 +68,11 @@ def backtest(table: Table, settings: AlertingSettings, budget: float | None = No
 
 def score_steps(table: Table, settings: AlertingSettings) -> NDArray[np.float64]:
     """The recalibrated score of every step, (n,): 0 before the warm-up's end or below the least excess."""
-    scores: list[NDArray[np.float64]] = [np.zeros(0)]
+    scores: list[NDArray[np.float64]] = []
     detector, counts = _prepare(table, settings, lambda _, values: scores.append(values))
     detector.judge(counts)
-    return np.concatenate(scores)
+    found = np.concatenate([np.zeros(0), *scores])
+    return np.concatenate([np.zeros(len(table.values) - len(found)), found])  # not followed until then
 
 
 def budget_threshold(scores: NDArray[np.float64], step_minutes: int, per_week: float) -> float:
@@ -168,7 +168,7 @@ def _prepare(
     detector = SurgeDetector(settings, start, listener)
     # a file says nothing of outages, so every step counts as one in which there was something to read
     present = np.ones(len(table.values))
-    return detector, Counts(start, present, {_SERIES: present}, {_SERIES: table.values})
+    return detector, Counts.of(start, {ALL: present}, {ALL: table.values})
 
 
 def _found(surge: Surge, table: Table) -> Found:

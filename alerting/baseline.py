@@ -7,6 +7,7 @@ with exp(-2 age / history_days), which has the mean age of a plain window of `hi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +34,10 @@ _CAP_DEVIATIONS = 3.0  # a spike is learnt as if it stood this many standard dev
 
 @dataclass(frozen=True)
 class Plan:
-    """What a day is judged by. The last row of each array stands for series that are not known yet.
+    """What a day is judged by, with a row for each series.
 
-    `expected`: stories per step, (n + 1, steps). `alpha`: dispersion per window, (n + 1, windows). `scale`: the 99%
-    quantile of past raw scores, at least NOMINAL, (n + 1,).
+    `expected`: stories per step, (n, steps). `alpha`: dispersion per window, (n, windows). `scale`: the 99% quantile of
+    past raw scores, at least NOMINAL, (n,).
     """
 
     expected: Floats
@@ -84,20 +85,38 @@ class Baseline:
         for name, array in self.arrays().items():
             setattr(self, name, array[rows])
 
-    def plan(self, day: int) -> Plan:
-        """What the day (days since 1970) is judged by: a function of the days learnt, and of nothing else."""
-        known = np.append(self.age > 0, False)
-        padded = {name: np.concatenate([a, np.zeros((1, *a.shape[1:]))]) for name, a in self.arrays().items()}
-        cells = self._rates(padded["observed"], padded["exposure"], known)[:, day % 7]
-        level = (padded["recent"][:, 0] + _RECENT_STORIES) / (padded["recent"][:, 1] + _RECENT_STORIES)
+    def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
+        """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
+        its few `stories`, pairs of step and number."""
+        days = np.arange(first_day, day)
+        if not days.size:
+            return
+        weight = np.exp(-2.0 / self.history_days * (day - 1 - days))
+        self.exposure[row] += np.bincount(days % 7, weight, 7)[:, None]
+        self.scores[row, 0] += weight.sum() * self.steps_per_day
+        self.age[row] = days.size
+        for step, count in stories:
+            of_day, place = divmod(step, self.steps_per_day)
+            if first_day <= of_day < day:
+                cell = place * self.cells // self.steps_per_day
+                self.observed[row, of_day % 7, cell] += count * weight[of_day - first_day]
+
+    def plan(self, day: int, pooled: int) -> Plan:
+        """What the day (days since 1970) is judged by: a function of the days learnt, and of nothing else.
+
+        The first `pooled` rows, which are those learnt, make up the pool that all are shrunk to.
+        """
+        known = (self.age > 0) & (np.arange(len(self)) < pooled)
+        cells = self._rates(self.observed, self.exposure, known)[:, day % 7]
+        level = (self.recent[:, 0] + _RECENT_STORIES) / (self.recent[:, 1] + _RECENT_STORIES)
         least = _LEAST_HOURLY * 24 / self.cells
         hourly = np.maximum(cells * np.clip(level, 0.2, 5.0)[:, None], least)
         steps_per_cell = self.steps_per_day // self.cells
         expected = np.repeat(hourly / steps_per_cell, steps_per_cell, axis=1)
-        return Plan(expected, self._dispersion(padded["moments"], known), self._scale(padded["scores"], known))
+        return Plan(expected, self._dispersion(self.moments, known), self._scale(self.scores, known))
 
     def _rates(self, observed: Floats, exposure: Floats, known: NDArray[np.bool_]) -> Floats:
-        """Stories per cell of the week, (n + 1, 7, cells): own week, shrunk to own day, shrunk to own level.
+        """Stories per cell of the week, (n, 7, cells): own week, shrunk to own day, shrunk to own level.
 
         Gamma-Poisson shrinkage: a prior rate r counts as e days of exposure with r e stories. The day's shape comes
         from the volume of messages, since a quiet series has too few stories to show one.

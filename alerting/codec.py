@@ -18,8 +18,11 @@ def pack(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
     """`header` (JSON-able) and `arrays` as compressed bytes; equal input gives equal bytes."""
     shapes = {name: [array.dtype.name, list(array.shape)] for name, array in sorted(arrays.items())}
     head = json.dumps({"header": header, "arrays": shapes}, sort_keys=True).encode()
-    body = b"".join(np.ascontiguousarray(arrays[name]).tobytes() for name in sorted(arrays))
-    return zlib.compress(len(head).to_bytes(8, "little") + head + body, 1)
+    compressor = zlib.compressobj(1)
+    parts = [compressor.compress(len(head).to_bytes(8, "little") + head)]
+    # one after the other: the state of many series is large
+    parts += [compressor.compress(np.ascontiguousarray(arrays[name]).tobytes()) for name in sorted(arrays)]
+    return b"".join([*parts, compressor.flush()])
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -41,6 +44,6 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return head["header"], arrays
     except (zlib.error, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"the stored state of the detector can't be read ({error}); delete the rows of table `series_state` "
-            "to let it learn again from the trends"
+            f"the stored state of the detector can't be read ({error}); delete the rows of table "
+            "`detector_checkpoint` to let it learn again from the trends"
         ) from error

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from alerting.channels import Channel, Delivery, DeliveryFailed
-from alerting.sql import QUERIES
+from alerting.sql import QUERIES, fetch
 from core import metrics
 from core.settings import Settings
 from core.store.connection import connect
@@ -61,14 +61,13 @@ class Courier(threading.Thread):
     def deliver_due(self, connection: Connection) -> int:
         """Try once what is due; returns how much arrived."""
         arrived = 0
-        for number, dedupe, key, payload, attempts, created_at in connection.execute(
-            QUERIES["due"], {"channel": self._channel.name}
-        ).fetchall():
+        for row in fetch(connection, "due", {"channel": self._channel.name}):
             if self._halt.is_set():
                 break
-            arrived += self._deliver(connection, number, Delivery(dedupe, key, payload), attempts, created_at)
-        row = connection.execute(QUERIES["pending"]).fetchone()
-        metrics.OUTBOX.set(row[0] if row else 0)
+            delivery = Delivery(row.dedupe, row.key, row.payload)
+            arrived += self._deliver(connection, row.id, delivery, row.attempts, row.created_at)
+        (outbox,) = fetch(connection, "pending")
+        metrics.OUTBOX.set(outbox.pending)
         return arrived
 
     def _deliver(
@@ -98,12 +97,11 @@ class Courier(threading.Thread):
 
 def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: float = _FLUSH_S) -> int:
     """Wait until each delivery that can be tried was, or `timeout_s` passed; returns how many are still pending."""
-    pending = 0
     with connect(settings, autocommit=True) as connection:
         for _ in range(max(1, int(timeout_s / _LOOK_S))):
-            row = connection.execute(QUERIES["pending"]).fetchone()
-            pending, untried = row if row else (0, 0)
-            if not untried or stop.is_set():
+            (outbox,) = fetch(connection, "pending")
+            if not outbox.untried or stop.is_set():
                 break
             stop.wait(_LOOK_S)
+    pending: int = outbox.pending
     return pending

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 
 class Series(NamedTuple):
@@ -19,28 +22,53 @@ class Series(NamedTuple):
         return self.kind if self.kind == self.name else f"{self.kind}={self.name}"
 
 
+ALL = Series("all", "all")  # all messages together
+
+
 @dataclass(frozen=True)
 class Counts:
-    """What happened in consecutive steps of event time. Step k covers [k, k + 1) times the step since 1970 (UTC).
+    """What happened in the steps `start` to `end` (excluded). Step k covers [k, k + 1) times the step since 1970 (UTC).
 
-    All arrays have shape (steps,). `volume` counts messages over all series, `messages` and `negative` count the
-    messages and the negative stories of each series that has any message in these steps.
+    A cell stands for one series in one step with any message. `series` are places in `names`, `step` are steps,
+    `messages` and `negative` count messages and negative stories; all four have shape (cells,), in any order.
     """
 
     start: int
-    volume: NDArray[np.float64]
-    messages: dict[Series, NDArray[np.float64]]
-    negative: dict[Series, NDArray[np.float64]]
+    end: int
+    names: Sequence[Series]
+    series: NDArray[np.int32]
+    step: NDArray[np.int64]
+    messages: NDArray[np.float64]
+    negative: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, start: int, messages: Mapping[Series, Floats], negative: Mapping[Series, Floats]) -> Counts:
+        """Counts of the series in both mappings, whose arrays have shape (steps,) from `start` on."""
+        names = list(messages)
+        found = [np.flatnonzero(messages[name]) for name in names]
+        return cls(
+            start,
+            start + max((len(values) for values in messages.values()), default=0),
+            names,
+            np.repeat(np.arange(len(names), dtype=np.int32), [len(steps) for steps in found]),
+            start + np.concatenate([np.zeros(0, np.int64), *found]),
+            np.concatenate([np.zeros(0), *(messages[name][i] for name, i in zip(names, found, strict=True))]),
+            np.concatenate([np.zeros(0), *(negative[name][i] for name, i in zip(names, found, strict=True))]),
+        )
 
     @property
-    def end(self) -> int:
-        return self.start + len(self.volume)
+    def volume(self) -> Floats:
+        """Messages over all series, (steps,)."""
+        total = next((place for place, series in enumerate(self.names) if series == ALL), -1)
+        mine = self.series == total
+        return np.bincount(self.step[mine] - self.start, self.messages[mine], self.end - self.start).astype(np.float64)
 
     def cut(self, start: int, end: int) -> Counts:
         """The part of it in steps `start` to `end` (excluded)."""
-        part = slice(start - self.start, end - self.start)
-        messages = {series: values[part] for series, values in self.messages.items() if values[part].any()}
-        return Counts(start, self.volume[part], messages, {series: self.negative[series][part] for series in messages})
+        part = (self.step >= start) & (self.step < end)
+        return Counts(
+            start, end, self.names, self.series[part], self.step[part], self.messages[part], self.negative[part]
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +91,7 @@ class Surge:
         return replace(self, last=step)
 
 
-class Change(NamedTuple):
+class SurgeChange(NamedTuple):
     """The state of a surge changed when `step` was judged."""
 
     step: int
@@ -81,6 +109,14 @@ class Reading(NamedTuple):
     expected: float
 
 
+class Sizes(NamedTuple):
+    """How many series a detector follows, how many more it has noted, and how many it had no room for today."""
+
+    followed: int
+    noted: int
+    refused: int
+
+
 class Detector(Protocol):
     """Judges steps in order. What it finds must not depend on how the steps are cut into calls."""
 
@@ -88,14 +124,17 @@ class Detector(Protocol):
     def position(self) -> int:
         """The next step to judge."""
 
-    def judge(self, counts: Counts) -> list[Change]:
+    def judge(self, counts: Counts) -> list[SurgeChange]:
         """Judge the steps of `counts`, which start at `position`; changes come ordered by step and series."""
 
     def readings(self) -> list[Reading]:
         """The present reading of every series."""
 
+    def sizes(self) -> Sizes:
+        """How much it keeps."""
+
     def open_surges(self) -> dict[Series, Surge]:
         """Surges that have not ended."""
 
-    def dump(self) -> dict[str, bytes]:
-        """The whole state in named parts, without pickle; a part that did not change has equal bytes."""
+    def dump(self) -> bytes:
+        """The whole state, without pickle; equal states give equal bytes."""

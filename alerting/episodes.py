@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detector import Change, Series, Surge
+from alerting.detector import Series, Surge, SurgeChange
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Episodes:
         """Whether steps without a firing score can change anything for this series."""
         return series in self.open
 
-    def follow(self, series: Series, evidence: Evidence) -> Iterator[Change]:
+    def follow(self, series: Series, evidence: Evidence) -> Iterator[SurgeChange]:
         """Changes of state as the steps of `evidence` pass."""
         rules = self.rules
         for i in np.flatnonzero(~evidence.outage).tolist():
@@ -65,25 +65,25 @@ class Episodes:
                 if step - last <= rules.rest and firing <= high:
                     continue
                 self.open[series] = self._surge(evidence, i, step, step)
-                yield Change(step, series, "opened", self.open[series])
+                yield SurgeChange(step, series, "opened", self.open[series])
             elif standing >= rules.clear:
                 if firing >= rules.threshold:
                     self._highs[series] = (step, max(self._highs[series][1], firing))
                 if firing > surge.score:
                     self.open[series] = self._surge(evidence, i, step, surge.start)
-                    yield Change(step, series, "peaked", self.open[series])
+                    yield SurgeChange(step, series, "peaked", self.open[series])
                 else:
                     self.open[series] = surge.until(step)
             elif step - surge.last >= rules.quiet:
                 del self.open[series]
-                yield Change(step, series, "closed", surge)
+                yield SurgeChange(step, series, "closed", surge)
 
-    def forget(self, series: Series, step: int) -> Iterator[Change]:
+    def forget(self, series: Series, step: int) -> Iterator[SurgeChange]:
         """Close what is open for a series that is no longer followed."""
         self._highs.pop(series, None)
         surge = self.open.pop(series, None)
         if surge is not None:
-            yield Change(step, series, "closed", surge)
+            yield SurgeChange(step, series, "closed", surge)
 
     def dump(self) -> dict[str, Any]:
         """JSON-able state."""

@@ -8,13 +8,15 @@ from typing import Any
 import psycopg
 
 from alerting.detector import Series
-from alerting.sql import QUERIES
+from alerting.sql import fetch
 from alerting.words import distinctive_words
 from core.store.arrays import plain_array
 
 _SHOWN = 5
 _READ = 500  # stories looked at for their words: enough to rank them, however large the surge
+_COPIES = 5000  # messages of a story that are counted
 _BEFORE = timedelta(hours=24)
+_ONE_DAY = timedelta(days=1)
 
 
 def gather_evidence(
@@ -25,31 +27,25 @@ def gather_evidence(
     `stories`: those with the most messages, each with headline, url, first_at, sources and messages (up to `end`);
     `words`: what sets them apart from the same series' negative stories of the day before.
     """
-    rows = _stories(connection, series, start, end)
-    background = _stories(connection, series, start - _BEFORE, start)
+    window = {"kind": series.kind, "name": series.name, "limit": _READ}
+    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end})
+    background = fetch(connection, "window_stories", {**window, "start": start - _BEFORE, "end": start})
     shown = rows[:_SHOWN]
-    reach = {
-        story: (sources, messages)
-        for story, sources, messages in connection.execute(
-            QUERIES["story_reach"], {"stories": plain_array(row[0] for row in shown), "end": end}
-        )
-    }
-    stories = []
-    for story, headline, url, first_at, source, *_ in shown:
-        sources, messages = reach.get(story, ([source], 1))
-        stories.append(
-            {
-                "headline": headline,
-                "url": url,
-                "first_at": first_at.isoformat(),
-                "sources": sources,
-                "messages": messages,
-            }
-        )
-    texts, before = ([f"{row[6]} {row[7]}" for row in part] for part in (rows, background))
-    return {"stories": stories, "words": distinctive_words(texts, before), "negative_stories": len(rows)}
-
-
-def _stories(connection: psycopg.Connection[Any], series: Series, start: datetime, end: datetime) -> list[Any]:
-    parameters = {"kind": series.kind, "name": series.name, "start": start, "end": end, "limit": _READ}
-    return connection.execute(QUERIES["window_stories"], parameters).fetchall()
+    # nothing is stored before it was published, but for a day of the clock's
+    stored = {"stored_from": start.date() - _ONE_DAY}
+    firsts = fetch(connection, "first_messages", {**stored, "uids": plain_array(row.uid for row in shown)})
+    stories = {**stored, "stories": plain_array(row.story for row in shown), "end": end, "limit": _COPIES}
+    reach = fetch(connection, "story_reach", stories)
+    first, spread = {row.uid: row for row in firsts}, {row.story: row for row in reach}
+    documents = [
+        {
+            "headline": row.headline,
+            "url": first[row.uid].url if row.uid in first else "",
+            "first_at": row.first_at.isoformat(),
+            "sources": spread[row.story].sources if row.story in spread else [],
+            "messages": spread[row.story].messages if row.story in spread else row.messages,
+        }
+        for row in shown
+    ]
+    words = distinctive_words((row.headline for row in rows), (row.headline for row in background))
+    return {"stories": documents, "words": words, "negative_stories": len(rows)}

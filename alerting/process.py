@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from alerting.channels import Channel, open_channels
+from alerting.clock import utc_now
 from alerting.delivery import Courier, wait_for_first_tries
+from alerting.partition_ends import PartitionEnds
 from alerting.runner import Runner
 from alerting.shape import Shape
+from alerting.watermark import Ends
 from core.health import Beat, Health, serve_health
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
@@ -40,10 +44,11 @@ def run_alerting(
         migrate(engine)
     finally:
         engine.dispose()
-    ways = open_channels(settings) if channels is None else channels
-    runner = Runner(settings, [channel.name for channel in ways], stop, judging=judging)
-    enough = threading.Event()
-    couriers = [Courier(settings, channel, runner.leading, enough) for channel in ways]
+    opened = open_channels(settings) if channels is None else channels
+    done = threading.Event()
+    ends = _ask_brokers(settings, done)
+    runner = Runner(settings, [channel.name for channel in opened], stop, ends=ends, judging=judging)
+    couriers = [Courier(settings, channel, runner.leading, done) for channel in opened]
     for courier in couriers:
         courier.start()
     health.essential([courier.name for courier in couriers])
@@ -57,7 +62,19 @@ def run_alerting(
                 )
     finally:
         health.close()
-        enough.set()
+        done.set()
         for courier in couriers:
             courier.join(timeout=settings.alerting.webhook_timeout_s + 1)
     return runner.alerts
+
+
+def _ask_brokers(settings: Settings, done: threading.Event) -> Callable[[], Ends | None] | None:
+    """What the brokers say of the partitions' ends, where the watermark needs to know it and there are brokers."""
+    if settings.alerting.clock == "event":
+        return None
+    if not settings.kafka.bootstrap_servers:
+        log.warning("no Kafka brokers are set; how far the partitions reach is believed as the workers noted it")
+        return None
+    thread = PartitionEnds(settings, settings.alerting.poll_s, done, utc_now)
+    thread.start()
+    return lambda: thread.latest

@@ -1,7 +1,7 @@
 """The alerting process: follow the watermark, judge what became final, commit what changed. One runner at a time.
 
-A block of steps is judged in memory and committed in one transaction with the detector's state. Whatever fails, the
-detector in memory is thrown away and read back, so a kill at any moment neither loses nor doubles a change.
+Whatever fails, what is in memory is thrown away and read back, so a kill at any moment neither loses nor doubles a
+change.
 """
 
 from __future__ import annotations
@@ -11,26 +11,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
+from alerting.clock import SteadyClock, utc_now
 from alerting.detector import Reading, Series
-from alerting.journal import Journal, Progress
-from alerting.sql import QUERIES
-from alerting.surges import SurgeDetector
-from alerting.watermark import Watermark, find_watermark, read_partitions, read_replays
+from alerting.judge import Judge, Outcome
+from alerting.sql import fetch
+from alerting.watermark import (
+    Ends,
+    Partition,
+    SeenEnds,
+    Watermark,
+    event_watermark,
+    read_partitions,
+    read_replays,
+    wall_watermark,
+)
 from core import metrics
-from core.errors import InputError
 from core.health import Beat
-from core.settings import Settings
+from core.settings import DEFAULT_LATENESS_S, Settings
 from core.store.connection import connect
 
 log = logging.getLogger(__name__)
 
 _LOCK = 0x6E657761  # any constant that all runners share
-_BLOCK_DAYS = 7  # judged in one transaction: bounds memory in a replay of years
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 _REPORT_S = 10.0
 
@@ -40,7 +47,8 @@ Connection = psycopg.Connection[Any]
 class Runner:
     """Judges the trends of one database until `stop` is set.
 
-    `channels` names the outbox channels that each change goes to. `clock` returns the wall clock, aware UTC.
+    `channels` names the outbox channels that each change goes to. `clock` returns the wall clock, aware UTC. `ends`
+    tells how far the brokers say the partitions reach, None while they do not answer; without it, the ledger is asked.
     `judging` is told how it goes; to stand by while another runner judges is well too.
     """
 
@@ -49,19 +57,22 @@ class Runner:
         settings: Settings,
         channels: list[str],
         stop: threading.Event,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
+        ends: Callable[[], Ends | None] | None = None,
         judging: Beat | None = None,
     ) -> None:
         self._settings = settings
-        self._journal = Journal(settings.alerting.step_minutes, channels)
         self._stop = stop
-        self._clock = clock
+        self._clock = SteadyClock(clock)
+        self._ends = ends
         self._judging = judging or Beat()
-        self._detector: SurgeDetector | None = None
-        self._since: datetime | None = None
-        self._saved: dict[str, bytes] = {}
+        self._seen_ends = SeenEnds()
+        self._judge = Judge(settings, channels, stop.is_set)
+        lateness = settings.alerting.allowed_lateness_s
+        self._lateness = timedelta(seconds=DEFAULT_LATENESS_S if lateness is None else lateness)
         self._shown: set[Series] = set()
         self._reported = 0.0
+        self._unjudged = 0  # since the last report
         self.leading = threading.Event()
         self.alerts = 0
 
@@ -77,7 +88,6 @@ class Runner:
                 with self._lead() as connection:
                     while not self._stop.is_set():
                         drained = self.advance(connection)
-                        self._judging.good()
                         pause = _FIRST_PAUSE_S
                         if drained and until_drained:
                             return True
@@ -95,151 +105,90 @@ class Runner:
         with self._lead() as connection:
             return self.advance(connection)
 
+    def advance(self, connection: Connection) -> bool:
+        """Judge all that is final; returns whether every replay is drained and judged."""
+        while True:
+            with connection.transaction():
+                # one snapshot for all: the ledger, the replays, the changes and the counts
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                now = self._now(connection)
+                watermark = self._find_watermark(connection, now)
+                outcome = self._judge.step(connection, watermark, now)
+            self._judging.good()
+            self._show(outcome)
+            if outcome.done or self._stop.is_set():
+                self._report(watermark, at_once=watermark.drained and outcome.moved)
+                return watermark.drained and outcome.done
+
     @contextmanager
     def _lead(self) -> Iterator[Connection]:
         with connect(self._settings, autocommit=True) as connection:
             self._take_lead(connection)
-            self._recall(connection)
+            if not self._stop.is_set():
+                self._judge.recall(connection)
             yield connection
 
     def _take_lead(self, connection: Connection) -> None:
-        told = False
+        standing_by = False
         while not self._stop.is_set():
-            row = connection.execute(QUERIES["try_lock"], {"key": _LOCK}).fetchone()
-            if row and row[0]:
+            (lock,) = fetch(connection, "try_lock", {"key": _LOCK})
+            if lock.taken:
                 self.leading.set()
                 return
-            if not told:
+            if not standing_by:
                 log.info("another alerting process is at work; standing by")
-                told = True
+                standing_by = True
             self._judging.good()
             self._stop.wait(self._settings.alerting.poll_s)
 
-    def _recall(self, connection: Connection) -> None:
-        """Read the detector back, or let it learn again from the trends if its state does not fit the settings."""
-        self._detector, self._saved, self._since = None, {}, None
-        progress = self._journal.read_progress(connection)
-        if progress is None:
+    def _now(self, connection: Connection) -> datetime:
+        """The clock, or the database's where that is behind: a clock ahead would judge what is yet to come."""
+        (theirs,) = fetch(connection, "clock")
+        now: datetime = min(self._clock(), theirs.now)
+        return now
+
+    def _find_watermark(self, connection: Connection, now: datetime) -> Watermark:
+        replays = read_replays(connection)
+        partitions = read_partitions(connection, self._settings.topic("messages"))
+        if self._settings.alerting.clock == "event":
+            step = timedelta(minutes=self._settings.alerting.step_minutes)
+            return event_watermark(partitions, replays, self._lateness, step)
+        ends = _noted_ends(partitions, now) if self._ends is None else self._ends()
+        if ends is not None:
+            self._seen_ends.add(ends)
+        return wall_watermark(partitions, replays, self._seen_ends.complete_at(partitions), now, self._lateness)
+
+    def _show(self, outcome: Outcome) -> None:
+        """Tell of a step that is committed, in the log and the metrics."""
+        metrics.LATE.inc(outcome.late)
+        self._unjudged += outcome.unjudged
+        for change in outcome.changes:
+            alert = change.alert
+            metrics.ALERTS.labels(state=alert.state).inc()
+            self.alerts += alert.state == "open"
+            log.info(
+                "%s %s at %s: %g negative stories in %d min, %.1f expected, score %.1f",
+                alert.series,
+                alert.state,
+                change.at.isoformat(),
+                alert.observed,
+                alert.window_minutes,
+                alert.expected,
+                alert.score,
+            )
+        progress, projection = self._judge.progress, self._judge.projection
+        if progress is None or projection is None:
             return
-        self._since = progress.since
-        parts = self._journal.read_state(connection)
-        try:
-            self._detector = SurgeDetector.restored(self._settings.alerting, parts)
-            self._saved = parts
-            log.info("resumed at %s", self._journal.time_of(self._detector.position).isoformat())
-        except InputError as error:
-            log.warning("%s; learning again from the trends since %s", error, progress.since.isoformat())
-            self._relearn(connection, progress)
+        metrics.UNJUDGED.set(progress.unjudged)
+        if outcome.moved:
+            metrics.WATERMARK_SECONDS.set(progress.judged_until.timestamp())
+            followed, noted, refused = projection.detector.sizes()
+            metrics.SERIES_FOLLOWED.set(followed)
+            metrics.SERIES_NOTED.set(noted)
+            metrics.SERIES_REFUSED.set(refused)
+            self._show_readings(projection.detector.readings())
 
-    def _relearn(self, connection: Connection, progress: Progress) -> None:
-        detector = SurgeDetector(self._settings.alerting, self._journal.step_of(progress.since))
-        target = self._journal.step_of(progress.judged_until)
-        while detector.position < target and not self._stop.is_set():
-            detector.judge(self._journal.read_counts(connection, detector.position, self._block_end(detector, target)))
-        self._detector = detector
-
-    def advance(self, connection: Connection) -> bool:
-        """Judge all that is final; returns whether every replay is drained and judged."""
-        watermark = self._find_watermark(connection)
-        if watermark.at is None:
-            self._report(watermark, final=False)
-            return watermark.drained
-        detector = self._detector or self._begin(connection, watermark.at)
-        if detector is None:
-            return watermark.drained
-        self._detector = detector
-        target = self._journal.step_of(watermark.at)
-        moved = False
-        while detector.position < target and not self._stop.is_set():
-            end = self._block_end(detector, target)
-            self._judge(connection, detector, end, watermark.drained and end == target)
-            moved = True
-        judged = detector.position >= target
-        if judged and not moved:
-            self._note_drained(connection, detector, watermark.drained)
-        if moved:
-            self._show(detector.readings(), self._journal.time_of(detector.position))
-        self._report(watermark, final=watermark.drained and moved)
-        return watermark.drained and judged
-
-    def _judge(self, connection: Connection, detector: SurgeDetector, end: int, drained: bool) -> None:
-        counts = self._journal.read_counts(connection, detector.position, end)
-        changes = detector.judge(counts)
-        parts = detector.dump()
-        changed = {name: body for name, body in parts.items() if self._saved.get(name) != body}
-        assert self._since is not None  # set when the detector began
-        progress = Progress(self._since, self._journal.time_of(end), drained)
-        with connection.transaction():
-            opened = self._journal.record(connection, changes)
-            self._journal.refresh(connection, detector)
-            self._journal.save(connection, changed, progress)
-        self._saved = parts
-        self.alerts += opened
-        for change in changes:
-            if change.kind != "peaked":
-                metrics.ALERTS.labels(state="open" if change.kind == "opened" else "closed").inc()
-                surge = change.surge
-                log.info(
-                    "%s %s at %s: %g negative stories in %d min, %.1f expected, score %.1f",
-                    change.series,
-                    change.kind,
-                    self._journal.time_of(change.step + 1).isoformat(),
-                    surge.observed,
-                    surge.window * self._settings.alerting.step_minutes,
-                    surge.expected,
-                    surge.score,
-                )
-
-    def _note_drained(self, connection: Connection, detector: SurgeDetector, drained: bool) -> None:
-        progress = self._journal.read_progress(connection)
-        if progress is not None and progress.drained != drained:
-            until = self._journal.time_of(detector.position)
-            self._journal.save(connection, {}, Progress(progress.since, until, drained))
-
-    def _begin(self, connection: Connection, watermark: datetime) -> SurgeDetector | None:
-        """A detector for a database that was never judged, or None while there is nothing to judge.
-
-        On live feeds it begins now: what feeds still list of the past is thinned out, and what comes next would look
-        like a surge against it. A replay brings its own history.
-        """
-        if self._settings.alerting.clock == "wall" and not read_replays(connection):
-            self._since = watermark
-        else:
-            first = self._journal.first_minute(connection)
-            if first is None:
-                return None
-            self._since = min(first, watermark).replace(hour=0, minute=0)
-        detector = SurgeDetector(self._settings.alerting, self._journal.step_of(self._since))
-        self._since = self._journal.time_of(detector.position)
-        self._saved = detector.dump()
-        with connection.transaction():
-            self._journal.save(connection, self._saved, Progress(self._since, self._since, False))
-        log.info("judging from %s", self._since.isoformat())
-        return detector
-
-    def _block_end(self, detector: SurgeDetector, target: int) -> int:
-        """The step a block ends with: a midnight where it can, since whole days are judged at once."""
-        per_day = detector.shape.steps_per_day
-        return min(target, (detector.position // per_day + _BLOCK_DAYS) * per_day)
-
-    def _find_watermark(self, connection: Connection) -> Watermark:
-        alerting = self._settings.alerting
-        with connection.transaction():
-            # one snapshot: a replay that begins in between must not be taken for part of a drained ledger
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            replays = read_replays(connection)
-            partitions = read_partitions(connection, self._settings.topic("messages"))
-        return find_watermark(
-            partitions,
-            replays,
-            clock=alerting.clock,
-            now=self._clock(),
-            lateness=timedelta(seconds=alerting.allowed_lateness_s),
-            step=timedelta(minutes=alerting.step_minutes),
-        )
-
-    def _show(self, readings: list[Reading], judged_until: datetime) -> None:
-        metrics.WATERMARK_SECONDS.set(judged_until.timestamp())
+    def _show_readings(self, readings: list[Reading]) -> None:
         for series, score, observed, expected in readings:
             metrics.SERIES_SCORE.labels(*series).set(score)
             metrics.SERIES_OBSERVED.labels(*series).set(observed)
@@ -251,15 +200,27 @@ class Runner:
                     gauge.remove(*series)
         self._shown = present
 
-    def _report(self, watermark: Watermark, final: bool) -> None:
-        if not final and time.monotonic() - self._reported < _REPORT_S:
+    def _report(self, watermark: Watermark, at_once: bool) -> None:
+        if not at_once and time.monotonic() - self._reported < _REPORT_S:
             return
         self._reported = time.monotonic()
-        judged = "nothing" if self._detector is None else self._journal.time_of(self._detector.position).isoformat()
+        progress = self._judge.progress
         log.info(
             "judged until %s, watermark %s, %d alerts opened%s",
-            judged,
+            progress.judged_until.isoformat() if progress is not None else "nothing",
             watermark.at.isoformat() if watermark.at else "not known yet",
             self.alerts,
             ", drained" if watermark.drained else "",
         )
+        if self._unjudged and self._judge.projection is not None:
+            log.warning(
+                "%d messages are counted but were not judged: they are of before %s",
+                self._unjudged,
+                self._judge.steps.start(self._judge.projection.horizon).isoformat(),
+            )
+            self._unjudged = 0
+
+
+def _noted_ends(partitions: list[Partition], now: datetime) -> Ends:
+    """The ends as the workers noted them, where no broker is known to ask."""
+    return Ends(now, {partition.partition: partition.end_offset or 0 for partition in partitions})

@@ -24,6 +24,7 @@ from core.redaction import HIDDEN, passwords, redact
 PREFIX = "NEWSTIDE_"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*")
 _DOCKER_ENVIRONMENT = re.compile(r"(NEWSTIDE(?:_[A-Z0-9]+)*?)_ENV_\w+")
+DEFAULT_LATENESS_S = 60.0  # where no feeds are polled
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -173,9 +174,11 @@ Empty: `models` in `embedded.directory`."""
 
 class AlertingSettings(Section):
     clock: Literal["wall", "event"] = "wall"
-    """`wall`: the clock less `allowed_lateness_s` moves the watermark on quiet feeds; `event`: only messages do."""
-    allowed_lateness_s: float = Field(60, ge=0)
-    """How late a message may come and still be judged in its minute."""
+    """`wall`: the clock less `allowed_lateness_s` moves the watermark, while all partitions are known to be read; \
+`event`: only messages do."""
+    allowed_lateness_s: float | None = Field(None, ge=0)
+    """How long a minute waits for its messages before it is judged; later ones make it be judged again. Empty: the \
+longest interval of the feeds in `ingest.feeds`, at most 10 minutes, and a minute more."""
     poll_s: float = Field(1, gt=0)
     """Pause between two looks at the watermark."""
     step_minutes: int = Field(5, ge=1, le=60)
@@ -192,6 +195,8 @@ class AlertingSettings(Section):
     """An alert ends once the score stays below this (hysteresis)."""
     min_excess: float = Field(6, ge=0)
     """Least excess of negative stories over the expected number in a window: small counts never page."""
+    max_series: int = Field(10_000, ge=10, le=1_000_000)
+    """Most series that are followed at once, about 15 kB of memory each; those above are counted in a metric."""
     webhook_url: str | None = Field(None, repr=False)
     """Each change of an alert's state is posted here as JSON."""
     webhook_timeout_s: float = Field(10, gt=0)

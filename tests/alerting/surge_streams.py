@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -10,7 +11,7 @@ from uuid import UUID, uuid5
 import numpy as np
 import psycopg
 
-from alerting.detector import Counts, Series
+from alerting.detector import ALL, Counts, Series
 from core.settings import Settings
 from core.store.partitions import ensure_partitions
 
@@ -19,7 +20,6 @@ MakeSettings = Callable[..., Settings]
 PER_DAY = 288  # steps of five minutes
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 START = int(MONDAY.timestamp()) // 300
-ALL = Series("all", "all")
 BANK = Series("entity", "BANK")
 QUIET = Series("entity", "QUIET")
 IPO = Series("entity", "IPO")
@@ -34,16 +34,28 @@ def daily(days: int, per_hour: float, rng: np.random.Generator) -> np.ndarray:
     return rng.poisson(per_hour / 12 * rhythm).astype(float)
 
 
-def stream(negative: dict[Series, np.ndarray], positive: dict[Series, np.ndarray] | None = None) -> Counts:
-    """Counts from START on: messages are all those given, and `all` sums them up."""
+@dataclass(frozen=True)
+class Stream:
+    """Messages and negative stories of each series, (steps,) from START on; tests change the arrays as they like."""
+
+    messages: dict[Series, np.ndarray]
+    negative: dict[Series, np.ndarray]
+
+    @property
+    def counts(self) -> Counts:
+        return Counts.of(START, self.messages, self.negative)
+
+
+def stream(negative: dict[Series, np.ndarray], positive: dict[Series, np.ndarray] | None = None) -> Stream:
+    """Messages are all those given, and `all` sums them up."""
     negative = dict(negative)
     messages = {s: values + (positive or {}).get(s, 0) for s, values in negative.items()}
     negative[ALL] = np.sum(list(negative.values()), axis=0)
     messages[ALL] = np.sum(list(messages.values()), axis=0)
-    return Counts(START, messages[ALL], messages, negative)
+    return Stream(messages, negative)
 
 
-def fortnight(seed: int = 0, surge_day: float = 6.5, per_hour: float = 30.0) -> Counts:
+def fortnight(seed: int = 0, surge_day: float = 6.5, per_hour: float = 30.0) -> Stream:
     """A bank with two bad stories an hour and `per_hour` for ten hours from `surge_day` on, beside quiet company."""
     rng = np.random.default_rng(seed)
     bank = daily(14, 2, rng)
@@ -60,12 +72,12 @@ def time_of(step: int) -> datetime:
     return MONDAY + (step - START) * timedelta(minutes=5)
 
 
-def fill_trends(connection: psycopg.Connection[Any], counts: Counts) -> None:
+def fill_trends(connection: psycopg.Connection[Any], counts: Stream) -> None:
     """Write `counts` as trend rows, each step's in its second minute."""
     rows = []
     for series, messages in counts.messages.items():
         for i in np.flatnonzero(messages):
-            minute = time_of(counts.start + int(i)) + timedelta(minutes=1)
+            minute = time_of(START + int(i)) + timedelta(minutes=1)
             bad = int(counts.negative[series][i])
             rows.append((*series, minute, bad, int(messages[i]) - bad, bad))
     with (

@@ -26,7 +26,7 @@ def test_state_survives_packing() -> None:
 
 @given(st.binary(max_size=200))
 def test_other_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match="series_state"):
+    with pytest.raises(InputError, match="detector_checkpoint"):
         unpack(data)
 
 

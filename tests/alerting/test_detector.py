@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from surge_streams import ALL, BANK, IPO, PER_DAY, START, daily, fortnight, stream
+from surge_streams import BANK, IPO, PER_DAY, QUIET, START, Stream, daily, fortnight, stream
 
-from alerting.detector import Change, Counts, Series
+from alerting.codec import pack
+from alerting.detector import ALL, Counts, Series, SurgeChange
 from alerting.surges import SurgeDetector
 from core.errors import InputError, SettingsError
 from core.settings import AlertingSettings
@@ -16,13 +21,14 @@ from core.settings import AlertingSettings
 SETTINGS = AlertingSettings()
 
 
-def judge(counts: Counts, chosen: AlertingSettings = SETTINGS, cuts: list[int] | None = None) -> list[Change]:
+def judge(made: Stream, chosen: AlertingSettings = SETTINGS, cuts: list[int] | None = None) -> list[SurgeChange]:
+    counts = made.counts
     detector = SurgeDetector(chosen, counts.start)
     edges = [counts.start, *sorted(cuts or []), counts.end]
     return [change for a, b in itertools.pairwise(edges) for change in detector.judge(counts.cut(a, b))]
 
 
-def opened(changes: list[Change], series: Series = BANK) -> list[int]:
+def opened(changes: list[SurgeChange], series: Series = BANK) -> list[int]:
     return [change.step - START for change in changes if change.kind == "opened" and change.series == series]
 
 
@@ -52,7 +58,7 @@ def test_the_cut_into_calls_changes_nothing(seed: int, cuts: list[int]) -> None:
 
 
 def test_step_by_step_equals_in_one_go_with_the_same_state() -> None:
-    counts = fortnight().cut(START, START + 8 * PER_DAY)
+    counts = fortnight().counts.cut(START, START + 8 * PER_DAY)
     whole, single = SurgeDetector(SETTINGS, START), SurgeDetector(SETTINGS, START)
     together = whole.judge(counts)
     apart = [change for k in range(START, counts.end) for change in single.judge(counts.cut(k, k + 1))]
@@ -63,29 +69,29 @@ def test_step_by_step_equals_in_one_go_with_the_same_state() -> None:
 
 @pytest.mark.parametrize("at", [0, 1, PER_DAY, 6 * PER_DAY + 151, 6 * PER_DAY + 160, 13 * PER_DAY + 7])
 def test_a_restored_detector_goes_on_exactly(at: int) -> None:
-    counts = fortnight()
+    counts = fortnight().counts
     first = SurgeDetector(SETTINGS, START)
     changes = first.judge(counts.cut(START, START + at))
     second = SurgeDetector.restored(SETTINGS, first.dump())
     assert second.position == START + at
     assert second.open_surges() == first.open_surges()
     changes += second.judge(counts.cut(START + at, counts.end))
-    assert changes == judge(counts)
+    assert changes == judge(fortnight())
 
 
 def test_state_that_does_not_fit_is_refused() -> None:
-    parts = SurgeDetector(SETTINGS, START).dump()
+    body = SurgeDetector(SETTINGS, START).dump()
     with pytest.raises(InputError, match="another step"):
-        SurgeDetector.restored(AlertingSettings(step_minutes=10), parts)
-    with pytest.raises(InputError, match="lacks 'day'"):
-        SurgeDetector.restored(SETTINGS, {"history": parts["history"]})
+        SurgeDetector.restored(AlertingSettings(step_minutes=10), body)
+    with pytest.raises(InputError, match="lacks 'format'"):
+        SurgeDetector.restored(SETTINGS, pack({}, {}))
     with pytest.raises(InputError, match="can't be read"):
-        SurgeDetector.restored(SETTINGS, {**parts, "day": parts["day"][:-9]})
+        SurgeDetector.restored(SETTINGS, body[:-9])
 
 
 def test_steps_must_follow_each_other() -> None:
     with pytest.raises(InputError, match="detector stands at"):
-        SurgeDetector(SETTINGS, START).judge(fortnight().cut(START + 1, START + 2))
+        SurgeDetector(SETTINGS, START).judge(fortnight().counts.cut(START + 1, START + 2))
 
 
 def test_small_counts_never_page() -> None:
@@ -93,7 +99,8 @@ def test_small_counts_never_page() -> None:
     negative[10 * PER_DAY : 10 * PER_DAY + 5] = 1  # five stories out of nothing
     counts = stream({BANK: negative}, {BANK: daily(14, 5, np.random.default_rng(0))})
     assert opened(judge(counts)) == []
-    assert opened(judge(counts, AlertingSettings(min_excess=3))) == [10 * PER_DAY + 3]
+    (at,) = opened(judge(counts, AlertingSettings(min_excess=3)))
+    assert 10 * PER_DAY + 3 <= at < 10 * PER_DAY + 5, "four stories, an excess of three, and not more than there are"
 
 
 def test_a_series_must_be_known_for_the_warm_up() -> None:
@@ -110,7 +117,7 @@ def test_an_outage_is_not_judged() -> None:
     counts = fortnight(per_hour=60)
     first = int(6.5 * PER_DAY) + 60
     gap = slice(first, first + 48)
-    for values in [counts.volume, *counts.messages.values(), *counts.negative.values()]:
+    for values in [*counts.messages.values(), *counts.negative.values()]:
         values[gap] = 0
     changes = judge(counts)
     assert len(opened(changes)) == 1
@@ -157,9 +164,104 @@ def test_series_that_fell_silent_are_forgotten() -> None:
     short[:PER_DAY] = 1
     counts = stream({BANK: short, IPO: daily(10, 3, rng)})
     detector = SurgeDetector(chosen, START)
-    detector.judge(counts)
+    detector.judge(counts.counts)
     assert {reading.series for reading in detector.readings()} == {IPO, ALL}
     assert judge(counts, chosen, cuts=[START + k * 100 for k in range(28)]) == judge(counts, chosen)
+
+
+def crowd(names: int, stories: int, days: int = 4) -> Counts:
+    """`names` companies with `stories` negative stories each, spread over `days`, and what they sum up to."""
+    rng = np.random.default_rng(names)
+    cells = names * stories
+    steps = np.sort(rng.integers(0, days * PER_DAY, cells))
+    key = np.unique(np.stack([rng.permutation(np.repeat(np.arange(names), stories)), steps]), axis=1)
+    total = np.bincount(key[1], minlength=days * PER_DAY).astype(float)
+    at = np.flatnonzero(total)
+    return Counts(
+        START,
+        START + days * PER_DAY,
+        [*(Series("entity", f"N{i}") for i in range(names)), ALL],
+        np.concatenate([key[0], np.full(len(at), names)]).astype(np.int32),
+        START + np.concatenate([key[1], at]),
+        np.concatenate([np.ones(key.shape[1]), total[at]]),
+        np.concatenate([np.ones(key.shape[1]), total[at]]),
+    )
+
+
+def test_a_name_is_followed_from_a_few_stories_on() -> None:
+    detector = SurgeDetector(SETTINGS, START)
+    detector.judge(crowd(500, 2))
+    assert detector.sizes() == (1, 500, 0), "all of them together are followed, none by itself"
+
+
+def test_there_is_a_limit_to_what_is_followed_and_noted() -> None:
+    chosen = AlertingSettings(max_series=10)
+    counts = crowd(300, 6, days=9)
+    whole, single = SurgeDetector(chosen, START), SurgeDetector(chosen, START)
+    changes = whole.judge(counts)
+    followed, noted, refused = whole.sizes()
+    assert followed == 10
+    assert noted <= 100
+    counts_of_the_tenth_day = crowd(300, 6, days=9)
+    assert refused == 0, "a new day has begun"
+    whole.judge(Counts(counts.end, counts.end + 10, *_later(counts_of_the_tenth_day, counts.end)))
+    assert whole.sizes().refused > 0
+    edges = [START, *range(START + 50, counts.end, 331), counts.end]
+    apart = [change for a, b in itertools.pairwise(edges) for change in single.judge(counts.cut(a, b))]
+    assert apart == changes
+    single.judge(Counts(counts.end, counts.end + 10, *_later(counts_of_the_tenth_day, counts.end)))
+    assert single.dump() == whole.dump()
+
+
+def _later(counts: Counts, at: int) -> tuple[Any, ...]:
+    """All cells of `counts`, moved into the step `at`, under new names."""
+    names = [Series("entity", f"L{i}") for i in range(len(counts.names) - 1)] + [ALL]
+    series = np.unique(counts.series)
+    ones = np.ones(len(series))
+    return names, series, np.full(len(series), at), ones, ones
+
+
+def test_a_company_long_watched_is_judged_by_its_own_silence() -> None:
+    """Its first stories ever are a burst; it must not be taken for a new one of which nothing is known."""
+    rng = np.random.default_rng(2)
+    quiet = np.zeros(20 * PER_DAY)
+    quiet[15 * PER_DAY : 15 * PER_DAY + 8] = 2
+    praised = (daily(20, 0.5, rng) > 0).astype(float)
+    busy = {Series("entity", f"B{i}"): daily(20, 30, rng) for i in range(8)}
+    made = stream({QUIET: quiet, **busy}, {QUIET: praised})
+    (at,) = opened(judge(made), QUIET)
+    assert at < 15 * PER_DAY + 8
+    cuts = [START + 15 * PER_DAY + k for k in (1, 2, 3)]
+    assert judge(made, cuts=cuts) == judge(made)
+
+
+_CROWD = """
+import resource, sys
+sys.path[:0] = sys.argv[1:]
+import numpy as np
+from alerting.surges import SurgeDetector
+from core.settings import AlertingSettings
+from test_detector import START, crowd
+detector = SurgeDetector(AlertingSettings(), START)
+detector.judge(crowd(100_000, 2, days=5))
+few = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+detector = SurgeDetector(AlertingSettings(), START)
+detector.judge(crowd(100_000, 4, days=5))
+detector = SurgeDetector.restored(AlertingSettings(), detector.dump())
+print(few, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, *detector.sizes())
+"""
+
+
+def test_a_hundred_thousand_names_cost_less_than_a_gigabyte() -> None:
+    tests = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", _CROWD, str(tests), str(tests.parents[1])], capture_output=True, text=True, check=True
+    )
+    few, many, followed, noted, _ = map(int, done.stdout.split())
+    assert few < 1_000_000 * 0.5, "kB: named twice, none is followed"
+    assert many < 1_000_000, "kB: as many as may be are followed"
+    assert followed == AlertingSettings().max_series
+    assert followed + noted > 100_000
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ import psycopg
 from alerting.runner import Runner
 from core.settings import load_settings
 
-execute = psycopg.Connection.execute
+execute = psycopg.Cursor.execute
 left = 0
 
 def execute_or_die(*arguments, **options):
@@ -48,7 +48,7 @@ def execute_or_die(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return execute(*arguments, **options)
 
-psycopg.Connection.execute = execute_or_die
+psycopg.Cursor.execute = execute_or_die
 kills = 0
 for statements in range(3, 1000, 2):
     child = os.fork()
@@ -237,7 +237,7 @@ def test_damaged_state_is_learnt_again(make_settings: MakeSettings, connection: 
     declare_replay(connection, END)
     run(make_settings())
     before = alerts(connection), outbox(connection)
-    connection.execute("UPDATE series_state SET body = '\\x00' WHERE part = 'day'")
+    connection.execute("UPDATE detector_checkpoint SET body = '\\x00'")
     run(make_settings())
     assert (alerts(connection), outbox(connection)) == before
 
@@ -257,7 +257,10 @@ def test_live_feeds_are_judged_from_the_first_start_on(make_settings: MakeSettin
 
 
 def wipe(connection: Connection) -> None:
-    connection.execute("TRUNCATE alert, alert_history, outbox, series_state, alerting_progress, offset_ledger, replay")
+    connection.execute(
+        "TRUNCATE alert, alert_history, outbox, detector_checkpoint, trend_change, alerting_progress, offset_ledger, "
+        "replay"
+    )
 
 
 def ledger(connection: Connection, reached: datetime) -> None:

@@ -7,6 +7,7 @@ CREATE TABLE trend_change (
 
 -- The detector as it stood at `at`, a midnight of event time; see alerting/codec.py for the bytes. What follows is
 -- judged again from the trends.
+DROP TABLE series_state;
 CREATE TABLE detector_checkpoint (
     at timestamptz PRIMARY KEY,
     body bytea NOT NULL,
@@ -24,6 +25,8 @@ ALTER TABLE alert
     DROP CONSTRAINT alert_state_check,
     ADD CONSTRAINT alert_state_check CHECK (state IN ('open', 'closed', 'withdrawn'));
 CREATE INDEX alert_closed_at ON alert (closed_at);
+DROP INDEX alert_open;
+CREATE INDEX alert_open ON alert (kind, name) WHERE state = 'open';
 ALTER TABLE alert_history ADD COLUMN times integer NOT NULL DEFAULT 1;
 ALTER TABLE alert_history DROP CONSTRAINT alert_history_pkey, ADD PRIMARY KEY (alert, state, times);
 

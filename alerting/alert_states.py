@@ -1,0 +1,60 @@
+"""Which alerts there must be, as follows from what the detector found. No input or output here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID, uuid5
+
+from alerting.detector import Series, Surge, SurgeChange
+
+State = Literal["open", "closed", "withdrawn"]
+
+_NAMESPACE = UUID("8a1c5a3e-7f0b-4c53-9f6e-5d2f0e6b3c17")
+
+
+@dataclass(frozen=True)
+class FoundSurge:
+    """A surge as it stands after the steps that were judged.
+
+    `opening`: as it stood when it opened (None: before these steps). `closed`: the step with which it ended (None: it
+    has not).
+    """
+
+    series: Series
+    surge: Surge
+    opening: Surge | None = None
+    closed: int | None = None
+
+
+def alert_id(series: Series, opened_at: datetime) -> UUID:
+    """The identity of an alert: judging the same trends again names the same alerts."""
+    return uuid5(_NAMESPACE, f"{series.kind}\x00{series.name}\x00{opened_at.isoformat()}")
+
+
+def found_surges(
+    before: Mapping[Series, Surge], changes: Iterable[SurgeChange], after: Mapping[Series, Surge]
+) -> list[FoundSurge]:
+    """All surges that were open in some of the judged steps: `before` them, in `changes`, or still `after` them."""
+    found = {(series, surge.start): FoundSurge(series, surge) for series, surge in before.items()}
+    for change in changes:
+        key = (change.series, change.surge.start)
+        if change.kind == "opened":
+            found[key] = FoundSurge(change.series, change.surge, change.surge)
+        else:
+            closed = change.step if change.kind == "closed" else None
+            found[key] = replace(found[key], surge=change.surge, closed=closed)
+    for series, surge in after.items():
+        found[series, surge.start] = replace(found[series, surge.start], surge=surge)
+    return sorted(found.values(), key=lambda each: (each.surge.start, each.series))
+
+
+def transitions(before: State | None, after: State) -> list[State]:
+    """The states to report for an alert that was in state `before` (None: unknown) and is in state `after` now."""
+    if before == after:
+        return []
+    if after == "closed" and before != "open":
+        return ["open", "closed"]
+    return [after]

@@ -1,0 +1,101 @@
+"""Series that are seen but have too few stories for a state of their own. Any word after a dollar sign makes one, so
+they must cost little: a few numbers each, and a limit on how many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from alerting.detector import Series
+
+
+@dataclass(slots=True)
+class Candidate:
+    """`born`: the first step with a message. `last_day`: the last day with one. `stories`: its latest negative stories,
+    pairs of step and number, oldest first."""
+
+    born: int
+    last_day: int
+    stories: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Sighting(NamedTuple):
+    """A series that is not followed, in some steps of a day: the first step with a message, and its negative stories,
+    pairs of step and number."""
+
+    step: int
+    series: Series
+    stories: list[tuple[int, float]]
+
+
+class Candidates:
+    """At most `limit` candidates; a series is worth following once it has had `few` negative stories."""
+
+    def __init__(self, few: int, limit: int) -> None:
+        self.few, self.limit = few, limit
+        self._known: dict[Series, Candidate] = {}
+        self._taken = 0  # since the day began: their places become free when it ends, however it is cut into calls
+        self.refused = 0  # series not even noted since the day began, for want of room
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def promote(self, sightings: list[Sighting], day: int, room: int) -> list[tuple[Series, int, Candidate]]:
+        """Note what was seen on `day`; those that became worth following leave, at most `room` of them, and are
+        returned with the step in which they did, in order."""
+        ready: list[tuple[int, Series, Candidate, list[tuple[int, float]]]] = []
+        for sighting in sorted(sightings, key=lambda seen: seen[:2]):
+            candidate = self._meet(sighting, day)
+            if candidate is None:
+                continue
+            for i, (step, count) in enumerate(sighting.stories):
+                if self._note(candidate, step, count):
+                    ready.append((step, sighting.series, candidate, sighting.stories[i + 1 :]))
+                    break
+        ready.sort(key=lambda found: found[:2])
+        for _, _, candidate, later in ready[max(room, 0) :]:
+            for step, count in later:
+                self._note(candidate, step, count)
+        chosen = [(series, step, candidate) for step, series, candidate, _ in ready[: max(room, 0)]]
+        for series, _, _ in chosen:
+            del self._known[series]
+        self._taken += len(chosen)
+        return chosen
+
+    def _meet(self, sighting: Sighting, day: int) -> Candidate | None:
+        found = self._known.get(sighting.series)
+        if found is None:
+            if len(self._known) + self._taken >= self.limit:
+                self.refused += 1
+                return None
+            found = self._known[sighting.series] = Candidate(sighting.step, day)
+        found.last_day = day
+        return found
+
+    def _note(self, candidate: Candidate, step: int, count: float) -> bool:
+        """Count negative stories of a step; returns whether the candidate is worth following now."""
+        candidate.stories.append((step, count))
+        following = sum(stories for _, stories in candidate.stories) >= self.few
+        del candidate.stories[: -self.few]
+        return following
+
+    def end_day(self, oldest: int) -> None:
+        """Forget those not seen since the day `oldest`, and of a full list the tenth seen longest ago."""
+        self._taken = self.refused = 0
+        self._known = {series: known for series, known in self._known.items() if known.last_day >= oldest}
+        if len(self._known) >= self.limit:
+            order = sorted(self._known, key=lambda series: (self._known[series].last_day, series))
+            for series in order[: max(1, self.limit // 10)]:
+                del self._known[series]
+
+    def dump(self) -> dict[str, Any]:
+        """JSON-able state."""
+        known = [[*series, known.born, known.last_day, known.stories] for series, known in sorted(self._known.items())]
+        return {"known": known, "taken": self._taken, "refused": self.refused}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._taken, self.refused = state["taken"], state["refused"]
+        self._known = {
+            Series(kind, name): Candidate(born, last_day, [(step, count) for step, count in stories])
+            for kind, name, born, last_day, stories in state["known"]
+        }

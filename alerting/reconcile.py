@@ -1,0 +1,174 @@
+"""Brings the alerts, their history and the outbox in line with what was found, in the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from alerting.alert_states import FoundSurge, State, alert_id, transitions
+from alerting.detector import Series
+from alerting.evidence import gather_evidence
+from alerting.sql import QUERIES, fetch
+from alerting.steps import Steps
+
+PAYLOAD_VERSION = 1
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class StoredAlert:
+    """A row of table `alert`. All times are event times."""
+
+    id: UUID
+    kind: str
+    name: str
+    state: State
+    opened_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    peak_at: datetime
+    window_minutes: int
+    observed: float
+    expected: float
+    score: float
+    evidence: dict[str, Any]
+
+    @property
+    def series(self) -> Series:
+        return Series(self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """An alert entered the state that `alert` has, `at` this event time."""
+
+    alert: StoredAlert
+    at: datetime
+
+
+class Reconciler:
+    """Writes for steps of `steps`; changes of state go out through `channels`."""
+
+    def __init__(self, steps: Steps, channels: list[str]) -> None:
+        self._steps = steps
+        self._channels = channels
+
+    def reconcile(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
+        """Make the alerts what `found` says of the steps `start` to `end` (excluded).
+
+        An alert that opened in these steps and was not found is withdrawn. One that opened before and is not found, as
+        after a change of settings, is closed. What was judged of the time after `end` stands until it is judged again.
+        """
+        span = {"start": self._steps.start(start), "end": self._steps.start(end)}
+        with connection.cursor(row_factory=class_row(StoredAlert)) as cursor:
+            stored = {row.id: row for row in cursor.execute(QUERIES["alerts_in"], span)}
+        expected = {alert_id(each.series, self._steps.start(each.surge.start + 1)): each for each in found}
+        changes: list[StateChange] = []
+        for row in stored.values():
+            if row.id not in expected:
+                changes += self._end(connection, row, start, end)
+        for alert, each in expected.items():
+            changes += self._bring_up_to_date(connection, each, stored.get(alert), end)
+        return changes
+
+    def _end(self, connection: Connection, row: StoredAlert, start: int, end: int) -> list[StateChange]:
+        """Take back, or end, an alert that was not found."""
+        if row.opened_at > self._steps.start(start):
+            if row.state == "withdrawn":
+                return []
+            gone = replace(row, state="withdrawn", closed_at=None)
+            at = self._steps.start(end)
+        elif row.state == "open":
+            at = self._steps.start(start)
+            gone = replace(row, state="closed", closed_at=at)
+        else:
+            return []
+        self._save(connection, gone)
+        return [self._report(connection, gone, at)]
+
+    def _bring_up_to_date(
+        self, connection: Connection, each: FoundSurge, known: StoredAlert | None, end: int
+    ) -> list[StateChange]:
+        if known is None and each.opening is None:
+            return []  # it opened under other settings, and was not told then
+        if known is not None and each.closed is None and known.closed_at and known.closed_at > self._steps.start(end):
+            return []
+        row = self._row(each, known.evidence if known is not None else {})
+        if known is None or (known.state, known.peak_at, known.window_minutes) != (
+            row.state,
+            row.peak_at,
+            row.window_minutes,
+        ):
+            row = replace(row, evidence=self._gather(connection, each))
+        if known == row:
+            return []
+        self._save(connection, row)
+        changes: list[StateChange] = []
+        for state in transitions(known.state if known is not None else None, row.state):
+            if state == "closed":
+                changes.append(self._report(connection, row, row.closed_at or row.last_at))
+                continue
+            opened = replace(row, state="open", closed_at=None)
+            if each.opening not in (None, each.surge):
+                first = FoundSurge(each.series, each.opening or each.surge)
+                opened = self._row(first, self._gather(connection, first))
+            changes.append(self._report(connection, opened, opened.opened_at))
+        return changes
+
+    def _save(self, connection: Connection, row: StoredAlert) -> None:
+        connection.execute(QUERIES["save_alert"], {**asdict(row), "evidence": Jsonb(row.evidence)})
+
+    def _report(self, connection: Connection, row: StoredAlert, at: datetime) -> StateChange:
+        """Note the state of `row` in the history and the outbox; its key is plain the first time it is entered."""
+        values = {**asdict(row), "at": at}
+        (noted,) = fetch(connection, "add_history", values)
+        times = noted.times
+        dedupe = f"{row.id}:{row.state}" + (f":{times}" if times > 1 else "")
+        payload = {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(row).items()
+        }
+        payload |= {"version": PAYLOAD_VERSION, "dedupe": dedupe, "id": str(row.id), "series": str(row.series)}
+        for channel in self._channels:
+            connection.execute(
+                QUERIES["enqueue"],
+                {
+                    "channel": channel,
+                    "dedupe": dedupe,
+                    "alert": row.id,
+                    "key": str(row.series),
+                    "payload": Jsonb(payload),
+                },
+            )
+        return StateChange(row, at)
+
+    def _gather(self, connection: Connection, each: FoundSurge) -> dict[str, Any]:
+        end = each.surge.peak + 1
+        start = self._steps.start(end - each.surge.window)
+        return gather_evidence(connection, each.series, start, self._steps.start(end))
+
+    def _row(self, each: FoundSurge, evidence: dict[str, Any]) -> StoredAlert:
+        """A step is known when it is over, so its end is the time of what it showed."""
+        surge = each.surge
+        opened_at = self._steps.start(surge.start + 1)
+        return StoredAlert(
+            id=alert_id(each.series, opened_at),
+            kind=each.series.kind,
+            name=each.series.name,
+            state="open" if each.closed is None else "closed",
+            opened_at=opened_at,
+            last_at=self._steps.start(surge.last + 1),
+            closed_at=None if each.closed is None else self._steps.start(each.closed + 1),
+            peak_at=self._steps.start(surge.peak + 1),
+            window_minutes=surge.window * (self._steps.length // timedelta(minutes=1)),
+            observed=surge.observed,
+            expected=surge.expected,
+            score=surge.score,
+            evidence=evidence,
+        )

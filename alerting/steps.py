@@ -1,0 +1,23 @@
+"""Event time in steps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Steps:
+    """Steps of `minutes`, numbered since 1970 (UTC)."""
+
+    def __init__(self, minutes: int) -> None:
+        self.length = timedelta(minutes=minutes)
+        self.per_day = timedelta(days=1) // self.length
+
+    def of(self, moment: datetime) -> int:
+        """The step that holds `moment`."""
+        return (moment - _EPOCH) // self.length
+
+    def start(self, step: int) -> datetime:
+        """When `step` begins."""
+        return _EPOCH + step * self.length
