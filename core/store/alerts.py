@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
+from core.store.sql import load_queries, records
 from core.store.trends import parse_series, series_name
 
-_QUERY = """
-SELECT id::text, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, score,
-       evidence
-FROM alert
-WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
-  AND (CAST(:state AS text) IS NULL OR state = :state)
-  AND (CAST(:kind AS text) IS NULL OR (kind = :kind AND name = :name))
-ORDER BY opened_at DESC, kind, name
-LIMIT :limit
-"""
+_SQL = load_queries(Path(__file__).with_suffix(".sql"))
+
+STATES = ("open", "closed", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -66,13 +60,25 @@ def list_alerts(
 ) -> list[AlertRow]:
     """Alerts that were not yet quiet at `since`, the newest first; `series` is `all`, `topic=NAME` or `entity=NAME`.
 
-    Raises InputError for another state than open or closed, or a series of another form.
+    Those that were withdrawn come only where that `state` is asked for. Raises InputError for a state that does not
+    exist, or a series of another form.
     """
-    if state not in (None, "open", "closed"):
-        raise InputError(f"state {state!r} does not exist; alerts are `open` or `closed`")
+    if state not in (None, *STATES):
+        raise InputError(f"state {state!r} does not exist; alerts are `open`, `closed` or `withdrawn`")
     kind, name = parse_series(series) if series else (None, None)
     parameters = {"since": since, "state": state, "kind": kind, "name": name, "limit": limit}
     with engine.connect() as connection:
         connection.execute(text("SET TIME ZONE 'UTC'"))
-        rows: Sequence[Any] = connection.execute(text(_QUERY), parameters).all()
-    return [AlertRow(*row) for row in rows]
+        return records(AlertRow, connection.execute(text(_SQL["alerts"]), parameters))
+
+
+def count_alerts(engine: Engine) -> int:
+    """Number of alerts that were not withdrawn."""
+    with engine.connect() as connection:
+        return int(connection.execute(text(_SQL["count"])).one().alerts)
+
+
+def count_unjudged(engine: Engine) -> int:
+    """Number of messages that are counted in the trends and came too late to be judged."""
+    with engine.connect() as connection:
+        return int(connection.execute(text(_SQL["unjudged"])).one().messages)

@@ -18,11 +18,14 @@ from alerting.backtest import backtest as find_anomalies
 from alerting.backtest import read_table, to_json
 from alerting.process import run_alerting
 from core.errors import InputError
-from core.settings import load_settings
-from core.store.alerts import AlertRow, list_alerts
+from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
+from core.store.alerts import STATES, AlertRow, count_unjudged, list_alerts
+from ingest.feeds import load_feeds
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
-from newstide.stack.resources import database, store, with_broker
+from newstide.stack.resources import amended, database, store, with_broker
+
+_LONGEST_WAIT_S = 600.0  # a feed polled once a day must not delay every alert by a day
 
 
 @click.group()
@@ -42,14 +45,14 @@ def run(until_drained: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     with database(load_settings()) as settings:
-        run_alerting(with_broker(settings), stop, until_drained=until_drained)
+        run_alerting(with_broker(with_lateness(settings)), stop, until_drained=until_drained)
     if until_drained and stop.is_set():
         sys.exit(130)
 
 
 @alerts.command("list")
 @click.option("--since", type=Moment(), help="Only alerts that were not over by then: 2014-09-19, 36h, 7d.")
-@click.option("--state", type=click.Choice(["open", "closed"]))
+@click.option("--state", type=click.Choice(STATES), help="Only these; all but the withdrawn if not given.")
 @click.option("--series", metavar="KIND=NAME", help="all, topic=NAME or entity=NAME.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
@@ -57,10 +60,23 @@ def list_(since: datetime | None, state: str | None, series: str | None, limit: 
     """Show alerts, the newest first."""
     with store(load_settings()) as engine:
         rows = list_alerts(engine, since=since, state=state, series=series, limit=limit)
+        unjudged = count_unjudged(engine)
     if as_json:
         click.echo(json.dumps([row.to_json() for row in rows], indent=1))
         return
     open_console().print(_as_table(rows) if rows else "no alerts")
+    if unjudged:
+        click.echo(f"{unjudged} messages came days late: they are counted in the trends, and were not judged", err=True)
+
+
+def with_lateness(settings: Settings) -> Settings:
+    """Settings with the allowed lateness of live feeds filled in from how often they are polled, if it is not set."""
+    if settings.alerting.allowed_lateness_s is not None or settings.alerting.clock == "event":
+        return settings
+    lateness = DEFAULT_LATENESS_S
+    if settings.ingest.feeds.is_file():
+        lateness += min(max(feed.interval_s for feed in load_feeds(settings.ingest.feeds)), _LONGEST_WAIT_S)
+    return amended(settings, alerting={"allowed_lateness_s": lateness})
 
 
 @click.command()

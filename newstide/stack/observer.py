@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from core.store.alerts import count_alerts
 from core.store.ledger import PartitionProgress, read_ledger
 from core.store.recount import totals
 from newstide.stack.background import DATABASE_AWAY
@@ -114,13 +115,11 @@ class Observer:
         engine = self._engine()
         seconds = time.monotonic() - self._began
         counts = totals(engine)
-        with engine.connect() as connection:
-            alerts = connection.execute(text("SELECT count(*) FROM alert")).scalar_one()
         return Summary(
             messages=counts["messages"],
             stories=counts["stories"],
             dead_letters=counts["dead_letters"],
-            alerts=alerts,
+            alerts=count_alerts(engine),
             seconds=round(seconds, 2),
             messages_per_second=round(self._read / seconds, 1),
         )

@@ -37,7 +37,9 @@ def stack_children(settings: Settings, plan: Plan, logs: Path) -> list[Child]:
         environment["NEWSTIDE_ALERTING__CLOCK"] = settings.alerting.clock
     children = worker_children(settings, plan.workers, logs)
     judge = command("alerts", "run", *(["--until-drained"] if plan.until_drained else []))
-    children.append(Child("alerts", judge, logs / "alerts.log", environment, one_shot=plan.until_drained, stop_order=2))
+    feeds = {"NEWSTIDE_INGEST__FEEDS": str(plan.feeds)} if plan.feeds is not None else {}  # their pace is its lateness
+    watching = {**environment, **feeds}
+    children.append(Child("alerts", judge, logs / "alerts.log", watching, one_shot=plan.until_drained, stop_order=2))
     if settings.ingest.push_token is not None:
         environment["NEWSTIDE_INGEST__PUSH_CONFIRMS"] = settings.ingest.push_confirms
     if plan.feeds is not None:
