@@ -60,8 +60,11 @@ def serve() -> None:
 @click.option(
     "--max-lag", type=click.IntRange(1), help="Wait while the workers are more records behind; needs the database."
 )
+@click.option("--declared", is_flag=True, hidden=True, help="The caller has declared this replay to the judge.")
 @_JSON
-def replay(file: Path, speed: str, resume: bool, max_lag: int | None, as_json: bool, **given: Any) -> None:
+def replay(
+    file: Path, speed: str, resume: bool, max_lag: int | None, declared: bool, as_json: bool, **given: Any
+) -> None:
     """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
     options = replay_options(given)
     pace = _speed(speed)

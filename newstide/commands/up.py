@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 
 from core.errors import InputError
 from core.settings import load_settings
 from core.terminal import PlainConsole
+from ingest.replay_plan import plan_replay
+from newstide.commands.file_options import as_arguments, file_options, replay_options
+from newstide.commands.replay_notes import noted
 from newstide.stack.loop import run, summarise
 from newstide.stack.observer import Summary
 from newstide.stack.plan import Plan, ReplayFile
@@ -28,33 +32,29 @@ log = logging.getLogger(__name__)
 @click.command()
 @click.option("--feeds", type=click.Path(path_type=Path), help="Poll the RSS and Atom feeds listed in this TOML file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Replay this JSONL, CSV or Parquet file (gzip too).")
-@click.option("--map", "mapping", metavar="FIELD=COLUMN,...", help="How the file's columns become fields of a message.")
+@file_options
 @click.option("--speed", default="max", show_default=True, help="`max`, or N times real time.")
-@click.option("--source", help="Source name of replayed messages that have none; the file's name if not given.")
-@click.option("--kind", type=click.Choice(["news", "comment"]), help="Kind of replayed messages that have none.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Worker processes; `stream.workers` if not given.")
 @click.option("--until-drained", is_flag=True, help="Exit once all that was replayed is committed and judged.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary line last.")
 def up(
     feeds: Path | None,
     replay: Path | None,
-    mapping: str | None,
     speed: str,
-    source: str | None,
-    kind: str | None,
     workers: int | None,
     until_drained: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Run everything: broker and database (embedded unless configured), workers, alerting, ingest."""
     if until_drained and replay is None:
         raise InputError("--until-drained needs --replay FILE: a live feed never ends")
     settings = load_settings()
-    options = {"--map": mapping, "--speed": speed, "--source": source, "--kind": kind}
-    arguments = [part for name, value in options.items() if value for part in (name, value)]
+    arguments = [*as_arguments(given), "--speed", speed]
     if replay is not None:
-        if not replay.is_file():
-            raise InputError(f"--replay: there is no file {replay}; give the path of a JSONL, CSV or Parquet file")
+        # Looked at before anything starts: what can't be read is refused at once.
+        for warning in plan_replay(replay, replay_options(given)).warnings:
+            click.echo(f"warning: {warning}", err=True)
         if feeds is None and "clock" not in settings.alerting.model_fields_set:
             settings = amended(settings, alerting={"clock": "event"})
     feeds = feeds or (settings.ingest.feeds if replay is None and settings.ingest.feeds.exists() else None)
@@ -72,7 +72,7 @@ def up(
     with view, running(settings, plan, view.say, details=not as_json) as stack:
         drained = run(stack, until_drained=until_drained, show=view.show)
         summary = summarise(stack)
-    _print_summary(summary, as_json)
+    _print_summary(summary, stack.replay_summary or {}, as_json)
     sys.exit(0 if drained or not until_drained else 130)
 
 
@@ -94,15 +94,17 @@ class _Quiet:
         return
 
 
-def _print_summary(summary: Summary | None, as_json: bool) -> None:
+def _print_summary(summary: Summary | None, replayed: Mapping[str, Any], as_json: bool) -> None:
     if summary is None:
         click.echo("no totals: the database was away at the end; what is committed is safe", err=True)
     elif as_json:
-        click.echo(json.dumps(asdict(summary)))
+        noticed = {name: replayed[name] for name in ("duplicates", "changed_duplicates", "marks") if name in replayed}
+        click.echo(json.dumps(asdict(summary) | noticed))
     else:
         click.echo(
             f"{summary.messages} messages in {summary.stories} stories, {summary.dead_letters} dead letters, "
             f"{summary.alerts} alerts; {summary.seconds:.1f} s, {summary.messages_per_second:.0f} messages/s"
+            f"{noted(replayed)}"
         )
 
 

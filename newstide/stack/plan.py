@@ -91,5 +91,5 @@ def addresses(settings: Settings) -> dict[str, str]:
 def _replay_child(replay: ReplayFile, workers: int, logs: Path, environment: dict[str, str]) -> Child:
     # Partitions read far apart in event time would delay the watermark, and an in-memory broker would fill up.
     pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * workers))
-    argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--json")
+    argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--declared", "--json")
     return Child("replay", argv, logs / "replay.log", environment, argv_again=[*argv, "--resume"], one_shot=True)

@@ -125,6 +125,11 @@ class Stack:
         seen = self.observer.latest
         return seen is not None and seen.summary is not None and seen.run is self._run and not self._recovering
 
+    @property
+    def replay_summary(self) -> dict[str, Any] | None:
+        """What the replay printed when it had ended."""
+        return self._run.replay_summary
+
     def close(self) -> None:
         """Leave the store."""
         self.observer.stop()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -90,3 +91,29 @@ def test_what_cannot_be_bridged_is_explained(settings: Settings, producer: Messa
         bridge(settings, producer, settings.topic("messages"), MAP, source="other")
     with pytest.raises(InputError, match="--source"):
         bridge(settings, producer, "nowhere", MAP)
+
+
+def test_tombstones_are_skipped_counted_and_committed(
+    settings: Settings, producer: MessageProducer, topics: Topics
+) -> None:
+    topic = settings.kafka.topic_prefix + "compacted"
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+    admin.close()
+    source = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)
+    framed = b"\x00\x00\x00\x00\x09" + json.dumps({"id": 1, "body": "The mill", "at": "9 May 2023 09:15 MESZ"}).encode()
+    avro = b"\x00\x00\x00\x00\x09\x02\x0cmill"
+    for value in (framed, None, avro, b"", None):
+        source.send(topic, value=value, key=b"1", headers=[("x\ud7ff", b"\xff")])
+    source.flush()
+    source.close()
+    fields = parse_map("id=id,text=body,published_at=at")
+    summary = bridge(settings, producer, topic, fields, source="bus", until_idle_s=2)
+    counts = (summary.read, summary.produced, summary.dead_letters, summary.tombstones)
+    assert counts == (5, 1, 2, 2)
+    (message,) = topics.messages(1)
+    assert message.published_at == datetime(2023, 5, 9, 7, 15, tzinfo=UTC)
+    letters = topics.dead_letters(2)
+    assert [letter.value for letter in letters] == [avro, b""]
+    assert "schema id 9" in letters[0].reason
+    assert bridge(settings, producer, topic, fields, source="bus", until_idle_s=1).read == 0

@@ -202,3 +202,36 @@ def test_real_tweets(settings: Settings, producer: MessageProducer, topics: Topi
     assert len({message.uid for message in messages}) == 3_000
     assert all(not message.marks and message.entities for message in messages)
     assert sum(message.language == "en" for message in messages) > 2_500
+
+
+def test_the_summary_tells_what_was_assumed_and_repeated(
+    settings: Settings, producer: MessageProducer, topics: Topics, write: Write
+) -> None:
+    body = [
+        b"1,2023-05-09,Gr\xc3\xb6\xc3\x9fere M\xc3\xbchle \xfcber Plan",
+        "2,soon,Die größte Mühle verfügt über überschüssige Körner".encode(),
+        b"3,2023-05-09,The quarry",
+        b"3,2023-05-09,The quarry",
+        b"3,2023-05-09,The quarry again",
+        b"4,2999-01-01,The ferry",
+        b"5,2023-05-09,too,many",
+    ]
+    path = write("x.csv", b"id,date,text\n" + b"\n".join(body))
+    options = ReplayOptions(fields=parse_map("id=id,text=text,published_at=date"))
+    summary = replay(settings, producer, path, options)
+    assert (summary.read, summary.produced, summary.dead_letters) == (7, 6, 1)
+    assert (summary.duplicates, summary.changed_duplicates) == (1, 1)
+    assert summary.marks == {"bytes-replaced": 1, "time-assumed": 1, "time-clamped": 1}
+    assert summary.encoding == "utf-8"
+    (letter,) = topics.dead_letters(1)
+    assert letter.value == body[-1]
+    assert letter.context["header"] == "id,date,text"
+
+
+def test_a_file_of_which_nothing_can_be_read_sends_nothing(
+    settings: Settings, producer: MessageProducer, topics: Topics, write: Write
+) -> None:
+    path = write("x.json", json.dumps({"items": [{"id": 1, "text": "The mill"}]}, indent=1))
+    with pytest.raises(InputError, match="jq -c"):
+        replay(settings, producer, path)
+    assert topics.records("dead-letters", 0) == []
