@@ -12,6 +12,12 @@ INGESTED = Counter("newstide_ingested_messages", "Messages that Kafka acknowledg
 INGEST_REJECTED = Counter("newstide_ingest_rejected", "Inputs sent to the dead letters by ingest", ["source"])
 PUSHES = Counter("newstide_pushes", "Requests of the push endpoint by status", ["status"])
 BRIDGE_TOMBSTONES = Counter("newstide_bridge_tombstones", "Deletion marks that a bridge skipped")
+INGEST_DUPLICATES = Counter(
+    "newstide_ingest_duplicates",
+    "Inputs with the id of an earlier one, by content: same, different",
+    ["content"],
+)
+MARKED = Counter("newstide_marked_messages", "Messages sent, by what cleaning had to change or assume", ["mark"])
 FEED_FETCHES = Counter("newstide_feed_fetches", "Fetches of a feed by outcome", ["source", "outcome"])
 FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded", ["source"])
 

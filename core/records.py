@@ -32,6 +32,7 @@ TIME_CLAMPED = "time-clamped"  # ahead of receipt: moved back to it
 TRUNCATED = "truncated"  # text or title was over the limit
 ENCODING_DOUBTFUL = "encoding-doubtful"  # the bytes could be read in another encoding about as well
 BYTES_REPLACED = "bytes-replaced"  # bytes that are no text in the encoding stand as U+FFFD
+ID_DERIVED = "id-derived"  # the source gave no id: a hash of what the message says stands in
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -78,9 +79,9 @@ def _uuid(*parts: str) -> UUID:
     return UUID(bytes=digest.digest())
 
 
-def derived_id(source: str, url: str, title: str) -> str:
-    """The id of a message whose source gave none: a hash of source, url and title, 32 hex digits."""
-    return _uuid(source_key(source), url, title).hex
+def derived_id(source: str, *said: str) -> str:
+    """The id of a message whose source gave none: a hash of the source and of what the message says, 32 hex digits."""
+    return _uuid(source_key(source), *said).hex
 
 
 def story_key(story_form: str) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 
 from core.errors import UndecodableMessage
 from core.records import (
+    ID_DERIVED,
     MAX_ENTITIES,
     MAX_TEXT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
@@ -25,6 +26,7 @@ from core.records import (
 )
 from core.sources import source_name
 from core.text import clean, normalise_urls
+from ingest.junk_ids import LARGEST_EXACT, is_junk
 from ingest.language import detect_language
 from ingest.times import parse_time
 
@@ -43,12 +45,17 @@ _LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9_-]{1,16})?", re.IGNORECASE)
 
 
 def clean_message(
-    fields: Mapping[str, Any], *, source: str = "", kind: Kind = "news", received_at: datetime | None = None
+    fields: Mapping[str, Any],
+    *,
+    source: str = "",
+    kind: Kind = "news",
+    received_at: datetime | None = None,
+    marks: Iterable[str] = (),
 ) -> Message:
     """The message that `fields` (message field -> raw value) describe.
 
-    `source` and `kind` stand in where the fields give none; `received_at` is now if not given. Raises
-    UndecodableMessage naming the field for what can't be mended, and nothing else.
+    `source` and `kind` stand in where the fields give none; `received_at` is now if not given; `marks` are those that
+    it has already. Raises UndecodableMessage naming the field for what can't be mended, and nothing else.
     """
     now = received_at or datetime.now(UTC)
     published_at = parse_time(fields.get("published_at"))
@@ -57,8 +64,9 @@ def clean_message(
     url = _url(fields.get("url"))
     origin = source_name(fields.get("source") or source)
     extra, extra_cut = _extra(fields.get("extra"))
+    given = _given_id(fields.get("id"), origin)
     message = Message(
-        id=_identity(fields.get("id"), origin, url, title, text, published_at),
+        id=given or derived_id(origin, url, title, text, _as_stated(fields.get("published_at"))),
         source=origin,
         kind=_kind(fields.get("kind"), kind),
         published_at=now,
@@ -70,7 +78,10 @@ def clean_message(
         language=_language(fields.get("language")) or detect_language(f"{title} {text}" if title else text),
         entities=clean_entities(fields.get("entities")),
         extra=extra,
+        marks=list(marks),
     )
+    if not given:
+        mark(message, ID_DERIVED)
     if text_cut or title_cut or extra_cut:
         mark(message, TRUNCATED)
     set_times(message, published_at, parse_time(fields.get("received_at")) or now)
@@ -114,23 +125,29 @@ def _prose(fields: Mapping[str, Any], name: str, limit: int) -> tuple[str, bool]
     return text, cut
 
 
-def _identity(raw: Any, source: str, url: str, title: str, text: str, published_at: datetime | None) -> str:
+def _given_id(raw: Any, source: str) -> str:
+    """The id that the source gave; "" where it gave none, or a value that is none (see `ingest.junk_ids`)."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = _digits(raw)
-    elif isinstance(raw, float) and math.isfinite(raw):
+    elif isinstance(raw, float):
+        if not math.isfinite(raw) or abs(raw) >= LARGEST_EXACT:
+            return ""
         raw = str(int(raw)) if raw.is_integer() else repr(raw)
     elif raw is not None and not isinstance(raw, str):
         raise _wrong("id", raw, "text or a number")
     given = (raw or "").strip()
-    if not given:
-        if url:
-            return derived_id(source, url, title)
-        # Two comments may say the same; without an address only the time tells them apart.
-        at = published_at.isoformat() if published_at is not None else ""
-        return derived_id(source, "", "\x00".join((at, title, text)))
+    if is_junk(given):
+        return ""
     if len(given) > 512 or _UNSAFE.search(given):
         return derived_id(source, "", given)
     return given
+
+
+def _as_stated(published_at: Any) -> str:
+    """The time of a message as its source states it: what tells two comments apart that say the same."""
+    if isinstance(published_at, datetime):
+        return (published_at if published_at.tzinfo is None else published_at.astimezone(UTC)).isoformat()
+    return str(published_at)[:100].strip() if isinstance(published_at, (str, int, float)) else ""
 
 
 def _kind(raw: Any, fallback: Kind) -> Kind:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
 import httpx
 
-from core.errors import NewstideError
+from core.errors import InputError, NewstideError
 from ingest.feeds import Feed
+from ingest.inflate import ACCEPTED, TooLarge, inflate
+from ingest.redirects import Address, RedirectRefused, Target, checked, joined, origin, peer, shown
 
 MOST_REDIRECTS = 5
 FETCH_TIMEOUT_S = 60.0
+LONGEST_RETRY_AFTER_S = 86_400.0
 _TIMEOUTS = httpx.Timeout(15.0, connect=10.0)
 _AGENT = f"newstide/{version('newstide')} (RSS and Atom reader)"
 _ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
+_PERMANENT = (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
+_READABLE = (httpx.codes.OK, httpx.codes.NON_AUTHORITATIVE_INFORMATION)
 
 
 class FetchFailed(NewstideError):
@@ -29,24 +37,32 @@ class FetchFailed(NewstideError):
 
 @dataclass(frozen=True)
 class Validators:
-    """What a server said identifies the version of its document."""
+    """What a server said identifies the version of its document at `url`; it means nothing to another address."""
 
+    url: str = ""
     etag: str = ""
     modified: str = ""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A feed's document, and the validators that go with it."""
+    """A feed's document, and the validators that go with it.
+
+    `address` is the one that answered, after redirects; `moved_to` the one that every redirect before it called
+    permanent, if there were any.
+    """
 
     content: bytes
     content_type: str
     validators: Validators
+    address: str
+    moved_to: str = ""
 
 
 def new_client() -> httpx.AsyncClient:
     """The HTTP client that all feeds share."""
-    return httpx.AsyncClient(timeout=_TIMEOUTS, headers={"User-Agent": _AGENT, "Accept": _ACCEPT})
+    headers = {"User-Agent": _AGENT, "Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
+    return httpx.AsyncClient(timeout=_TIMEOUTS, headers=headers)
 
 
 async def fetch(
@@ -54,62 +70,115 @@ async def fetch(
 ) -> Document | None:
     """The feed's document; None if the server says that it has not changed since `known`.
 
-    At most `max_bytes` are read, after decompression. Raises FetchFailed for everything that goes wrong.
+    At most `max_bytes` are read, packed and unpacked. Raises FetchFailed for everything that goes wrong.
     """
     try:
         async with asyncio.timeout(timeout_s):
             return await _follow(client, feed, known, max_bytes)
     except (TimeoutError, httpx.TimeoutException) as error:
-        raise FetchFailed(f"{feed.url} did not answer in time", "timeout") from error
+        raise FetchFailed(f"{shown(feed.url)} did not answer in time", "timeout") from error
+    except RedirectRefused as error:
+        raise FetchFailed(f"{shown(feed.url)}: {error}", "redirect") from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
-        raise FetchFailed(f"{feed.url} can't be reached: {type(error).__name__}: {error}", "connection") from error
+        raise FetchFailed(
+            f"{shown(feed.url)} can't be reached: {type(error).__name__}: {error}", "connection"
+        ) from error
 
 
 async def _follow(client: httpx.AsyncClient, feed: Feed, known: Validators, max_bytes: int) -> Document | None:
-    url = httpx.URL(feed.url)
-    for _ in range(MOST_REDIRECTS + 1):
-        # A feed's own headers may hold credentials: they go to its own host and to no other.
-        headers = dict(feed.headers) if _same_origin(url, httpx.URL(feed.url)) else {}
-        if known.etag:
-            headers["If-None-Match"] = known.etag
-        if known.modified:
-            headers["If-Modified-Since"] = known.modified
-        async with client.stream("GET", url, headers=headers, follow_redirects=False) as response:
-            if response.next_request is not None:
-                url = response.next_request.url
-                if url.scheme not in ("http", "https"):
-                    raise FetchFailed(f"{feed.url} redirects to {url.scheme}:, which is not followed", "redirect")
+    target = Target(httpx.URL(feed.url).copy_with(fragment=None))
+    own: Address | None = None
+    at_home = permanent = True
+    passed = [shown(target.url)]
+    for hop in range(MOST_REDIRECTS + 1):
+        # A feed's own headers may hold credentials: once a redirect has left their origin, nobody gets them any more.
+        at_home = at_home and origin(target.url) == origin(httpx.URL(feed.url))
+        url, headers, extensions = target.request((dict(feed.headers) if at_home else {}) | _conditions(known, target))
+        async with client.stream(
+            "GET", url, headers=headers, extensions=extensions, follow_redirects=False
+        ) as response:
+            if hop == 0:
+                own = peer(response)
+            if response.has_redirect_location:
+                permanent = permanent and response.status_code in _PERMANENT
+                target = await checked(joined(target.url, response.headers["location"]), own)
+                passed.append(shown(target.url))
                 continue
             if response.status_code == httpx.codes.NOT_MODIFIED:
-                return None
-            if response.status_code != httpx.codes.OK:
-                raise FetchFailed(
-                    f"{feed.url} answered {response.status_code} {response.reason_phrase}",
-                    "http-error",
-                    _retry_after(response.headers.get("retry-after", "")),
-                )
-            return await _read(response, feed, max_bytes)
-    raise FetchFailed(f"{feed.url} redirects more than {MOST_REDIRECTS} times", "redirect")
+                if known.url == str(target.url):
+                    return None
+                where = named(feed, shown(target.url))
+                raise FetchFailed(f"{where} answered 304, though no version was named", "http-error")
+            if response.status_code not in _READABLE:
+                raise _refused(feed, target, response, at_home)
+            return await _read(response, feed, target, max_bytes, shown(target.url) if hop and permanent else "")
+    if len(set(passed)) < len(passed):
+        raise FetchFailed(f"{shown(feed.url)} redirects in a circle: {' -> '.join(passed[:4])}", "redirect")
+    raise FetchFailed(f"{shown(feed.url)} redirects more than {MOST_REDIRECTS} times, last to {passed[-1]}", "redirect")
 
 
-async def _read(response: httpx.Response, feed: Feed, max_bytes: int) -> Document:
+def _conditions(known: Validators, target: Target) -> dict[str, str]:
+    """Request headers that ask for a document only if it has changed; if none is known, for one that no cache kept."""
+    if known.url != str(target.url):
+        return {"Cache-Control": "no-cache"}
+    headers = {"If-None-Match": known.etag, "If-Modified-Since": known.modified}
+    return {name: value for name, value in headers.items() if value}
+
+
+def named(feed: Feed, address: str) -> str:
+    """The feed's address, and the one that answered for it if that is another."""
+    asked = shown(httpx.URL(feed.url).copy_with(fragment=None))
+    return asked if address == asked else f"{asked} (redirected to {address})"
+
+
+def _refused(feed: Feed, target: Target, response: httpx.Response, at_home: bool) -> FetchFailed:
+    text = f"{named(feed, shown(target.url))} answered {response.status_code} {response.reason_phrase}".rstrip()
+    if response.status_code in (401, 403) and feed.headers and not at_home:
+        text += "; the feed's headers were not sent there, as it is another origin"
+    asked = retry_after(response.headers.get("retry-after", ""), response.headers.get("date", ""))
+    wait = min(asked, LONGEST_RETRY_AFTER_S)
+    if wait:
+        more = f"; it asks for {asked:.0f}" if asked > wait else ""
+        text += f"; it is not asked again for {wait:.0f} seconds, as it wishes{more}"
+    return FetchFailed(text, "http-error", wait)
+
+
+async def _read(response: httpx.Response, feed: Feed, target: Target, max_bytes: int, moved_to: str) -> Document:
     parts: list[bytes] = []
     size = 0
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_raw():
         parts.append(part)
         size += len(part)
         if size > max_bytes:
-            raise FetchFailed(f"{feed.url} has more than {max_bytes} bytes (ingest.feed_max_bytes)", "too-large")
-    return Document(
-        b"".join(parts),
-        response.headers.get("content-type", ""),
-        Validators(response.headers.get("etag", ""), response.headers.get("last-modified", "")),
-    )
+            raise FetchFailed(f"{shown(feed.url)} has more than {max_bytes} bytes (ingest.feed_max_bytes)", "too-large")
+    try:
+        content, whole = await asyncio.to_thread(
+            inflate, b"".join(parts), response.headers.get("content-encoding", ""), max_bytes
+        )
+    except InputError as error:
+        outcome = "too-large" if isinstance(error, TooLarge) else "unreadable"
+        raise FetchFailed(f"{named(feed, shown(target.url))}: {error}", outcome) from error
+    tags = (response.headers.get("etag", ""), response.headers.get("last-modified", ""))
+    # Half a document has no version: the next poll asks for all of it.
+    validators = Validators(str(target.url), *tags) if whole and any(tags) else Validators()
+    return Document(content, response.headers.get("content-type", ""), validators, shown(target.url), moved_to)
 
 
-def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+def retry_after(text: str, date: str = "") -> float:
+    """Seconds that a Retry-After header asks for, in either form of RFC 9110; 0 if it says nothing readable.
+
+    A time is measured from the server's own `date` where it states one, since clocks differ.
+    """
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    until, now = _moment(text), _moment(date) or datetime.now(UTC)
+    return float(math.ceil(max(0.0, (until - now).total_seconds()))) if until else 0.0
 
 
-def _retry_after(text: str) -> float:
-    return float(text[:6]) if text.isascii() and text[:6].isdigit() else 0.0
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text[:100])
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -14,23 +15,29 @@ import msgspec
 from core import metrics
 from core.dead_letters import DeadLetter, dead_letter
 from core.errors import InputError, NewstideError, UndecodableMessage
-from core.records import Message
+from core.records import ENCODING_DOUBTFUL, ID_DERIVED, Message
 from core.settings import Settings
 from core.sources import source_slug
 from ingest.cleaning import clean_message
-from ingest.entries import Entry, read_entries
+from ingest.entries import Entry, Said, read_entries
+from ingest.feed_state import load_memory, save_memory, state_path
 from ingest.feeds import Feed
-from ingest.fetching import FetchFailed, Validators, fetch, new_client
+from ingest.fetching import Document, FetchFailed, Validators, fetch, named, new_client
+from ingest.identity import FeedMemory, Identified
 from ingest.producer import MessageProducer
+from ingest.redirects import shown
 from ingest.reread import reading_context
 
 log = logging.getLogger(__name__)
 
-SEEN_ENTRIES = 20_000
+SENT_ENTRIES = 20_000
 LONGEST_BACKOFF_S = 3_600.0
 JITTER = 0.1
 _FIRST_POLL_WITHIN_S = 2.0
 _DELIVERY_S = 60.0
+_REASON = "down: "
+_MOST_REASONS = 100
+_LONG_NUMBER = re.compile(r"\d{4,}|0x[0-9a-f]+|(?<=for )\d+")
 
 
 class FeedPoller:
@@ -43,8 +50,11 @@ class FeedPoller:
         self._max_bytes = settings.ingest.feed_max_bytes
         self._client = client
         self._known = Validators()
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._state = state_path(settings, feed.source)
+        self._memory: FeedMemory | None = None
+        self._sent: OrderedDict[tuple[str, Said], None] = OrderedDict()
         self._up: bool | None = None
+        self._logged: set[str] = set()  # what was logged already: reasons since the feed was last up, and remarks
         self._retry_after_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -62,84 +72,126 @@ class FeedPoller:
             self._retry_after_s = error.retry_after_s
             self._down(str(error), error.outcome)
             return 0
-        except InputError as error:
-            self._down(f"{self.feed.url}: {error}", "unreadable")
-            return 0
         except NewstideError as error:
             self._down(str(error), "kafka")
             return 0
         except Exception as error:
             # A parser that trips over hostile input must not end the other feeds.
             log.debug("feed %s", self.feed.source, exc_info=True)
-            self._down(f"{self.feed.url}: {type(error).__name__}: {error}", "unreadable")
+            self._down(f"{shown(self.feed.url)}: {type(error).__name__}: {error}", "unreadable")
             return 0
         self._is_up(outcome)
         return count
 
     def next_pause(self) -> float:
-        """Seconds to the next poll: the interval, doubled for each failure in a row, give or take a tenth."""
+        """Seconds to the next poll: the interval, doubled for each failure in a row, give or take a tenth.
+
+        A server that asks for patience is not asked again before its time.
+        """
         pause = self.feed.interval_s
         if self.failures:
-            longest = max(LONGEST_BACKOFF_S, self.feed.interval_s)
-            pause = min(pause * 2.0 ** min(self.failures, 20), longest)
-            pause = max(pause, min(self._retry_after_s, longest))
-        return pause * random.uniform(1 - JITTER, 1 + JITTER)
+            pause = min(pause * 2.0 ** min(self.failures, 20), max(LONGEST_BACKOFF_S, self.feed.interval_s))
+        return max(pause * random.uniform(1 - JITTER, 1 + JITTER), self._retry_after_s)
 
     async def _fetch_and_send(self) -> tuple[int, str]:
         document = await fetch(self._client, self.feed, self._known, max_bytes=self._max_bytes)
         if document is None:
             return 0, "not-modified"
-        entries = await asyncio.to_thread(read_entries, document.content, document.content_type)
-        new = {entry.digest: entry for entry in entries if entry.digest not in self._seen}
-        messages, letters = await asyncio.to_thread(self._clean, new.values())
+        if document.moved_to:
+            self._remark(f"has moved for good to {document.moved_to}: put that address into feeds.toml")
+        entries = await asyncio.to_thread(self._read, document)
+        if self._memory is None:
+            self._memory = await asyncio.to_thread(load_memory, self._state)
+        listed = await asyncio.to_thread(self._memory.identify, entries)
+        new = [item for item in listed if (item.id, item.entry.said) not in self._sent]
+        messages, letters = await asyncio.to_thread(self._clean, new)
         await asyncio.to_thread(self._producer.deliver, messages, letters, timeout_s=_DELIVERY_S)
         if letters:
             metrics.INGEST_REJECTED.labels(metrics.source_label(self.feed.source)).inc(len(letters))
         self._known = document.validators
-        self._remember(entries)
+        self._remember(new)
+        if self._memory.remember(listed):
+            await asyncio.to_thread(self._save, self._memory)
         return len(messages), "ok"
 
-    def _clean(self, entries: Iterable[Entry]) -> tuple[list[Message], list[DeadLetter]]:
+    def _read(self, document: Document) -> list[Entry]:
+        where = document.address
+        try:
+            entries = read_entries(document.content, document.content_type, encoding=self.feed.encoding, address=where)
+        except InputError as error:
+            raise FetchFailed(f"{named(self.feed, where)}: {error}", "unreadable") from error
+        if any(entry.doubtful for entry in entries):
+            self._remark('does not say truly how it is encoded; if its texts are wrong, set `encoding = "..."` for it')
+        return entries
+
+    def _clean(self, items: Iterable[Identified]) -> tuple[list[Message], list[DeadLetter]]:
         messages: list[Message] = []
         letters: list[DeadLetter] = []
-        for entry in entries:
+        source, kind = self.feed.source, self.feed.kind
+        for entry, id, derived, _ in items:
+            fields = entry.fields | {"id": id}
+            marks = [ID_DERIVED] * derived + [ENCODING_DOUBTFUL] * entry.doubtful
             try:
-                messages.append(clean_message(entry.fields, source=self.feed.source, kind=self.feed.kind))
+                messages.append(clean_message(fields, source=source, kind=kind, marks=marks))
             except UndecodableMessage as error:
                 letter = dead_letter(
-                    msgspec.json.encode({name: _plain(value) for name, value in entry.fields.items()}),
+                    msgspec.json.encode({name: _plain(value) for name, value in fields.items()}),
                     str(error),
-                    origin=f"feed:{source_slug(self.feed.source)}:{entry.digest}",
+                    origin=f"feed:{source_slug(source)}:{entry.digest}",
                     stage="ingest",
                     topic=self._producer.messages_topic,
-                    context=reading_context("fields", source=self.feed.source, kind=self.feed.kind),
+                    context=reading_context("fields", source=source, kind=kind),
                 )
                 letters.append(letter)
         return messages, letters
 
-    def _remember(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self._seen[entry.digest] = None
-            self._seen.move_to_end(entry.digest)
-        while len(self._seen) > SEEN_ENTRIES:
-            self._seen.popitem(last=False)
+    def _remember(self, new: Iterable[Identified]) -> None:
+        edited = 0
+        for item in new:
+            edited += item.known is not None and item.known.said != item.entry.said
+            self._sent[item.id, item.entry.said] = None
+        while len(self._sent) > SENT_ENTRIES:
+            self._sent.popitem(last=False)
+        if edited:
+            metrics.INGEST_DUPLICATES.labels("different").inc(edited)
+            log.info(
+                "feed %s: %d entries came again with other words; each stays the message that it was",
+                self.feed.source,
+                edited,
+            )
+
+    def _save(self, memory: FeedMemory) -> None:
+        try:
+            save_memory(self._state, self.feed.source, memory)
+        except OSError as error:
+            self._remark(f"can't keep its memory in {self._state} ({error.strerror}); check the folder")
+
+    def _remark(self, text: str) -> None:
+        if text not in self._logged:
+            self._logged.add(text)
+            log.warning("feed %s %s", self.feed.source, text)
 
     def _is_up(self, outcome: str) -> None:
-        self.failures = 0
-        self._retry_after_s = 0.0
         metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
         metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(1)
         if self._up is not True:
-            log.info("feed %s is up: %s", self.feed.source, self.feed.url)
+            after = f" again after {self.failures} failed tries" if self.failures else ""
+            log.info("feed %s is up%s: %s", self.feed.source, after, shown(self.feed.url))
+            self._logged = {text for text in self._logged if not text.startswith(_REASON)}
+        self.failures = 0
+        self._retry_after_s = 0.0
         self._up = True
 
     def _down(self, reason: str, outcome: str) -> None:
         self.failures += 1
         metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
         metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(0)
-        if self._up is not False:
-            log.warning("feed %s is down: %s; trying again, the other feeds go on", self.feed.source, reason)
         self._up = False
+        # Numbers of some length are times, ports and counts: they make no new reason.
+        kind = _REASON + _LONG_NUMBER.sub("#", f"{outcome} {reason}")
+        if kind not in self._logged and len(self._logged) < _MOST_REASONS:
+            self._logged.add(kind)
+            log.warning("feed %s is down: %s; trying again, the other feeds go on", self.feed.source, reason)
 
 
 async def poll_feeds(settings: Settings, producer: MessageProducer, feeds: list[Feed], stop: asyncio.Event) -> None:

@@ -55,6 +55,8 @@ class MessageProducer:
 
     def send(self, message: Message) -> Any:
         """Queue `message`; the returned kafka-python future holds its partition and offset once acknowledged."""
+        for mark in message.marks:
+            metrics.MARKED.labels(mark).inc()
         return self._send(self.messages_topic, message.id.encode(), encode(message), _HEADERS)
 
     def send_dead_letter(self, letter: DeadLetter) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ingest_helpers import Broker, Topics, make_settings, start_broker, stop_broker
+from web_server import Site, serve_site
 
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
@@ -58,3 +59,10 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A local web server."""
+    with serve_site() as served:
+        yield served

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError, UndecodableMessage
 from core.records import (
+    ID_DERIVED,
     MAX_ENCODED_BYTES,
     MAX_TEXT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
@@ -46,7 +47,7 @@ FIELDS = st.dictionaries(st.sampled_from([*TARGETS, "extra"]), JSON, max_size=8)
 
 
 def cleaned(**fields: Any) -> Message:
-    return clean_message({"text": "Shares of Acme fell", **fields}, source="wire", received_at=NOW)
+    return clean_message({"id": "1", "text": "Shares of Acme fell", **fields}, source="wire", received_at=NOW)
 
 
 @settings(max_examples=200, deadline=None)
@@ -179,12 +180,32 @@ def test_entities_from_a_list_or_a_text() -> None:
 def test_identity_is_the_sources_own_or_derived() -> None:
     assert cleaned(id=12).id == "12"
     assert cleaned(id=" a ").id == "a"
-    assert cleaned(url="https://e.com/1").id == cleaned(url="https://e.com/1", text="changed").id
-    assert cleaned(url="https://e.com/1").id != cleaned(url="https://e.com/2").id
-    assert cleaned(text="lol").id != cleaned(text="lol!").id
-    assert cleaned(text="lol", published_at=1388631845).id != cleaned(text="lol", published_at=1388631846).id
-    assert cleaned(text="lol").id == cleaned(text="lol").id
     assert len(cleaned(id="x" * 600).id) == 32
+    bare = cleaned(id="", text="lol")
+    assert (len(bare.id), bare.marks) == (32, [ID_DERIVED, TIME_ASSUMED])
+    assert cleaned(id=None, text="lol").id == bare.id
+    others = [{"text": "lol!"}, {"title": "So"}, {"published_at": 1388631845}, {"url": "https://e.com/1"}]
+    assert len({cleaned(**({"id": "", "text": "lol"} | other)).id for other in others} | {bare.id}) == 5
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        *(None, "", "  ", "N/A", "#N/A", "nan", "NaN", "null", "None", "undefined", "-", "0", 0, -1, "#REF!"),
+        *("1.24E+18", "1,24E+18", "1.24e18", 1.24e18, 1240000000000000000.0, float("nan"), float("inf")),
+        *("1240000000000000000.0", "00000000-0000-0000-0000-000000000000"),
+    ],
+)
+def test_values_that_are_no_ids_are_not_believed(junk: Any) -> None:
+    one, other = cleaned(id=junk), cleaned(id=junk, text="Shares of Beta rose")
+    assert one.id != other.id
+    assert ID_DERIVED in one.marks
+
+
+@pytest.mark.parametrize("id", ["7e12", "12e45678", "1", 10**18, 2**60 + 1, 123.0, "none-such", "a/", "A"])
+def test_odd_ids_are_ids(id: Any) -> None:
+    assert cleaned(id=id).id == str(int(id) if isinstance(id, float) else id)
+    assert ID_DERIVED not in cleaned(id=id).marks
 
 
 def test_sources_are_checked() -> None:

@@ -77,7 +77,8 @@ def test_a_missing_feeds_file_says_where_to_begin(tmp_path: Path) -> None:
 def test_rss_entries_oldest_first() -> None:
     first, second = read_entries(RSS)
     assert first.fields["title"] == "First"
-    assert first.fields["id"] == "https://e.com/1"
+    assert first.fields["url"] == "https://e.com/1"
+    assert "id" not in first.fields
     assert second.fields == {
         "id": "g2",
         "title": "Second",

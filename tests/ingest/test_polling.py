@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import http.server
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from ingest_helpers import Topics, free_port, make_settings
 from prometheus_client import REGISTRY
+from web_server import Answer, Site, item, page
+from web_server import rss as feed_of
 
 from core.settings import Settings
 from ingest.feeds import Feed
@@ -20,58 +19,7 @@ from ingest.producer import MessageProducer
 
 
 def rss(*items: tuple[str, str]) -> bytes:
-    body = "".join(
-        f"<item><guid>{guid}</guid><title>{title}</title><link>https://e.com/{guid}</link></item>"
-        for guid, title in items
-    )
-    return f'<?xml version="1.0"?><rss version="2.0"><channel><title>t</title>{body}</channel></rss>'.encode()
-
-
-Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class Site:
-    """A local web server; `pages` maps a path to what answers it."""
-
-    address: str
-    pages: dict[str, Answer] = field(default_factory=dict)
-    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            try:
-                served.pages[self.path](self)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Site(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def page(body: bytes, status: int = 200, **headers: str) -> Answer:
-    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
+    return feed_of(*(item(title, guid, f"https://e.com/{guid}") for guid, title in items))
 
 
 def conditional(body: bytes, etag: str) -> Answer:

@@ -1,0 +1,129 @@
+"""Where a redirect may lead: never from https to http, and to private addresses only from a private host.
+
+The name of the new host is resolved here, and the connection is then made to the address that was looked at: a name
+that resolves to something else a moment later (DNS rebinding) changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import urllib.request
+from dataclasses import dataclass
+
+import httpx
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class RedirectRefused(Exception):
+    """The redirect leads where none is followed; the text says why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL and the address to connect to; `address` is empty where the client, or a proxy, resolves the name."""
+
+    url: httpx.URL
+    address: str = ""
+
+    def request(self, headers: dict[str, str]) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
+        """URL, headers and extensions of a request that connects to `address` and asks for `url`."""
+        if not self.address:
+            return self.url, headers, {}
+        host = self.url.netloc.decode("ascii")
+        return self.url.copy_with(host=self.address), headers | {"Host": host}, {"sni_hostname": self.url.host}
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port of `url`."""
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
+
+
+def joined(url: httpx.URL, location: str) -> httpx.URL:
+    """The address that a redirect of `url` names. Raises RedirectRefused if it is none, or no web address."""
+    try:
+        target = url.join(location.strip()).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError, UnicodeError) as error:
+        raise RedirectRefused(f"it redirects to {location[:200]!r}, which is no address") from error
+    if target.scheme not in ("http", "https") or not target.host:
+        raise RedirectRefused(f"it redirects to {target.scheme}:, which is not followed")
+    if url.scheme == "https" and target.scheme == "http":
+        raise RedirectRefused(f"it redirects from https to {shown(target)}, which is not secure and not followed")
+    return target
+
+
+async def checked(url: httpx.URL, own: Address | None) -> Target:
+    """The target of a redirect to `url` by a feed whose own server answered from the address `own`.
+
+    Raises RedirectRefused for an address that is not public, unless `own` is such too; OSError if the name has none.
+    """
+    if _literal(url.host) is None and _has_proxy(url):
+        return Target(url)
+    addresses = await _resolve(url.host, origin(url)[2] or 80)
+    for address in addresses:
+        if not _allowed(address, own):
+            raise RedirectRefused(
+                f"it redirects to {shown(url)}, which is the private address {address}; "
+                "if that is wanted, put this address into feeds.toml"
+            )
+    return Target(url, str(addresses[0]))
+
+
+def shown(url: httpx.URL | str) -> str:
+    """`url` for a message: without user and password."""
+    return str(httpx.URL(url).copy_with(username="", password=""))
+
+
+def peer(response: httpx.Response) -> Address | None:
+    """The address that answered; None behind a proxy, or where it is not known."""
+    if _has_proxy(response.request.url):
+        return None
+    stream = response.extensions.get("network_stream")
+    found = stream.get_extra_info("server_addr") if stream is not None else None
+    return _literal(str(found[0])) if isinstance(found, tuple) and found else None
+
+
+def _allowed(address: Address, own: Address | None) -> bool:
+    if _plain(address).is_global and not _plain(address).is_multicast:
+        return True
+    if own is None or _plain(own).is_global:
+        return False
+    # Addresses of the link are those of cloud metadata: only for a feed that itself is on the link.
+    return not _plain(address).is_link_local or _plain(own).is_link_local
+
+
+def _plain(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one that only wraps it."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    literal = _literal(host)
+    if literal is not None:
+        return [literal]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [address for *_, place in found if (address := _literal(str(place[0]))) is not None]
+    if not addresses:
+        raise OSError(f"{host} has no address")
+    return addresses
+
+
+def _has_proxy(url: httpx.URL) -> bool:
+    proxies = urllib.request.getproxies()
+    return (url.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(url.host)
