@@ -23,6 +23,7 @@ from ingest.times import parse_time
 from ingest.written_times import TimeFormat
 
 MOST_ENTRIES = 5_000
+_ZEROS = ("0", "-1")  # rows of a file may be counted from 0, entries of a feed are not
 _TAG = re.compile(r"<!\[CDATA\[|\]\]>|<[a-zA-Z/!?][^<>]{0,2000}>")
 _URL = re.compile(r"(?:https?:)?//\S+|www\.\S+", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
@@ -116,7 +117,7 @@ def _distinguished(entries: list[Entry], own_links: set[str]) -> list[Entry]:
         link = _comparable(entry.link)
         link = "" if link in links or link in own_links else entry.link
         guid = entry.guid
-        if is_junk(guid) or guid in guids or (_comparable(guid) in own_links and not link):
+        if is_junk(guid) or guid in _ZEROS or guid in guids or (_comparable(guid) in own_links and not link):
             guid = ""
         fields = {"id": guid, **entry.fields} if guid else entry.fields
         found.append(replace(entry, fields=fields, guid=guid, link=link))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _NOTHING = (
-    "n/a na #n/a nan nat <na> null (null) nil none undefined unknown missing empty - -- --- . ? 0 -1 0.0 "
+    "n/a na #n/a nan nat <na> null (null) nil none undefined unknown missing empty - -- --- . ? "
     "#ref! #value! #name? #null! #num! #div/0! id guid false true"
 )
 _WORDS = frozenset(_NOTHING.split())

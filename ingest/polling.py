@@ -15,7 +15,7 @@ import msgspec
 from core import metrics
 from core.dead_letters import DeadLetter, dead_letter
 from core.errors import InputError, NewstideError, UndecodableMessage
-from core.records import ENCODING_DOUBTFUL, ID_DERIVED, Message
+from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, ID_DERIVED, Message
 from core.settings import Settings
 from core.sources import source_slug
 from ingest.cleaning import clean_message
@@ -130,7 +130,8 @@ class FeedPoller:
         source, kind = self.feed.source, self.feed.kind
         for entry, id, derived, _ in items:
             fields = entry.fields | {"id": id}
-            marks = [ID_DERIVED] * derived + [ENCODING_DOUBTFUL] * entry.doubtful
+            replaced = "\ufffd" in f"{fields.get('title')}{fields.get('text')}"
+            marks = [ID_DERIVED] * derived + [ENCODING_DOUBTFUL] * entry.doubtful + [BYTES_REPLACED] * replaced
             try:
                 messages.append(clean_message(fields, source=source, kind=kind, marks=marks))
             except UndecodableMessage as error:
