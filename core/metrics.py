@@ -54,6 +54,7 @@ SHADOW_MESSAGES = Counter(
 )
 
 DEAD_LETTERS = Counter("newstide_dead_letters_archived", "Dead letters stored for the operator", ["stage"])
+RETENTION_ROWS = Counter("newstide_retention_rows", "Rows that retention deleted or merged, by table", ["table"])
 
 WATERMARK_SECONDS = Gauge("newstide_watermark_timestamp_seconds", "Event time up to which trends were judged")
 SERIES_SCORE = Gauge("newstide_series_score", "Anomaly score: -log10 of the tail probability", ["kind", "series"])

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
+from core.store.sql import load_queries
+
+_SQL = load_queries(Path(__file__).with_name("retention.sql"))
 _AHEAD_DAYS = 2
 _LOCK = 0x70617274  # any constant that all newstide processes share
 
@@ -35,32 +42,38 @@ def ensure_partitions(connection: psycopg.Connection[Any], today: date) -> date:
     return today + timedelta(days=_AHEAD_DAYS)
 
 
-def drop_old_partitions(connection: psycopg.Connection[Any], before: date) -> int:
-    """Drop messages stored before `before`, with their keys, and stories first stored before it; partitions dropped.
+@dataclass(frozen=True)
+class Partition:
+    """A table of one day. `detach_pending`: detaching began, and was cut short."""
 
-    Trends stay. A message redelivered after its key is gone would count again, so keep retention above the brokers'.
+    name: str
+    attached: bool
+    detach_pending: bool
+
+    @property
+    def day(self) -> date:
+        return datetime.strptime(self.name, "message_%Y%m%d").date()
+
+
+def old_partitions(connection: psycopg.Connection[Any], before: date) -> Iterator[Partition]:
+    """The days before `before`, the oldest first; also those that a retention left half dropped."""
+    with connection.cursor(row_factory=class_row(Partition)) as cursor:
+        partitions = cursor.execute(_SQL["partitions"]).fetchall()
+    return (partition for partition in partitions if partition.name < _name(before))
+
+
+def drop_partition(connection: psycopg.Connection[Any], partition: Partition) -> None:
+    """Drop one day, without a lock that stops anybody who reads or writes other days; from any half-way on.
+
+    What it held is noted in `dropped_day` first. Call it outside a transaction. Raises psycopg.errors.LockNotAvailable
+    if somebody reads the old day for longer than `lock_timeout`; it is then finished by the next call.
     """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        rows = connection.execute(
-            "SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid "
-            "WHERE inhparent = 'message'::regclass"
-        ).fetchall()
-        old = [name for (name,) in rows if name < _name(before)]
-        for name in old:
-            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-        connection.execute("DELETE FROM message_key WHERE stored_on < %s", (before,))
-        connection.execute("DELETE FROM shadow_message WHERE stored_at < %s", (before,))
-        connection.execute(
-            "DELETE FROM story_series USING story WHERE story_series.story = story.id AND story.stored_on < %s",
-            (before,),
-        )
-        connection.execute("DELETE FROM story_band WHERE stored_on < %s", (before,))
-        connection.execute(
-            "DELETE FROM story_text USING story WHERE story_text.story = story.id AND story.stored_on < %s", (before,)
-        )
-        connection.execute("DELETE FROM story WHERE stored_on < %s", (before,))
-    return len(old)
+    table = sql.Identifier(partition.name)
+    if partition.attached:
+        connection.execute(sql.SQL(_SQL["note_dropped_day"]).format(table=table), {"day": partition.day})
+        how = "FINALIZE" if partition.detach_pending else "CONCURRENTLY"
+        connection.execute(sql.SQL("ALTER TABLE message DETACH PARTITION {} " + how).format(table))
+    connection.execute(sql.SQL("DROP TABLE {}").format(table))
 
 
 def _name(day: date) -> str:

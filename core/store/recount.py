@@ -40,7 +40,7 @@ def differences(engine: Engine, limit: int = 100) -> list[Difference]:
 
 
 def totals(engine: Engine) -> dict[str, int]:
-    """Number of `messages`, `stories` and `dead_letters` in the store."""
+    """Number of `messages` and `stories` ever counted, and of `dead_letters` not yet replayed."""
     with engine.connect() as connection:
         row = connection.execute(text(_SQL["totals"])).one()
         return dict(row._mapping)

@@ -1,7 +1,9 @@
 -- name: totals
-SELECT (SELECT coalesce(sum(negative + neutral + positive), 0) FROM trend WHERE kind = 'all')::bigint AS messages,
-       (SELECT count(*) FROM story) AS stories,
+-- A story is counted once in the series `all`, as a message is.
+SELECT coalesce(sum(negative + neutral + positive), 0)::bigint AS messages,
+       coalesce(sum(negative_stories + neutral_stories + positive_stories), 0)::bigint AS stories,
        (SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL) AS dead_letters
+FROM trend_history WHERE kind = 'all' AND name = 'all'
 
 -- name: differences
 WITH member AS (

@@ -4,7 +4,7 @@ SELECT kind, name, date_trunc(:bucket, minute, 'UTC') AS at,
        sum(negative_stories)::bigint AS negative_stories, sum(neutral_stories)::bigint AS neutral_stories,
        sum(positive_stories)::bigint AS positive_stories,
        sum(p_negative) / 1e6 AS p_negative, sum(p_neutral) / 1e6 AS p_neutral, sum(p_positive) / 1e6 AS p_positive
-FROM trend
+FROM trend_history
 WHERE (CAST(:kind AS text) IS NULL OR kind = :kind) AND (CAST(:name AS text) IS NULL OR name = :name)
   AND (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
   AND (CAST(:until AS timestamptz) IS NULL OR minute < :until)
@@ -16,7 +16,7 @@ SELECT kind, name, sum(negative + neutral + positive)::bigint AS messages,
        sum(negative_stories + neutral_stories + positive_stories)::bigint AS stories,
        sum(negative_stories)::bigint AS negative_stories, sum(positive_stories)::bigint AS positive_stories,
        min(minute) AS first, max(minute) AS last
-FROM trend
+FROM trend_history
 WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
 GROUP BY 1, 2
 ORDER BY array_position(ARRAY['all', 'topic', 'entity', 'source'], kind), messages DESC, name

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
 
 import click
 
 from core.settings import describe, load_settings, shown, variable
-from core.store.connection import connect
-from core.store.partitions import drop_old_partitions
 from core.store.recount import differences, totals
+from core.store.retention import run_retention
 from core.terminal import printable
 from newstide.stack.resources import database, store
+from newstide.stack.supervisor import catch_stop_signals
 
 
 @click.command()
@@ -24,13 +24,25 @@ def migrate() -> None:
 
 
 @click.command()
-def retention() -> None:
-    """Drop messages and stories stored longer ago than `database.retention_days`; trends stay."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def retention(as_json: bool) -> None:
+    """Drop, delete and merge what is older than the settings `database.retention_days` and `retention.*` say.
+
+    Beside running workers, and interrupted at any moment: the next run goes on.
+    """
     settings = load_settings()
-    before = datetime.now(UTC).date() - timedelta(days=settings.database.retention_days)
-    with database(settings) as found, connect(found, autocommit=True) as connection:
-        dropped = drop_old_partitions(connection, before)
-    click.echo(f"dropped {dropped} daily partitions stored before {before}")
+    with catch_stop_signals() as stopping, database(settings) as found:
+        report = run_retention(found, stopping)
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    if report.at_work:
+        click.echo("another process runs retention already")
+        return
+    rows = ", ".join(f"{count} of {table}" for table, count in report.rows.items() if count) or "none"
+    click.echo(f"{report.days_dropped} days of messages dropped; rows deleted or merged: {rows}")
+    if report.unfinished:
+        click.echo(f"left for the next run, since others were using it: {', '.join(report.unfinished)}", err=True)
 
 
 @click.command()

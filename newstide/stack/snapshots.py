@@ -21,6 +21,7 @@ _SPANS = 48
 _SERIES = 12
 _ALERTS = 8
 _RATE_OVER_S = 5.0
+_TOTALS_SHARE = 20  # seconds between two readings for each second that one takes
 
 
 class Snapshots:
@@ -28,12 +29,14 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._read: deque[tuple[float, int]] = deque()
+        self._totals: dict[str, int] = {}
+        self._totals_due = 0.0
 
     def take(self, engine: Engine, ledger: Sequence[PartitionProgress]) -> Snapshot:
         """The store as it is now, without the processes. Event time is that of the partition furthest behind."""
         times = [row.max_event_time for row in ledger if row.max_event_time is not None]
         watermark = min(times, default=None)
-        counts = totals(engine)
+        counts = self._counts(engine)
         alerts = list_alerts(engine, limit=_ALERTS)
         return Snapshot(
             watermark=watermark,
@@ -45,6 +48,14 @@ class Snapshots:
             series=_series(engine, watermark, {alert.series for alert in alerts if alert.state == "open"}),
             alerts=[_line(alert) for alert in alerts],
         )
+
+    def _counts(self, engine: Engine) -> dict[str, int]:
+        """Totals of the store, read again only so often that this takes a small share of the time."""
+        began = time.monotonic()
+        if began >= self._totals_due:
+            self._totals = totals(engine)
+            self._totals_due = began + _TOTALS_SHARE * (time.monotonic() - began)
+        return self._totals
 
     def _rate(self, read: int) -> float:
         now = time.monotonic()

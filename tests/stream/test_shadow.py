@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from core.classifier import Classifier
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.models import list_workers, move_model
-from core.store.partitions import drop_old_partitions
 from core.store.recount import differences
+from core.store.retention import Retention
 from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows, wilson_interval
 from core.store.trends import read_trends
 from newstide.stack.resources import amended
@@ -298,10 +298,10 @@ def test_rows_follow_retention(
     pipeline.process(records)
     wait_until(lambda: stored(settings) == len(sampled()), "the sample stored", within_s=20)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE shadow_message SET stored_at = now() - interval '9 days' WHERE uid IN "
+        connection.execute(text("UPDATE shadow_message SET stored_at = now() - interval '91 days' WHERE uid IN "
                                 "(SELECT uid FROM shadow_message LIMIT 7)"))  # fmt: skip
     with connect(settings, autocommit=True) as connection:
-        drop_old_partitions(connection, datetime.now(UTC).date() - timedelta(days=5))
+        Retention(settings, connection).run()
     assert stored(settings) == len(sampled()) - 7
 
 

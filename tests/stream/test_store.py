@@ -16,8 +16,9 @@ from core.dead_letters import DeadLetter
 from core.records import Message, decode, encode
 from core.settings import Settings
 from core.store.connection import connect
-from core.store.partitions import drop_old_partitions, ensure_partitions
+from core.store.partitions import ensure_partitions
 from core.store.recount import differences, totals
+from core.store.retention import Retention
 from core.store.trends import parse_series, read_series, read_trends
 from stream.batch import Record
 from stream.commit import Committer
@@ -97,20 +98,25 @@ def test_retention_drops_days_and_keeps_trends(
 ) -> None:
     pipeline.process(records)
     before = list(read_trends(engine))
-    today = datetime.now(UTC).date()
+    counted = totals(engine)
+    now = datetime.now(UTC)
     with connect(settings, autocommit=True) as connection:
-        assert drop_old_partitions(connection, today) == 0
-        assert totals(engine)["stories"] > 0
-        dropped = drop_old_partitions(connection, today + timedelta(days=1))
-        assert dropped == 1
-        for table in ("message", "message_key", "story", "story_text", "story_band", "story_series"):
+        assert Retention(settings, connection).run().days_dropped == 0
+        days = timedelta(days=settings.database.retention_days + 1)
+        report = Retention(settings, connection, now=lambda: now + days).run()
+        assert report.days_dropped == 1
+        for table in ("message", "story", "story_text", "story_band", "story_series"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     assert list(read_trends(engine)) == before
-    # The worker that made today's partition must not need a restart to go on tomorrow.
+    # An old file that comes again is not counted again, and the worker that made today's partition goes on.
     with connect(settings, autocommit=True) as connection:
-        assert ensure_partitions(connection, today) > today
-    pipeline.process([Record(TOPIC, 0, 1000, record.key, record.value) for record in records[:5]])
-    assert totals(engine)["stories"] > 0
+        assert ensure_partitions(connection, now.date()) > now.date()
+    pipeline.process([Record(TOPIC, 0, 1000 + n, record.key, record.value) for n, record in enumerate(records[:5])])
+    assert list(read_trends(engine)) == before
+    assert totals(engine) == counted
+    with connect(settings, autocommit=True) as connection:
+        days = timedelta(days=settings.retention.key_days + 1)
+        assert Retention(settings, connection, now=lambda: now + days).run().rows["message_key"] == counted["messages"]
 
 
 def test_partitions_can_be_made_by_many_at_once(settings: Settings, engine: Engine) -> None:

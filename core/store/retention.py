@@ -1,0 +1,190 @@
+"""Retention of every table that grows, in small transactions that hold no worker up.
+
+It may be killed at any moment and run anywhere: each batch stands for itself, a partition half dropped is finished by
+the next run, and an advisory lock lets one process do it at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from core import metrics
+from core.settings import Settings
+from core.store.connection import connect
+from core.store.partitions import drop_partition, old_partitions
+from core.store.sql import load_queries
+
+log = logging.getLogger(__name__)
+
+_SQL = load_queries(Path(__file__).with_suffix(".sql"))
+_LOCK = 0x72657465  # any constant that all newstide processes share
+_TRIES = 5
+_RELEARN_DAYS = 7  # of trends before the detector's history that stay by the minute: it may learn them again
+_GIVE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.QueryCanceled,
+)
+
+Connection = psycopg.Connection[Any]
+
+NOT_GROWING = {
+    "alembic_version": "one row",
+    "alerting_progress": "one row",
+    "detector_checkpoint": "alerting keeps the last few",
+    "dropped_day": "one short row a day",
+    "label": "the analysts' work: append-only, and kept for good",
+    "message": "dropped by the day, partition by partition",
+    "model": "one row a model",
+    "model_event": "one row a change of a model's state",
+    "offset_history": "one row a partition and life of a topic; the audit needs them",
+    "offset_ledger": "one row a partition",
+    "replay": "each replay deletes those before it",
+    "series_state": "one row a part of the detector",
+    "source": "one row a source",
+    "training_run": "one row a scheduled training",
+    "trend_change": "alerting deletes what it has seen",
+    "trend_hour": "the long memory: hours are kept for good",
+    "trend_rollup": "one row",
+    "worker_model": "one row a worker; those not heard of are deleted",
+}
+"""Tables without an entry in `Retention`, and why."""
+
+
+@dataclass
+class Report:
+    """What a run did: partitions dropped, and by table the rows deleted (of `trend`: merged into hours).
+
+    `unfinished`: what had to give way to others for too long, and is left for the next run. `at_work`: another process
+    runs retention now, and this one did nothing.
+    """
+
+    days_dropped: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    at_work: bool = False
+    seconds: float = 0.0
+
+
+def run_retention(settings: Settings, stopping: Callable[[], bool] = lambda: False) -> Report:
+    """Drop, delete and merge what is older than the settings say, until done or `stopping()`."""
+    began = time.monotonic()
+    with connect(settings, autocommit=True, application_name="newstide retention") as connection:
+        report = Retention(settings, connection, stopping).run()
+    report.seconds = round(time.monotonic() - began, 3)
+    return report
+
+
+class Retention:
+    """One run on one connection, which is in autocommit mode and its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        stopping: Callable[[], bool] = lambda: False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._rules = settings.retention
+        self._connection = connection
+        self._stopping = stopping
+        self._now = now
+        self._report = Report()
+
+    def run(self) -> Report:
+        """Do all that is due."""
+        connection = self._connection
+        connection.execute(
+            "SELECT set_config('lock_timeout', %s, false)", (f"{int(self._rules.lock_timeout_s * 1000)}ms",)
+        )
+        if not self._one("try_lock", key=_LOCK).taken:
+            self._report.at_work = True
+            return self._report
+        database = self._settings.database
+        self._drop_days(self._day(database.retention_days))
+        self._delete("story", "delete_stories", self._day(database.retention_days))
+        self._delete("story_band", "delete_bands", self._day(database.retention_days))
+        # A key that goes before its message would let the message in again.
+        self._delete("message_key", "delete_keys", self._day(max(self._rules.key_days, database.retention_days)))
+        self._delete("shadow_message", "delete_shadow_messages", self._moment(self._rules.shadow_days))
+        self._delete("dead_letter", "delete_letters", self._moment(self._rules.dead_letter_days))
+        self._delete("outbox", "delete_deliveries", self._moment(self._rules.delivery_days))
+        self._delete("alert", "delete_alerts", self._moment(self._rules.alert_days))
+        self._merge_minutes()
+        return self._report
+
+    def _day(self, days: int) -> date:
+        return self._now().date() - timedelta(days=days)
+
+    def _moment(self, days: int) -> datetime:
+        return self._now() - timedelta(days=days)
+
+    def _one(self, query: str, **parameters: Any) -> Any:
+        with self._connection.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(_SQL[query], parameters).fetchone()
+
+    def _drop_days(self, before: date) -> None:
+        for partition in old_partitions(self._connection, before):
+            if self._stopping():
+                return
+            name = partition.name
+
+            def drop(name: str = name) -> int:
+                # Looked at anew at each try: the one before may have come half the way.
+                for each in old_partitions(self._connection, before):
+                    if each.name == name:
+                        drop_partition(self._connection, each)
+                return 0
+
+            if self._patiently(name, drop) is None:
+                return  # Postgres detaches one partition at a time: those after it wait for it
+            self._report.days_dropped += 1
+
+    def _merge_minutes(self) -> None:
+        """Merge minutes into hours where they were judged long enough ago to be judged never again."""
+        row = self._one("merge_boundary")
+        if not self._rules.trend_minute_days or row is None:
+            return
+        days = max(self._rules.trend_minute_days, self._settings.alerting.history_days + _RELEARN_DAYS)
+        until = (row.judged - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+        until = self._one("set_merged_until", until=until).merged_until
+        self._delete("trend", "merge_minutes", until)
+
+    def _delete(self, table: str, query: str, before: date | datetime) -> None:
+        """Batch by batch until nothing of `table` is left before `before`."""
+        self._report.rows.setdefault(table, 0)
+
+        def batch() -> int:
+            return int(self._one(query, before=before, limit=self._rules.batch_rows).rows)
+
+        while not self._stopping():
+            done = self._patiently(table, batch)
+            if not done:
+                return
+            self._report.rows[table] += done
+            metrics.RETENTION_ROWS.labels(table).inc(done)
+            time.sleep(self._rules.pause_s)
+
+    def _patiently(self, what: str, work: Callable[[], int]) -> int | None:
+        """The result of `work`, tried again while it has to give way; None if that was too often."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return work()
+            except _GIVE_WAY as error:
+                log.info("retention of %s gives way: %s", what, str(error).splitlines()[0])
+                if self._stopping():
+                    break
+                time.sleep(self._rules.pause_s * 2**attempt)
+        self._report.unfinished.append(what)
+        return None
