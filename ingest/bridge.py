@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -95,7 +94,7 @@ def bridge(
         produced=run.window.produced,
         dead_letters=run.window.dead_letters,
         tombstones=run.tombstones,
-        marks=dict(sorted(run.marks.items())),
+        marks=dict(sorted(run.window.marks.items())),
         end_offsets=dict(sorted(run.window.end_offsets.items())),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -129,7 +128,6 @@ class _Bridge:
         self.window: AckWindow[tuple[TopicPartition, int]] = AckWindow(producer, on_acknowledged=self._acknowledged)
         self.read = 0
         self.tombstones = 0
-        self.marks: Counter[str] = Counter()
         self.broken = False
         self._producer = producer
         self._fields = fields
@@ -164,7 +162,6 @@ class _Bridge:
             )
             self.window.reject(position, letter, self._source)
         else:
-            self.marks.update(message.marks)
             self.window.send(position, message)
 
     def commit(self, consumer: KafkaConsumer) -> None:

@@ -17,7 +17,7 @@ _HEAD_BYTES = 64 * 1024
 class Checkpoint(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything up to row `row` of the file with this beginning is in Kafka.
 
-    `end_offsets`: per partition of `messages`, the offset after the last record of it.
+    `end_offsets`: per partition of `messages`, the offset after the last record of it. `marks`: of its messages.
     """
 
     file: str
@@ -25,6 +25,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     head_hash: str
     row: int = 0
     end_offsets: dict[int, int] = {}
+    marks: dict[str, int] = {}
 
 
 def checkpoint_path(settings: Settings, path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,8 +38,9 @@ Brake = Callable[[Mapping[int, int]], bool]
 class ReplaySummary(msgspec.Struct, kw_only=True):
     """What a replay did. `end_offsets`: per partition of `messages`, the offset after its last acknowledged record.
 
-    `marks` counts messages by what had to be assumed or changed (see `core.records`). `duplicates` and
-    `changed_duplicates` repeat the id of an earlier record, with the same content and with another.
+    `marks` counts messages by what had to be assumed or changed (see `core.records`), as `end_offsets` since the
+    beginning of the file. `duplicates` and `changed_duplicates` repeat the id of a record that was read before, with
+    the same content and with another.
     """
 
     file: str
@@ -88,6 +88,7 @@ def replay(
     run = _Run(producer, plan)
     resumed_after = state.row
     run.window.end_offsets.update(state.end_offsets)
+    run.window.marks.update(state.marks)
     pace = Pace(speed, stop or threading.Event())
     file = plan.open()
     try:
@@ -106,7 +107,7 @@ def replay(
         dead_letters=window.dead_letters,
         duplicates=run.duplicates.same,
         changed_duplicates=run.duplicates.changed,
-        marks=dict(sorted(run.marks.items())),
+        marks=dict(sorted(window.marks.items())),
         encoding=plan.encoding,
         warnings=list(plan.warnings),
         end_offsets=dict(sorted(window.end_offsets.items())),
@@ -129,7 +130,6 @@ class _Run:
     def __init__(self, producer: MessageProducer, plan: ReplayPlan) -> None:
         self.window: AckWindow[int] = AckWindow(producer)
         self.read = 0
-        self.marks: Counter[str] = Counter()
         self.duplicates = Duplicates()
         self._producer = producer
         self._plan = plan
@@ -161,7 +161,6 @@ class _Run:
             mark(message, BYTES_REPLACED)
         if self._plan.doubtful and not message.body.isascii():
             mark(message, ENCODING_DOUBTFUL)
-        self.marks.update(message.marks)
         self.duplicates.see(message)
         return message
 
@@ -169,6 +168,7 @@ class _Run:
         """Move `state` up to what is acknowledged by now."""
         state.row = self.window.acknowledged or state.row
         state.end_offsets = dict(self.window.end_offsets)
+        state.marks = dict(self.window.marks)
 
     def receive_now(self, message: Message) -> None:
         """Move the time of receipt of a message that waited until it was due, unless the record itself states one."""

@@ -26,12 +26,14 @@ class _Sent(NamedTuple, Generic[Position]):
     size: int
     source: str
     kind: str
+    marks: tuple[str, ...] = ()
 
 
 class AckWindow(Generic[Position]):
     """Sends records in the order of their positions in the input, and waits while too many are in flight.
 
-    `acknowledged` is the last position with nothing unacknowledged at or before it: what a checkpoint may hold.
+    `acknowledged` is the last position with nothing unacknowledged at or before it: what a checkpoint may hold. `marks`
+    counts the marks of acknowledged messages.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class AckWindow(Generic[Position]):
         self.acknowledged: Position | None = None
         self.produced = 0
         self.dead_letters = 0
+        self.marks: Counter[str] = Counter()
         self.end_offsets: dict[int, int] = {}
         self._producer = producer
         self._limit = limit
@@ -60,7 +63,8 @@ class AckWindow(Generic[Position]):
     def send(self, position: Position, message: Message) -> None:
         """Queue the message read at `position`. Raises DeliveryFailed if an earlier one failed."""
         size = len(message.text) + _BYTES_BESIDE_TEXT
-        self._add(_Sent(position, self._producer.send(message), size, message.source, message.kind))
+        marks = tuple(message.marks)
+        self._add(_Sent(position, self._producer.send(message), size, message.source, message.kind, marks))
 
     def reject(self, position: Position, letter: DeadLetter, source: str) -> None:
         """Queue the dead letter of the input at `position`."""
@@ -108,6 +112,7 @@ class AckWindow(Generic[Position]):
             return
         self.produced += 1
         self._uncounted[sent.source, sent.kind] += 1
+        self.marks.update(sent.marks)
         end = metadata.offset + 1
         if end > self.end_offsets.get(metadata.partition, 0):
             self.end_offsets[metadata.partition] = end

@@ -58,10 +58,13 @@ def forget_offsets(engine: Engine) -> None:
 
 
 def begin_replay(engine: Engine, name: str) -> UUID:
-    """Declare a replay: the watermark waits until it has ended. Earlier ones no longer hold anything back."""
+    """Declare the replay of a stack: the watermark waits until it has ended.
+
+    Those of former stacks no longer hold anything back; those that give signs of life do (see core.store.replays).
+    """
     replay = uuid4()
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM replay"))
+        connection.execute(text("DELETE FROM replay WHERE seen_at IS NULL"))
         connection.execute(text("INSERT INTO replay (id, name) VALUES (:id, :name)"), {"id": replay, "name": name})
     return replay
 

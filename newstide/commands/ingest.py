@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,9 +23,12 @@ from core.terminal import PlainConsole
 from ingest import bridge as bridging
 from ingest import replay as replaying
 from ingest.mapping import parse_map
+from ingest.replay_plan import plan_replay
 from ingest.service import connected, run_ingest, stop_on_signal
+from newstide.commands.declaration import declared as declare
 from newstide.commands.file_options import KIND, MAP, SOURCE, file_options, replay_options, time_format, time_options
 from newstide.commands.replay_notes import noted
+from newstide.stack.resources import with_broker
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON summary line last.")
 
@@ -70,7 +73,13 @@ def replay(
     pace = _speed(speed)
     settings = _settings()
     brake = _brake(settings, max_lag) if max_lag else None
-    with stop_on_signal() as stop, connected(settings, stop) as producer, _bar(file.name) as progress:
+    plan_replay(file, options)  # what can't be read is refused before anything is declared or connected
+    with (
+        stop_on_signal() as stop,
+        connected(settings, stop) as producer,
+        nullcontext(_already_declared) if declared else declare(settings, file.name, _say) as end,
+        _bar(file.name) as progress,
+    ):
         summary = replaying.replay(
             settings,
             producer,
@@ -82,6 +91,7 @@ def replay(
             progress=progress,
             brake=brake,
         )
+        end(summary.end_offsets, msgspec.to_builtins(summary, str_keys=True))
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     notes = noted(msgspec.to_builtins(summary))
@@ -139,9 +149,17 @@ COMMANDS = [ingest]
 
 
 def _settings() -> Settings:
-    settings = load_settings()
+    settings = with_broker(load_settings())
     client_options(settings)
     return settings
+
+
+def _already_declared(ends: dict[int, int], summary: dict[str, Any]) -> None:
+    """Whoever started this replay declares its end too."""
+
+
+def _say(line: str) -> None:
+    click.echo(f"note: {line}", err=True)
 
 
 def _speed(text: str) -> float | None:

@@ -86,6 +86,11 @@ def with_broker(settings: Settings) -> Settings:
     return settings
 
 
+def is_running(directory: Path) -> bool:
+    """Whether a stack runs in `directory`."""
+    return _lock_file(directory).exists() and _is_held(directory)
+
+
 def announce(directory: Path, bootstrap_servers: str) -> None:
     """Let other commands of this directory find the broker, until `withdraw`."""
     draft = _note(directory).with_suffix(".tmp")

@@ -1,0 +1,37 @@
+"""Replays that declare themselves and give signs of life, so that several may run and a dead one holds nothing back.
+
+The watermark of an event clock waits for every declared replay until it has ended (`core.store.ledger.end_replay`), was
+abandoned, or gave no sign of life for a minute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, text
+
+from core.store.sql import load_queries
+
+_SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
+
+
+def declare_replay(engine: Engine, name: str) -> UUID:
+    """Declare a replay beside others; those that ended or were last seen a day ago are forgotten."""
+    replay = uuid4()
+    with engine.begin() as connection:
+        connection.execute(_SQL["forget_old"])
+        connection.execute(_SQL["declare"], {"id": replay, "name": name})
+    return replay
+
+
+def note_alive(engine: Engine, replay: UUID) -> None:
+    """A sign of life: due every few seconds."""
+    with engine.begin() as connection:
+        connection.execute(_SQL["note_alive"], {"id": replay})
+
+
+def abandon_replay(engine: Engine, replay: UUID) -> None:
+    """The replay failed: what it has written is all that will come."""
+    with engine.begin() as connection:
+        connection.execute(_SQL["abandon"], {"id": replay})

@@ -1,0 +1,11 @@
+-- name: declare
+INSERT INTO replay (id, name, seen_at) VALUES (:id, :name, now())
+
+-- name: forget_old
+DELETE FROM replay WHERE coalesce(finished_at, seen_at) < now() - interval '1 day'
+
+-- name: note_alive
+UPDATE replay SET seen_at = now() WHERE id = :id AND finished_at IS NULL
+
+-- name: abandon
+UPDATE replay SET seen_at = now() - interval '1 hour' WHERE id = :id AND finished_at IS NULL
