@@ -167,7 +167,7 @@ def _choose(data: bytes, declared: Sequence[str], cut: bool = False) -> tuple[st
     labels = [codec for codec in map(_known_codec, declared) if codec and not codec.startswith(("utf-16", "utf-32"))]
     good, bad = _utf8_evidence(data[len(bom) :], cut)
     if not bad or good >= 2 * bad or (good >= bad and (marked == "utf-8" or "utf-8" in labels[:1])):
-        return "utf-8", 10 * bad > good
+        return "utf-8", 10 * bad > good and "utf-8" not in labels
     return _legacy(data, labels)
 
 
