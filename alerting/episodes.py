@@ -24,7 +24,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class StepScores:
     """Scores of one series in consecutive steps from `start`. All arrays have shape (steps,) but the last three,
     which have (windows, steps): score, observed and expected in each window; scores of windows that lack the least
     excess are 0 in `firing`. Steps in `outage` are not judged."""
@@ -50,13 +50,13 @@ class Episodes:
         """Whether steps without a firing score can change anything for this series."""
         return series in self.open
 
-    def follow(self, series: Series, evidence: Evidence) -> Iterator[SurgeChange]:
-        """Changes of state as the steps of `evidence` pass."""
+    def follow(self, series: Series, scores: StepScores) -> Iterator[SurgeChange]:
+        """Changes of state as the steps of `scores` pass."""
         rules = self.rules
-        for i in np.flatnonzero(~evidence.outage).tolist():
-            step = evidence.start + i
+        for i in np.flatnonzero(~scores.outage).tolist():
+            step = scores.start + i
             surge = self.open.get(series)
-            firing, standing = float(evidence.firing[i]), float(evidence.standing[i])
+            firing, standing = float(scores.firing[i]), float(scores.standing[i])
             if surge is None:
                 if firing < rules.threshold:
                     continue
@@ -64,13 +64,13 @@ class Episodes:
                 self._highs[series] = (step, max(high, firing) if step - last <= rules.rest else firing)
                 if step - last <= rules.rest and firing <= high:
                     continue
-                self.open[series] = self._surge(evidence, i, step, step)
+                self.open[series] = self._surge(scores, i, step, step)
                 yield SurgeChange(step, series, "opened", self.open[series])
             elif standing >= rules.clear:
                 if firing >= rules.threshold:
                     self._highs[series] = (step, max(self._highs[series][1], firing))
                 if firing > surge.score:
-                    self.open[series] = self._surge(evidence, i, step, surge.start)
+                    self.open[series] = self._surge(scores, i, step, surge.start)
                     yield SurgeChange(step, series, "peaked", self.open[series])
                 else:
                     self.open[series] = surge.until(step)
@@ -96,14 +96,14 @@ class Episodes:
         self.open = {Series(kind, name): Surge(**surge) for kind, name, surge in state["open"]}
         self._highs = {Series(kind, name): (step, high) for kind, name, step, high in state["highs"]}
 
-    def _surge(self, evidence: Evidence, i: int, step: int, start: int) -> Surge:
-        window = int(np.argmax(evidence.score[:, i]))
+    def _surge(self, scores: StepScores, i: int, step: int, start: int) -> Surge:
+        window = int(np.argmax(scores.score[:, i]))
         return Surge(
             start=start,
             last=step,
             peak=step,
             window=self.windows[window],
-            observed=float(evidence.observed[window, i]),
-            expected=round(float(evidence.expected[window, i]), 4),
-            score=round(float(evidence.firing[i]), 4),
+            observed=float(scores.observed[window, i]),
+            expected=round(float(scores.expected[window, i]), 4),
+            score=round(float(scores.firing[i]), 4),
         )

@@ -18,7 +18,7 @@ from alerting.baseline import NOMINAL, Baseline, Judged
 from alerting.candidates import Candidate, Candidates, Sighting
 from alerting.codec import pack, unpack
 from alerting.detector import Counts, Reading, Series, Sizes, Surge, SurgeChange
-from alerting.episodes import Episodes, Evidence
+from alerting.episodes import Episodes, StepScores
 from alerting.shape import Shape
 from alerting.tail import tail_scores
 from core.errors import InputError
@@ -155,7 +155,7 @@ class SurgeDetector:
         changes: list[SurgeChange] = []
         for place, series in enumerate(names):
             if series != VOLUME and (place in eventful or self._episodes.concerns(series)):
-                evidence = Evidence(
+                of_steps = StepScores(
                     start,
                     firing[place],
                     standing[place],
@@ -164,7 +164,7 @@ class SurgeDetector:
                     observed[:, place],
                     expected[:, place],
                 )
-                found = list(self._episodes.follow(series, evidence))
+                found = list(self._episodes.follow(series, of_steps))
                 self._mark_surging(series, self._rows[series], start, start + len(outage), found)
                 changes += found
             if self._listener is not None and series != VOLUME:
@@ -226,11 +226,11 @@ class SurgeDetector:
                 unknown.append(Sighting(int(step[begin]), name, stories))
         room = self._most - (len(self._rows) - 1)
         self._enlist(self._candidates.promote(unknown, self._day, room))
-        held = step - self._day * self.shape.steps_per_day + self._back
+        columns = step - self._day * self.shape.steps_per_day + self._back
         rows = np.full(len(counts.names), -1)
         rows[places] = [self._rows.get(counts.names[place], -1) for place in places.tolist()]
         mine = rows[series] >= 0
-        self._counts[rows[series[mine]], held[mine]] = negative[mine]
+        self._counts[rows[series[mine]], columns[mine]] = negative[mine]
         self._counts[0, self._back + self._done : self._back + self._done + counts.end - counts.start] = counts.volume
 
     def _enlist(self, found: list[tuple[Series, int, Candidate]]) -> None:

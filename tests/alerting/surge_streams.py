@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,6 +90,40 @@ def fill_trends(connection: psycopg.Connection[Any], counts: Stream) -> None:
     ):
         for row in rows:
             copy.write_row((*row, 0, 0, 0, 0, 0, 0))
+
+
+Cell = tuple[Series, int, int, int]  # series, step, messages and negative stories in it
+
+
+def cells_of(made: Stream) -> list[Cell]:
+    """Everything in `made`, by time."""
+    found = [
+        (series, START + int(i), int(messages[i]), int(made.negative[series][i]))
+        for series, messages in made.messages.items()
+        for i in np.flatnonzero(messages)
+    ]
+    return sorted(found, key=lambda cell: (cell[1], cell[0]))
+
+
+def arrive(connection: psycopg.Connection[Any], cells: Iterable[Cell]) -> None:
+    """Add `cells` to the trends and note the change, in one transaction, as a worker does."""
+    rows, minutes = [], Counter[datetime]()
+    for series, step, messages, negative in cells:
+        minute = time_of(step) + timedelta(minutes=1)
+        rows.append((*series, minute, negative, messages - negative, negative))
+        minutes[minute] += messages if series == ALL else 0
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO trend AS t (kind, name, minute, negative, neutral, negative_stories, positive, "
+            "neutral_stories, positive_stories, p_negative, p_neutral, p_positive) "
+            "VALUES (%s, %s, %s, %s, %s, %s, 0, 0, 0, 0, 0, 0) ON CONFLICT (kind, name, minute) DO UPDATE SET "
+            "negative = t.negative + excluded.negative, neutral = t.neutral + excluded.neutral, "
+            "negative_stories = t.negative_stories + excluded.negative_stories",
+            rows,
+        )
+        cursor.execute(
+            "INSERT INTO trend_change (minutes, messages) VALUES (%s, %s)", (list(minutes), list(minutes.values()))
+        )
 
 
 def fill_stories(connection: psycopg.Connection[Any], series: Series, at: datetime, titles: list[str]) -> None:

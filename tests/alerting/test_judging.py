@@ -1,0 +1,387 @@
+"""Same trends, same alerts: whatever the order in which they come, however often the judge dies."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from surge_streams import (
+    ALL,
+    BANK,
+    MONDAY,
+    PER_DAY,
+    START,
+    Cell,
+    MakeSettings,
+    arrive,
+    cells_of,
+    declare_replay,
+    fortnight,
+    time_of,
+)
+
+from alerting.detector import Series
+from alerting.judge import Judge
+from alerting.runner import Runner
+from core import metrics
+from core.settings import Settings
+from newstide.commands.alerts import alerts as alerts_command
+
+Connection = psycopg.Connection[Any]
+
+END = MONDAY + timedelta(days=14)
+TROUBLE = START + int(6.5 * PER_DAY)
+
+
+def alerts(connection: Connection) -> list[Any]:
+    """All that must not depend on how it came about."""
+    return connection.execute(
+        "SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, "
+        "score FROM alert WHERE state <> 'withdrawn' ORDER BY opened_at, kind, name"
+    ).fetchall()
+
+
+def wipe(connection: Connection) -> None:
+    connection.execute(
+        "TRUNCATE alert, alert_history, outbox, detector_checkpoint, trend, trend_change, alerting_progress, "
+        "offset_ledger, replay"
+    )
+
+
+def reach(connection: Connection, moment: datetime) -> None:
+    """The ledger of one partition, all committed, with that highest event time."""
+    connection.execute(
+        "INSERT INTO offset_ledger (topic, partition, next_offset, end_offset, max_event_time) "
+        "VALUES ('newstide.messages', 0, 9, 9, %s) "
+        "ON CONFLICT (topic, partition) DO UPDATE "
+        "SET max_event_time = greatest(offset_ledger.max_event_time, excluded.max_event_time)",
+        (moment,),
+    )
+
+
+def judge(settings: Settings, now: datetime | None = None) -> Runner:
+    """A runner that has just started judges what is final, and ends."""
+    clock = {} if now is None else {"clock": lambda: now}
+    runner = Runner(settings, ["webhook"], threading.Event(), **clock)
+    runner.run_once()
+    return runner
+
+
+def finish(settings: Settings, connection: Connection) -> list[Any]:
+    """Declare the replay over, judge to the end; the alerts."""
+    declare_replay(connection, END)
+    assert Runner(settings, ["webhook"], threading.Event()).run(until_drained=True)
+    return alerts(connection)
+
+
+@pytest.fixture
+def sorted_alerts(make_settings: MakeSettings, connection: Connection) -> list[Any]:
+    """Those of the fortnight, had it come in order, and all at once."""
+    arrive(connection, cells_of(fortnight()))
+    found = finish(make_settings(), connection)
+    assert BANK.name in {row[2] for row in found}
+    wipe(connection)
+    return found
+
+
+def chunks(cells: list[Cell], number: int) -> list[list[Cell]]:
+    size = -(-len(cells) // number)
+    return [cells[first : first + size] for first in range(0, len(cells), size)]
+
+
+def interleaved(cells: list[Cell], seed: int) -> list[Cell]:
+    """As two workers bring them, one of them up to two days behind the other."""
+    rng = random.Random(seed)
+    behind = {series: rng.choice((0, PER_DAY // 3, 2 * PER_DAY)) for series in {cell[0] for cell in cells}}
+    return sorted(cells, key=lambda cell: (cell[1] + behind[cell[0]], cell[0]))
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "backwards", "interleaved", "interleaved otherwise"])
+def test_the_order_of_arrival_changes_nothing(
+    make_settings: MakeSettings, connection: Connection, sorted_alerts: list[Any], order: str
+) -> None:
+    cells = cells_of(fortnight())
+    if order == "shuffled":
+        random.Random(1).shuffle(cells)
+    elif order == "backwards":
+        cells.reverse()
+    elif order.startswith("interleaved"):
+        cells = interleaved(cells, seed=len(order))
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    for number, chunk in enumerate(chunks(cells, 12)):
+        arrive(connection, chunk)
+        reach(connection, max(time_of(cell[1]) for cell in chunk))
+        if number % 3 == 0:
+            runner = Runner(make_settings(), ["webhook"], threading.Event())
+        runner.run_once()
+    assert finish(make_settings(), connection) == sorted_alerts
+    told = connection.execute("SELECT dedupe FROM outbox").fetchall()
+    assert len(told) == len(set(told))
+    for row in sorted_alerts:
+        assert (f"{row[0]}:open",) in told
+        assert (f"{row[0]}:closed",) in told
+
+
+def test_a_judge_that_dies_at_any_moment_changes_nothing(
+    make_settings: MakeSettings, connection: Connection, sorted_alerts: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies before, in and after its transactions, while the trends come in disorder."""
+    rng = random.Random(5)
+    step, show = Judge.step, Runner._show
+
+    class Died(Exception):
+        pass
+
+    def dying_step(self: Judge, *arguments: Any) -> Any:
+        outcome = step(self, *arguments)
+        if rng.random() < 0.4:
+            raise Died
+        return outcome
+
+    def dying_show(self: Runner, outcome: Any) -> None:
+        show(self, outcome)
+        if rng.random() < 0.4:
+            raise Died
+
+    monkeypatch.setattr(Judge, "step", dying_step)
+    monkeypatch.setattr(Runner, "_show", dying_show)
+    deaths = 0
+    for chunk in chunks(interleaved(cells_of(fortnight()), seed=3), 40):
+        arrive(connection, chunk)
+        reach(connection, max(time_of(cell[1]) for cell in chunk))
+        try:
+            judge(make_settings())
+        except Died:
+            deaths += 1
+    assert deaths > 5
+    monkeypatch.undo()
+    assert finish(make_settings(), connection) == sorted_alerts
+
+
+def on_time_and_late(late_by: timedelta) -> tuple[list[Cell], list[Cell], datetime]:
+    """The fortnight without the hours of trouble of the bank, those hours, and when they come."""
+    cells = cells_of(fortnight())
+    troubled = range(TROUBLE, TROUBLE + 130)
+    late = [cell for cell in cells if cell[0] == BANK and cell[1] in troubled]
+    for _, step, messages, negative in list(late):
+        late.append((ALL, step, messages, negative))
+    bank = {step: (messages, negative) for series, step, messages, negative in cells if series == BANK}
+    early = []
+    for series, step, messages, negative in cells:
+        if step in troubled and series == BANK:
+            continue
+        if step in troubled and series == ALL and step in bank:
+            messages, negative = messages - bank[step][0], negative - bank[step][1]
+        if messages:
+            early.append((series, step, messages, negative))
+    return early, late, time_of(troubled.stop) + late_by
+
+
+def live_days(
+    settings: Settings, connection: Connection, cells: list[Cell], late: list[Cell], late_at: datetime
+) -> None:
+    """A week of live feeds, looked at every four hours, and at the moment when the late ones have come."""
+    reach(connection, MONDAY)
+    judge(settings, MONDAY)
+    moments = sorted({MONDAY + timedelta(hours=hour) for hour in range(4, 14 * 24, 4)} | {late_at})
+    arrived, came = START, False
+    for now in moments:
+        reached = START + (now - MONDAY) // timedelta(minutes=5)
+        arrive(connection, [cell for cell in cells if arrived <= cell[1] < reached])
+        arrived = reached
+        if not came and now >= late_at:
+            arrive(connection, late)
+            came = True
+        judge(settings, now)
+
+
+@pytest.mark.parametrize("late_by", [timedelta(minutes=5), timedelta(hours=5), timedelta(days=1, hours=20)])
+def test_a_surge_whose_rows_come_late_is_found(
+    make_settings: MakeSettings, connection: Connection, late_by: timedelta
+) -> None:
+    settings = make_settings(clock="wall")
+    early, late, late_at = on_time_and_late(late_by)
+    live_days(settings, connection, cells_of(fortnight()), [], late_at)
+    in_time = [row for row in alerts(connection) if row[2] == BANK.name]
+    assert in_time
+    wipe(connection)
+    counted = metrics.LATE._value.get()
+    live_days(settings, connection, early, late, late_at)
+    assert [row for row in alerts(connection) if row[2] == BANK.name] == in_time
+    messages = sum(cell[2] for cell in late if cell[0] == ALL)
+    assert metrics.LATE._value.get() - counted == messages
+    (payload,) = connection.execute(
+        "SELECT payload FROM outbox WHERE dedupe = %s", (f"{in_time[0][0]}:open",)
+    ).fetchone()
+    assert payload["opened_at"] == in_time[0][4].isoformat()
+
+
+def test_what_comes_too_late_to_be_judged_is_said(
+    make_settings: MakeSettings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(clock="wall")
+    early, late, late_at = on_time_and_late(timedelta(days=4))
+    live_days(settings, connection, early, late, late_at)
+    assert BANK.name not in {row[2] for row in alerts(connection)}
+    messages = sum(cell[2] for cell in late if cell[0] == ALL)
+    assert connection.execute("SELECT unjudged, stale_from FROM alerting_progress").fetchone() == (messages, None)
+    assert metrics.UNJUDGED._value.get() == messages
+    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", settings.database.url or "")
+    shown = CliRunner().invoke(alerts_command, ["list"])
+    assert f"{messages} messages came days late" in shown.stderr
+
+
+def test_an_alert_without_ground_is_withdrawn_and_may_come_back(
+    make_settings: MakeSettings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when earlier copies come late and take their stories to another hour, and others bring them again."""
+    settings = make_settings(clock="wall")
+    early, late, _ = on_time_and_late(timedelta(0))
+    now = time_of(TROUBLE + 130)
+    begin = MONDAY + timedelta(days=6)
+    reach(connection, MONDAY)
+    judge(settings, MONDAY)
+    arrive(connection, [cell for cell in early if time_of(cell[1]) < now])
+    judge(settings, begin)
+    arrive(connection, late)
+    judge(settings, now)
+    (first,) = [row for row in alerts(connection) if row[2] == BANK.name]
+    assert first[3] == "open"
+    minus = [(series, step, 0, -negative) for series, step, _, negative in late]
+    plus = [(series, step, 0, negative) for series, step, _, negative in late]
+    for expected, change in [("withdrawn", minus), ("open", plus), ("withdrawn", minus), ("open", plus)]:
+        arrive(connection, change)
+        judge(settings, now)
+        assert connection.execute("SELECT state FROM alert WHERE id = %s", (first[0],)).fetchone() == (expected,)
+        assert (first[0] in {row[0] for row in alerts(connection)}) == (expected == "open")
+    assert [row for row in alerts(connection) if row[2] == BANK.name] == [first]
+    told = connection.execute("SELECT dedupe, payload FROM outbox WHERE alert = %s ORDER BY id", (first[0],)).fetchall()
+    assert [dedupe.removeprefix(f"{first[0]}:") for dedupe, _ in told] == [
+        "open",
+        "withdrawn",
+        "open:2",
+        "withdrawn:2",
+        "open:3",
+    ]
+    assert [payload["state"] for _, payload in told] == ["open", "withdrawn", "open", "withdrawn", "open"]
+    arrive(connection, minus)
+    judge(settings, now)
+    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", settings.database.url or "")
+    for options, listed in [([], False), (["--state", "withdrawn"], True)]:
+        shown = CliRunner().invoke(alerts_command, ["list", "--json", *options])
+        assert (str(first[0]) in shown.stdout) == listed
+
+
+def test_an_older_second_replay_is_judged_too(
+    make_settings: MakeSettings, connection: Connection, sorted_alerts: list[Any]
+) -> None:
+    later = timedelta(days=100)
+    days = later // timedelta(minutes=5)
+    cells = cells_of(fortnight())
+    arrive(connection, [(series, step + days, messages, negative) for series, step, messages, negative in cells])
+    declare_replay(connection, END + later)
+    settings = make_settings()
+    assert Runner(settings, ["webhook"], threading.Event()).run(until_drained=True)
+    newer = alerts(connection)
+    assert {row[4] - later for row in newer} >= {row[4] for row in sorted_alerts if row[2] == BANK.name}
+    connection.execute("DELETE FROM replay")
+    for chunk in chunks(cells, 5):
+        arrive(connection, chunk)
+        judge(settings)
+    declare_replay(connection, END + later)
+    assert Runner(settings, ["webhook"], threading.Event()).run(until_drained=True)
+    both = alerts(connection)
+    assert both[: len(sorted_alerts)] == sorted_alerts
+    assert connection.execute("SELECT since, drained FROM alerting_progress").fetchone() == (MONDAY, True)
+    wipe(connection)
+    arrive(connection, cells)
+    arrive(connection, [(series, step + days, messages, negative) for series, step, messages, negative in cells])
+    declare_replay(connection, END + later)
+    assert Runner(settings, ["webhook"], threading.Event()).run(until_drained=True)
+    assert alerts(connection) == both
+
+
+def test_a_clock_that_was_years_ahead_does_not_stop_judging(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    settings = make_settings(clock="wall")
+    cells = cells_of(fortnight())
+    reach(connection, MONDAY)
+    judge(settings, MONDAY)
+    arrive(connection, [cell for cell in cells if cell[1] < START + 5 * PER_DAY])
+    judge(settings, MONDAY + timedelta(days=5))
+    judge(settings, MONDAY + timedelta(days=150))  # a battery is empty
+    judge(settings, MONDAY + timedelta(days=5, hours=1))
+    assert connection.execute("SELECT judged_until FROM alerting_progress").fetchone() == (
+        MONDAY + timedelta(days=5, hours=1),
+    )
+    arrive(connection, [cell for cell in cells if cell[1] >= START + 5 * PER_DAY])
+    judge(settings, END)
+    assert connection.execute("SELECT judged_until FROM alerting_progress").fetchone() == (END,)
+    assert BANK.name in {row[2] for row in alerts(connection)}
+
+
+def test_a_first_start_with_a_clock_ahead_is_forgotten(make_settings: MakeSettings, connection: Connection) -> None:
+    settings = make_settings(clock="wall")
+    reach(connection, MONDAY)
+    judge(settings, MONDAY + timedelta(days=200))
+    judge(settings, MONDAY)
+    assert connection.execute("SELECT since, judged_until FROM alerting_progress").fetchone() == (MONDAY, MONDAY)
+
+
+def test_a_replay_of_no_order_is_not_judged_from_its_beginning_at_each_look(
+    make_settings: MakeSettings, connection: Connection, sorted_alerts: list[Any]
+) -> None:
+    cells = cells_of(fortnight())
+    random.Random(2).shuffle(cells)
+    hands = 0.0
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    runner._judge._ticks = lambda: hands
+    runner._judge._rest_until = 100.0
+    reach(connection, END)
+    with runner._lead() as leading:
+        for chunk in chunks(cells, 20):
+            arrive(connection, chunk)
+            runner.advance(leading)
+            assert runner._judge.progress is not None
+        stale = runner._judge.progress.stale_from
+        assert stale is not None
+        assert stale < MONDAY + timedelta(hours=1), "remembered, to be judged later"
+        hands = 101.0
+        runner.advance(leading)
+        assert runner._judge.progress.stale_from is None
+    assert finish(make_settings(), connection) == sorted_alerts
+
+
+def test_a_replay_that_died_holds_nothing_up(make_settings: MakeSettings, connection: Connection) -> None:
+    arrive(connection, cells_of(fortnight()))
+    declare_replay(connection, END)
+    connection.execute(
+        "INSERT INTO replay (id, name, seen_at) VALUES (gen_random_uuid(), 'dead', now() - interval '1 hour')"
+    )
+    assert Runner(make_settings(), [], threading.Event()).run(until_drained=True)
+
+
+def test_other_series_are_left_alone(make_settings: MakeSettings, connection: Connection) -> None:
+    """A look every day, and names that come once and go: what is kept in memory does not mix them up."""
+    settings = make_settings()
+    rng = random.Random(7)
+    cells = cells_of(fortnight())
+    cells += [
+        (Series("entity", f"ONCE{i}"), START + rng.randrange(14 * PER_DAY), 1, rng.randrange(2)) for i in range(3000)
+    ]
+    cells.sort(key=lambda cell: (cell[1], cell[0]))
+    runner = Runner(settings, [], threading.Event())
+    for chunk in chunks(cells, 14):
+        arrive(connection, chunk)
+        reach(connection, time_of(chunk[-1][1]))
+        runner.run_once()
+    live = finish(settings, connection)
+    wipe(connection)
+    arrive(connection, cells)
+    assert finish(settings, connection) == live
