@@ -142,13 +142,30 @@ class Judge:
         position = self.steps.of(self.progress.judged_until)
         late = {step: number for step, number in messages.items() if step < position}
         outcome.late = sum(late.values())
-        if self._settings.clock == "wall":
-            outcome.unjudged = sum(number for step, number in late.items() if step < self.projection.horizon)
-            late = {step: number for step, number in late.items() if step >= self.projection.horizon}
+        earliest = self._earliest(connection) if late else None
+        if earliest is not None:
+            outcome.unjudged = sum(number for step, number in late.items() if step < earliest)
+            late = {step: number for step, number in late.items() if step >= earliest}
             self.progress = replace(self.progress, unjudged=self.progress.unjudged + outcome.unjudged)
         if late:
             self._mark_stale(min(late))
         return outcome
+
+    def _earliest(self, connection: Connection) -> int | None:
+        """The earliest step that can be judged again; None: every one can.
+
+        In a replay that is the beginning, as long as the trends since then are kept by the minute; after that a whole
+        history has to be learnt before anything can be judged as it was.
+        """
+        assert self.progress is not None
+        assert self.projection is not None
+        if self._settings.clock == "wall":
+            return self.projection.horizon
+        merged = store.read_merged_until(connection)
+        if merged is None or merged <= self.progress.since:
+            return None if merged is None else self.steps.of(merged)
+        learnt = self.steps.of(merged) + self._settings.history_days * self.steps.per_day
+        return min(self.projection.horizon, learnt)
 
     def _mark_stale(self, step: int) -> None:
         assert self.progress is not None
@@ -169,11 +186,15 @@ class Judge:
         assert self.progress.stale_from is not None
         stale = self.steps.of(self.progress.stale_from)
         if stale < self.projection.horizon and self._settings.clock == "event":
-            first = store.read_first_minute(connection) or self.progress.stale_from
-            since = min(self.progress.since, self.progress.stale_from, first).replace(hour=0, minute=0)
-            log.info("judging again from %s, which came after later times were judged", since.isoformat())
-            self.projection = Projection.begun(self._settings, self.steps, self.steps.of(since))
-            self.progress = replace(self.progress, since=since)
+            log.info("judging again from %s on: there were changes", self.progress.stale_from.isoformat())
+            merged = store.read_merged_until(connection)
+            if merged is not None and merged > self.progress.since:
+                self._learn(connection, self.steps.of(self.progress.since), self._earliest(connection) or stale)
+            else:
+                first = store.read_first_minute(connection) or self.progress.stale_from
+                since = min(self.progress.since, self.progress.stale_from, first).replace(hour=0, minute=0)
+                self.projection = Projection.begun(self._settings, self.steps, self.steps.of(since))
+                self.progress = replace(self.progress, since=since)
         else:
             self.projection.rewind(stale)
         self.progress = replace(self.progress, stale_from=None)
@@ -220,7 +241,10 @@ class Judge:
         return outcome
 
     def _learn(self, connection: Connection, since: int, until: int) -> None:
-        """Judge without a word about it, for the detector's state alone."""
+        """Judge without a word about it, for the detector's state alone, from where the trends are by the minute."""
+        merged = store.read_merged_until(connection)
+        if merged is not None:
+            since = min(max(since, self.steps.of(merged)), until)
         self.projection = Projection.begun(self._settings, self.steps, since)
         while self.projection.position < until and not self._stopping():
             self.projection.advance(connection, self.projection.block_end(until))

@@ -70,6 +70,13 @@ def take_changes(connection: Connection) -> Counter[datetime]:
     return changed
 
 
+def read_merged_until(connection: Connection) -> datetime | None:
+    """Event time before which the trends are kept by the hour, too coarse to be judged; None: nowhere."""
+    (rollup,) = fetch(connection, "merged_until")
+    at: datetime | None = rollup.at
+    return at
+
+
 def read_first_minute(connection: Connection) -> datetime | None:
     """The earliest minute of any trend."""
     (first,) = fetch(connection, "first_minute")

@@ -3,7 +3,10 @@ SELECT partition, next_offset, end_offset, max_event_time FROM offset_ledger WHE
 
 -- name: replays
 SELECT finished_at IS NOT NULL AS finished, coalesce(summary -> 'end_offsets', '{}') AS end_offsets,
-       finished_at IS NULL AND seen_at < now() - make_interval(secs => %(silent_s)s) AS abandoned
+       finished_at IS NULL AND CASE
+           WHEN seen_at IS NOT NULL THEN seen_at < now() - make_interval(secs => %(silent_s)s)
+           ELSE greatest(started_at, (SELECT max(updated_at) FROM offset_ledger)) < now() - interval '1 day'
+       END AS abandoned
 FROM replay
 
 -- name: clock
@@ -11,6 +14,9 @@ SELECT clock_timestamp() AS now
 
 -- name: first_minute
 SELECT min(minute) AS minute FROM trend WHERE kind = 'all' AND name = 'all'
+
+-- name: merged_until
+SELECT max(merged_until) AS at FROM trend_rollup
 
 -- name: take_changes
 DELETE FROM trend_change RETURNING minutes, messages

@@ -306,6 +306,30 @@ def test_an_older_second_replay_is_judged_too(
     assert alerts(connection) == both
 
 
+def test_alerts_outlive_the_minutes_they_were_found_in(
+    make_settings: MakeSettings, connection: Connection, sorted_alerts: list[Any]
+) -> None:
+    """Trends of long ago are kept by the hour: what comes late for them is counted and said, and judged no more."""
+    settings = make_settings(history_days=4)
+    cells = cells_of(fortnight())
+    arrive(connection, cells)
+    found = finish(settings, connection)
+    merged = MONDAY + timedelta(days=8)
+    connection.execute("DELETE FROM trend WHERE minute < %s", (merged,))
+    connection.execute("INSERT INTO trend_rollup (merged_until) VALUES (%s)", (merged,))
+    arrive(connection, [(ALL, START + 3 * PER_DAY, 7, 7)])
+    judge(settings)
+    assert alerts(connection) == found
+    assert connection.execute("SELECT unjudged, stale_from FROM alerting_progress").fetchone() == (7, None)
+    last = START + 13 * PER_DAY
+    arrive(connection, [(BANK, last + step, 9, 9) for step in range(12)])
+    arrive(connection, [(ALL, last + step, 9, 9) for step in range(12)])
+    judge(settings)
+    more = alerts(connection)
+    assert more[: len(found)] == found
+    assert {row[2] for row in more[len(found) :]} >= {BANK.name}
+
+
 def test_a_clock_that_was_years_ahead_does_not_stop_judging(
     make_settings: MakeSettings, connection: Connection
 ) -> None:
