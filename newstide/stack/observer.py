@@ -168,7 +168,7 @@ class Observer:
     def _note_outage(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = time.monotonic()
-            reason = str(error).strip().splitlines()[0]
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             self._say(f"the database is away ({reason}); waiting for it")
 
     def _note_return(self) -> None:

@@ -22,6 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kafka.errors import KafkaError
+
 from core.errors import NewstideError
 from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
@@ -154,7 +156,12 @@ class Stack:
         return not is_reachable(self.settings)
 
     def _begin(self) -> Steps[None]:
-        yield from once_database_answers(lambda: self._begin_epoch(anew=self._broker is not None))
+        while True:
+            try:
+                yield from once_database_answers(lambda: self._begin_epoch(anew=self._broker is not None))
+                break
+            except KafkaError:  # our own broker is started again by poll(), which begins anew
+                yield from pause(_FIRST_PAUSE_S)
         self._forget_replay()
         self._start_children()
 
@@ -221,17 +228,17 @@ class Stack:
             try:
                 broker.start()
                 yield from self._open_broker(broker)
+                yield from once_database_answers(lambda: self._begin_epoch(anew=True, settled=settled))
                 break
-            except NewstideError as error:
+            except (NewstideError, KafkaError) as error:
                 failing_for_s = time.monotonic() - ended
                 if self._plan.until_drained and failing_for_s > self.settings.kafka.start_timeout_s:
                     raise
-                if (reason := str(error).splitlines()[0]) != said:
+                if (reason := (str(error) or type(error).__name__).splitlines()[0]) != said:
                     self._say(f"{reason}; trying again until it starts")
                 said, wait = reason, min(2 * wait + _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
                 if failing_for_s > _MOVE_AFTER_S and self.settings.embedded.broker_port == 0 and broker.pid is None:
                     broker.move()
-        yield from once_database_answers(lambda: self._begin_epoch(anew=True, settled=settled))
         if not settled:
             self._forget_replay()
         self._start_children(finished_too=not settled)

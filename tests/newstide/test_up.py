@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,53 +13,9 @@ from typing import Any
 import pytest
 
 from newstide.scenario import BANK, IPO, generate_feed
+from tests.newstide.stacks import answer, environment, newstide, processes_in
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COUNT = 1500
-
-
-def environment(directory: Path, **settings: str) -> dict[str, str]:
-    quiet = {f"NEWSTIDE_METRICS__{name}_PORT": "0" for name in ("WORKER", "INGEST", "ALERTING")}
-    return {
-        **os.environ,
-        **quiet,
-        "NEWSTIDE_EMBEDDED__DIRECTORY": str(directory / "newstide"),
-        "PYTHONPATH": str(REPOSITORY),
-        **settings,
-    }
-
-
-def newstide(directory: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "newstide", *arguments],
-        env=environment(directory, **settings),
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-def answer(directory: Path, *arguments: str) -> Any:
-    ended = newstide(directory, *arguments)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
-
-
-def processes_in(directory: Path) -> list[str]:
-    """Command lines of living processes that name `directory`, in their arguments or environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            state = (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            command = (process / "cmdline").read_bytes()
-            surroundings = (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if state != "Z" and str(directory).encode() in command + surroundings and process.name != str(os.getpid()):
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +123,7 @@ def test_the_demo_alerts_for_the_right_reason(tmp_path: Path) -> None:
     ("arguments", "settings", "fault"),
     [
         (("up", "--until-drained"), {}, "--until-drained needs --replay"),
-        (("up", "--replay", "nowhere.jsonl"), {}, "there is no file nowhere.jsonl"),
+        (("up", "--replay", "nowhere.jsonl"), {}, "nowhere.jsonl does not exist"),
         (("trends", "--series", "company=X"), {}, "no such series"),
         (("trends",), {"NEWSTIDE_STREAM__WORKER": "2"}, "did you mean NEWSTIDE_STREAM__WORKERS"),
         (("trends",), {"NEWSTIDE_DATABASE__URL": "mysql://x/y"}, "postgresql://"),

@@ -1,0 +1,206 @@
+"""Whatever dies under `newstide up` comes back, and nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from newstide.embedded.broker import EmbeddedBroker
+from newstide.embedded.keeper import DatabaseKeeper
+from newstide.embedded.postgres import EmbeddedPostgres
+from newstide.embedded.process import free_port
+from newstide.scenario import generate_feed
+from tests.newstide.stacks import PATIENCE_S, RunningStack, answer, processes_in
+from tests.stream.harness import (
+    as_input,
+    ask,
+    assert_exact,
+    committed,
+    kafka_is_here,
+    make_settings,
+    produce,
+    real_kafka,
+    scenario_messages,
+)
+
+COUNT = 2500
+BAD_LINES = ["{not json", '{"id": "nothing to read", "source": "wire", "text": ""}']
+ROLES = ("database", "broker", "worker", "alerts", "replay")
+
+
+def write_feed(file: Path, count: int = COUNT) -> Path:
+    """The scenario's first messages, and two lines that no message can be made of."""
+    lines = [json.dumps(row) for row in itertools.islice(generate_feed(), count)]
+    lines[count // 2 : count // 2] = BAD_LINES
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def assert_store_is_exact(directory: Path, count: int = COUNT) -> None:
+    """Trends equal a recount of the input, the audit finds nothing, and both bad lines are archived once."""
+    assert answer(directory, "audit", "--json")["differences"] == []
+    letters = answer(directory, "dead-letters", "list", "--json")
+    assert len(letters) == len(BAD_LINES)
+    with EmbeddedPostgres(directory / "newstide") as server:
+        settings = make_settings("unused:1", server.url, directory / "newstide")
+        assert_exact(settings, as_input(scenario_messages(count)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_everything_is_killed_again_and_again(tmp_path: Path) -> None:
+    feed = write_feed(tmp_path / "feed.jsonl")
+    choose = random.Random(5)
+    plan = list(ROLES) * 3
+    choose.shuffle(plan)
+    command = ("--replay", str(feed), "--workers", "2", "--until-drained")
+    with RunningStack(tmp_path, *command) as stack:
+        stack.wait_for(lambda: bool(stack.pids("replay")), "the replay begins")
+        for role in plan:
+            time.sleep(choose.uniform(0.5, 4))
+            if stack.process.poll() is None:
+                stack.kill(role, choose.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+        assert stack.process.wait(400) == 0, stack.said()
+        assert "Traceback" not in stack.said()
+        assert stack.lines("the embedded database ended")
+        assert stack.lines("the embedded database is back after")
+        assert stack.lines("the embedded broker is back after")
+        assert f"{COUNT} messages in" in stack.said().splitlines()[-1]
+        assert "2 dead letters" in stack.said().splitlines()[-1]
+    assert processes_in(tmp_path) == []
+    assert_store_is_exact(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_next_stack_goes_on_where_a_killed_one_left_everything_lying_about(tmp_path: Path) -> None:
+    feed = write_feed(tmp_path / "feed.jsonl", 600)
+    command = ("--replay", str(feed), "--until-drained", "--json")
+    with RunningStack(tmp_path, *command) as stack:
+        stack.wait_for(lambda: bool(stack.pids("replay")), "the replay begins")
+        stack.process.kill()
+        stack.process.wait()
+    summary = answer(tmp_path, "up", *command)
+    assert summary["messages"] == 600
+    assert_store_is_exact(tmp_path, 600)
+
+
+@pytest.mark.slow
+def test_what_a_push_was_promised_outlives_the_broker(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"NEWSTIDE_INGEST__PUSH_TOKEN": "let me in", "NEWSTIDE_INGEST__PUSH_PORT": str(port)}
+    with RunningStack(tmp_path, **settings) as stack:
+
+        def push(number: int) -> bool:
+            message = {"id": str(number), "source": "desk", "text": f"Acme opens plant number {number}"}
+            try:
+                answered = httpx.post(
+                    f"http://127.0.0.1:{port}/v1/messages",
+                    json=message,
+                    headers={"Authorization": "Bearer let me in"},
+                    timeout=40,
+                )
+            except httpx.HTTPError:
+                return False
+            return answered.status_code == 202
+
+        for number in range(3):
+            stack.wait_for(partial(push, number), "a push is accepted")
+            assert stack.kill("broker")
+        stack.wait_for(partial(push, 3), "a push is accepted after the last kill")
+        assert len(stack.lines("the embedded broker is back after")) == 3
+        assert stack.end() == 0, stack.said()
+    with EmbeddedPostgres(tmp_path / "newstide") as server:
+        stored = ask(make_settings("unused:1", server.url, tmp_path), "SELECT id FROM message")
+    assert {row[0] for row in stored} == {"0", "1", "2", "3"}
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_start_ends_the_stack_with_its_log(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = {
+            "NEWSTIDE_INGEST__PUSH_TOKEN": "let me in",
+            "NEWSTIDE_INGEST__PUSH_PORT": str(taken.getsockname()[1]),
+        }
+        with RunningStack(tmp_path, **settings) as stack:
+            assert stack.process.wait(PATIENCE_S) == 1
+            assert "ingest ended 5 times in a row by itself" in stack.said()
+            assert "can't listen on" in stack.said()
+            assert "Traceback" not in stack.said()
+    assert processes_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_workers_alone_keep_the_database_they_brought(tmp_path: Path) -> None:
+    records = as_input(scenario_messages(600))
+    with EmbeddedBroker(tmp_path / "broker") as broker:
+        brokers = {"NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers, "NEWSTIDE_KAFKA__PARTITIONS": "4"}
+        with RunningStack(tmp_path, command=("worker", "--workers", "2"), **brokers) as workers:
+            workers.wait_for(lambda: len(workers.pids("worker")) >= 3, "two workers and who watches them")
+            server = EmbeddedPostgres(tmp_path / "newstide")
+            server.start()
+            assert not server.owned
+            settings = make_settings(broker.bootstrap_servers, server.url, tmp_path / "newstide")
+            produce(settings, records[:300])
+            workers.wait_for(lambda: committed(settings) > 0, "something is committed")
+            for _ in range(2):
+                assert workers.kill("database")
+                time.sleep(1)
+            produce(settings, records[300:])
+            workers.wait_for(lambda: committed(settings) == len(records), "all is committed")
+            assert workers.lines("the embedded database is back after")
+            assert_exact(settings, records)
+            assert workers.end(signal.SIGTERM) == 0, workers.said()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_configured_database_that_restarts_is_waited_for(tmp_path: Path) -> None:
+    feed = write_feed(tmp_path / "feed.jsonl", 1500)
+    with DatabaseKeeper(EmbeddedPostgres(tmp_path / "theirs")) as theirs:
+        url = theirs.server.url
+        command = ("--replay", str(feed), "--until-drained")
+        with RunningStack(tmp_path, *command, NEWSTIDE_DATABASE__URL=url) as stack:
+            settings = make_settings("unused:1", url, tmp_path / "newstide")
+            stack.wait_for(lambda: committed(settings) > 0, "something is committed")
+            assert theirs.server.pid is not None
+            os.kill(theirs.server.pid, signal.SIGKILL)
+            stack.wait_for(lambda: bool(stack.lines("the database answers again")), "the database is missed and found")
+            assert stack.process.wait(300) == 0, stack.said()
+            assert stack.lines("the database is away (")
+            assert "Traceback" not in stack.said()
+        assert_exact(settings, as_input(scenario_messages(1500)))
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not kafka_is_here(), reason="KAFKA_HOME names no Apache Kafka, or there is no Java")
+def test_a_real_broker_that_restarts_is_waited_for(tmp_path: Path) -> None:
+    feed = write_feed(tmp_path / "feed.jsonl")
+    script = Path(os.environ["KAFKA_HOME"]) / "kafka"
+    with real_kafka(tmp_path) as bootstrap_servers:
+        command = ("--replay", str(feed), "--workers", "2", "--until-drained")
+        with RunningStack(tmp_path, *command, NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS=bootstrap_servers) as stack:
+            stack.wait_for(lambda: bool(stack.lines("messages 1")), "something is committed")
+            for _ in range(2):
+                subprocess.run([sys.executable, str(script), "kill", str(tmp_path / "kafka"), "0"], check=True)
+                time.sleep(5)
+                subprocess.run([sys.executable, str(script), "run", str(tmp_path / "kafka"), "0"], check=True)
+                stack.kill("worker")
+                stack.kill("database")
+                time.sleep(10)
+            assert stack.process.wait(400) == 0, stack.said()
+            assert "Traceback" not in stack.said()
+    assert_store_is_exact(tmp_path)
