@@ -41,6 +41,8 @@ class RecordFormat:
                 raise self._misfit(text.split(self.delimiter))
         else:
             values = self._unquoted(text)
+        if [" ".join(value.split()).strip('"') for value in values] == list(self._names):
+            raise Misfit("the line repeats the header")
         return {name: value for name, value in zip(self._names, values, strict=True) if name}
 
     def shape(self, text: str) -> str | None:

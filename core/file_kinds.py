@@ -62,6 +62,8 @@ def single_document_advice(text: str) -> str | None:
     if stripped[:1] not in ("{", "["):
         return None
     paths, several = record_paths(stripped)
+    if stripped.startswith("{") and stripped.partition("\n")[0].rstrip().endswith("},"):
+        return "its lines end in commas, as if cut out of an array; `sed 's/,$//'` removes them"
     if stripped.startswith("["):
         return "it holds one JSON array, not one object a line; `jq -c '.[]'` writes its items one a line"
     if several:

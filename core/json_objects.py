@@ -10,6 +10,7 @@ import msgspec
 
 _decode = msgspec.json.Decoder().decode
 _lenient = json.JSONDecoder(strict=False, parse_constant=lambda _name: None).decode
+_AROUND = " \t\r\n\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -18,7 +19,8 @@ class NotAnObject(ValueError):
 
 
 def read_object(data: bytes | str) -> dict[str, Any]:
-    """The object in `data`. NaN and Infinity read as null, raw control characters in texts as they stand.
+    """The object in `data`. NaN and Infinity read as null, raw control characters in texts as they stand; a record
+    separator before the object (RFC 7464) is passed over.
 
     Raises NotAnObject with the reason.
     """
@@ -33,7 +35,8 @@ def read_object(data: bytes | str) -> dict[str, Any]:
 
 def _second_reading(data: bytes | str, reason: str) -> Any:
     try:
-        return _without_surrogates(_lenient(data if isinstance(data, str) else data.decode()))
+        text = data if isinstance(data, str) else data.decode()
+        return _without_surrogates(_lenient(text.strip(_AROUND)))
     except (ValueError, RecursionError):
         raise NotAnObject(reason) from None
 

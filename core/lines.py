@@ -88,7 +88,7 @@ class LineFile:
             while data := self._lines.readline(MAX_LINE_BYTES + 2):
                 number += 1
                 line = self._line(data)
-                if number == 1 and line.data.startswith(codecs.BOM_UTF8):
+                if line.data.startswith(codecs.BOM_UTF8):  # of this file, or of one that was appended to it
                     line = Line(line.data[3:], line.length - 3)
                 yield line
         except (EOFError, OSError, zlib.error) as error:

@@ -24,6 +24,11 @@ ocak subat mart nisan mayis haziran temmuz agustos eylul ekim kasim aralik
 januari februari mars april maj juni juli augusti september oktober november december
 januar februar marts april maj juni juli august september oktober november december
 januari februari maret april mei juni juli agustus september oktober november desember
+leden unor brezen duben kveten cerven cervenec srpen zari rijen listopad prosinec
+ledna unora brezna dubna kvetna cervna cervence srpna zari rijna listopadu prosince
+januar februar marcius aprilis majus junius julius augusztus szeptember oktober november december
+ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie
+ιανουαριου φεβρουαριου μαρτιου απριλιου μαιου ιουνιου ιουλιου αυγουστου σεπτεμβριου οκτωβριου νοεμβριου δεκεμβριου
 січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня
 """
 _WEEKDAYS = """

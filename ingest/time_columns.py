@@ -69,7 +69,7 @@ def time_column(values: Iterable[Any], stated: TimeFormat, now: datetime | None 
         order,
         given=len(given),
         readable=len(given) - len(unread),
-        examples=tuple(str(value)[:40] for value in unread[:_MOST_EXAMPLES]),
+        examples=tuple(_shown(value) for value in unread[:_MOST_EXAMPLES]),
         rounded_to_s=max((_rounded_to_s(value) for value in numbers), default=0.0),
     )
 
@@ -111,6 +111,13 @@ def _is_sorted(days: Sequence[datetime]) -> bool:
         return False
     ascending = all(earlier <= later for earlier, later in pairwise(days))
     return ascending or all(earlier >= later for earlier, later in pairwise(days))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)[:40]
+    except ValueError:  # a number of thousands of digits
+        return type(value).__name__
 
 
 def _usable(value: Any, style: TimeFormat) -> bool:

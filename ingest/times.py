@@ -21,6 +21,8 @@ _FIRST, _LAST = 631_152_000, 4_102_444_800  # seconds since 1970 of the years 19
 _FIRST_SERIAL, _LAST_SERIAL = 32_874, 73_051  # the same in days since 1899-12-30
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)  # of a second: s, ms, us, ns
 _NUMBER = re.compile(r"[+-]?\d{1,24}(?:[.,]\d{1,20})?(?:[eE][+-]?\d{1,2})?")
+_LARGEST_COMPACT = 10**17
+_DOT_NET = re.compile(r"/Date\((-?\d{1,20})(?:[+-]\d{4})?\)/")
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(\d{3})?)?)?")
 
 
@@ -69,7 +71,7 @@ def _from_number(value: Any, style: TimeFormat) -> datetime | None:
             if isinstance(number, int):
                 return _EPOCH + timedelta(microseconds=number * 1_000_000 // unit)
             return _EPOCH + timedelta(seconds=round(number / unit, 6))
-    if number == int(number) and (match := _COMPACT.fullmatch(str(int(number)))):
+    if number < _LARGEST_COMPACT and number == int(number) and (match := _COMPACT.fullmatch(str(int(number)))):
         return _from_compact(match, style)
     if style.serials and _FIRST_SERIAL <= number < _LAST_SERIAL:
         # Finer than a second is noise: a spreadsheet prints so many decimals only.
@@ -106,6 +108,8 @@ def _from_compact(match: re.Match[str], style: TimeFormat) -> datetime | None:
 def _from_text(text: str, style: TimeFormat) -> datetime | None:
     if not text or len(text) > MOST_CHARACTERS:
         return None
+    if match := _DOT_NET.fullmatch(text):
+        return _from_number(match.group(1), style)
     if _NUMBER.fullmatch(text):
         return _from_number(text, style)
     if text[:4].isdigit() and text[8:9] != "+" and text[10:11] != "+":

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from ingest.calendar_words import fold, is_weekday, month_number
@@ -41,7 +41,7 @@ _DAY_MONTH_YEAR = re.compile(
     rf"(?<![\d:])(\d{{1,2}})(?:st|nd|rd|th|er|re|º|ª|°)?{_OF}{_WORD}{_OF}(\d{{4}}|'?\d\d(?![\d:.h]))(?!\d)",
     re.IGNORECASE,
 )
-_MONTH_DAY_YEAR = re.compile(rf"{_WORD}[ .-]*(\d{{1,2}})(?:st|nd|rd|th)?,?[ -](\d{{4}})(?![\d:])", re.IGNORECASE)
+_MONTH_DAY_YEAR = re.compile(rf"{_WORD}[ ./-]*(\d{{1,2}})(?:st|nd|rd|th)?,?[ /-](\d{{4}})(?![\d:])", re.IGNORECASE)
 _YEAR_MONTH_DAY = re.compile(rf"(?<!\d)(\d{{4}})[ ./-]+{_WORD}[ ./-]+(\d{{1,2}})(?![\d:])")
 # "Tue Mar 5 09:30:00 EST 2024" and "Wed Aug 27 13:08:45 +0000 2008": the year stands behind time and zone.
 _YEAR_AT_END = re.compile(
@@ -67,7 +67,7 @@ _CLOCKS = (
 )
 _FILLERS = frozenset(["uhr", "hrs", "hours", "hr", "h", "t", "г", "года", "o'clock", "klo"])
 _TOKEN = re.compile(r"[^\s,;]+")
-_TRAILING = ".,;:|-–"
+_TRAILING = ".,;:|-–·•"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,11 @@ def _day(year: int, month: int, day: int) -> datetime | None:
 
 
 def _at(day: datetime | None, hour: int, minute: int, second: int, fraction: str = "") -> datetime | None:
-    if day is None or hour > 23 or minute > 59 or second > 60:
+    if day is None or minute > 59 or second > 60:
+        return None
+    if hour == 24 and not minute and not second:
+        return day + timedelta(days=1) if day.year < datetime.max.year else None  # midnight at the end of the day
+    if hour > 23:
         return None
     microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
     return day.replace(hour=hour, minute=minute, second=min(second, 59), microsecond=microsecond)  # 60: a leap second

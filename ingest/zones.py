@@ -133,7 +133,7 @@ _WORDS = {
     "KOREA STANDARD TIME": "KST",
     "KOREAN STANDARD TIME": "KST",
 }
-_IANA = re.compile(r"[A-Za-z_]{2,20}(?:/[A-Za-z0-9_+-]{1,20}){1,2}")
+_IANA = re.compile(r"[A-Za-z_]{2,20}(?:/[A-Za-z0-9_+-]{1,20}){1,2}|[A-Z]{3}\d[A-Z]{3}")
 _OFFSET = re.compile(r"(?:UTC|GMT|UT|Z)?([+-])(\d{1,2})(?::?([0-5]\d)(?::?[0-5]\d)?)?", re.IGNORECASE)
 _LARGEST_OFFSET = timedelta(hours=14)
 

@@ -43,6 +43,11 @@ def test_half_a_pair_of_surrogates_is_replaced(write: Write) -> None:
     assert row.fields == {"t": "a\ufffd b", "\ufffd": {"x": ["\ufffd"]}}
 
 
+def test_separators_and_marks_around_objects(write: Write) -> None:
+    body = '{"id": 1}\n\x1e{"id": 2}\n\ufeff{"id": 3}  \n'
+    assert [row.fields for row in sampled(write("x.jsonl", body))] == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+
 NESTED: dict[str, Any] = {"status": "ok", "data": {"news items": RECORDS}, "tags": ["a"], "more": [[1]]}
 
 
@@ -59,6 +64,7 @@ NESTED: dict[str, Any] = {"status": "ok", "data": {"news items": RECORDS}, "tags
         (json.dumps({"text": "x", "n": {"m": 1}}, indent=2), r"jq -c \."),
         ("{\n" + ' "items": [\n' + ",\n".join(map(json.dumps, RECORDS)) + "\n ]\n}", r"jq -c '\.items\[\]'"),
         (json.dumps({"articles": RECORDS}, indent=2).encode("utf-16"), r"jq -c '\.articles\[\]'"),
+        (",\n".join(map(json.dumps, RECORDS)) + ",\n", "lines end in commas"),
         ("id,text\n1,Mill\n2,Quarry\n", r"name it \.csv"),
         ("Mill\nQuarry\n", "one JSON object a line"),
         ("1\n2\n", "holds a JSON int"),

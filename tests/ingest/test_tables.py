@@ -156,6 +156,12 @@ def test_a_table_of_which_nothing_fits_is_refused(write: Write) -> None:
     file.close()
 
 
+def test_tables_put_one_behind_the_other(write: Write) -> None:
+    part = "\ufeffid,text,date\n{},Mill up,2023-05-09\n"
+    rows = read(write("x.csv", part.format(1) + part.format(2)))
+    assert [row.reason for row in rows] == ["", "the line repeats the header", ""]
+
+
 def test_options_are_checked(write: Write) -> None:
     path = write("x.csv", "id::text\n1::a\n")
     for options, said in (({"delimiter": "::"}, "--delimiter"), ({"encoding": "klingon"}, "klingon")):
