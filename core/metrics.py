@@ -24,6 +24,9 @@ FEED_UP = Gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded",
 MESSAGES = Counter(
     "newstide_messages", "Messages by outcome: stored, duplicate, dead-letter", ["source", "kind", "outcome"]
 )
+DUPLICATES = Counter(
+    "newstide_duplicates", "Messages dropped under the id of an earlier one, by content: same, different", ["kind"]
+)
 LATE = Counter("newstide_late_messages", "Messages stored in minutes that were judged already")
 STAGE_SECONDS = Histogram(
     "newstide_stage_seconds",

@@ -63,6 +63,14 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
         return TIME_ASSUMED not in self.marks and TIME_CLAMPED not in self.marks
 
     @property
+    def content_hash(self) -> int:
+        """64 bits, with a sign, of what the message says: title, text and its own time. A link may change at will."""
+        at = self.published_at.isoformat() if self.has_own_time else ""
+        text = "\x00".join((self.title, self.text, at))
+        digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+    @property
     def body(self) -> str:
         """Title and text as one string, the title once: what is classified, linked and compared."""
         if not self.title or self.text.startswith(self.title):

@@ -24,6 +24,7 @@ from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
 from stream.assignment import Run
 from stream.batch import Batch, Classified, Record, latest
+from stream.repeats import Repeats, count_repeats
 from stream.series import TrendChanges, count
 from stream.story_store import (
     assign_stories,
@@ -44,6 +45,7 @@ class Committed:
 
     stored: frozenset[UUID] = frozenset()
     gaps: dict[int, int] = field(default_factory=dict)
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 class Committer:
@@ -62,14 +64,19 @@ class Committer:
         with connection.transaction():
             ledger = self._lock_ledger(connection, batch.records)
             stored = self._store_messages(connection, batch.classified, today)
+            unread = [item for item in batch.classified if _is_unread(item.item.record, ledger)]
+            repeats = count_repeats(connection, unread, stored)
             gaps = self._advance_ledger(connection, batch, stored, ledger)
-        return Committed(frozenset(stored), gaps)
+        return Committed(frozenset(stored), gaps, repeats)
 
     def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
         once = {item.item.uid: item for item in reversed(classified)}
         if not once:
             return set()
-        rows = connection.execute(_SQL["insert_keys"], {"uids": plain_array(sorted(once)), "today": today})
+        uids = sorted(once)
+        contents = plain_array(once[uid].item.message.content_hash for uid in uids)
+        keys = {"uids": plain_array(uids), "contents": contents, "today": today}
+        rows = connection.execute(_SQL["insert_keys"], keys)
         stored = {row[0] for row in rows}
         fresh = [item for uid, item in reversed(once.items()) if uid in stored]
         if not fresh:
@@ -138,6 +145,11 @@ class Committer:
             },
         )
         return {partition: gap for partition, gap in gaps.items() if gap}
+
+
+def _is_unread(record: Record, ledger: Mapping[int, tuple[int | None, datetime | None]]) -> bool:
+    reached = ledger[record.partition][0]
+    return reached is None or record.offset >= reached
 
 
 def _gap(expected: int | None, records: Sequence[Record]) -> int:

@@ -24,6 +24,7 @@ from core.dead_letters import DeadLetter, dead_letter
 from stream.batch import Batch, Classified, Item, Record, Rejected, label, read
 from stream.commit import Committed, Committer
 from stream.entities import Watchlist
+from stream.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -205,12 +206,24 @@ def _count(batch: Batch, committed: Committed) -> None:
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
     if batch.rejected:
         metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))
+    _count_repeats(committed.repeats)
     for partition, gap in committed.gaps.items():
         metrics.LEDGER_GAPS.labels(batch.records[0].topic, str(partition)).inc(gap)
         log.warning(
             "partition %d skipped %d offsets: records were deleted before they were read, or a log was cut",
             partition,
             gap,
+        )
+
+
+def _count_repeats(repeats: Repeats) -> None:
+    metrics.DUPLICATES.labels("same").inc(repeats.same)
+    metrics.DUPLICATES.labels("different").inc(repeats.different)
+    if repeats.different:
+        log.info(
+            "%d messages came under the id of an earlier one with other content, and are not counted: %s and the like",
+            repeats.different,
+            repeats.example,
         )
 
 

@@ -32,10 +32,13 @@ WHERE ledger.topic = %(topic)s AND ledger.partition = seen.partition
   AND ledger.end_offset IS DISTINCT FROM greatest(ledger.end_offset, seen.end_offset)
 
 -- name: insert_keys
-INSERT INTO message_key (uid, stored_on)
-SELECT uid, %(today)s FROM unnest(%(uids)s::uuid[]) AS t (uid)
+INSERT INTO message_key (uid, stored_on, content)
+SELECT uid, %(today)s, content FROM unnest(%(uids)s::uuid[], %(contents)s::bigint[]) AS t (uid, content)
 ON CONFLICT DO NOTHING
 RETURNING uid
+
+-- name: known_contents
+SELECT uid, content FROM message_key WHERE uid = ANY(%(uids)s::uuid[])
 
 -- name: copy_messages
 COPY message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language,
