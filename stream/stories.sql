@@ -86,17 +86,14 @@ SET headline = CASE WHEN (excluded.first_at, excluded.first_uid) < (known.first_
 
 -- name: recount_stories
 INSERT INTO story AS known (id, headline, first_at, first_uid, last_at, messages, stored_on)
-SELECT members.story, left(CASE WHEN leader.title = '' THEN leader.text ELSE leader.title END, %(headline)s),
-       leader.published_at, leader.uid, members.last_at, members.messages, %(today)s
+SELECT story, left(CASE WHEN title = '' THEN text ELSE title END, %(headline)s), published_at, uid, last_at, messages,
+       %(today)s
 FROM (
-    SELECT story, max(published_at) AS last_at, count(*) AS messages
+    -- Not by LIMIT 1 for each story: Postgres would walk the index of times through all history to find it.
+    SELECT DISTINCT ON (story) story, title, text, published_at, uid,
+           max(published_at) OVER (PARTITION BY story) AS last_at, count(*) OVER (PARTITION BY story) AS messages
     FROM message WHERE story = ANY(%(stories)s::uuid[])
-    GROUP BY story
-) AS members
-CROSS JOIN LATERAL (
-    SELECT title, text, published_at, uid
-    FROM message WHERE message.story = members.story
-    ORDER BY published_at, uid LIMIT 1
+    ORDER BY story, published_at, uid
 ) AS leader
 ON CONFLICT (id) DO UPDATE
 SET headline = excluded.headline, first_at = excluded.first_at, first_uid = excluded.first_uid,

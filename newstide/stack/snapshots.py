@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from core.store.alerts import AlertRow, list_alerts
 from core.store.ledger import PartitionProgress
 from core.store.recount import totals
-from core.store.trends import read_busiest, series_name
+from core.store.trends import BusySeries, read_busiest, series_name
 from newstide.stack.screen import AlertLine, SeriesTrend, Snapshot
 
 _SHOWN = timedelta(days=2)
@@ -21,41 +21,47 @@ _SPANS = 48
 _SERIES = 12
 _ALERTS = 8
 _RATE_OVER_S = 5.0
-_TOTALS_SHARE = 20  # seconds between two readings for each second that one takes
+_PAUSE = 20  # seconds between two readings for each second that one takes
 
 
 class Snapshots:
-    """Takes snapshots of one store; remembers the last ones for the rate."""
+    """Takes snapshots of one store; remembers the last ones for the rate.
+
+    Totals and series take longer the more is stored: they are read again only so often that it takes a small share of
+    the time.
+    """
 
     def __init__(self) -> None:
         self._read: deque[tuple[float, int]] = deque()
         self._totals: dict[str, int] = {}
-        self._totals_due = 0.0
+        self._busiest: list[BusySeries] = []
+        self._due = 0.0
 
     def take(self, engine: Engine, ledger: Sequence[PartitionProgress]) -> Snapshot:
         """The store as it is now, without the processes. Event time is that of the partition furthest behind."""
         times = [row.max_event_time for row in ledger if row.max_event_time is not None]
         watermark = min(times, default=None)
-        counts = self._counts(engine)
+        self._read_again(engine, watermark)
         alerts = list_alerts(engine, limit=_ALERTS)
         return Snapshot(
             watermark=watermark,
-            messages=counts["messages"],
-            stories=counts["stories"],
-            dead_letters=counts["dead_letters"],
+            messages=self._totals["messages"],
+            stories=self._totals["stories"],
+            dead_letters=self._totals["dead_letters"],
             messages_per_second=self._rate(sum(row.next_offset or 0 for row in ledger)),
             lag=sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in ledger),
-            series=_series(engine, watermark, {alert.series for alert in alerts if alert.state == "open"}),
+            series=_series(self._busiest, {alert.series for alert in alerts if alert.state == "open"}),
             alerts=[_line(alert) for alert in alerts],
         )
 
-    def _counts(self, engine: Engine) -> dict[str, int]:
-        """Totals of the store, read again only so often that this takes a small share of the time."""
+    def _read_again(self, engine: Engine, watermark: datetime | None) -> None:
         began = time.monotonic()
-        if began >= self._totals_due:
-            self._totals = totals(engine)
-            self._totals_due = began + _TOTALS_SHARE * (time.monotonic() - began)
-        return self._totals
+        if began < self._due:
+            return
+        self._totals = totals(engine)
+        if watermark is not None:
+            self._busiest = read_busiest(engine, watermark - _SHOWN, watermark, _SPANS, _SERIES)
+        self._due = began + _PAUSE * (time.monotonic() - began)
 
     def _rate(self, read: int) -> float:
         now = time.monotonic()
@@ -66,10 +72,7 @@ class Snapshots:
         return max(read - self._read[0][1], 0) / seconds if seconds else 0.0
 
 
-def _series(engine: Engine, watermark: datetime | None, surging: set[str]) -> list[SeriesTrend]:
-    if watermark is None:
-        return []
-    rows = read_busiest(engine, watermark - _SHOWN, watermark, _SPANS, _SERIES)
+def _series(rows: Sequence[BusySeries], surging: set[str]) -> list[SeriesTrend]:
     return [
         SeriesTrend(
             name=series_name(row.kind, row.name),

@@ -1,0 +1,289 @@
+"""What each regular query costs on a store with a long history, by Postgres' own account of its plan.
+
+`fill` writes invented history by SQL alone, as a store in use holds it: messages partitioned by the day, stories with
+their runs, bands and series, keys, trends by the minute and, from `MINUTE_DAYS` back, by the hour.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row, scalar_row
+
+from core.store.partitions import ensure_partitions
+from core.store.sql import load_queries
+
+PROJECT = Path(__file__).resolve().parent.parent
+MINUTE_DAYS = 97
+ENTITIES = 200
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+WHOLE = {
+    "recount.differences": "the audit counts everything again, on purpose",
+    "recount.stored_messages": "part of the audit",
+    "recount.unchecked": "part of the audit",
+    "trends.series": "a command: totals of every series since a time; without one, of all time",
+    "shadows.agreement": "a command: all that one shadow labelled, at most `retention.shadow_days` of it",
+    "dead_letters.open_ids": "a command: the ids of all letters that are open",
+    "alerts.count": "once a run: alerts of the last `retention.alert_days`",
+    "labels.add": "an import reads the analyst's own labels once",
+    "labels.newest": "an export reads labels, which are kept for good",
+    "retention.note_dropped_day": "retention counts one day, once",
+}
+"""Queries that read a whole history, and why they may."""
+
+GROWING = re.compile(
+    r"message(_\d{8})?|message_key|story|story_text|story_band|story_series|trend|trend_hour|dead_letter|outbox|alert|"
+    r"alert_history|shadow_message|label"
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`rows` that scans read, those filtered away included; `scanned` whole: growing tables without an index."""
+
+    query: str
+    rows: int
+    milliseconds: float
+    scanned: tuple[str, ...]
+
+
+def fill(connection: psycopg.Connection[Any], first: date, last: date, per_day: int) -> None:
+    """Add history for the days from `first` to `last` (included), `per_day` messages each."""
+    connection.execute("SET synchronous_commit = off")
+    day = first
+    while day <= last:
+        ensure_partitions(connection, day)
+        age = (datetime.now(UTC).date() - day).days
+        with connection.transaction():
+            for statement in _FILL:
+                connection.execute(statement, {"day": day, "n": per_day, "entities": ENTITIES})
+            connection.execute(
+                sql.SQL(_TRENDS).format(
+                    table=sql.Identifier("trend_hour" if age > MINUTE_DAYS else "trend"),
+                    time=sql.Identifier("hour" if age > MINUTE_DAYS else "minute"),
+                ),
+                {"day": day, "unit": "hour" if age > MINUTE_DAYS else "minute"},
+            )
+        day += timedelta(days=1)
+
+
+def costs(connection: psycopg.Connection[Any], *, small: bool = False) -> Iterator[Cost]:
+    """The cost of every regular query of workers, alerting, screen and commands; nothing is changed.
+
+    On a `small` store Postgres would rightly read tables whole; here it is asked to use an index wherever one fits.
+    """
+    for plan in ("seqscan", "hashjoin", "mergejoin"):
+        connection.execute(f"SET enable_{plan} = {'off' if small else 'on'}")
+    found = _queries()
+    for query, parameters in _regular(connection):
+        statement = _PARAMETER.sub(r"%(\1)s", found[query])
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            connection.execute("BEGIN")
+            try:
+                plan = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).fetchone()
+            finally:
+                connection.execute("ROLLBACK")
+        document = plan if isinstance(plan, list) else json.loads(plan)
+        nodes = list(_nodes(document[0]["Plan"]))
+        rows = sum(_rows_read(node) for node in nodes)
+        scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan" and _rows_read(node)}
+        whole = tuple(sorted({name.split("_2")[0] for name in scanned if GROWING.fullmatch(name)}))
+        yield Cost(query, rows, document[0]["Execution Time"], whole)
+
+
+def unlisted(connection: psycopg.Connection[Any]) -> set[str]:
+    """Queries on growing tables that neither `costs` measures nor `WHOLE` excuses."""
+    known = {query for query, _ in _regular(connection)} | set(WHOLE)
+    words = {name: set(re.findall(r"\w+", body)) for name, body in _queries().items()}
+    return {name for name, used in words.items() if any(map(GROWING.fullmatch, used)) and name not in known} - _WRITES
+
+
+def _queries() -> dict[str, str]:
+    files = [file for room in ("core", "stream", "alerting") for file in sorted((PROJECT / room).rglob("*.sql"))]
+    return {
+        f"{'alerting' if file.stem == 'queries' and 'alerting' in file.parts else file.stem}.{name}": body
+        for file in files
+        if "migrations" not in file.parts
+        for name, body in load_queries(file).items()
+    }
+
+
+_WRITES = {
+    "alerting.save_alert", "alerting.enqueue", "alerting.mark_delivered", "alerting.mark_failed", "alerting.give_up",
+    "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
+    "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
+    "archive.archive_dead_letters",
+    "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
+    "retention.merge_boundary", "retention.partitions",
+}  # fmt: skip
+"""Rows written or changed by their primary key."""
+
+
+def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Names and parameters as they are used: the newest messages and their stories, windows that end now."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        newest = cursor.execute(
+            "SELECT uid, story, text_key, published_at, stored_on FROM message "
+            "WHERE stored_on = (SELECT max(stored_on) FROM message) ORDER BY published_at DESC LIMIT 256"
+        ).fetchall()
+    assert newest, "the store is empty; `fill` it first"
+    now = newest[0]["published_at"]
+    uids, stories, texts = ([row[name] for row in newest] for name in ("uid", "story", "text_key"))
+    today = newest[0]["stored_on"]
+    day, hours = timedelta(days=1), timedelta(hours=1)
+    runs = {"texts": texts[:20], "stories": stories[:20]}
+    batch = {"limit": 5000}
+    series = {"kind": "entity", "name": "E7"}
+    listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
+    alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
+    return [
+        ("queries.insert_keys", {"uids": uids, "today": today}),
+        ("stories.lock_bands", {"bands": list(range(1000)), "texts": (texts * 4)[:1000], "ats": [now] * 1000,
+                                "today": today, "most": 32}),
+        ("stories.lock_stories", {"stories": stories}),
+        ("stories.runs_of_texts", {"texts": texts, "since": [now - 3 * day] * len(texts), "until": [now] * len(texts)}),
+        ("stories.runs_of_stories", {"stories": stories}),
+        ("stories.stories", {"stories": stories}),
+        ("stories.messages_of_runs", runs),
+        ("stories.move_runs", {"texts": texts[:20], "sources": stories[:20], "targets": stories[:20]}),
+        ("stories.move_messages", {"uids": uids[:20], "sources": stories[:20], "targets": stories[:20]}),
+        ("stories.delete_runs", runs),
+        ("stories.recount_stories", {"stories": stories[:20], "headline": 200, "today": today}),
+        ("stories.recounted_firsts", {"stories": stories[:20]}),
+        ("stories.delete_stories", {"stories": stories[:20]}),
+        ("stories.delete_story_firsts", {"story": stories[:20], "kind": ["all"] * 20, "name": ["all"] * 20}),
+        ("stories.story_firsts", {"stories": stories}),
+        ("alerting.first_minute", {}),
+        ("alerting.counts", {"step_s": 300, "start": now - 6 * hours, "end": now}),
+        ("alerting.alerts_in", {"start": now - 6 * hours, "end": now}),
+        ("alerting.window_stories", {**series, "start": now - 6 * hours, "end": now, "limit": 500}),
+        ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
+        ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
+        ("alerting.due", {"channel": "kafka"}),
+        ("alerting.pending", {}),
+        ("trends.busiest", {"since": now - 2 * day, "until": now, "step_s": 3600, "limit": 12}),
+        ("trends.rows", {**series, "since": now - 7 * day, "until": None, "bucket": "day"}),
+        ("recount.totals", {}),
+        ("alerts.alerts", alerts),
+        ("dead_letters.newest", listed),
+        ("dead_letters.named", {"name": "replay:f.csv:7", "id": None}),
+        ("dead_letters.by_ids", {"ids": uids[:50]}),
+        ("labels.messages", {"uids": uids[:50]}),
+        ("samples.window", {"pool": 5000, "model": "m", "seed": 1, "size": 500}),
+        ("samples.unsure", {"pool": 5000, "since": None, "confidence": 0.5, "margin": 0.1, "limit": 100}),
+        ("samples.stories", {"pool": 5000, "since": None}),
+        ("shadows.disagreements", {"shadow": None, "task": None, "limit": 50}),
+        ("training.new_labels", {"since": now - day}),
+        ("retention.merge_minutes", {"before": now - MINUTE_DAYS * day, **batch}),
+        ("retention.delete_stories", {"before": today - 400 * day, **batch}),
+        ("retention.delete_bands", {"before": today - 400 * day, **batch}),
+        ("retention.delete_keys", {"before": today - 400 * day, **batch}),
+        ("retention.delete_shadow_messages", {"before": now - 90 * day, **batch}),
+        ("retention.delete_letters", {"before": now - 90 * day, **batch}),
+        ("retention.delete_deliveries", {"before": now - 30 * day, **batch}),
+        ("retention.delete_alerts", {"before": now - 400 * day, **batch}),
+    ]  # fmt: skip
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _rows_read(node: dict[str, Any]) -> int:
+    if "Relation Name" not in node or "Scan" not in node["Node Type"]:
+        return 0
+    filtered = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return int((node["Actual Rows"] + filtered) * node["Actual Loops"])
+
+
+# One story for five messages, each in `all`, a topic and a company.
+_FILL = (
+    """
+    INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author,
+                         language, entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic,
+                         topic_scores, model)
+    SELECT md5(%(day)s::text || n)::uuid, %(day)s, 's' || n %% 50, n::text, 'news', at, at, 'Title of it', '', '', '',
+           'en', ARRAY['E' || (n / 5) %% %(entities)s], '{}', '{}', md5('s' || %(day)s::text || n / 5)::uuid,
+           md5('t' || %(day)s::text || n / 5)::uuid, 'negative', '{0.8,0.1,0.1}', 'T' || (n / 5) %% 10, '{0.6,0.4}', 'm'
+    FROM generate_series(1, %(n)s) AS n,
+         LATERAL (SELECT %(day)s::timestamptz + n * interval '1 day' / (%(n)s + 1) AS at) AS t
+    """,
+    "INSERT INTO message_key (uid, stored_on) SELECT uid, stored_on FROM message WHERE stored_on = %(day)s",
+    """
+    INSERT INTO story (id, headline, first_at, first_uid, last_at, messages, stored_on)
+    SELECT DISTINCT ON (story) story, title, published_at, uid, published_at, 5, stored_on
+    FROM message WHERE stored_on = %(day)s ORDER BY story, published_at
+    """,
+    """
+    INSERT INTO story_series (story, kind, name, first_at, uid, sentiment)
+    SELECT DISTINCT ON (story, kind, name) story, series.kind, series.name, published_at, uid, sentiment
+    FROM message, LATERAL (VALUES ('all', 'all'), ('topic', topic), ('entity', entities[1])) AS series (kind, name)
+    WHERE stored_on = %(day)s ORDER BY story, kind, name, published_at
+    """,
+    """
+    INSERT INTO story_text (text, story, form, first_at, first_uid, last_at, messages, signature, bands, stored_on)
+    SELECT DISTINCT ON (story) text_key, story, text_key, published_at, uid, published_at, 5, '', '{}', stored_on
+    FROM message WHERE stored_on = %(day)s ORDER BY story, published_at
+    """,
+    """
+    INSERT INTO story_band (band, texts, taken, last_at, stored_on)
+    SELECT hashtextextended(text::text, n), ARRAY[text], 1, last_at, stored_on
+    FROM story_text, generate_series(1, 4) AS n WHERE stored_on = %(day)s
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO dead_letter (id, origin, stage, topic, value, reason, failed_at)
+    SELECT md5('d' || uid)::uuid, 'replay:f.csv:' || id, 'ingest', 't', '{}', 'bad', published_at
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 50 = 0
+    """,
+    """
+    INSERT INTO shadow_message (shadow, uid, live, published_at, live_labels, shadow_labels, confidence, stored_at)
+    SELECT 'shadow', uid, 'm', published_at, '{"topic": "a"}',
+           CASE WHEN id::integer %% 40 = 0 THEN '{"topic": "b"}' ELSE '{"topic": "a"}' END::jsonb, 0.5, published_at
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 10 = 0
+    """,
+    """
+    INSERT INTO outbox (channel, dedupe, alert, key, payload, created_at, delivered_at)
+    SELECT 'kafka', uid::text, uid, 'k', '{}', published_at, published_at
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 100 = 0
+    """,
+    """
+    WITH made AS (
+        INSERT INTO alert (id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+                           expected, score, evidence)
+        SELECT uid, 'entity', entities[1], 'closed', published_at, published_at, published_at, published_at, 30, 9, 1,
+               5, '{}'
+        FROM message WHERE stored_on = %(day)s AND id::integer %% 200 = 0
+        RETURNING id, closed_at
+    )
+    INSERT INTO alert_history (alert, state, at, observed, expected, score, recorded_at)
+    SELECT id, 'closed', closed_at, 9, 1, 5, closed_at FROM made
+    """,
+    """
+    INSERT INTO label (uid, text, source, task, label, analyst, labelled_at)
+    SELECT uid, title, source, 'topic', topic, 'ann', published_at
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 200 = 0
+    """,
+)
+_TRENDS = """
+    INSERT INTO {table} (kind, name, {time}, negative, neutral, positive, negative_stories, neutral_stories,
+                         positive_stories, p_negative, p_neutral, p_positive)
+    SELECT series.kind, series.name, date_trunc(%(unit)s, published_at, 'UTC'), count(*), 0, 0, count(DISTINCT story),
+           0, 0, 1000000, 0, 0
+    FROM message,
+         LATERAL (VALUES ('all', 'all'), ('topic', topic), ('source', source), ('entity', entities[1]))
+             AS series (kind, name)
+    WHERE stored_on = %(day)s
+    GROUP BY 1, 2, 3
+"""
