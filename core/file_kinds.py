@@ -23,12 +23,15 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"\x80\x04\x95", "a Python pickle", "pickles are never opened; export it as Parquet"),
 )
+# Comments and strings are matched whole or not at all: hostile ones would be tried in every combination otherwise.
 _MARKUP = re.compile(
-    rb"(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(!doctype html|html|rss|feed|rdf:RDF|[A-Za-z!])", re.DOTALL | re.I
+    rb"(?>(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*)*)<(!doctype html|html|rss|feed|rdf:RDF|[A-Za-z!])", re.DOTALL | re.I
 )
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_PATHS = 3
+_DEEPEST = 50
+_MOST_CHARACTERS = 64_000
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -58,7 +61,7 @@ def foreign_kind(head: bytes) -> tuple[str, str] | None:
 
 def single_document_advice(text: str) -> str | None:
     """The way out for a file of JSON that is one document, or objects over several lines; None if it is neither."""
-    stripped = text.lstrip()
+    stripped = text[:_MOST_CHARACTERS].lstrip()
     if stripped[:1] not in ("{", "["):
         return None
     paths, several = record_paths(stripped)
@@ -86,7 +89,7 @@ def record_paths(text: str) -> tuple[list[str], bool]:
     keys: list[str] = []
     last = ""
     ended = False
-    for token in (match.group() for match in _TOKEN.finditer(text)):
+    for token in (match.group() for match in _TOKEN.finditer(text[:_MOST_CHARACTERS])):
         if ended:
             return paths, token in "{["
         if token in "{[":
@@ -96,6 +99,8 @@ def record_paths(text: str) -> tuple[list[str], bool]:
                     paths.append(f"{path}[]")
             stack.append(token)
             keys.append("")
+            if len(stack) > _DEEPEST:
+                return paths, False
         elif token in "}]":
             if stack:
                 stack.pop()

@@ -73,7 +73,9 @@ def replay(
     pace = _speed(speed)
     settings = _settings()
     brake = _brake(settings, max_lag) if max_lag else None
-    plan_replay(file, options)  # what can't be read is refused before anything is declared or connected
+    # What can't be read is refused before anything is declared or connected.
+    for warning in plan_replay(file, options).warnings:
+        click.echo(f"warning: {warning}", err=True)
     with (
         stop_on_signal() as stop,
         connected(settings, stop) as producer,
@@ -92,8 +94,6 @@ def replay(
             brake=brake,
         )
         end(summary.end_offsets, msgspec.to_builtins(summary, str_keys=True))
-    for warning in summary.warnings:
-        click.echo(f"warning: {warning}", err=True)
     notes = noted(msgspec.to_builtins(summary))
     text = (
         f"{summary.produced} messages from {summary.file} in {summary.seconds:.1f} s "

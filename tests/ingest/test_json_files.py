@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.errors import InputError
-from core.file_kinds import record_paths
+from core.file_kinds import foreign_kind, record_paths, single_document_advice
 from core.readers import Row, open_records, sample_rows
 
 Write = Callable[[str, str | bytes], Path]
@@ -100,3 +100,11 @@ def test_where_the_records_of_a_document_stand() -> None:
     assert record_paths('{"a": {"b": [{"c": [{}]}]}, "d": [1], "e": [[{}]], "f": [{}]}') == ([".a.b[]", ".f[]"], False)
     assert record_paths('{"a": "[{ \\" }]"} {"b"') == ([], True)
     assert record_paths("}}]{[[[") == ([], False)
+
+
+@pytest.mark.timeout(20)
+def test_hostile_beginnings_are_looked_at_once() -> None:
+    assert foreign_kind(b"<!--a-->" * 500 + b"<1") is None
+    for text in ('{"' + '\\"' * 40_000, '{"' + '\\"' * 40_000 + "\\", "{[" * 40_000, '{"a":' * 20_000, '"' * 60_001):
+        record_paths(text)
+        single_document_advice(text)
