@@ -120,7 +120,8 @@ class Stack:
                 "broker", _state(pid is not None), pid, self._broker_restarts, self._broker_exit_status
             )
             embedded.append(status)
-        return embedded + self._supervisor.status()
+        shown = [child for child in self._supervisor.status() if (child.name, child.state) != ("retention", "finished")]
+        return embedded + shown
 
     def has_drained(self) -> bool:
         """True once all that the replay sent is committed and judged, and its dead letters are archived."""
@@ -230,7 +231,7 @@ class Stack:
                 yield from self._open_broker(broker)
                 yield from once_database_answers(lambda: self._begin_epoch(anew=True, settled=settled))
                 break
-            except (NewstideError, KafkaError) as error:
+            except (NewstideError, KafkaError, OSError) as error:
                 failing_for_s = time.monotonic() - ended
                 if self._plan.until_drained and failing_for_s > self.settings.kafka.start_timeout_s:
                     raise
