@@ -136,16 +136,21 @@ def fill_stories(connection: psycopg.Connection[Any], series: Series, at: dateti
         for copy in range(2):
             uid = uuid5(story, str(copy))
             connection.execute(
-                "INSERT INTO message VALUES (%s, %s, %s, %s, 'news', %s, %s, %s, %s, %s, '', 'en', '{}', '{}', '{}', "
+                "INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, "
+                "author, language, entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, "
+                "model) VALUES (%s, %s, %s, %s, 'news', %s, %s, %s, %s, %s, '', 'en', '{}', '{}', '{}', "
                 "%s, 'negative', '{1,0,0}', 'Earnings', '{1}', 'm')",
                 (uid, today, f"wire-{copy}", str(uid), moment, moment, title, title, f"https://x.test/{i}", story),
             )
             if copy == 0:
                 connection.execute(
-                    "INSERT INTO story VALUES (%s, %s, %s, %s, 2, '', %s)", (story, title, moment, moment, today)
+                    "INSERT INTO story (id, headline, first_at, last_at, messages, first_uid, stored_on) "
+                    "VALUES (%s, %s, %s, %s, 2, %s, %s)",
+                    (story, title, moment, moment, uid, today),
                 )
                 connection.execute(
-                    "INSERT INTO story_series VALUES (%s, %s, %s, %s, %s, 'negative')",
+                    "INSERT INTO story_series (story, kind, name, first_at, uid, sentiment) "
+                    "VALUES (%s, %s, %s, %s, %s, 'negative')",
                     (story, *series, moment, uid),
                 )
 

@@ -1,0 +1,88 @@
+"""Live judging with real workers and a real broker: no minute is final before it is read."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from harness import Workers, ask, committed, embedded_broker, make_settings, produce, wait_until
+
+from alerting.clock import utc_now
+from alerting.partition_ends import PartitionEnds
+from alerting.runner import Runner
+from core.records import Message, encode
+from core.settings import AlertingSettings, Settings
+
+SURGE = 60
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Iterator[Settings]:
+    with embedded_broker(tmp_path) as servers:
+        made = make_settings(servers, database_url, tmp_path)
+        alerting = AlertingSettings(
+            allowed_lateness_s=0, poll_s=0.2, step_minutes=1, windows_minutes=[5], warmup_days=0, threshold=2
+        )
+        yield made.model_copy(update={"alerting": alerting})
+
+
+def bad_news(first: int, count: int, at: datetime) -> list[tuple[bytes, bytes]]:
+    messages = [
+        Message(
+            id=str(number),
+            source="wire",
+            kind="news",
+            published_at=at,
+            received_at=at,
+            text=f"Shares of mill {number} plunge as it warns of heavy losses and lays off {number + 20} workers",
+        )
+        for number in range(first, first + count)
+    ]
+    return [(message.id.encode(), encode(message)) for message in messages]
+
+
+def judged_until(settings: Settings) -> datetime:
+    return ask(settings, "SELECT max(judged_until) FROM alerting_progress")[0][0] or datetime.min.replace(tzinfo=UTC)
+
+
+def test_a_surge_that_comes_while_no_worker_runs_is_found(settings: Settings, tmp_path: Path) -> None:
+    running = Workers(settings, tmp_path)
+    stop = threading.Event()
+    ends = PartitionEnds(settings, settings.alerting.poll_s, stop, utc_now)
+    runner = Runner(settings, [], stop, ends=lambda: ends.latest)
+    judge = threading.Thread(target=runner.run)
+    try:
+        produce(settings, bad_news(0, 4, utc_now()))
+        running.start(0)
+        wait_until(lambda: committed(settings) == 4, "the worker has read all")
+        ends.start()
+        judge.start()
+        wait_until(lambda: bool(ask(settings, "SELECT FROM alerting_progress")), "judging has begun")
+        running.end(0, signal.SIGTERM)
+
+        surge_at = utc_now()
+        produce(settings, bad_news(100, SURGE, surge_at))
+        minute = surge_at.replace(second=0, microsecond=0)
+        over = minute + timedelta(minutes=1)
+        while utc_now() < over + timedelta(seconds=3):
+            time.sleep(0.5)
+        assert judged_until(settings) <= minute, "nobody has read what came in this minute"
+        assert ask(settings, "SELECT count(*) FROM alert") == [(0,)]
+
+        running.start(1)
+        wait_until(lambda: judged_until(settings) >= over, "judging goes on")
+        wait_until(lambda: bool(ask(settings, "SELECT FROM alert WHERE kind = 'all'")), "the surge is found")
+        opened_at, observed = ask(settings, "SELECT opened_at, observed FROM alert WHERE kind = 'all'")[0]
+        assert opened_at == over
+        assert observed > SURGE / 2
+    finally:
+        stop.set()
+        if judge.ident is not None:
+            judge.join(20)
+            ends.join(20)
+        running.close()
