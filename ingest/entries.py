@@ -19,7 +19,7 @@ from core.errors import InputError
 from ingest.documents import feed_text, other_kind, utf8_document
 from ingest.junk_ids import is_junk
 from ingest.time_columns import document_format
-from ingest.times import parse_time
+from ingest.times import PLAIN, parse_time
 from ingest.written_times import TimeFormat
 
 MOST_ENTRIES = 5_000
@@ -54,12 +54,15 @@ class Entry:
     doubtful: bool = False
 
 
-def read_entries(document: bytes, content_type: str = "", *, encoding: str = "", address: str = "") -> list[Entry]:
+def read_entries(
+    document: bytes, content_type: str = "", *, encoding: str = "", address: str = "", times: TimeFormat = PLAIN
+) -> list[Entry]:
     """The entries of `document`, oldest first as feeds list them newest first; equal ones once.
 
-    `encoding` overrules what the document declares, `address` is where it stood: the base of links that name none. A
-    damaged document yields the entries that can be read. Entities are never fetched, and their expansion is bounded by
-    the XML parser. Raises InputError for what is no feed at all, naming what it is.
+    `encoding` overrules what the document declares, `address` is where it stood: the base of links that name none,
+    `times` says of its times what the document does not tell. A damaged document yields the entries that can be read.
+    Entities are never fetched, and their expansion is bounded by the XML parser. Raises InputError for what is no feed
+    at all, naming what it is.
     """
     found = feed_text(document, content_type, encoding=encoding, address=address)
     # A file object, never the bytes themselves: feedparser takes short bytes for a file name or an address.
@@ -75,7 +78,7 @@ def read_entries(document: bytes, content_type: str = "", *, encoding: str = "",
     base = _base(feed, str(parsed.get("version") or ""), address)
     own_links = {_comparable(link) for link in (_link_of(feed), _self_link(feed), address) if link}
     listed = parsed.entries[:MOST_ENTRIES]
-    style = document_format([text for entry in listed for text in _written_times(entry)])
+    style = document_format([text for entry in listed for text in _written_times(entry)], times)
     entries = [_entry(entry, feed.get("language"), style, base, found.doubtful) for entry in reversed(listed)]
     return _distinguished(list({entry.digest: entry for entry in entries}.values()), own_links)
 

@@ -117,7 +117,13 @@ class FeedPoller:
     def _read(self, document: Document) -> list[Entry]:
         where = document.address
         try:
-            entries = read_entries(document.content, document.content_type, encoding=self.feed.encoding, address=where)
+            entries = read_entries(
+                document.content,
+                document.content_type,
+                encoding=self.feed.encoding,
+                address=where,
+                times=self.feed.times,
+            )
         except InputError as error:
             raise FetchFailed(f"{named(self.feed, where)}: {error}", "unreadable") from error
         if any(entry.doubtful for entry in entries):

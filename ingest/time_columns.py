@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -74,9 +74,9 @@ def time_column(values: Iterable[Any], stated: TimeFormat, now: datetime | None 
     )
 
 
-def document_format(values: Sequence[Any], zone: tzinfo = UTC) -> TimeFormat:
+def document_format(values: Sequence[Any], stated: TimeFormat) -> TimeFormat:
     """The format of all times in one document, such as a feed."""
-    return time_column(values, TimeFormat(zone=zone)).style
+    return time_column(values, stated).style
 
 
 def order_of(dates: Sequence[NumericDate], now: datetime) -> Order:

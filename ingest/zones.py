@@ -174,7 +174,7 @@ def time_zone(name: str) -> tzinfo:
     zone = zone_of_offset(name) or _iana(name) or zone_named(name, datetime(2000, 1, 1))
     if zone is None:
         raise InputError(
-            f"--time-zone {name[:60]!r} is not known; write a name such as Europe/Berlin or America/New_York, "
+            f"the time zone {name[:60]!r} is not known; write a name such as Europe/Berlin or America/New_York, "
             "or an offset such as +02:00"
         )
     return zone

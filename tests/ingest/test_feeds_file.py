@@ -39,6 +39,15 @@ def test_a_feed_with_all_its_keys(write: Write) -> None:
     assert load_feeds(path) == [Feed("S&P 新闻", "https://e.com/x", "comment", 60.0, {"X-Key": "k"}, "GBK")]
 
 
+def test_a_feed_may_state_how_its_times_are_written(write: Write) -> None:
+    text = '[[feed]]\nsource = "a"\nurl = "https://e.com/x"\nday_first = true\ntime_zone = "Europe/Berlin"\n'
+    (feed,) = load_feeds(write("f.toml", text))
+    document = RSS.replace(b"Thu, 02 Jan 2014 03:04:05 EST", b"02/07/2014 03:04")
+    published = [entry.fields.get("published_at") for entry in read_entries(document, times=feed.times)]
+    assert published == [None, datetime(2014, 7, 2, 1, 4, tzinfo=UTC)]
+    assert read_entries(document)[1].fields["published_at"] == "02/07/2014 03:04"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -51,6 +60,8 @@ def test_a_feed_with_all_its_keys(write: Write) -> None:
         ('[[feed]]\nsource = 7\nurl = "https://e.com"', "`source` is 7"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = "klingon"', "no encoding is called 'klingon'"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = 5', "`encoding`"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nday_first = "yes"', "`day_first` is 'yes'"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\ntime_zone = "Mars"', "'Mars' is not known"),
         (
             '[[feed]]\nsource = "A B"\nurl = "https://e.com"\n[[feed]]\nsource = "a-b"\nurl = "https://f.com"',
             "`A B` and `a-b`",
