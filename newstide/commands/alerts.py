@@ -23,7 +23,7 @@ from core.store.alerts import STATES, AlertRow, count_unjudged, list_alerts
 from ingest.feeds import load_feeds
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
-from newstide.stack.resources import amended, database, store, with_broker
+from newstide.stack.resources import amended, database_address, store, with_broker
 
 _LONGEST_WAIT_S = 600.0  # a feed polled once a day must not delay every alert by a day
 
@@ -44,7 +44,7 @@ def run(until_drained: bool) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with database(load_settings()) as settings:
+    with database_address(load_settings()) as settings:
         run_alerting(with_broker(with_lateness(settings)), stop, until_drained=until_drained)
     if until_drained and stop.is_set():
         sys.exit(130)

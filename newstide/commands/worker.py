@@ -11,7 +11,7 @@ from core.logs import configure_logging
 from core.settings import load_settings
 from newstide.stack.plan import worker_children
 from newstide.stack.reachability import is_reachable
-from newstide.stack.resources import database, kept_database, with_broker
+from newstide.stack.resources import database_address, kept_database, with_broker
 from newstide.stack.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def worker(workers: int | None, index: int | None) -> None:
         from stream.worker import run_worker
 
         configure_logging(settings, f"worker-{index or 0}")
-        with database(settings) as found:
+        with database_address(settings) as found:
             run_worker(found, index or 0)
         return
     with (

@@ -47,6 +47,16 @@ def database(settings: Settings) -> Iterator[Settings]:
 
 
 @contextmanager
+def database_address(settings: Settings) -> Iterator[Settings]:
+    """Settings that name a database; a configured one is waited for by the process, which answers probes meanwhile."""
+    if settings.database.url:
+        yield settings
+        return
+    with database(settings) as found:
+        yield found
+
+
+@contextmanager
 def kept_database(
     settings: Settings, say: Callable[[str], None] = log.warning, *, may_move: bool = False
 ) -> Iterator[tuple[Settings, DatabaseKeeper | None]]:

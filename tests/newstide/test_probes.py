@@ -1,0 +1,95 @@
+"""The probes of real processes whose database and brokers are away, come, and go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from newstide.embedded.broker import EmbeddedBroker
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def process(*arguments: str, folder: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {f"NEWSTIDE_{name}": value for name, value in environment.items()}
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "newstide", *arguments], env={**os.environ, **settings}, stderr=log, cwd=folder
+        )
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.wait()
+
+
+def wait_for(port: int, path: str, status: int) -> dict[str, Any]:
+    """The body once the probe answers `status`."""
+    deadline = time.monotonic() + 90
+    seen = None
+    while time.monotonic() < deadline:
+        try:
+            response = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10)
+        except httpx.TransportError as error:
+            seen = repr(error)
+        else:
+            seen = response.text
+            if response.status_code == status:
+                body: dict[str, Any] = response.json()
+                return body
+        time.sleep(0.2)
+    raise AssertionError(f"{path} never answered {status}; at last: {seen}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "check"),
+    [
+        (("alerts", "run"), "METRICS__ALERTING_PORT", "judging"),
+        (("worker", "--index", "0"), "METRICS__WORKER_PORT", "commits"),
+        (("ingest", "serve"), "METRICS__INGEST_PORT", "kafka"),
+    ],
+)
+def test_a_process_that_waits_is_alive_and_not_ready(
+    arguments: tuple[str, ...], setting: str, check: str, tmp_path: Path
+) -> None:
+    port, nobody = free_port(), free_port()
+    away = {
+        "DATABASE__URL": f"postgresql://u:p@127.0.0.1:{nobody}/n",
+        "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{nobody}",
+        "INGEST__PUSH_TOKEN": "a-long-token",
+        "INGEST__PUSH_PORT": str(free_port()),
+    }
+    with process(*arguments, folder=tmp_path, **away, **{setting: str(port)}):
+        assert wait_for(port, "/healthz", 200)["status"] == "ok"
+        assert wait_for(port, "/readyz", 503)["checks"][check] != "ok"
+
+
+def test_a_worker_is_ready_once_it_has_nothing_left_to_commit(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    with EmbeddedBroker(tmp_path) as broker:
+        here = {"DATABASE__URL": database_url, "KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+        with process("worker", "--index", "0", folder=tmp_path, METRICS__WORKER_PORT=str(port), **here):
+            checks = wait_for(port, "/readyz", 200)["checks"]
+            assert {"thread watchdog", "thread models", "event loop", "commits"} <= set(checks)
+
+
+def test_alerting_follows_its_database(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    here = {"DATABASE__URL": database_url, "METRICS__ALERTING_PORT": str(port)}
+    with process("alerts", "run", folder=tmp_path, **here):
+        assert wait_for(port, "/readyz", 200)["component"] == "alerts"
