@@ -12,10 +12,14 @@ _LONGEST_SLEEP_S = 0.5
 
 
 class Pace:
-    """Waits so that event time passes `speed` times as fast as the clock; None: never waits."""
+    """Waits so that event time passes `speed` times as fast as the clock; None: never waits.
 
-    def __init__(self, speed: float | None, stop: threading.Event) -> None:
+    It begins after the first `unpaced_rows`.
+    """
+
+    def __init__(self, speed: float | None, stop: threading.Event, unpaced_rows: int = 0) -> None:
         self._speed = speed
+        self._unpaced_rows = unpaced_rows
         self._stop = stop
         self._first: tuple[datetime, float] | None = None
 
@@ -23,9 +27,9 @@ class Pace:
     def stopped(self) -> bool:
         return self._stop.is_set()
 
-    def due_in(self, message: Message) -> float:
-        """Seconds until `message` is due; 0 if it is late, out of order or has no time of its own."""
-        if self._speed is None or not message.has_own_time:
+    def due_in(self, row: int, message: Message) -> float:
+        """Seconds until the `message` of row `row` is due; 0 if it is late, out of order or has no time of its own."""
+        if self._speed is None or not message.has_own_time or row <= self._unpaced_rows:
             return 0.0
         now = time.monotonic()
         if self._first is None:

@@ -67,6 +67,7 @@ def replay(
     *,
     speed: float | None = None,
     resume: bool = False,
+    unpaced_rows: int = 0,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
     brake: Brake | None = None,
@@ -75,7 +76,8 @@ def replay(
 
     `speed` is a multiple of real time (gaps between event times, divided by it), None full speed. The source of
     `options` stands in where the map gives none; empty: the name of the file. With `resume` it goes on after the last
-    checkpoint, which only ever holds what Kafka acknowledged. `progress` is called now and then with the share of the
+    checkpoint, which only ever holds what Kafka acknowledged. The first `unpaced_rows` are sent at full speed: a replay
+    that has to begin again need not take its time again. `progress` is called now and then with the share of the
     file read, the rows read and the dead letters. `brake` is given the end offsets acknowledged so far; reading waits
     while it holds. `stop` ends it early; what was read is then acknowledged and checkpointed.
 
@@ -89,7 +91,7 @@ def replay(
     resumed_after = state.row
     run.window.end_offsets.update(state.end_offsets)
     run.window.marks.update(state.marks)
-    pace = Pace(speed, stop or threading.Event())
+    pace = Pace(speed, stop or threading.Event(), unpaced_rows)
     file = plan.open()
     try:
         checkpoint.save(store, state)
@@ -200,7 +202,7 @@ def _send_all(
     for count, row in enumerate(_until_stopped(file.rows(state.row), pace)):
         message = run.message(row)
         if message is not None:
-            while (wait := pace.due_in(message)) > 0 and not pace.stopped:
+            while (wait := pace.due_in(row.number, message)) > 0 and not pace.stopped:
                 pace.sleep(wait)
                 look()
                 run.receive_now(message)

@@ -63,10 +63,18 @@ def serve() -> None:
 @click.option(
     "--max-lag", type=click.IntRange(1), help="Wait while the workers are more records behind; needs the database."
 )
+@click.option("--unpaced-rows", type=click.IntRange(0), default=0, hidden=True, help="Send the first rows at once.")
 @click.option("--declared", is_flag=True, hidden=True, help="The caller has declared this replay to the judge.")
 @_JSON
 def replay(
-    file: Path, speed: str, resume: bool, max_lag: int | None, declared: bool, as_json: bool, **given: Any
+    file: Path,
+    speed: str,
+    resume: bool,
+    max_lag: int | None,
+    unpaced_rows: int,
+    declared: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
     options = replay_options(given)
@@ -89,6 +97,7 @@ def replay(
             options,
             speed=pace,
             resume=resume,
+            unpaced_rows=unpaced_rows,
             stop=stop,
             progress=progress,
             brake=brake,

@@ -30,8 +30,11 @@ class Plan:
     until_drained: bool = False
 
 
-def stack_children(settings: Settings, plan: Plan, logs: Path) -> list[Child]:
-    """All processes of `plan` in the order of their start; ingest and the replay come last."""
+def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int = 0) -> list[Child]:
+    """All processes of `plan` in the order of their start; ingest and the replay come last.
+
+    The replay sends the first `unpaced_rows` of its file at full speed: it has sent them before.
+    """
     environment = addresses(settings)
     if plan.replay is not None:
         environment["NEWSTIDE_ALERTING__CLOCK"] = settings.alerting.clock
@@ -48,7 +51,7 @@ def stack_children(settings: Settings, plan: Plan, logs: Path) -> list[Child]:
     elif settings.ingest.push_token is not None:
         children.append(Child("ingest", command("ingest", "serve"), logs / "ingest.log", environment))
     if plan.replay is not None:
-        children.append(_replay_child(plan.replay, plan.workers, logs, environment))
+        children.append(_replay_child(plan, plan.replay, logs, environment, unpaced_rows))
     return children
 
 
@@ -88,8 +91,8 @@ def addresses(settings: Settings) -> dict[str, str]:
     }
 
 
-def _replay_child(replay: ReplayFile, workers: int, logs: Path, environment: dict[str, str]) -> Child:
+def _replay_child(plan: Plan, replay: ReplayFile, logs: Path, environment: dict[str, str], unpaced_rows: int) -> Child:
     # Partitions read far apart in event time would delay the watermark, and an in-memory broker would fill up.
-    pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * workers))
+    pace = ("--max-lag", str(_MAX_LAG_PER_WORKER * plan.workers), "--unpaced-rows", str(unpaced_rows))
     argv = command("ingest", "replay", str(replay.file), *replay.arguments, *pace, "--declared", "--json")
     return Child("replay", argv, logs / "replay.log", environment, argv_again=[*argv, "--resume"], one_shot=True)

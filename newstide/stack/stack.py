@@ -17,19 +17,20 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kafka.errors import KafkaError
 
-from core.errors import NewstideError
+from core.errors import InputError, NewstideError
 from core.kafka import ensure_topics, partition_numbers, wait_for_broker
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.ledger import begin_replay, end_replay, forget_offsets, open_ledger
 from ingest.checkpoint import checkpoint_path
+from ingest.checkpoint import load as load_checkpoint
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.process import describe_exit
@@ -78,6 +79,7 @@ class Stack:
         self._run = Run()
         self._job: Steps[None] | None = None
         self._recovering = False
+        self._unpaced_rows = 0
         self._next_retention = time.monotonic() + _FIRST_RETENTION_AFTER_S
         self.observer = Observer(
             settings.topic("messages"),
@@ -167,7 +169,7 @@ class Stack:
         self._start_children()
 
     def _start_children(self, *, finished_too: bool = True, resume: bool = False) -> None:
-        for child in stack_children(self.settings, self._plan, self._logs):
+        for child in stack_children(self.settings, self._plan, self._logs, self._unpaced_rows):
             if finished_too or self._state(child.name) != "finished":
                 self._supervisor.start(replace(child, argv=child.argv_again) if resume and child.argv_again else child)
 
@@ -241,6 +243,7 @@ class Stack:
                 if failing_for_s > _MOVE_AFTER_S and self.settings.embedded.broker_port == 0 and broker.pid is None:
                     broker.move()
         if not settled:
+            self._note_replayed_rows()
             self._forget_replay()
         self._start_children(finished_too=not settled)
         self._broker_restarts += 1
@@ -271,6 +274,13 @@ class Stack:
         if summary is not None:
             end_replay(self.engine, replay, {}, summary)
         self._run = Run(replay, summary)
+
+    def _note_replayed_rows(self) -> None:
+        if self._plan.replay is not None:
+            file = self._plan.replay.file
+            with suppress(InputError):
+                state = load_checkpoint(checkpoint_path(self.settings, file), file)
+                self._unpaced_rows = max(self._unpaced_rows, state.row)
 
     def _forget_replay(self) -> None:
         """Remove what would let the replay go on where another run stood, or with records that a dead broker had."""

@@ -149,6 +149,17 @@ def test_a_multiple_of_real_time_keeps_the_gaps(
     assert arrivals["m3"] - arrivals["m0"] >= timedelta(seconds=0.9)
 
 
+def test_rows_that_were_sent_before_take_no_time_again(
+    settings: Settings, producer: MessageProducer, topics: Topics, write: Write
+) -> None:
+    start = datetime(2014, 1, 1, tzinfo=UTC)
+    moments = [start, start + timedelta(days=1), start + timedelta(days=2), start + timedelta(days=2, seconds=0.5)]
+    body = "\n".join(json.dumps({"text": f"m{i}", "ts": t.isoformat()}) for i, t in enumerate(moments))
+    options = ReplayOptions(fields=parse_map("text=text,published_at=ts"))
+    summary = replay(settings, producer, write("x.jsonl", body), options, speed=1, unpaced_rows=3)
+    assert (summary.produced, summary.finished) == (4, True)
+
+
 def test_what_is_in_flight_is_bounded_in_number_and_bytes(producer: MessageProducer) -> None:
     window: AckWindow[int] = AckWindow(producer, limit=50, byte_limit=100_000)
     most = 0
