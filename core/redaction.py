@@ -11,7 +11,8 @@ _LEAST_SECRET = 4  # characters; a shorter one would be replaced in words that h
 
 _USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@]*):(?P<password>[^\s/]*)@", re.IGNORECASE)
 _PARAMETER = re.compile(
-    r"(?P<name>\b(?:password|passwd|sslpassword|passfile|token|access_token|api_?key|secret|signature|sig)=)[^\s&'\"]+",
+    r"(?P<name>\b(?:password|passwd|pwd|sslpassword|token|access_token|api_?key|key|auth|secret|signature|sig)=|\bbearer\s+)"
+    r"[^\s&'\"]+",
     re.IGNORECASE,
 )
 _SECRET_PARAMETER = re.compile(r"pass|token|key|secret|sig", re.IGNORECASE)

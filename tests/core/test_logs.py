@@ -56,13 +56,23 @@ def test_no_secret_is_ever_logged(capsys: pytest.CaptureFixture[str], form: str)
     log = logging.getLogger("anything")
     for secret in secrets_of(SECRETS):
         log.warning("the value is %s", secret)
+    log.warning("Authorization: Bearer abc.def-secret")
     log.warning("GET https://api.example/v1?api_key=s3cr3t-key&page=2 with ftp://me:hunter22@files.example/x")
     try:
         raise RuntimeError("can't reach postgresql://news:pa%40ss-word@db:5432/news")
     except RuntimeError:
         log.exception("failed")
     shown = capsys.readouterr().err
-    for secret in ("pa%40ss-word", "pa@ss-word", "key-phrase", "a-long-token", "abcdef", "s3cr3t-key", "hunter22"):
+    for secret in (
+        "pa%40ss-word",
+        "pa@ss-word",
+        "key-phrase",
+        "a-long-token",
+        "abcdef",
+        "s3cr3t-key",
+        "hunter22",
+        "abc.def",
+    ):
         assert secret not in shown
     assert "page=2" in shown
 
@@ -83,7 +93,12 @@ def test_a_command_that_fails_says_why_in_the_form_of_the_log() -> None:
     def fail(**environment: str) -> str:
         ended = subprocess.run(
             [sys.executable, "-m", "newstide", "alerts", "run"],
-            env={**os.environ, "NEWSTIDE_DATABASE__URL": "mysql://u:pass-word@h/n", **environment},
+            env={
+                **os.environ,
+                "NEWSTIDE_DATABASE__URL": "mysql://u:pass-word@h/n",
+                "NEWSTIDE_METRICS__ALERTING_PORT": "0",
+                **environment,
+            },
             capture_output=True,
             text=True,
             check=False,
