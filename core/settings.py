@@ -131,7 +131,7 @@ class StreamSettings(Section):
     threads: int = Field(1, ge=1, le=64)
     """ONNX Runtime threads of one worker. More processes beat more threads."""
     watchlist: Path | None = None
-    """Companies with tickers and aliases. Empty: the list that ships."""
+    """Companies with their tickers and names, see [companies.md](companies.md). Empty: the list that ships."""
     publish_classified: bool = True
     """Write each classified message to the `classified` topic after its commit."""
     story_window_hours: float = Field(72, gt=0)

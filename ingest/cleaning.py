@@ -13,7 +13,6 @@ import msgspec
 from core.errors import UndecodableMessage
 from core.records import (
     ID_DERIVED,
-    MAX_ENTITIES,
     MAX_TEXT_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     TRUNCATED,
@@ -26,6 +25,7 @@ from core.records import (
 )
 from core.sources import source_name
 from core.text import clean, normalise_urls
+from ingest.entity_names import clean_entities
 from ingest.junk_ids import LARGEST_EXACT, is_junk
 from ingest.language import detect_language
 from ingest.times import parse_time
@@ -34,13 +34,11 @@ MAX_EXTRA_BYTES = 64_000
 _RAW_PER_CLEAN = 8  # markup around a text: this many raw characters are read for each one that may be kept
 _MAX_AUTHOR_CHARACTERS = 200
 _MAX_URL_CHARACTERS = 2_000
-_MAX_ENTITY_CHARACTERS = 64
 _MAX_EXTRA_DEPTH = 4
 _MAX_EXTRA_ITEMS = 100
 _MAX_EXTRA_CHARACTERS = 2_000
 _URL = re.compile(r"https?://[^\s<>\"\x00-\x20\x7f\ud800-\udfff]+", re.IGNORECASE)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_ENTITY_BREAK = re.compile(r"[,;|\s\[\](){}\"']+")
 _LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9_-]{1,16})?", re.IGNORECASE)
 
 
@@ -86,30 +84,6 @@ def clean_message(
         mark(message, TRUNCATED)
     set_times(message, published_at, parse_time(fields.get("received_at")) or now)
     return checked(message)
-
-
-def clean_entities(value: Any) -> list[str]:
-    """Names of companies or tickers, in upper case without '$', each once and in order.
-
-    A list's items are names as they stand; a text is split at commas, semicolons, bars and spaces ("$AAPL, MSFT").
-    """
-    if value is None:
-        return []
-    if isinstance(value, str):
-        names = _ENTITY_BREAK.split(value[: MAX_ENTITIES * 2 * _MAX_ENTITY_CHARACTERS])
-    elif isinstance(value, (list, tuple)):
-        names = [name for name in value[: 10 * MAX_ENTITIES] if isinstance(name, str)]
-        if value and not names:
-            raise _wrong("entities", value[0], "names as text")
-    else:
-        raise _wrong("entities", value, "a list or a text such as 'AAPL, MSFT'")
-    found: dict[str, None] = {}
-    for name in names:
-        plain = name if name.isalnum() and name.isascii() else clean(name[: 4 * _MAX_ENTITY_CHARACTERS])
-        plain = plain.lstrip("$#").upper().strip()
-        if plain and len(plain) <= _MAX_ENTITY_CHARACTERS:
-            found[plain] = None
-    return list(found)[:MAX_ENTITIES]
 
 
 def _prose(fields: Mapping[str, Any], name: str, limit: int) -> tuple[str, bool]:

@@ -1,52 +1,108 @@
-"""Linking a message to companies: tickers the source gave, cashtags in the text, and names on the watch-list."""
+"""Linking a message to companies: what the source gave, symbols in the text, and names on the watch-list. Pure."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError
+from stream.mentions import symbols_in
+from stream.names import NameIndex, is_name, name_key
+from stream.symbols import canonical, load_known, unqualified
 
 SHIPPED = Path(__file__).with_name("watchlist.toml")
+EVERYDAY = Path(__file__).with_name("everyday.toml")
 MAX_LINKED = 40  # a message that names more is a list, and a hostile one would open series without end
 
-_CASHTAG = re.compile(r"(?<![\w$])\$([A-Za-z]{1,6}(?:[.-][A-Za-z]{1,2})?)(?![\w$])")
-_TICKER = re.compile(r"[A-Z0-9][A-Z0-9.\-=^]{0,15}")
-_WORD = re.compile(r"[^\W_][\w&.’'-]*")
-_TAIL = re.compile(r"(?:['’]s?|[.,-])+$")
+_TICKER = re.compile(r"[A-Z0-9][A-Z0-9.\-=^&]{0,15}")
+_FURTHER = re.compile(
+    r"\$.+|[A-Z0-9&]+[a-z]?(?:[-/][A-Z]+)?\.[A-Z]{1,6}|[A-Z]{1,5}[-/][A-Z]|[A-Z]{2,6}-USD[TC]?|[A-Z]+:[A-Z0-9.-]+"
+)
+_LEGAL = frozenset(("INC", "CORP", "CO", "LTD", "PLC", "LLC", "AG", "SA", "NV", "SE", "GROUP", "HOLDINGS", "LIMITED"))
+# What stands in brackets behind a word and is also somebody's ticker.
+_NOT_TICKERS = frozenset(
+    ("all", "app", "are", "best", "can", "car", "cost", "fast", "key", "low", "net", "now", "nice", "on")
+)
 
 
 class Watchlist:
-    """Companies by alias. Matching is by whole words and case-sensitive: "Apple" is a company, "apple" a fruit."""
+    """Companies by name and ticker: one series each, however they are written.
 
-    def __init__(self, companies: Mapping[str, Iterable[str]]) -> None:
-        self._tickers: dict[str, str] = {}
-        for ticker, aliases in companies.items():
+    `companies` maps a ticker to names and further tickers of the same company; see docs/companies.md. `everyday` and
+    `phrases` add to the words that ship.
+    """
+
+    def __init__(
+        self, companies: Mapping[str, Iterable[str]], everyday: Iterable[str] = (), phrases: Iterable[str] = ()
+    ) -> None:
+        self._series: dict[str, str] = {}
+        names: list[tuple[str, str]] = []
+        owners: dict[str, str] = {}
+        for written, aliases in companies.items():
+            ticker = canonical(written) or written
+            if ticker in self._series and self._series[ticker] == ticker:
+                raise InputError(f"watch-list: {written!r} and another key are one share, {ticker}; keep one of them")
+            self._own(self._series, ticker, ticker, written)
             for alias in aliases:
-                words = " ".join(_words(alias))
-                if self._tickers.setdefault(words, ticker) != ticker:
-                    raise InputError(
-                        f"watch-list: the alias {alias!r} stands for both {self._tickers[words]} and {ticker}"
-                    )
-        self._longest = max((alias.count(" ") + 1 for alias in self._tickers), default=0)
+                if is_further_ticker(alias):
+                    self._own(self._series, canonical(alias) or "", ticker, alias)
+                else:
+                    self._own(owners, name_key(alias), ticker, alias)
+                    names.append((alias, ticker))
+        words = _everyday()
+        self._acronyms = frozenset(words["everyday"]) | _NOT_TICKERS
+        self._names = NameIndex(names, [*words["everyday"], *everyday], [*words["phrases"], *phrases], words["beside"])
+        self._known = load_known() | self._series.keys()
 
     def link(self, text: str, given: Iterable[str]) -> list[str]:
         """Tickers, upper case, sorted, at most `MAX_LINKED`; those the source gave come before those found."""
-        found = dict.fromkeys(ticker for raw in given if _TICKER.fullmatch(ticker := raw.upper().lstrip("$")))
-        found.update(dict.fromkeys(match.upper() for match in _CASHTAG.findall(text)))
-        words = _words(text)
-        start = 0
-        while start < len(words):
-            for length in range(min(self._longest, len(words) - start), 0, -1):
-                known = self._tickers.get(" ".join(words[start : start + length]))
-                if known is not None:
-                    found[known] = None
-                    start += length - 1
-                    break
-            start += 1
+        found: dict[str, None] = {}
+        for name in given:
+            found.update(dict.fromkeys(self._given(name)))
+        for symbol in symbols_in(text, self._known, self._acronyms):
+            found[self._series.get(symbol, symbol)] = None
+            if len(found) >= MAX_LINKED:
+                break
+        found.update(dict.fromkeys(self._names.find(text)))
         return sorted(list(found)[:MAX_LINKED])
+
+    def _given(self, written: str) -> list[str]:
+        """What a source calls an entity is a known symbol, else a name, else any symbol, else a list of symbols."""
+        text = written.strip().lstrip("$＄#").upper()
+        symbol = canonical(text)
+        if text.isdigit() and len(text) <= 6:
+            symbol = unqualified(text.rjust(4, "0"), self._known)
+        if symbol in self._known:
+            return [self._series.get(symbol, symbol)]
+        ticker = self._names.given(text)
+        if ticker is None and symbol is None and f"{text}.NS" in self._known:  # no other exchange has such long codes
+            ticker = self._series.get(f"{text}.NS", f"{text}.NS")
+        if ticker is not None:
+            return [ticker]
+        if text in _LEGAL:
+            return []
+        if symbol is not None or _TICKER.fullmatch(text):
+            return [symbol or text]
+        if ":" in text:  # an exchange nobody knows
+            return self._given(text.rpartition(":")[2])
+        parts = [canonical(part) for part in text.split(" ")[:MAX_LINKED]]
+        if all(part in self._known for part in parts):
+            return [self._series.get(part, part) for part in parts if part is not None]
+        return []
+
+    @staticmethod
+    def _own(owners: dict[str, str], key: str, ticker: str, written: str) -> None:
+        if owners.setdefault(key, ticker) != ticker:
+            raise InputError(f"watch-list: the alias {written!r} stands for both {owners[key]} and {ticker}")
+
+
+def is_further_ticker(alias: str) -> bool:
+    """Whether an entry of the watch-list is a ticker and no name: "9988.HK", "BRK.A", "NYSE:BABA", "$BTC"."""
+    return bool(_FURTHER.fullmatch(alias)) and canonical(alias) is not None
 
 
 def load_watchlist(path: Path | None = None) -> Watchlist:
@@ -59,15 +115,41 @@ def load_watchlist(path: Path | None = None) -> Watchlist:
     companies = content.get("companies")
     if not isinstance(companies, dict):
         raise InputError(f'watch-list {file} has no [companies] table; expected lines such as AAPL = ["Apple"]')
-    for ticker, aliases in companies.items():
-        if not _TICKER.fullmatch(ticker):
+    entries = {ticker: _aliases(file, ticker, aliases) for ticker, aliases in companies.items()}
+    words = content.get("words", {})
+    try:
+        return Watchlist(entries, _words(file, words, "everyday"), _words(file, words, "phrases"))
+    except InputError as error:
+        raise InputError(f"{error} (in {file})") from error
+
+
+def _aliases(file: Path, ticker: str, aliases: Any) -> list[str]:
+    if not _TICKER.fullmatch(ticker):
+        raise InputError(
+            f"watch-list {file}: {ticker!r} is no ticker; expected capitals, digits, '.', '-', '=' or '^', "
+            f"such as AAPL, BRK-B or 0700.HK"
+        )
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise InputError(f'watch-list {file}: {ticker} needs a list of names, for example ["Apple", "Apple Inc"]')
+    for alias in aliases:
+        if alias.startswith("$") and not is_further_ticker(alias):
             raise InputError(
-                f"watch-list {file}: {ticker!r} is no ticker; expected capitals, digits, '.', '-', '=' or '^'"
+                f"watch-list {file}: {ticker} lists {alias!r}, which is no ticker; write $GOOGL or 9988.HK"
             )
-        if not isinstance(aliases, list) or not all(isinstance(alias, str) and _words(alias) for alias in aliases):
-            raise InputError(f'watch-list {file}: {ticker} needs a list of names, for example ["Apple", "Apple Inc"]')
-    return Watchlist(companies)
+        if not is_name(alias):
+            raise InputError(f"watch-list {file}: {ticker} needs a list of names, and {alias!r} holds no word")
+    return aliases
 
 
-def _words(text: str) -> list[str]:
-    return [word for raw in _WORD.findall(text) if (word := _TAIL.sub("", raw))]
+def _words(file: Path, words: Any, name: str) -> list[str]:
+    if not isinstance(words, dict) or words.keys() - {"everyday", "phrases"}:
+        raise InputError(f"watch-list {file}: the table [words] may hold `everyday` and `phrases`, lists of texts")
+    listed = words.get(name, [])
+    if not isinstance(listed, list) or not all(isinstance(text, str) and is_name(text) for text in listed):
+        raise InputError(f'watch-list {file}: `{name}` in [words] must be a list of texts, such as ["target price"]')
+    return listed
+
+
+@cache
+def _everyday() -> dict[str, list[str]]:
+    return tomllib.loads(EVERYDAY.read_text(encoding="utf-8"))

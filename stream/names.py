@@ -1,0 +1,208 @@
+"""Names of companies in a text, as news writes them. Pure.
+
+A name counts as it is listed ("Apple"). In other letters ("BOEING", "bank of america") it counts where that is safe: it
+has several words, or is no everyday word, or a legal form follows ("APPLE INC"), or the words around it speak of a
+company ("APPLE SHARES", "SHARES OF APPLE"). Phrases that only look like a company ("shell companies") are listed too.
+Chinese, Japanese and Korean names stand without spaces, so they are looked for inside the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_EAST_ASIAN = "\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"[^\W_{_EAST_ASIAN}]+(?:\.[^\W_{_EAST_ASIAN}]+)*|&")
+_IS_EAST_ASIAN = re.compile(f"[{_EAST_ASIAN}]")
+_ADDRESS = re.compile(r"//\S+|\bwww\.\S+")
+
+_HARD = "inc incorporated corp corporation co ltd plc llc nv ag asa oyj spa kgaa"
+_SOFT = "company companies limited group holding holdings sa se ab as kk gmbh bhd tbk lp the & de cos trust"
+_HARD_FORMS = frozenset(_HARD.split())  # that nobody writes but behind a company's name
+_LEGAL_FORMS = _HARD_FORMS.union(_SOFT.split())
+_EAST_ASIAN_FORM = re.compile(r"(?:股份有限公司|有限公司|股份公司|公司|集团|股份|控股|株式会社|グループ|주식회사)+$")
+
+
+@dataclass(frozen=True)
+class _Name:
+    words: tuple[str, ...]  # small letters
+    written: tuple[str, ...]
+    ticker: str  # empty: a phrase that is no company
+    everyday: bool
+    needs_form: bool  # listed with its legal form alone, so that the rest of it is no name
+
+    @property
+    def is_acronym(self) -> bool:
+        return len(self.words) == 1 and len(self.written[0]) <= 4 and self.written[0].isupper()
+
+
+class NameIndex:
+    """Finds listed names.
+
+    `names`: pairs of a name and its ticker; `everyday`: words and phrases of the language that are also names;
+    `phrases`: what looks like a name and is none; `beside`: words that show a name beside them to be a company's.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[tuple[str, str]],
+        everyday: Iterable[str],
+        phrases: Iterable[str],
+        beside: Iterable[str],
+    ) -> None:
+        self._beside = frozenset(beside)
+        ordinary = {tuple(map(_folded, _WORD.findall(phrase))) for phrase in everyday}
+        self._by_first: dict[str, list[_Name]] = {}
+        self._given: dict[str, str] = {}
+        self._east_asian: dict[str, list[tuple[str, str]]] = {}
+        for text, ticker in (*names, *((phrase, "") for phrase in phrases)):
+            if _IS_EAST_ASIAN.search(text):
+                self._east_asian.setdefault(text[0], []).append((text, ticker))
+                if ticker:
+                    self._given[_EAST_ASIAN_FORM.sub("", text) or text] = ticker
+                continue
+            for written in {text, text.replace(" & ", " and "), text.replace(".", " ") if "." in text else text}:
+                self._add(tuple(_WORD.findall(written)), ticker, ordinary)
+        for listed in self._by_first.values():
+            listed.sort(key=lambda name: (-len(name.words), name.needs_form))
+        for found in self._east_asian.values():
+            found.sort(key=lambda pair: -len(pair[0]))
+        firsts = "".join(map(re.escape, self._east_asian))
+        self._east_asian_first = re.compile(f"[{firsts}]") if firsts else None
+
+    def _add(self, written: tuple[str, ...], ticker: str, ordinary: set[tuple[str, ...]]) -> None:
+        needs_form = len(written) > 1 and bool(ticker) and _folded(written[-1]) in _HARD_FORMS
+        if needs_form:
+            written = written[:-1]
+        words = tuple(map(_folded, written))
+        name = _Name(words, tuple(map(_joined, written)), ticker, words in ordinary, needs_form)
+        if words and name not in self._by_first.setdefault(words[0], []):
+            self._by_first[words[0]].append(name)
+            if ticker:
+                self._given.setdefault(" ".join(_without_forms(words)), ticker)
+
+    def given(self, name: str) -> str | None:
+        """The ticker of a company that a source named, in any letters and with any legal form ("APPLE INC.")."""
+        if _IS_EAST_ASIAN.search(name):
+            bare = _EAST_ASIAN_FORM.sub("", name.strip())
+            return self._given.get(bare) or self._given.get(name.strip())
+        words = _without_forms(tuple(map(_folded, _WORD.findall(name))))
+        return self._given.get(" ".join(words)) if words else None
+
+    def find(self, text: str) -> Iterator[str]:
+        """Tickers of the companies that `text` names, some of them more than once."""
+        if self._east_asian_first is not None and not text.isascii():
+            yield from self._find_east_asian(text)
+        if "//" in text or "www." in text:
+            text = _ADDRESS.sub(" ", text)
+        text = text.replace(
+            "\u0130", "I"
+        )  # the one letter whose small form is two characters, of which one parts words
+        small = _WORD.findall(text.lower())
+        if "." in text:
+            small = [word if "." not in word else _joined(word) for word in small]
+        by_first = self._by_first
+        starts = [index for index, word in enumerate(small) if word in by_first]
+        if not starts:
+            return
+        words = _WORD.findall(text)
+        position, last_end = 0, -1
+        for start in starts:
+            if start < position:
+                continue
+            for name in by_first[small[start]]:
+                end = start + len(name.words)
+                if tuple(small[start:end]) != name.words:
+                    continue
+                if not name.ticker:
+                    position = end
+                    break
+                if self._counts(name, words, small, start, end, last_end, text):
+                    yield name.ticker
+                    position = last_end = end
+                    break
+
+    def _counts(
+        self, name: _Name, words: list[str], small: list[str], start: int, end: int, last_end: int, text: str
+    ) -> bool:
+        following = small[end] if end < len(small) else ""
+        if name.needs_form:
+            return following in _HARD_FORMS and not (
+                name.everyday and following == "corporation" and words[start].islower()
+            )
+        written = words[start:end]
+        as_listed = tuple(map(_joined, written)) == name.written
+        if name.is_acronym:
+            return as_listed and (
+                not name.everyday or not text.isupper() or self._is_company(small, start, end, last_end)
+            )
+        if as_listed and not (name.everyday and written[0].isupper() and text.isupper()):
+            return True
+        if not name.everyday:
+            return len(name.words) > 1 or len(words[start]) > 3
+        if following in _HARD_FORMS:
+            return True
+        return all(word.isupper() for word in written if word != "&") and self._is_company(small, start, end, last_end)
+
+    def _is_company(self, small: list[str], start: int, end: int, last_end: int) -> bool:
+        """Whether the words around small[start:end] speak of a company."""
+        after = small[end : end + 2]
+        if after and after[0] in self._beside:
+            return True
+        if start >= 2 and small[start - 1] == "of" and small[start - 2] in self._beside:
+            return True
+        beside = [last_end == start or (last_end == start - 1 and small[start - 1] in ("and", "&"))]
+        if after and after[0] in ("and", "&"):
+            after = after[1:]
+        beside += [
+            any(name.ticker and not name.everyday for name in self._by_first.get(word, ())) for word in after[:1]
+        ]
+        return any(beside)
+
+    def _find_east_asian(self, text: str) -> Iterator[str]:
+        assert self._east_asian_first is not None
+        position = 0
+        while first := self._east_asian_first.search(text, position):
+            start = position = first.start()
+            position += 1
+            for name, ticker in self._east_asian[text[start]]:
+                if text.startswith(name, start) and not _inside_katakana(name, text, start):
+                    position = start + len(name)
+                    if ticker:
+                        yield ticker
+                    break
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` holds a word that can be looked for."""
+    return bool(_WORD.search(text.replace("&", "")) or _IS_EAST_ASIAN.search(text))
+
+
+def name_key(text: str) -> str:
+    """What two names have in common that are found by the same words."""
+    return text if _IS_EAST_ASIAN.search(text) else " ".join(map(_joined, _WORD.findall(text)))
+
+
+def _inside_katakana(name: str, text: str, start: int) -> bool:
+    return start > 0 and "\u30a1" <= name[0] <= "\u30fa" and "\u30a1" <= text[start - 1] <= "\u30fc"
+
+
+def _joined(word: str) -> str:
+    """Initials without their dots: "J.P" is "JP"."""
+    if "." in word and all(len(part) == 1 for part in word.split(".")):
+        return word.replace(".", "")
+    return word
+
+
+def _folded(word: str) -> str:
+    return _joined(word).lower()
+
+
+def _without_forms(words: tuple[str, ...]) -> tuple[str, ...]:
+    end, start = len(words), 0
+    while end > 1 and words[end - 1] in _LEGAL_FORMS:
+        end -= 1
+    while start < end - 1 and words[start] == "the":
+        start += 1
+    return words[start:end]
