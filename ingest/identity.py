@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -85,77 +85,97 @@ class FeedMemory:
         return changed
 
 
-Rule = Callable[[Entry], list[Known]]
+Rule = Callable[[Entry], Known | None]
 
 
 class _Matching:
-    """Finds the known messages that entries are, surest matches first; a message is at most one entry."""
+    """Finds the known messages that entries are, surest matches first; a message is at most one entry.
+
+    Time is linear in the number of entries and messages, also where thousands say the same.
+    """
 
     def __init__(self, known: Iterable[Known]) -> None:
-        self._free: dict[str, Known] = {}
+        self._free: set[str] = set()
         self._by_guid: defaultdict[int, list[Known]] = defaultdict(list)
         self._by_link: defaultdict[int, list[Known]] = defaultdict(list)
         self._by_said: defaultdict[Said, list[Known]] = defaultdict(list)
+        self._by_words: defaultdict[tuple[Said, int, bool], list[Known]] = defaultdict(list)
         self._by_title: defaultdict[tuple[int, int], list[Known]] = defaultdict(list)
         for message in known:
-            self._free[message.id] = message
+            self._free.add(message.id)
             self._by_guid[message.guid].append(message)
             self._by_link[message.link].append(message)
             self._by_said[message.said].append(message)
+            self._by_words[message.said, message.link, message.guid != 0].append(message)
             self._by_title[message.title, message.published].append(message)
 
     def match(self, entries: Sequence[Entry]) -> list[Known | None]:
         """For each entry the message that it is, or None."""
         found: list[Known | None] = [None] * len(entries)
-        by_guid = self._apply((self._same_in_all,), entries, found)
-        self._apply((self._same_words_and_link,), entries, found)
-        by_guid += self._apply((self._same_guid,), entries, found)
-        self._apply((self._same_words, self._same_link), entries, found)
+        by_guid = self._apply(self._same_guid_and_words, entries, found)
+        self._apply(self._same_link_and_words, entries, found)
+        by_guid += self._apply(self._same_guid, entries, found)
+        self._apply(self._same_words, entries, found)
+        self._apply(self._same_link, entries, found)
         if not by_guid:  # guids of this feed do not last, so a changed text tells no two items apart
-            self._apply((self._same_title_and_time,), entries, found)
+            self._apply(self._same_title_and_time, entries, found)
         return found
 
-    def _apply(self, rules: Sequence[Rule], entries: Sequence[Entry], found: list[Known | None]) -> int:
-        """Match what is not matched yet by each of `rules` in turn; the number of new matches."""
+    def _apply(self, rule: Rule, entries: Sequence[Entry], found: list[Known | None]) -> int:
+        """Match by `rule` what is not matched yet; the number of new matches."""
         count = 0
-        for rule in rules:
-            for place, entry in enumerate(entries):
-                if found[place] is None:
-                    message = next((known for known in rule(entry) if known.id in self._free), None)
-                    if message is not None:
-                        found[place] = self._free.pop(message.id)
-                        count += 1
+        for place, entry in enumerate(entries):
+            if found[place] is None and (message := rule(entry)) is not None:
+                found[place] = message
+                self._free.remove(message.id)
+                count += 1
         return count
 
-    def _same_in_all(self, entry: Entry) -> list[Known]:
-        guid, link = hash_of(entry.guid), hash_of(entry.link)
-        alike = [known for known in self._by_said.get(entry.said, ()) if known.guid == guid != 0]
-        return sorted(alike, key=lambda known: known.link != link)
+    def _first(self, messages: list[Known] | None) -> Known | None:
+        """The first of `messages` that is no entry's yet, those before it removed."""
+        while messages:
+            if messages[-1].id in self._free:
+                return messages[-1]
+            messages.pop()
+        return None
 
-    def _same_words_and_link(self, entry: Entry) -> list[Known]:
+    def _free_of(self, messages: Iterable[Known]) -> Iterator[Known]:
+        return (message for message in messages if message.id in self._free)
+
+    def _same_guid_and_words(self, entry: Entry) -> Known | None:
+        guid = hash_of(entry.guid)
+        alike = self._free_of(self._by_guid.get(guid, ())) if guid else ()
+        return next((known for known in alike if known.said == entry.said), None)
+
+    def _same_link_and_words(self, entry: Entry) -> Known | None:
         link = hash_of(entry.link)
-        return [known for known in self._by_said.get(entry.said, ()) if known.link == link != 0 and any(entry.said)]
+        if not link or not any(entry.said):
+            return None
+        sorts = (False,) if entry.guid and not entry.said.published else (False, True)
+        return next(filter(None, (self._first(self._by_words.get((entry.said, link, sort))) for sort in sorts)), None)
 
-    def _same_guid(self, entry: Entry) -> list[Known]:
+    def _same_guid(self, entry: Entry) -> Known | None:
         guid = hash_of(entry.guid)
         # Where nothing else agrees, the guid is a place in a list or a constant, and the item another one.
-        return [known for known in self._by_guid.get(guid, ()) if guid and _agrees(known, entry)]
+        alike = self._free_of(self._by_guid.get(guid, ())) if guid else ()
+        return next((known for known in alike if _agrees(known, entry)), None)
 
-    def _same_words(self, entry: Entry) -> list[Known]:
-        link = hash_of(entry.link)
-        alike = sorted(self._by_said.get(entry.said, ()), key=lambda known: known.link != link)
+    def _same_words(self, entry: Entry) -> Known | None:
         if entry.said.published:
-            return alike
+            return self._first(self._by_said.get(entry.said))
         # Words without a time may be said twice, by two items that have guids or links of their own.
-        return [known for known in alike if known.link == link and not (known.guid and entry.guid)]
+        if entry.guid or entry.link:
+            return None
+        return self._first(self._by_words.get((entry.said, 0, False)))
 
-    def _same_link(self, entry: Entry) -> list[Known]:
+    def _same_link(self, entry: Entry) -> Known | None:
         link = hash_of(entry.link)
-        return [known for known in self._by_link.get(link, ()) if link and _is_edit(known, entry)]
+        alike = self._free_of(self._by_link.get(link, ())) if link else ()
+        return next((known for known in alike if _is_edit(known, entry)), None)
 
-    def _same_title_and_time(self, entry: Entry) -> list[Known]:
+    def _same_title_and_time(self, entry: Entry) -> Known | None:
         title, _, published = entry.said
-        return [known for known in self._by_title.get((title, published), ()) if title and published]
+        return self._first(self._by_title.get((title, published))) if title and published else None
 
 
 def _agrees(known: Known, entry: Entry) -> bool:

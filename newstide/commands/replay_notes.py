@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, TIME_ASSUMED, TIME_CLAMPED, TRUNCATED
+from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, ID_DERIVED, TIME_ASSUMED, TIME_CLAMPED, TRUNCATED
 
 _MARKS = {
     TIME_ASSUMED: "{} times not read (the time of receipt stands in)",
@@ -13,6 +13,7 @@ _MARKS = {
     TRUNCATED: "{} texts cut",
     BYTES_REPLACED: "{} texts with bytes replaced",
     ENCODING_DOUBTFUL: "{} texts in a doubtful encoding",
+    ID_DERIVED: "{} ids derived from what the messages say",
 }
 
 

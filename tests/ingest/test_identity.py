@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from web_server import item, rss
@@ -154,6 +156,18 @@ def test_memory_is_bounded_and_forgets_what_is_listed_no_more() -> None:
     ids = {known.id for known in memory.known()}
     assert "kept" in ids
     assert "first" not in ids
+
+
+def test_hundreds_of_entries_that_say_the_same_are_matched_one_to_one() -> None:
+    memory = FeedMemory()
+    for date, link, guid in itertools.product(("", MARCH), ("", "https://e.com/{}"), (None, "g{}")):
+        shapes = [
+            item(ACME, guid and guid.format(n), link.format(n), date, f"&lt;i id='{n}'&gt;x&lt;/i&gt;")
+            for n in range(300)
+        ]
+        first = fetched(memory, *shapes)
+        assert fetched(memory, *reversed(shapes)).keys() == first.keys()
+        memory = FeedMemory()
 
 
 WORDS = st.sampled_from(["", "a", "b", "N/A", "https://desk.example.com/", "https://e.com/1"])
