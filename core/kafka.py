@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
 from core.errors import BrokerUnreachable, NewstideError, SettingsError
@@ -130,15 +130,6 @@ def ensure_topics(settings: Settings) -> None:
         raise TopicError(f"the topics of newstide can't be prepared: {error}; see the broker's log") from error
     finally:
         admin.close()
-
-
-def partition_numbers(settings: Settings, topic: str) -> list[int]:
-    """Partitions of the topic of that full name, in order; none if it does not exist."""
-    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False)
-    try:
-        return sorted(consumer.partitions_for_topic(topic) or ())
-    finally:
-        consumer.close(autocommit=False)
 
 
 def _connect(settings: Settings) -> KafkaAdminClient:

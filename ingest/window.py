@@ -113,9 +113,9 @@ class AckWindow(Generic[Position]):
         self.produced += 1
         self._uncounted[sent.source, sent.kind] += 1
         self.marks.update(sent.marks)
-        end = metadata.offset + 1
-        if end > self.end_offsets.get(metadata.partition, 0):
-            self.end_offsets[metadata.partition] = end
+        # The last one, not the highest: acknowledgements of a partition come in order, and a topic that was re-created
+        # meanwhile counts from zero.
+        self.end_offsets[metadata.partition] = metadata.offset + 1
 
     def _count(self) -> None:
         for (source, kind), count in self._uncounted.items():

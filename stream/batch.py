@@ -22,10 +22,15 @@ from stream.stories import HEADLINE_CHARACTERS, StoryText, story_text
 
 Scores = Mapping[str, NDArray[np.float32]]
 
+_ROUNDING = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as Kafka gave it. `end_offset` is the partition's high watermark when it was read, if known."""
+    """One record as Kafka gave it, in that epoch of its partition's log.
+
+    `end_offset` is the partition's high watermark when it was read, if known.
+    """
 
     topic: str
     partition: int
@@ -33,6 +38,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     end_offset: int | None = None
+    epoch: int = 1
 
     @property
     def origin(self) -> str:
@@ -102,24 +108,42 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def read(records: Iterable[Record], watchlist: Watchlist) -> tuple[list[Item], list[Rejected]]:
-    """Decode and link records: items for the good ones, reasons for the others."""
-    items: list[Item] = []
+def decode_records(records: Iterable[Record]) -> tuple[list[tuple[Record, Message]], list[Rejected]]:
+    """Each record with its message, and reasons for those that hold none."""
+    decoded: list[tuple[Record, Message]] = []
     rejected: list[Rejected] = []
     for record in records:
         try:
-            message = decode(record.value)
+            decoded.append((record, decode(record.value)))
         except UndecodableMessage as error:
             rejected.append(Rejected(record, str(error)))
-            continue
+    return decoded, rejected
+
+
+def link(decoded: Iterable[tuple[Record, Message]], watchlist: Watchlist) -> tuple[list[Item], list[Rejected]]:
+    """Items with their companies, and reasons for those that linking failed on."""
+    items: list[Item] = []
+    rejected: list[Rejected] = []
+    for record, message in decoded:
         body = message.body
-        items.append(Item(record, message, message.uid, body, watchlist.link(body, message.entities)))
+        try:
+            items.append(Item(record, message, message.uid, body, watchlist.link(body, message.entities)))
+        except Exception as error:
+            watchlist.link("", ())  # a list that fails on nothing at all must not turn good messages away
+            rejected.append(Rejected(record, f"linking its companies failed: {type(error).__name__}: {error}"))
     return items, rejected
 
 
 def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: str) -> list[Classified]:
-    """Items with the likeliest label of each task; scores have one row per item."""
+    """Items with the likeliest label of each task; scores have one row per item.
+
+    Raises ValueError for scores that are no probabilities.
+    """
     sentiment, topic = scores["sentiment"], scores["topic"]
+    for task, table in (("sentiment", sentiment), ("topic", topic)):
+        # Written so that NaN fails too.
+        if not bool(((table >= 0) & (table <= 1 + _ROUNDING)).all()):
+            raise ValueError(f"the model {model} gave scores of {task} that are no probabilities")
     best_sentiment, best_topic = sentiment.argmax(axis=1), topic.argmax(axis=1)
     result = []
     for i, item in enumerate(items):

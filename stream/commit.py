@@ -23,7 +23,8 @@ from core.store.arrays import plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
 from stream.assignment import Run
-from stream.batch import Batch, Classified, Record, latest
+from stream.batch import Batch, Classified, latest
+from stream.ledger import Tally, TopicLedger, Unread
 from stream.repeats import Repeats, count_repeats
 from stream.series import TrendChanges, count
 from stream.story_store import (
@@ -51,22 +52,25 @@ class Committed:
 class Committer:
     """Commits batches of one topic on one connection. Not thread-safe; one per worker."""
 
-    def __init__(self, topic: str, window: timedelta) -> None:
-        self._topic = topic
+    def __init__(self, ledger: TopicLedger, window: timedelta) -> None:
+        self._ledger = ledger
         self._window = window
         self._partitions_until = date.min
 
     def commit(self, connection: Connection, batch: Batch) -> Committed:
-        """Store `batch` and advance the ledger, atomically. Raises psycopg.Error with nothing changed."""
+        """Store `batch` and advance the ledger, atomically.
+
+        Raises psycopg.Error, and what `TopicLedger.lock` raises, with nothing changed.
+        """
         today = datetime.now(UTC).date()
         if today >= self._partitions_until:
             self._partitions_until = ensure_partitions(connection, today)
         with connection.transaction():
-            ledger = self._lock_ledger(connection, batch.records)
-            stored = self._store_messages(connection, batch.classified, today)
-            unread = [item for item in batch.classified if _is_unread(item.item.record, ledger)]
-            repeats = count_repeats(connection, unread, stored)
-            gaps = self._advance_ledger(connection, batch, stored, ledger)
+            unread = self._ledger.lock(connection, batch.records)
+            fresh = [item for item in batch.classified if item.item.record in unread]
+            stored = self._store_messages(connection, fresh, today)
+            repeats = count_repeats(connection, fresh, stored)
+            gaps = self._ledger.advance(connection, unread, _tallies(batch, unread, stored))
         return Committed(frozenset(stored), gaps, repeats)
 
     def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
@@ -96,70 +100,26 @@ class Committer:
         _name_sources(connection, fresh)
         return stored
 
-    def _lock_ledger(
-        self, connection: Connection, records: Sequence[Record]
-    ) -> dict[int, tuple[int | None, datetime | None]]:
-        partitions = sorted({record.partition for record in records})
-        parameters = {"topic": self._topic, "partitions": plain_array(partitions)}
-        rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
-        if len(rows) < len(partitions):
-            connection.execute(_SQL["open_ledger"], parameters)
-            rows = connection.execute(_SQL["lock_ledger"], parameters).fetchall()
-        return {partition: (next_offset, event_time) for partition, next_offset, event_time in rows}
 
-    def _advance_ledger(
-        self,
-        connection: Connection,
-        batch: Batch,
-        stored: set[UUID],
-        ledger: Mapping[int, tuple[int | None, datetime | None]],
-    ) -> dict[int, int]:
-        records: defaultdict[int, list[Record]] = defaultdict(list)
-        for record in batch.records:
-            records[record.partition].append(record)
-        times: defaultdict[int, list[datetime]] = defaultdict(list)
-        messages: defaultdict[int, set[UUID]] = defaultdict(set)
-        for item in batch.classified:
-            if item.item.message.has_own_time:
-                times[item.item.record.partition].append(item.item.message.published_at)
-            if item.item.uid in stored:
-                messages[item.item.record.partition].add(item.item.uid)
-        rejected: defaultdict[int, int] = defaultdict(int)
-        for reject in batch.rejected:
-            # A redelivered dead letter was counted by the batch that advanced past it.
-            reached = ledger[reject.record.partition][0]
-            rejected[reject.record.partition] += reached is None or reject.record.offset >= reached
-        gaps = {partition: _gap(ledger[partition][0], found) for partition, found in records.items()}
-        partitions = sorted(records)
-        connection.execute(
-            _SQL["advance_ledger"],
-            {
-                "topic": self._topic,
-                "partition": plain_array(partitions),
-                "next_offset": plain_array(records[p][-1].offset + 1 for p in partitions),
-                "end_offset": plain_array(max((r.end_offset or 0) for r in records[p]) or None for p in partitions),
-                "max_event_time": time_array(latest(times[p]) for p in partitions),
-                "messages": plain_array(len(messages[p]) for p in partitions),
-                "dead_letters": plain_array(rejected[p] for p in partitions),
-                "gaps": plain_array(gaps[p] for p in partitions),
-            },
-        )
-        return {partition: gap for partition, gap in gaps.items() if gap}
-
-
-def _is_unread(record: Record, ledger: Mapping[int, tuple[int | None, datetime | None]]) -> bool:
-    reached = ledger[record.partition][0]
-    return reached is None or record.offset >= reached
-
-
-def _gap(expected: int | None, records: Sequence[Record]) -> int:
-    """Offsets skipped between what the ledger expected and `records` of one partition, in order."""
-    gap = 0
-    for record in records:
-        if expected is not None and record.offset > expected:
-            gap += record.offset - expected
-        expected = max(expected or 0, record.offset + 1)
-    return gap
+def _tallies(batch: Batch, unread: Unread, stored: set[UUID]) -> dict[int, Tally]:
+    """What became of the unread records of each partition."""
+    tallies: defaultdict[int, Tally] = defaultdict(Tally)
+    left = set(stored)
+    for item in batch.classified:
+        if item.item.record not in unread:
+            continue
+        tally = tallies[item.item.record.partition]
+        if item.item.uid in left:
+            left.discard(item.item.uid)
+            tally.messages += 1
+        else:
+            tally.duplicates += 1
+        if item.item.message.has_own_time:
+            tally.max_event_time = latest(filter(None, (tally.max_event_time, item.item.message.published_at)))
+    for reject in batch.rejected:
+        if reject.record in unread:
+            tallies[reject.record.partition].dead_letters += 1
+    return tallies
 
 
 def _name_sources(connection: Connection, fresh: Sequence[Classified]) -> None:

@@ -1,7 +1,8 @@
 """The Faust adapter: a stateless pump from Kafka into the pipeline. The only file that knows Faust.
 
-Tables, windows, transactions and the web server of Faust are not used. Records are acknowledged in order, after the
-database commit and after their `classified` records are in Kafka; whatever can't be handled ends the process.
+Tables, windows, transactions and the web server of Faust are not used. Reading begins where the ledger stands, at every
+assignment. Records are acknowledged in order, after the database commit and after their `classified` records are in
+Kafka; whatever can't be handled ends the process.
 """
 
 from __future__ import annotations
@@ -13,55 +14,80 @@ import ssl
 import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections import Counter, deque
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+from faust.transport.drivers.aiokafka import Consumer, ensure_aiokafka_TP
 from faust.types import TP
+from kafka.errors import KafkaError
 from mode.loop import use as use_loop
+from mode.utils.queues import ThrowableQueue
+from sqlalchemy.exc import DBAPIError
 
 from core import metrics
 from core.dead_letters import DeadLetter
+from core.epochs import Reconciler
+from core.errors import NewstideError
 from core.health import Beat
 from core.settings import KafkaSettings, Settings
 from stream.archive import Archive, Letter
-from stream.batch import Record
-from stream.pipeline import Pipeline
-from stream.progress import EndOffsets, Lag
+from stream.backlog import MAX_WAITING_BYTES, Backlog
+from stream.batch import Classified, Record
+from stream.pipeline import Pipeline, timed
+from stream.progress import EndOffsets, LedgerWatch, Place, Position, find_positions
 from stream.publication import classified_record
 from stream.readiness import CommitProgress
-from stream.watchdog import Stall, watch
+from stream.watchdog import EXIT_FAILED, EXIT_STALLED, Stall, end_process, watch
 
 log = logging.getLogger(__name__)
 
-EXIT_FAILED = 70  # EX_SOFTWARE: the supervisor starts the worker again and Kafka redelivers
 _NOTE_EVERY_S = 0.5
 _LOOP_SILENT_S = 30.0
 _UNDER_WAY = 2
 _FETCH_BYTES = 2**16
+_METADATA_AGE_MS = 30_000  # how soon a partition that was added is read
 _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
+_RETRY_S = 1.0
+_LEAST_BYTES = 1_000  # a broker that takes no record of this size takes none
+
+Outgoing = tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]
 
 
 class Engine:
     """One worker process: `messages` through the pipeline, `dead-letters` into the archive."""
 
     def __init__(
-        self, settings: Settings, archive: Archive, end_offsets: EndOffsets, lag: Lag, progress: CommitProgress
+        self,
+        settings: Settings,
+        archive: Archive,
+        end_offsets: EndOffsets,
+        reconciler: Reconciler,
+        ledger_watch: LedgerWatch,
+        progress: CommitProgress,
     ) -> None:
         self._settings = settings
         self._archive = archive
         self._end_offsets = end_offsets
-        self._lag = lag
+        self._reconciler = reconciler
+        self._ledger_watch = ledger_watch
         self._progress = progress
         self.loop_beat = Beat(_LOOP_SILENT_S, None)
         self._pipeline: Pipeline | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
         self._side_executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="side")
+        self._positions_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="positions")
         self._stopping = threading.Event()
-        self._done = 0  # records acknowledged by this worker
+        self._topics = (settings.topic("messages"), settings.topic("dead-letters"))
+        self._done: Counter[str] = Counter()  # records acknowledged by this worker, by topic
+        self._epochs: dict[Place, int] = {}  # of every place that was ever read
+        self._backlogs = {topic: Backlog() for topic in self._topics}
         self._app = self._create_app()
 
     def run(self, pipeline: Pipeline) -> None:
@@ -71,19 +97,14 @@ class Engine:
         worker = faust.Worker(self._app, redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
 
-    async def send_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Return once Kafka has all `letters`."""
-        topic = self._settings.topic("dead-letters")
-        await self._send([(topic, letter.key, letter.value or b"", letter.headers()) for letter in letters])
-
     def send_dead_letters_blocking(self, letters: Sequence[DeadLetter]) -> None:
-        """The same, from the pipeline's thread."""
-        asyncio.run_coroutine_threadsafe(self.send_dead_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
+        """Return once Kafka has all `letters`. From the pipeline's thread."""
+        asyncio.run_coroutine_threadsafe(self._send_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
 
     def _create_app(self) -> faust.App:
         settings = self._settings
         kafka = settings.kafka
-        app = faust.App(
+        app = LedgerApp(
             f"{kafka.topic_prefix}worker",
             broker=[f"kafka://{server.strip()}" for server in (kafka.bootstrap_servers or "").split(",")],
             broker_credentials=_credentials(kafka),
@@ -94,6 +115,7 @@ class Engine:
             # Small helpings of every partition: with large ones a replay reads years of one partition before the
             # next, and the watermark and the stories' order suffer. A larger record still comes whole.
             consumer_max_fetch_size=_FETCH_BYTES,
+            consumer_metadata_max_age_ms=_METADATA_AGE_MS,
             producer_acks=-1,
             stream_buffer_maxsize=4096,
             topic_disable_leader=True,
@@ -104,14 +126,14 @@ class Engine:
             store="memory://",
             datadir=str(Path(tempfile.gettempdir(), f"newstide-{os.getuid()}")),  # unused, but Faust makes it
         )
+        app.find_positions = self._find_positions
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
             "key_serializer": "raw",
             "value_serializer": "raw",
         }
-        messages = app.topic(settings.topic("messages"), **raw)
-        dead_letters = app.topic(settings.topic("dead-letters"), **raw)
+        messages, dead_letters = (app.topic(topic, **raw) for topic in self._topics)
 
         @app.agent(messages, concurrency=1, name="newstide.messages")
         async def classify(stream: Any) -> None:
@@ -119,7 +141,7 @@ class Engine:
 
         @app.agent(dead_letters, concurrency=1, name="newstide.dead-letters")
         async def archive(stream: Any) -> None:
-            async for events in stream.noack_take(settings.stream.batch_size, within=settings.stream.batch_within_s):
+            async for events in self._batches(stream, self._topics[1]):
                 await self._or_exit(self._archive_letters(events))
 
         @app.on_before_shutdown.connect(weak=False)
@@ -135,40 +157,72 @@ class Engine:
 
         return app
 
+    async def _find_positions(self, places: Sequence[TP]) -> dict[TP, int]:
+        """Where to read each of `places` on: what the ledger says, asked until brokers and database answer."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                known = await loop.run_in_executor(self._positions_executor, find_positions, self._reconciler)
+            except (KafkaError, DBAPIError, OSError) as error:
+                log.warning("reading waits for the ledger: %s", str(error).strip().splitlines()[0])
+            else:
+                if all(place in known for place in places):
+                    break
+                log.warning("reading waits until the ledger knows all of %s", sorted(places))
+            await asyncio.sleep(_RETRY_S)
+        for place in places:
+            epoch = self._epochs.setdefault(place, known[place].epoch)
+            if epoch != known[place].epoch:
+                self._end_for_new_epoch([place])
+        return {place: known[place].offset for place in places}
+
     async def _pump(self, stream: Any) -> None:
         """Keep the pipeline's thread busy: Faust gathers a batch while the one before is classified and stored.
 
         At most `_UNDER_WAY` batches are not yet acknowledged. They enter the pipeline and are acknowledged in order.
         """
-        settings = self._settings.stream
         under_way: deque[asyncio.Task[None]] = deque()
-        async for events in stream.noack_take(settings.batch_size, within=settings.batch_within_s):
+        async for events in self._batches(stream, self._topics[0]):
             while len(under_way) >= _UNDER_WAY:
                 await under_way.popleft()
             before = under_way[-1] if under_way else None
             under_way.append(asyncio.create_task(self._or_exit(self._process(events, before))))
 
+    def _batches(self, stream: Any, topic: str) -> Any:
+        """Batches of events, once there is room for each of them in the topic's backlog."""
+        backlog = self._backlogs[topic]
+
+        async def wait_for_room(value: bytes | None) -> bytes | None:
+            await backlog.take(_size(stream.current_event))
+            return value
+
+        stream.add_processor(wait_for_room)  # before that of `noack_take`, which gathers
+        return stream.noack_take(self._settings.stream.batch_size, within=self._settings.stream.batch_within_s)
+
     async def _process(self, events: Sequence[Any], before: asyncio.Task[None] | None) -> None:
         ends = {tp: self._end_offset(tp) for tp in {event.message.tp for event in events}}
-        records = [_record(event.message, ends[event.message.tp]) for event in events]
+        records = [self._record(event.message, ends[event.message.tp]) for event in events]
         loop = asyncio.get_running_loop()
         assert self._pipeline is not None
         classified = await loop.run_in_executor(self._executor, self._pipeline.process, records)
         if before is not None:
             await before
         if self._settings.stream.publish_classified:
-            topic = self._settings.topic("classified")
-            await self._send([(topic, *classified_record(item)) for item in classified])
-        for event in events:
-            event.ack()
-        self._done += len(events)
+            with timed("publish"):
+                await self._publish(classified)
+        self._acknowledge(self._topics[0], events)
         self._progress.committed()
 
     async def _archive_letters(self, events: Sequence[Any]) -> None:
-        letters = [Letter(_record(event.message, None), event.message.headers) for event in events]
+        letters = [Letter(self._record(event.message, None), event.message.headers) for event in events]
         await asyncio.get_running_loop().run_in_executor(self._side_executor, self._archive.store, letters)
+        self._acknowledge(self._topics[1], events)
+
+    def _acknowledge(self, topic: str, events: Sequence[Any]) -> None:
         for event in events:
             event.ack()
+        self._done[topic] += len(events)
+        self._backlogs[topic].release(len(events), sum(map(_size, events)))
 
     async def _or_exit(self, work: Coroutine[Any, Any, None]) -> None:
         """Faust would stall for good on an exception here, holding its partitions: the process ends instead."""
@@ -176,18 +230,65 @@ class Engine:
             await work
         except asyncio.CancelledError:
             raise
-        except BaseException:
+        except BaseException as error:
             if self._stopping.is_set() or self._app.should_stop:
                 log.info("stopped in the middle of a batch; nothing of it was acknowledged, so it comes again")
                 return
-            log.critical("this batch can't be handled; ending the worker, Kafka redelivers", exc_info=True)
-            logging.shutdown()
-            os._exit(EXIT_FAILED)
+            expected = isinstance(error, NewstideError)
+            log.critical("this batch can't be handled: %s", error, exc_info=not expected)
+            end_process(EXIT_FAILED, "ending the worker; it reads on from the ledger when it is started again")
 
-    async def _send(self, records: Sequence[tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]]) -> None:
+    async def _publish(self, classified: Sequence[Classified]) -> None:
+        topic = self._settings.topic("classified")
+        refused = await self._send([(topic, *classified_record(item)) for item in classified])
+        for index, limit in refused:
+            item = classified[index].item.message
+            while limit > _LEAST_BYTES:
+                limit //= 2
+                if not await self._send([(topic, *classified_record(classified[index], limit))]):
+                    break
+            else:
+                log.error("the broker takes no `classified` record of %s of %s, however short", item.id, item.source)
+
+    async def _send_letters(self, letters: Sequence[DeadLetter]) -> None:
+        topic = self._settings.topic("dead-letters")
+        for index, _ in await self._send([_outgoing(topic, letter) for letter in letters]):
+            letter, whole = letters[index], letters[index].value or b""
+            kept = len(whole)
+            while kept:
+                kept = kept // 2 if kept > _LEAST_BYTES else 0
+                reason = f"{letter.reason[:1000]} (the broker takes the first {kept} of {len(whole)} bytes)"
+                if not await self._send([_outgoing(topic, replace(letter, value=whole[:kept], reason=reason))]):
+                    break
+            else:
+                raise NewstideError(
+                    f"the broker takes no dead letter of {letter.origin}, however short; raise `max.message.bytes` of "
+                    f"the topic {topic}"
+                )
+
+    async def _send(self, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Return once Kafka has the records; index and size in bytes of those that it finds too large."""
         producer = self._app.producer
-        sent = [await producer.send(topic, key, value, None, None, headers) for topic, key, value, headers in records]
-        await asyncio.gather(*sent)
+        refused = []
+        sent: list[tuple[int, Any]] = []
+        for index, (topic, key, value, headers) in enumerate(records):
+            try:
+                sent.append((index, await producer.send(topic, key, value, None, None, headers)))
+            except ProducerSendError as error:
+                if not isinstance(error.__cause__, MessageSizeTooLargeError):
+                    raise
+                refused.append((index, len(value)))
+        outcomes = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+        for (index, _), outcome in zip(sent, outcomes, strict=True):
+            if isinstance(outcome, MessageSizeTooLargeError):
+                refused.append((index, len(records[index][2])))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return refused
+
+    def _record(self, message: Any, end_offset: int | None) -> Record:
+        epoch = self._epochs[message.topic, message.partition]
+        return Record(message.topic, message.partition, message.offset, message.key, message.value, end_offset, epoch)
 
     def _end_offset(self, tp: TP) -> int | None:
         try:
@@ -197,37 +298,124 @@ class Engine:
 
     async def _note_end_offsets(self) -> None:
         self.loop_beat.good()
-        consumer = self._app.consumer
-        topic = self._settings.topic("messages")
+        topic = self._topics[0]
         ends = {
-            tp.partition: end
-            for tp in consumer.assignment()
-            if tp.topic == topic and (end := self._end_offset(tp)) is not None
+            tp.partition: Position(self._epochs[tp], end)
+            for tp in self._app.consumer.assignment()
+            if tp.topic == topic and tp in self._epochs and (end := self._end_offset(tp)) is not None
         }
         await asyncio.get_running_loop().run_in_executor(self._side_executor, self._end_offsets.note, ends)
 
+    def _assigned(self) -> dict[Place, int]:
+        """Epochs of what this worker reads now; empty before it has started."""
+        try:
+            assignment = self._app.consumer.assignment()
+        except (AttributeError, AssertionError, faust.exceptions.ConsumerNotStarted):
+            return {}
+        return {(tp.topic, tp.partition): self._epochs[tp] for tp in assignment if tp in self._epochs}
+
     def _start_watchdog(self, pipeline: Pipeline) -> None:
-        topic = self._settings.topic("messages")
-
-        def lag() -> int | None:
-            try:
-                mine = [tp.partition for tp in self._app.consumer.assignment() if tp.topic == topic]
-            except (AttributeError, AssertionError):
-                return None  # not started yet
-            behind = self._lag.read(mine)
-            for partition, records in (behind or {}).items():
+        def lag() -> Mapping[str, int] | None:
+            idle = not any(backlog.records for backlog in self._backlogs.values())
+            look = self._ledger_watch.look(self._assigned(), idle)
+            if look is None:
+                self._progress.look(None, pipeline.waiting_for_database)
+                return None
+            if look.moved:
+                self._end_for_new_epoch(look.moved)
+            behind: Counter[str] = Counter()
+            for (topic, partition), records in look.behind.items():
                 metrics.LAG.labels(topic, str(partition)).set(records)
-            lag = None if behind is None else sum(behind.values())
-            self._progress.look(lag, pipeline.waiting_for_database)
-            return lag
+                behind[topic] += records
+            self._progress.look(behind[self._topics[0]], pipeline.waiting_for_database)
+            return behind
 
-        stall = Stall(self._settings.stream.watchdog_s, time.monotonic())
+        now = time.monotonic()
         threading.Thread(
             target=watch,
-            args=(stall, lag, lambda: self._done, lambda: pipeline.waiting_for_database, self._stopping),
+            args=(
+                {topic: Stall(self._settings.stream.watchdog_s, now) for topic in self._topics},
+                lag,
+                self._done.__getitem__,
+                lambda: pipeline.waiting_for_database or self._archive.waiting_for_database,
+                self._stopping,
+            ),
             name="watchdog",
             daemon=True,
         ).start()
+
+    def _end_for_new_epoch(self, places: Sequence[Place]) -> None:
+        names = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))
+        end_process(EXIT_STALLED, f"another log stands in the place of {names}; ending the worker, to read it anew")
+
+
+class LedgerConsumer(Consumer):
+    """Reads from where the ledger stands, whatever the group's committed offsets say.
+
+    Faust asks for the committed offsets at the end of each rebalance, and seeks to them itself; this is that place.
+    """
+
+    _unplaced: bool = False  # assigned, and not yet sought
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._unplaced = True
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        places = sorted(self.assignment())
+        app: Any = self.app
+        positions = await app.find_positions(places)
+        if positions:
+            await self._thread.call_thread(self._seek_all, positions)
+        if set(places) == self.assignment():
+            self._unplaced = False
+        return dict(positions)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
+        if self._unplaced:
+            # Faust goes on without the seek when that takes long, for instance while the database is away.
+            await self.perform_seek()
+            return {}
+        return await super()._getmany(active_partitions, timeout)
+
+    async def _seek_all(self, positions: Mapping[TP, int]) -> None:
+        consumer = self._thread._ensure_consumer()
+        for place, offset in positions.items():
+            consumer.seek(ensure_aiokafka_TP(place), offset)
+
+
+class ByteQueue(ThrowableQueue):
+    """Faust's queue between the consumer and an agent, full when its records hold too many bytes."""
+
+    _bytes: int = 0
+
+    def _put(self, item: Any) -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+    def clear(self) -> None:
+        super().clear()
+        self._bytes = 0
+
+    def full(self) -> bool:
+        return self._bytes >= MAX_WAITING_BYTES or super().full()
+
+
+class LedgerApp(faust.App):
+    find_positions: Any
+
+    def _new_transport(self) -> Any:
+        transport: Any = super()._new_transport()
+        transport.Consumer = LedgerConsumer
+        return transport
+
+    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> ByteQueue:
+        return ByteQueue(maxsize=maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
 
 
 def use_uvloop() -> None:
@@ -235,8 +423,13 @@ def use_uvloop() -> None:
     use_loop("uvloop")
 
 
-def _record(message: Any, end_offset: int | None) -> Record:
-    return Record(message.topic, message.partition, message.offset, message.key, message.value, end_offset)
+def _size(event: Any) -> int:
+    message = event.message
+    return len(message.value or b"") + len(message.key or b"")
+
+
+def _outgoing(topic: str, letter: DeadLetter) -> Outgoing:
+    return topic, letter.key, letter.value or b"", letter.headers()
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

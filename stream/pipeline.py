@@ -17,11 +17,13 @@ from uuid import UUID
 
 import numpy as np
 import psycopg
+from kafka.errors import KafkaError
 from numpy.typing import NDArray
 
 from core import metrics
 from core.dead_letters import DeadLetter, dead_letter
-from stream.batch import Batch, Classified, Item, Record, Rejected, label, read
+from core.store.faults import is_content_refused, is_outage
+from stream.batch import Batch, Classified, Item, Record, Rejected, decode_records, label, link
 from stream.commit import Committed, Committer
 from stream.entities import Watchlist
 from stream.repeats import Repeats
@@ -80,16 +82,17 @@ class Pipeline:
         """
         classifier = self._classifier  # one for the whole batch, whatever `use` brings meanwhile
         metrics.BATCH_MESSAGES.observe(len(records))
-        with _timed("decode"):
-            items, rejected = read(records, self._watchlist)
-        with _timed("classify"):
+        with timed("decode"):
+            decoded, undecodable = decode_records(records)
+        with timed("link"):
+            items, unlinkable = link(decoded, self._watchlist)
+        with timed("classify"):
             classified, poison = _classify(classifier, items)
-        batch = Batch(
-            records, classified, sorted(rejected + poison, key=lambda r: (r.record.partition, r.record.offset))
-        )
+        rejected = [*undecodable, *unlinkable, *poison]
+        batch = Batch(records, classified, sorted(rejected, key=lambda r: (r.record.partition, r.record.offset)))
         if batch.rejected:
             self._send_dead_letters([_letter(reject) for reject in batch.rejected])
-        with _timed("store"):
+        with timed("store"):
             return self._store(batch)
 
     def close(self) -> None:
@@ -102,17 +105,19 @@ class Pipeline:
     def _store(self, batch: Batch) -> list[Classified]:
         try:
             committed = self._commit_until_done(batch)
-        except psycopg.DataError as error:
+        except Exception as error:
+            if not is_content_refused(error):
+                raise
             return self._store_halves(batch, error)
         _count(batch, committed)
         if self._observe is not None:
             self._observe(batch.classified, committed.stored)
         return batch.classified
 
-    def _store_halves(self, batch: Batch, error: psycopg.Error) -> list[Classified]:
+    def _store_halves(self, batch: Batch, error: Exception) -> list[Classified]:
         """Postgres refused the content: find the message it refuses, set it aside, and store the others."""
         if len(batch.classified) == 1:
-            reject = Rejected(batch.classified[0].item.record, f"Postgres refuses it: {str(error).strip()}")
+            reject = Rejected(batch.classified[0].item.record, f"it can't be stored: {str(error).strip()}")
             self._send_dead_letters([_letter(reject)])
             alone = Batch(batch.records, [], [*batch.rejected, reject])
             _count(alone, self._commit_until_done(alone))
@@ -134,14 +139,15 @@ class Pipeline:
                 committed = self._committer.commit(self._connection, batch)
                 self.waiting_for_database = False
                 return committed
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if self.stopping.is_set():
+            except (psycopg.Error, KafkaError) as error:
+                if self.stopping.is_set() or (isinstance(error, psycopg.Error) and not is_outage(error)):
                     raise
                 self.waiting_for_database = True
                 metrics.DATABASE_RETRIES.inc()
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 log.warning(
-                    "the database failed (%s); %d messages are held, next try in %.1f s",
+                    "%s failed (%s); %d messages are held, next try in %.1f s",
+                    "the database" if isinstance(error, psycopg.Error) else "Kafka, asked about missing offsets,",
                     reason,
                     len(batch.records),
                     pause,
@@ -228,7 +234,8 @@ def _count_repeats(repeats: Repeats) -> None:
 
 
 @contextmanager
-def _timed(stage: str) -> Iterator[None]:
+def timed(stage: str) -> Iterator[None]:
+    """Measure the block as one `stage` of a batch."""
     begin = time.perf_counter()
     yield
     metrics.STAGE_SECONDS.labels(stage).observe(time.perf_counter() - begin)

@@ -1,25 +1,54 @@
-"""What a worker tells the ledger and learns from it between batches: ends of partitions, and its lag."""
+"""What a worker tells the ledger and learns from it between batches: where to read, ends of partitions, and its lag."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
-from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
 
-from core.kafka import client_options
-from core.settings import Settings
+from core import metrics
+from core.epochs import Reconciler
+from core.store.ledger import read_ledger
 from core.store.sql import load_queries
 
 log = logging.getLogger(__name__)
 
-_SQL = load_queries(Path(__file__).with_name("queries.sql"))
+_SQL = load_queries(Path(__file__).with_name("ledger.sql"))
+_STANDING_LOOKS = 3  # a batch that is under way moves its partition sooner than that
 
 Connect = Callable[[], psycopg.Connection[Any]]
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+
+class Position(NamedTuple):
+    """Where the ledger says a partition is to be read on, and in which epoch."""
+
+    epoch: int
+    offset: int
+
+
+def find_positions(reconciler: Reconciler) -> dict[Place, Position]:
+    """Positions of all partitions of all topics that are read, once the ledger knows their logs.
+
+    Raises KafkaError and SQLAlchemy's errors.
+    """
+    reconciler.reconcile()
+    found = {}
+    for topic in reconciler.topics:
+        logs = reconciler.logs.get(topic)
+        for row in read_ledger(reconciler.engine, topic):
+            if row.next_offset is not None and logs is not None and row.partition in logs.partitions:
+                start = logs.partitions[row.partition].start
+                found[topic, row.partition] = Position(row.epoch, max(row.next_offset, start))
+    return found
 
 
 class EndOffsets:
@@ -29,9 +58,9 @@ class EndOffsets:
         self._topic = topic
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
-        self._noted: dict[int, int] = {}
+        self._noted: dict[int, Position] = {}
 
-    def note(self, ends: Mapping[int, int]) -> None:
+    def note(self, ends: Mapping[int, Position]) -> None:
         """Write the `ends` that changed. A database that is away is tried at the next call."""
         changed = {partition: end for partition, end in ends.items() if self._noted.get(partition) != end}
         if not changed:
@@ -41,7 +70,12 @@ class EndOffsets:
                 self._connection = self._connect()
             self._connection.execute(
                 _SQL["note_end_offsets"],
-                {"topic": self._topic, "partition": list(changed), "end_offset": list(changed.values())},
+                {
+                    "topic": self._topic,
+                    "partition": list(changed),
+                    "epoch": [end.epoch for end in changed.values()],
+                    "end_offset": [end.offset for end in changed.values()],
+                },
             )
             self._noted.update(changed)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -50,50 +84,61 @@ class EndOffsets:
                 self._connection.close()
 
 
-class Lag:
-    """Lag as seen from outside the worker's own consumer, which is what is suspected when it stalls."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the ledger and the logs showed: records behind, by place, and places in another epoch by now."""
 
-    def __init__(self, settings: Settings, connect: Connect) -> None:
-        self._settings = settings
-        self._topic = settings.topic("messages")
-        self._connect = connect
-        self._connection: psycopg.Connection[Any] | None = None
-        self._consumer: KafkaConsumer | None = None
+    behind: dict[Place, int] = field(default_factory=dict)
+    moved: list[Place] = field(default_factory=list)
 
-    def read(self, partitions: Sequence[int]) -> dict[int, int] | None:
-        """Records behind, by partition; None while the brokers or the database do not answer."""
-        if not partitions:
-            return {}
+
+class LedgerWatch:
+    """The ledger and the logs as seen from outside of the worker's own consumer, which is what may stall.
+
+    It also keeps the ledger true to the logs while the worker runs. For one thread.
+    """
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+        self._standing: Counter[tuple[Place, Position]] = Counter()
+
+    def look(self, mine: Mapping[Place, int], idle: bool) -> Look | None:
+        """Look after the places that are `mine`, read in these epochs; None while brokers or database do not answer.
+
+        While `idle`, with nothing of them under way, a place that stands where its log holds nothing is moved on.
+        """
         try:
-            ends = self._ends(partitions)
-            reached = self._reached()
-        except (psycopg.OperationalError, psycopg.InterfaceError, KafkaError) as error:
+            self._reconciler.reconcile()
+            behind: dict[Place, int] = {}
+            moved = []
+            standing: Counter[tuple[Place, Position]] = Counter()
+            for topic in self._reconciler.topics:
+                logs = self._reconciler.logs.get(topic)
+                for row in read_ledger(self._reconciler.engine, topic):
+                    place = (topic, row.partition)
+                    if place not in mine:
+                        continue
+                    if row.epoch != mine[place]:
+                        moved.append(place)
+                        continue
+                    span = logs.partitions.get(row.partition) if logs is not None else None
+                    end = max(span.end if span is not None else 0, row.end_offset or 0)
+                    behind[place] = max(end - (row.next_offset or 0), 0)
+                    if not behind[place] or not idle:
+                        continue
+                    at = (place, Position(row.epoch, row.next_offset or 0))
+                    standing[at] = self._standing[at] + 1
+                    if standing[at] >= _STANDING_LOOKS:
+                        skipped = self._reconciler.skip_empty(topic, row)
+                        metrics.LEDGER_GAPS.labels(*map(str, place)).inc(skipped)
+                        behind[place] -= min(skipped, behind[place])
+            self._standing = standing
+            return Look(behind, moved)
+        except (DBAPIError, KafkaError, OSError) as error:
             log.debug("lag unknown: %s", error)
             self.close()
             return None
-        return {partition: max(end - (reached.get(partition) or 0), 0) for partition, end in ends.items()}
 
     def close(self) -> None:
-        """Close both connections; the next read opens them again."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False)
-            self._consumer = None
-
-    def _ends(self, partitions: Sequence[int]) -> dict[int, int]:
-        if self._consumer is None:
-            self._consumer = KafkaConsumer(
-                **client_options(self._settings), enable_auto_commit=False, request_timeout_ms=5_000
-            )
-        found = self._consumer.end_offsets([TopicPartition(self._topic, partition) for partition in partitions])
-        return {tp.partition: end for tp, end in found.items()}
-
-    def _reached(self) -> dict[int, int | None]:
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        rows = self._connection.execute(
-            "SELECT partition, next_offset FROM offset_ledger WHERE topic = %s", (self._topic,)
-        )
-        return dict(rows.fetchall())
+        """Close the connections to the brokers; the next look opens them again."""
+        self._reconciler.reader.close()

@@ -6,12 +6,15 @@ from datetime import datetime
 
 import msgspec
 
-from core.records import SCHEMA_HEADER, SCHEMA_VERSION
+from core.records import MAX_ENCODED_BYTES, SCHEMA_HEADER, SCHEMA_VERSION
 from stream.batch import Classified
 
 
 class ClassifiedRecord(msgspec.Struct, kw_only=True):
-    """Value of a record in the `classified` topic. It may come twice after a crash: (source, id) tells."""
+    """Value of a record in the `classified` topic. It may come twice after a crash: (source, id) tells.
+
+    `shortened`: the url or the text was cut, so that the record fits into Kafka; the store has the whole message.
+    """
 
     id: str
     source: str
@@ -27,13 +30,16 @@ class ClassifiedRecord(msgspec.Struct, kw_only=True):
     topic: str
     topic_scores: list[float]
     model: str
+    shortened: bool = False
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def classified_record(classified: Classified) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """Key, value and headers of `classified` for Kafka."""
+def classified_record(
+    classified: Classified, limit: int = MAX_ENCODED_BYTES
+) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of `classified` for Kafka; a value of more than `limit` bytes is shortened."""
     message = classified.item.message
     record = ClassifiedRecord(
         id=message.id,
@@ -51,4 +57,20 @@ def classified_record(classified: Classified) -> tuple[bytes, bytes, list[tuple[
         topic_scores=[round(score, 5) for score in classified.topic_scores],
         model=classified.model,
     )
-    return message.id.encode(), _encoder.encode(record), [(SCHEMA_HEADER, SCHEMA_VERSION)]
+    value = _encoder.encode(record)
+    for name in ("url", "language", "text", "title"):
+        excess = len(value) - limit
+        if excess <= 0:
+            break
+        record.shortened = True
+        _shorten(record, name, excess)
+        value = _encoder.encode(record)
+    return message.id.encode(), value, [(SCHEMA_HEADER, SCHEMA_VERSION)]
+
+
+def _shorten(record: ClassifiedRecord, name: str, excess: int) -> None:
+    """Take at least `excess` encoded bytes from the end of a field, or all it has; half a url leads nowhere."""
+    content: str = getattr(record, name)
+    excess += len(b'"shortened":true') - len(b'"shortened":false') + 8
+    kept = 0 if name == "url" else max(len(content) - excess, 0)  # a character takes one byte or more
+    setattr(record, name, content[:kept])

@@ -1,36 +1,3 @@
--- name: lock_ledger
-SELECT partition, next_offset, max_event_time
-FROM offset_ledger
-WHERE topic = %(topic)s AND partition = ANY(%(partitions)s::integer[])
-ORDER BY partition
-FOR UPDATE
-
--- name: advance_ledger
-UPDATE offset_ledger AS ledger
-SET next_offset = greatest(ledger.next_offset, batch.next_offset),
-    end_offset = greatest(ledger.end_offset, batch.end_offset),
-    max_event_time = greatest(ledger.max_event_time, batch.max_event_time),
-    messages = ledger.messages + batch.messages,
-    dead_letters = ledger.dead_letters + batch.dead_letters,
-    gaps = ledger.gaps + batch.gaps,
-    updated_at = now()
-FROM unnest(%(partition)s::integer[], %(next_offset)s::bigint[], %(end_offset)s::bigint[],
-            %(max_event_time)s::timestamptz[], %(messages)s::bigint[], %(dead_letters)s::bigint[], %(gaps)s::bigint[])
-    AS batch (partition, next_offset, end_offset, max_event_time, messages, dead_letters, gaps)
-WHERE ledger.topic = %(topic)s AND ledger.partition = batch.partition
-
--- name: open_ledger
-INSERT INTO offset_ledger (topic, partition)
-SELECT %(topic)s, partition FROM unnest(%(partitions)s::integer[]) AS t (partition) ORDER BY partition
-ON CONFLICT DO NOTHING
-
--- name: note_end_offsets
-UPDATE offset_ledger AS ledger
-SET end_offset = greatest(ledger.end_offset, seen.end_offset)
-FROM unnest(%(partition)s::integer[], %(end_offset)s::bigint[]) AS seen (partition, end_offset)
-WHERE ledger.topic = %(topic)s AND ledger.partition = seen.partition
-  AND ledger.end_offset IS DISTINCT FROM greatest(ledger.end_offset, seen.end_offset)
-
 -- name: insert_keys
 INSERT INTO message_key (uid, stored_on, content)
 SELECT uid, %(today)s, content FROM unnest(%(uids)s::uuid[], %(contents)s::bigint[]) AS t (uid, content)
@@ -74,3 +41,4 @@ INSERT INTO dead_letter (id, origin, stage, topic, key, value, reason, failed_at
 SELECT * FROM unnest(%(id)s::uuid[], %(origin)s::text[], %(stage)s::text[], %(topic)s::text[], %(key)s::bytea[],
                      %(value)s::bytea[], %(reason)s::text[], %(failed_at)s::timestamptz[], %(context)s::jsonb[])
 ON CONFLICT (id) DO NOTHING
+RETURNING id

@@ -10,10 +10,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 log = logging.getLogger(__name__)
 
+EXIT_FAILED = 70  # EX_SOFTWARE: the supervisor starts the worker again and Kafka redelivers
 EXIT_STALLED = 75  # EX_TEMPFAIL: start me again
 
 
@@ -38,16 +39,31 @@ class Stall:
 
 
 def watch(
-    stall: Stall,
-    lag: Callable[[], int | None],
-    position: Callable[[], int],
+    stalls: Mapping[str, Stall],
+    lag: Callable[[], Mapping[str, int] | None],
+    position: Callable[[str], int],
     excused: Callable[[], bool],
     stopping: threading.Event,
     every_s: float = 2.0,
 ) -> None:
-    """Look every `every_s` seconds until `stopping`; end the process when it stalls. Runs in a thread of its own."""
+    """Look every `every_s` seconds until `stopping`; end the process when a topic stalls. Runs in a thread of its own.
+
+    `lag` gives records behind by topic, `position` how many of a topic were acknowledged.
+    """
     while not stopping.wait(every_s):
-        if stall.exceeded(time.monotonic(), lag(), position(), excused()):
-            log.critical("this worker has lag and commits nothing; ending it, so that it is started anew")
-            logging.shutdown()
-            os._exit(EXIT_STALLED)
+        behind = lag()
+        for topic, stall in stalls.items():
+            records = None if behind is None else behind.get(topic, 0)
+            if stall.exceeded(time.monotonic(), records, position(topic), excused()):
+                end_process(
+                    EXIT_STALLED,
+                    f"this worker is {records} records behind in {topic} and commits nothing; ending it, so that it is "
+                    "started anew",
+                )
+
+
+def end_process(status: int, reason: str) -> None:
+    """End the process at once: nothing of it may be acknowledged any more."""
+    log.critical("%s", reason)
+    logging.shutdown()
+    os._exit(status)

@@ -13,21 +13,23 @@ from typing import Any
 import psycopg
 
 from core.classifier import Classifier
+from core.epochs import Reconciler
 from core.health import Health, serve_health
-from core.kafka import ensure_topics, partition_numbers, wait_for_broker
+from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
-from core.store.ledger import open_ledger
 from core.store.migration import migrate
 from core.store.shadows import store_shadow_rows
+from core.topics import TopicReader
 from stream.archive import Archive
 from stream.commit import Committer
 from stream.engine import Engine, use_uvloop
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline, TextClassifier
-from stream.progress import EndOffsets, Lag
+from stream.progress import EndOffsets, LedgerWatch
 from stream.readiness import CommitProgress
 from stream.shadow import Shadow
 
@@ -50,26 +52,37 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     wait_for_broker(settings)
     ensure_topics(settings)
     wait_for_database(settings)
-    prepare_store(settings)
+    _migrate(settings)
 
     def open_connection() -> psycopg.Connection[Any]:
         return connect(settings, autocommit=True, application_name=f"newstide worker {index}")
 
-    registry = open_engine(settings, pool_size=2)
+    registry = open_engine(settings, pool_size=4)
     shadow = Shadow(partial(store_shadow_rows, registry), settings.models.shadow_share)
     name = f"{socket.gethostname()}/{index}"
     watch = ModelWatch(registry, open_connection, loader, shadow, name, settings.models.poll_s)
     classifier = watch.begin()
     topic = settings.topic("messages")
     use_uvloop()
+    letters_topic = settings.topic("dead-letters")
+    readers = [TopicReader(settings) for _ in range(4)]  # one for each thread that asks
+    archive = Archive(
+        TopicLedger(letters_topic, partial(readers[0].offsets, letters_topic)),
+        open_connection,
+        settings.stream.retry_max_s,
+    )
     engine = Engine(
         settings,
-        Archive(open_connection, settings.stream.retry_max_s),
+        archive,
         EndOffsets(topic, open_connection),
-        Lag(settings, open_connection),
+        Reconciler(registry, readers[1], settings),
+        LedgerWatch(Reconciler(registry, readers[2], settings)),
         progress,
     )
-    committer = Committer(topic, window=timedelta(hours=settings.stream.story_window_hours))
+    committer = Committer(
+        TopicLedger(topic, partial(readers[3].offsets, topic)),
+        window=timedelta(hours=settings.stream.story_window_hours),
+    )
     pipeline = Pipeline(
         classifier,
         watchlist,
@@ -89,12 +102,9 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         engine.run(pipeline)
 
 
-def prepare_store(settings: Settings) -> None:
-    """Migrate the schema, and open a ledger row for every partition, so that each counts for the watermark."""
+def _migrate(settings: Settings) -> None:
     engine = open_engine(settings, pool_size=1)
-    topic = settings.topic("messages")
     try:
         migrate(engine)
-        open_ledger(engine, topic, partition_numbers(settings, topic))
     finally:
         engine.dispose()

@@ -5,6 +5,17 @@ SELECT coalesce(sum(negative + neutral + positive), 0)::bigint AS messages,
        (SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL) AS dead_letters
 FROM trend_history WHERE kind = 'all' AND name = 'all'
 
+-- name: stored_messages
+SELECT (SELECT count(*) FROM message WHERE stored_on NOT IN (SELECT stored_on FROM dropped_day)) AS stored,
+       (SELECT coalesce(sum(messages), 0)::bigint FROM dropped_day) AS dropped
+
+-- name: unchecked
+SELECT (SELECT count(*) FROM trend_hour) + (
+    SELECT count(*) FROM trend
+    WHERE minute < (SELECT merged_until FROM trend_rollup)
+       OR EXISTS (SELECT FROM dropped_day
+                  WHERE trend.minute BETWEEN date_trunc('minute', earliest, 'UTC') AND latest)) AS rows
+
 -- name: differences
 WITH member AS (
     SELECT m.uid, m.story, m.published_at, m.sentiment, m.sentiment_scores, series.kind, series.name
@@ -16,7 +27,7 @@ WITH member AS (
         UNION ALL SELECT 'entity', entity FROM unnest(m.entities) AS entity
     ) AS series
 ),
-told AS (
+message_count AS (
     SELECT kind, name, date_trunc('minute', published_at, 'UTC') AS minute,
            count(*) FILTER (WHERE sentiment = 'negative') AS negative,
            count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
@@ -28,16 +39,27 @@ told AS (
     GROUP BY 1, 2, 3
 ),
 first AS (
-    SELECT DISTINCT ON (kind, name, story) kind, name, date_trunc('minute', published_at, 'UTC') AS minute, sentiment
+    SELECT DISTINCT ON (kind, name, story) kind, name, story, uid,
+           date_trunc('minute', published_at, 'UTC') AS minute, sentiment
     FROM member
     ORDER BY kind, name, story, published_at, uid
 ),
+-- Once messages were dropped, the first of those left may not be the story's first: `story_series` knows that one. A
+-- story that is forgotten there leaves open what its minute should hold.
+judged_first AS (
+    SELECT first.kind, first.name, first.minute, first.sentiment,
+           NOT EXISTS (SELECT FROM dropped_day) OR known.uid = first.uid
+               OR EXISTS (SELECT FROM message WHERE message.uid = known.uid) AS counts,
+           EXISTS (SELECT FROM dropped_day) AND known.uid IS NULL AS open
+    FROM first LEFT JOIN story_series AS known USING (kind, name, story)
+),
 story_count AS (
     SELECT kind, name, minute,
-           count(*) FILTER (WHERE sentiment = 'negative') AS negative_stories,
-           count(*) FILTER (WHERE sentiment = 'neutral') AS neutral_stories,
-           count(*) FILTER (WHERE sentiment = 'positive') AS positive_stories
-    FROM first
+           count(*) FILTER (WHERE counts AND sentiment = 'negative') AS negative_stories,
+           count(*) FILTER (WHERE counts AND sentiment = 'neutral') AS neutral_stories,
+           count(*) FILTER (WHERE counts AND sentiment = 'positive') AS positive_stories,
+           bool_or(open) AS open
+    FROM judged_first
     GROUP BY 1, 2, 3
 ),
 counted AS (
@@ -45,17 +67,25 @@ counted AS (
            coalesce(negative_stories, 0) AS negative_stories,
            coalesce(neutral_stories, 0) AS neutral_stories,
            coalesce(positive_stories, 0) AS positive_stories,
-           p_negative, p_neutral, p_positive
-    FROM told LEFT JOIN story_count USING (kind, name, minute)
+           p_negative, p_neutral, p_positive, coalesce(open, false) AS open
+    FROM message_count LEFT JOIN story_count USING (kind, name, minute)
 )
-SELECT coalesce(trend.kind, counted.kind), coalesce(trend.name, counted.name), coalesce(trend.minute, counted.minute),
-       to_jsonb(trend), to_jsonb(counted)
+SELECT coalesce(trend.kind, counted.kind) AS kind, coalesce(trend.name, counted.name) AS name,
+       coalesce(trend.minute, counted.minute) AS minute,
+       to_jsonb(trend) AS stored, to_jsonb(counted) - 'open' AS counted
 FROM trend FULL JOIN counted USING (kind, name, minute)
-WHERE trend.kind IS NULL OR counted.kind IS NULL
-   OR (trend.negative, trend.neutral, trend.positive, trend.negative_stories, trend.neutral_stories,
-       trend.positive_stories, trend.p_negative, trend.p_neutral, trend.p_positive)
-   IS DISTINCT FROM
-      (counted.negative, counted.neutral, counted.positive, counted.negative_stories, counted.neutral_stories,
-       counted.positive_stories, counted.p_negative, counted.p_neutral, counted.p_positive)
+WHERE (trend.kind IS NULL OR counted.kind IS NULL
+       OR (trend.negative, trend.neutral, trend.positive, trend.p_negative, trend.p_neutral, trend.p_positive)
+       IS DISTINCT FROM
+          (counted.negative, counted.neutral, counted.positive, counted.p_negative, counted.p_neutral,
+           counted.p_positive)
+       OR NOT counted.open
+       AND (trend.negative_stories, trend.neutral_stories, trend.positive_stories)
+       IS DISTINCT FROM
+           (counted.negative_stories, counted.neutral_stories, counted.positive_stories))
+  AND coalesce(trend.minute, counted.minute) >= coalesce((SELECT merged_until FROM trend_rollup), '-infinity')
+  AND NOT EXISTS (SELECT FROM dropped_day
+                  WHERE coalesce(trend.minute, counted.minute)
+                        BETWEEN date_trunc('minute', earliest, 'UTC') AND latest)
 ORDER BY 1, 2, 3
 LIMIT :limit

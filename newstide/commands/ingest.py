@@ -186,13 +186,20 @@ def _speed(text: str) -> float | None:
 def _brake(settings: Settings, max_lag: int) -> replaying.Brake:
     engine = open_engine(settings, pool_size=1)
     topic = settings.topic("messages")
+    epochs: dict[int, int] = {}
 
     def is_behind(ends: Mapping[int, int]) -> bool:
         try:
-            reached = {row.partition: row.next_offset or 0 for row in read_ledger(engine, topic)}
+            rows = {row.partition: row for row in read_ledger(engine, topic)}
         except OperationalError:  # the workers are held up by the same outage
             return True
-        return sum(max(end - reached.get(partition, 0), 0) for partition, end in ends.items()) > max_lag
+        lag = 0
+        for partition, end in ends.items():
+            row = rows.get(partition)
+            if row is not None and epochs.setdefault(partition, row.epoch) != row.epoch:
+                end = min(end, row.end_offset or 0)  # it may have been sent to a log that is gone
+            lag += max(end - (row.next_offset or 0 if row is not None else 0), 0)
+        return lag > max_lag
 
     return is_behind
 

@@ -24,11 +24,13 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from core.epochs import Reconciler
 from core.errors import InputError, NewstideError
-from core.kafka import ensure_topics, partition_numbers, wait_for_broker
+from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from core.store.connection import open_engine
-from core.store.ledger import begin_replay, end_replay, forget_offsets, open_ledger
+from core.store.ledger import begin_replay, end_replay, forget_replays
+from core.topics import TopicReader
 from ingest.checkpoint import checkpoint_path
 from ingest.checkpoint import load as load_checkpoint
 from newstide.embedded.broker import EmbeddedBroker
@@ -210,7 +212,8 @@ class Stack:
         ends = {int(partition): end for partition, end in summary["end_offsets"].items()}
         replay = self._run.replay
         assert replay is not None
-        yield from once_database_answers(lambda: end_replay(self.engine, replay, ends, summary))
+        topic = self.settings.topic("messages")
+        yield from once_database_answers(lambda: end_replay(self.engine, replay, ends, summary, topic))
         self._run = replace(self._run, replay_summary=summary)
 
     def _recover_broker(self, broker: EmbeddedBroker) -> Steps[None]:
@@ -258,14 +261,14 @@ class Stack:
         yield from in_background(lambda: _prepare_topics(impatient))
 
     def _begin_epoch(self, *, anew: bool, settled: bool = False) -> None:
-        """Open the ledger, `anew` for a broker that kept nothing of its last life, and declare the replay.
+        """Make the ledger fit the topics, and declare the replay; others, `anew`, went with the broker's last life.
 
         One that is `settled` has nothing to send again, and ends where it begins.
         """
-        topic = self.settings.topic("messages")
+        with TopicReader(self.settings) as reader:
+            Reconciler(self.engine, reader, self.settings).reconcile()
         if anew:
-            forget_offsets(self.engine)
-        open_ledger(self.engine, topic, partition_numbers(self.settings, topic))
+            forget_replays(self.engine)
         if self._plan.replay is None:
             self._run = Run()
             return

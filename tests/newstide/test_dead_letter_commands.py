@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,7 @@ from newstide.commands.dead_letters import dead_letters
 from newstide.embedded.broker import EmbeddedBroker
 from stream.archive import Archive, Letter
 from stream.batch import Record
+from stream.ledger import TopicLedger
 
 LETTERS = {"messages/0/7/ab": b'{"id":"1"}', "messages/3/12/cd": b"\xff\xfe raw"}
 
@@ -45,11 +47,15 @@ def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         yield loaded
 
 
+_offsets = itertools.count()
+
+
 def add(engine: Engine, letter: DeadLetter) -> None:
     """Put `letter` into the archive, as the archive itself does."""
     with psycopg.connect(conninfo_of(engine), autocommit=True) as connection:
-        archive = Archive(lambda: connection, retry_max_s=1)
-        archive.store([Letter(Record("newstide.dead-letters", 0, 0, letter.key, letter.value), letter.headers())])
+        archive = Archive(TopicLedger("newstide.dead-letters"), lambda: connection, retry_max_s=1)
+        record = Record("newstide.dead-letters", 0, next(_offsets), letter.key, letter.value)
+        archive.store([Letter(record, letter.headers())])
 
 
 def conninfo_of(engine: Engine) -> str:
@@ -212,7 +218,7 @@ def test_an_origin_of_any_length_is_archived(engine: Engine, origin: str) -> Non
 def test_strange_headers_are_archived(engine: Engine) -> None:
     contexts = [b'{"map": "a\\u0000b"}', b'{"map": 1e999}', b"[" * 10_000, b"\xff", b'{"a": {"b": 1}}']
     with psycopg.connect(conninfo_of(engine), autocommit=True) as connection:
-        archive = Archive(lambda: connection, retry_max_s=1)
+        archive = Archive(TopicLedger("d"), lambda: connection, retry_max_s=1)
         letters = [
             Letter(Record("d", 0, number, b"k", b"v"), [(CONTEXT, context), (CONTENT, b"g" * 64)])
             for number, context in enumerate(contexts)

@@ -86,12 +86,12 @@ class Workers:
                 [sys.executable, *entry], env=self._environment(), stdout=log, stderr=log, cwd=REPOSITORY
             )
 
-    def end(self, index: int, how: signal.Signals, within_s: float = 30) -> int:
+    def end(self, index: int, how: signal.Signals, within_s: float = 90) -> int:
         process = self._running.pop(index)
         process.send_signal(how)
         return process.wait(within_s)
 
-    def wait_for_exit(self, index: int, within_s: float = 60) -> int:
+    def wait_for_exit(self, index: int, within_s: float = 180) -> int:
         return self._running.pop(index).wait(within_s)
 
     def running(self, index: int) -> bool:
@@ -166,7 +166,14 @@ def produce(settings: Settings, records: Sequence[Input], per_second: float | No
     producer.close()
 
 
-def wait_until(true: Callable[[], bool], what: str, within_s: float = 120) -> None:
+def produce_just_ahead(settings: Settings, records: Sequence[Input], ahead: int = 150) -> None:
+    """Send `records`, never more than `ahead` before what is committed: messages flow as long as workers are killed."""
+    for start in range(0, len(records), ahead // 2):
+        produce(settings, records[start : start + ahead // 2])
+        wait_until(lambda start=start: committed(settings) + ahead // 2 >= start, "workers that keep up")  # type: ignore[misc]
+
+
+def wait_until(true: Callable[[], bool], what: str, within_s: float = 300) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, f"after {within_s:g} s still not: {what}"
@@ -179,9 +186,10 @@ def ask(settings: Settings, query: str) -> list[Any]:
 
 
 def committed(settings: Settings) -> int:
-    """Offsets committed so far, over all partitions; 0 while there is no schema or no server."""
+    """Offsets of `messages` committed so far, over all partitions; 0 while there is no schema or no server."""
+    query = f"SELECT coalesce(sum(next_offset), 0) FROM offset_ledger WHERE topic = '{settings.topic('messages')}'"
     try:
-        return int(ask(settings, "SELECT coalesce(sum(next_offset), 0) FROM offset_ledger")[0][0])
+        return int(ask(settings, query)[0][0])
     except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
         return 0
 

@@ -18,6 +18,7 @@ from harness import (
     committed,
     make_settings,
     produce,
+    produce_just_ahead,
     scenario_messages,
     wait_until,
 )
@@ -80,14 +81,14 @@ def records() -> list[Input]:
 
 
 def all_committed(settings: Settings, records: list[Input]) -> None:
-    wait_until(lambda: committed(settings) == len(records), f"{len(records)} records committed", within_s=180)
+    wait_until(lambda: committed(settings) == len(records), f"{len(records)} records committed")
 
 
 def test_kill_9_at_random_moments(settings: Settings, workers: Workers, records: list[Input]) -> None:
     workers.start(0)
     workers.start(1)
-    # Slow enough that messages still flow at the last kill: a worker that has caught up loses nothing by dying.
-    feed = threading.Thread(target=produce, args=(settings, records, 60))
+    # Messages must still flow at the last kill: a worker that has caught up loses nothing by dying.
+    feed = threading.Thread(target=produce_just_ahead, args=(settings, records))
     feed.start()
     moments = random.Random(11)
     wait_until(lambda: committed(settings) > 0, "something committed")
@@ -147,7 +148,7 @@ def test_poison_among_good_ones(settings: Settings, workers: Workers, records: l
         (b"p3", None),
         (b"p4", b"{}"),
         (b"p5", records[0][1].replace(b'"text":"', b'"text":"nul \\u0000 inside ') if records[0][1] else None),
-        (b"p6", b'{"id":"p6","source":"Not A Source","kind":"news","published_at":"2025-03-02T00:00:00Z",'
+        (b"p6", b'{"id":"p6","source":"  ","kind":"news","published_at":"2025-03-02T00:00:00Z",'
                 b'"received_at":"2025-03-02T00:00:00Z","text":"x"}'),
         (b"p7", b'{"id":"p7","source":"x","kind":"news","published_at":"0000-00-00T00:00:00Z",'
                 b'"received_at":"2025-03-02T00:00:00Z","text":"x"}'),

@@ -17,6 +17,7 @@ from core.store.recount import differences, totals
 from stream.batch import Record
 from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 TOPIC = "t.messages"
@@ -29,7 +30,7 @@ def pipeline(database_url: str, engine: Engine, tmp_path: Path) -> Iterator[Pipe
     made = Pipeline(
         Classifier(load_bundle(settings.bundle_directory)),
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72)),
+        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         lambda letters: None,
         retry_max_s=1,

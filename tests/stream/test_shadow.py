@@ -29,6 +29,7 @@ from newstide.stack.resources import amended
 from stream.batch import Classified, Record
 from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline
@@ -68,7 +69,7 @@ def pipeline(settings: Settings, engine: Engine, live: Classifier, shadow: Shado
     made = Pipeline(
         live,
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72)),
+        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         lambda letters: None,
         1,

@@ -23,6 +23,7 @@ from core.store.trends import parse_series, read_series, read_trends
 from stream.batch import Record
 from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 COUNT = 400
@@ -44,7 +45,7 @@ def pipeline(settings: Settings, engine: Engine, letters: list[DeadLetter]) -> I
     made = Pipeline(
         Classifier(load_bundle(settings.bundle_directory)),
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72)),
+        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         letters.extend,
         retry_max_s=1,
@@ -145,7 +146,7 @@ def test_what_postgres_refuses_is_set_aside(
         )
     pipeline.process(records)
     assert [letter.value for letter in letters] == [victim.value]
-    assert "Postgres refuses it" in letters[0].reason
+    assert "can't be stored" in letters[0].reason
     assert totals(engine)["messages"] == COUNT - 1
     assert differences(engine) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections import defaultdict
@@ -29,6 +30,7 @@ from core.store.partitions import ensure_partitions
 from core.text import story_form
 from stream.batch import Batch, Classified, Item, Record
 from stream.commit import Committer
+from stream.ledger import TopicLedger
 from stream.series import SENTIMENTS, millionths, series_of
 from stream.stories import are_copies, story_text
 from stream.story_store import MOST_TEXTS
@@ -128,11 +130,20 @@ def connections(settings: Settings, engine: Engine) -> Iterator[list[psycopg.Con
         connection.close()
 
 
+_partitions = itertools.count()
+
+
 def commit(connection: psycopg.Connection[Any], messages: Sequence[Classified]) -> None:
-    committer = Committer(TOPIC, WINDOW)
+    """Commit `messages` as they come, from a partition of their own."""
+    partition = next(_partitions)
+    delivered = [
+        replace(message, item=replace(message.item, record=Record(TOPIC, partition, offset, None, b"")))
+        for offset, message in enumerate(messages)
+    ]
+    committer = Committer(TopicLedger(TOPIC), WINDOW)
     while True:
         try:
-            committer.commit(connection, Batch([message.item.record for message in messages], list(messages)))
+            committer.commit(connection, Batch([message.item.record for message in delivered], delivered))
             return
         except psycopg.errors.DeadlockDetected:
             continue

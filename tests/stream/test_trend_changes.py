@@ -20,6 +20,7 @@ from core.store.trend_changes import compact_trend_changes
 from stream.batch import Record
 from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 TOPIC = "newstide.messages"
@@ -36,7 +37,7 @@ def pipeline(settings: Settings, engine: Engine) -> Iterator[Pipeline]:
     made = Pipeline(
         Classifier(load_bundle(settings.bundle_directory)),
         load_watchlist(),
-        Committer(TOPIC, timedelta(hours=72)),
+        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
         lambda letters: None,
         retry_max_s=1,

@@ -17,9 +17,10 @@ from core.records import Message, encode
 from core.settings import Settings
 from core.store.connection import connect
 from core.text import story_form
-from stream.batch import Batch, Record, label, read
+from stream.batch import Batch, Record, decode_records, label, link
 from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
 
 SENTIMENTS = ["negative", "neutral", "positive"]
 TOPICS = ["Earnings", "Energy", "Macro", "Markets"]
@@ -102,8 +103,9 @@ def store_messages(
             text=text,
         )
         records.append(Record("newstide.messages", 0, number, message.id.encode(), encode(message)))
-    items, rejected = read(records, load_watchlist())
+    items, rejected = link(decode_records(records)[0], load_watchlist())
+    assert len(items) == len(records)
     assert not rejected
-    committer = Committer("newstide.messages", timedelta(hours=72))
+    committer = Committer(TopicLedger("newstide.messages"), timedelta(hours=72))
     with connect(settings, autocommit=True) as connection:
         committer.commit(connection, Batch(records, label(items, scores, TOPICS, model)))

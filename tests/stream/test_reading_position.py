@@ -1,0 +1,203 @@
+"""Where reading goes on is the ledger's to say: databases restored from a backup, lost groups, other logs."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from harness import (
+    Input,
+    Workers,
+    as_input,
+    ask,
+    assert_exact,
+    make_settings,
+    produce,
+    scenario_messages,
+    wait_until,
+)
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from recovery import accounted, archived, assert_accounted, behind, stored
+
+from core.kafka import client_options, ensure_topics
+from core.settings import Settings
+from core.store.connection import connect
+
+ANOTHER_GROUP = """
+from core.settings import load_settings
+from stream import engine
+from stream.worker import run_worker
+
+class AnotherGroup(engine.LedgerApp):
+    def __init__(self, name, **options):
+        super().__init__("a-group-that-has-read-nothing", **options)
+
+engine.LedgerApp = AnotherGroup
+run_worker(load_settings(), 0)
+"""
+
+POISON: list[Input] = [(b"bad-1", b"no json"), (b"bad-2", b"{}"), (b"bad-3", b"[]")]
+
+
+def records(first: int, last: int) -> list[Input]:
+    return as_input(scenario_messages(last)[first:])
+
+
+def copy_database(settings: Settings, directory: Path, name: str) -> Settings:
+    """What a backup taken now would bring back."""
+    url = settings.database.url or ""
+    with psycopg.connect(url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {url.rsplit('/', 1)[1]}")  # type: ignore[arg-type]
+    return make_settings(settings.kafka.bootstrap_servers or "", url.rsplit("/", 1)[0] + f"/{name}", directory)
+
+
+def recreate(settings: Settings) -> None:
+    """Delete `messages` and make it anew, as an operator would."""
+    topic = settings.topic("messages")
+    admin = KafkaAdminClient(**client_options(settings))
+    admin.delete_topics([topic])
+    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
+    time.sleep(1)
+    ensure_topics(settings)
+    admin.close()
+
+
+def count_records(settings: Settings, topic: str) -> int:
+    consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
+    places = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(places)
+    seen = 0
+    while found := consumer.poll(2_000):
+        seen += sum(map(len, found.values()))
+    consumer.close()
+    return seen
+
+
+def supervised(workers: Workers, *indexes: int) -> Callable[[Callable[[], bool]], Callable[[], bool]]:
+    """Wrap a condition so that each look at it also restarts workers that ended, as a supervisor does."""
+
+    def wrap(condition: Callable[[], bool]) -> Callable[[], bool]:
+        def look() -> bool:
+            for index in indexes:
+                if not workers.running(index):
+                    workers.wait_for_exit(index)
+                    workers.start(index)
+            return condition()
+
+        return look
+
+    return wrap
+
+
+def test_a_restored_database_reads_again_what_it_lacks(settings: Settings, workers: Workers, tmp_path: Path) -> None:
+    """The group's offsets are far ahead of the backup; without the ledger all between would be lost."""
+    first, second = records(0, 150), records(150, 300)
+    produce(settings, first)
+    workers.start(0)
+    wait_until(lambda: accounted(settings) == len(first), "the first half committed")
+    assert workers.end(0, signal.SIGTERM) == 0
+    restored = copy_database(settings, tmp_path, f"{(settings.database.url or '').rsplit('/', 1)[1]}_restored")
+    produce(settings, [*second, *POISON])
+    workers.start(0)
+    total = len(first) + len(second) + len(POISON)
+    wait_until(lambda: accounted(settings) == total and archived(settings) == len(POISON), "all committed")
+    assert workers.end(0, signal.SIGTERM) == 0
+
+    after = Workers(restored, tmp_path)
+    try:
+        after.start(7)
+        wait_until(lambda: accounted(restored) == total, "the restored database has all")
+        wait_until(lambda: archived(restored) == len(POISON), "and its dead letters")
+    finally:
+        after.close()
+    assert_exact(restored, [*first, *second])
+    assert_accounted(restored)
+
+
+def test_lost_group_offsets_read_nothing_twice(settings: Settings, workers: Workers) -> None:
+    sent = records(0, 200)
+    produce(settings, sent)
+    workers.start(0)
+    wait_until(lambda: accounted(settings) == len(sent), "all committed")
+    wait_until(lambda: count_records(settings, settings.topic("classified")) == len(sent), "all published")
+    assert workers.end(0, signal.SIGTERM) == 0
+    workers.start(0, ANOTHER_GROUP)
+    more = records(200, 210)
+    produce(settings, more)
+    wait_until(lambda: accounted(settings) == len(sent) + len(more), "the rest committed")
+    published = len(sent) + len(more)
+    wait_until(lambda: count_records(settings, settings.topic("classified")) >= published, "the rest published")
+    assert count_records(settings, settings.topic("classified")) == published
+    assert_exact(settings, [*sent, *more])
+    assert_accounted(settings)
+
+
+def test_a_topic_re_created_while_nobody_reads(settings: Settings, workers: Workers) -> None:
+    """Fewer records than before, so that the old offsets would hide all of them."""
+    first, second = records(0, 200), records(200, 260)
+    produce(settings, first)
+    workers.start(0)
+    wait_until(lambda: accounted(settings) == len(first), "the first log committed")
+    assert workers.end(0, signal.SIGTERM) == 0
+    recreate(settings)
+    produce(settings, [*first[:20], *second])
+    workers.start(0)
+    workers.start(1)
+    wait_until(lambda: accounted(settings) == len(first) + 20 + len(second), "the second log committed")
+    assert_exact(settings, [*first, *second])
+    assert_accounted(settings)
+    rows = ask(settings, "SELECT epoch FROM offset_ledger WHERE topic LIKE '%messages'")
+    assert rows == [(2,)] * 4, "two workers began one epoch each"
+    assert ask(settings, "SELECT sum(duplicates) FROM offset_ledger")[0][0] == 20
+
+
+def test_a_topic_re_created_under_running_workers(settings: Settings, workers: Workers) -> None:
+    first, second = records(0, 200), records(200, 300)
+    produce(settings, first)
+    workers.start(0)
+    workers.start(1)
+    wait_until(lambda: accounted(settings) == len(first), "the first log committed")
+    recreate(settings)
+    produce(settings, second)
+    keep = supervised(workers, 0, 1)
+    wait_until(keep(lambda: stored(settings) == len(first) + len(second)), "the second log committed")
+    wait_until(keep(lambda: behind(settings) == 0), "nothing is behind")
+    assert_exact(settings, [*first, *second])
+    assert_accounted(settings)
+
+
+@pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "busy"])
+def test_a_database_put_back_under_a_running_worker(
+    settings: Settings, workers: Workers, monkeypatch: pytest.MonkeyPatch, quiet: bool
+) -> None:
+    """With new records the hole is seen at once; without any the watchdog sees it, once, and not for ever."""
+    monkeypatch.setenv("NEWSTIDE_STREAM__WATCHDOG_S", "6")
+    first, second = records(0, 120), records(120, 130)
+    produce(settings, first)
+    workers.start(0)
+    wait_until(lambda: accounted(settings) == len(first), "the first committed")
+    with connect(settings, autocommit=True) as connection:
+        tables = "message, message_key, story, story_text, story_band, story_series, trend, trend_change"
+        connection.execute(
+            f"BEGIN; TRUNCATE {tables}; UPDATE offset_ledger SET next_offset = first_offset, messages = 0, "
+            "duplicates = 0, dead_letters = 0, gaps = 0, max_event_time = NULL; COMMIT"  # type: ignore[arg-type]
+        )
+    if not quiet:
+        produce(settings, second)
+    sent = first if quiet else [*first, *second]
+    exits: list[int] = []
+
+    def all_back() -> bool:
+        if not workers.running(0):
+            exits.append(workers.wait_for_exit(0))
+            workers.start(0)
+        return accounted(settings) == len(sent)
+
+    wait_until(all_back, "all read again")
+    assert exits == [75 if quiet else 70]
+    assert_exact(settings, sent)
+    assert_accounted(settings)
