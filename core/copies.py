@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _OUTLETS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("outlets.toml").read_text(encoding="utf-8"))
-_LONGEST_HEADLINE = 400  # characters; what is longer is no headline and is left alone
+_LONGEST_HEADLINE = 400  # characters; what is longer is no headline and ends in a name only in brackets
 _LONGEST_NAME = 48
 _MOST_NAMES = 3  # "... - Markets News - Reuters | Yahoo Finance"
 _LEAST_HAN, _LEAST_WORDS = 4, 2  # of a headline before a name
@@ -28,6 +28,7 @@ _HAN_TAIL = re.compile(rf"(?P<head>.*\S)\s?[{_DASH}{_BAR}_\uff3f\u00b7]{{1,2}}\s
 _BRACKETED = re.compile(
     r"(?P<head>.*\S)\s?[(\uff08\[\u3010](?P<name>[^()\uff08\uff09\[\]\u3010\u3011]+)[)\uff09\]\u3011][.\u3002]?"
 )
+_SEPARATOR = re.compile(rf"\s[{_DASH}\u00b7\u2022\u00bb~]|[{_BAR}_\uff3f)\uff09\]\u3011]|[^\x00-\x7f]")
 _CREDIT = re.compile(r"(?:\u6587\u7ae0)?\u6765\u6e90\s?[:\uff1a]?\s?|(?:source|via)\s?:?\s", re.IGNORECASE)
 
 _NAMES, _AGENCIES = frozenset(_OUTLETS["names"]), "|".join(_OUTLETS["agencies"])
@@ -53,7 +54,7 @@ _HEADING = re.compile(r"\u3010(?P<title>[^\u3010\u3011]{4,200})\u3011\s?")
 
 def without_dateline(text: str) -> str:
     """`text` without the agency, place and day that open it."""
-    match = _HAN_DATELINE.match(text) or _LATIN_DATELINE.match(text)
+    match = _LATIN_DATELINE.match(text) if text.isascii() else _HAN_DATELINE.match(text) or _LATIN_DATELINE.match(text)
     return text[match.end() :] if match and match.end() < len(text) else text
 
 
@@ -75,15 +76,17 @@ def without_publisher(headline: str) -> str:
 
 def last_part(headline: str) -> tuple[str, str]:
     """What stands before and after the last separator of `headline`; without one, all and ""."""
-    if len(headline) > _LONGEST_HEADLINE:
-        return headline, ""
     start = max(len(headline) - _LONGEST_NAME - 8, 0)
     end = headline[start:]
-    for pattern in (_LATIN_TAIL, _BRACKETED, _HAN_TAIL):
-        match = pattern.fullmatch(end)
-        if match and (pattern is not _HAN_TAIL or _HAN.search(match["name"])):
-            return headline[: start + match.end("head")], match["name"].strip()
-    return headline, ""
+    if not _SEPARATOR.search(end):
+        return headline, ""
+    patterns = (_LATIN_TAIL, _HAN_TAIL, _BRACKETED) if len(headline) <= _LONGEST_HEADLINE else (_BRACKETED,)
+    matches = [match for pattern in patterns if (match := pattern.fullmatch(end))]
+    found = [match for match in matches if match.re is not _HAN_TAIL or _HAN.search(match["name"])]
+    if not found:
+        return headline, ""
+    last = max(found, key=lambda match: match.end("head"))
+    return headline[: start + last.end("head")], last["name"].strip()
 
 
 def looks_like_name(name: str) -> bool:

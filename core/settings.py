@@ -135,7 +135,7 @@ class StreamSettings(Section):
     publish_classified: bool = True
     """Write each classified message to the `classified` topic after its commit."""
     story_window_hours: float = Field(72, gt=0)
-    """A near-duplicate joins a story whose first message is at most this far away in event time."""
+    """A copy or near-duplicate joins a story whose first message is at most this long before it, in event time."""
     retry_max_s: float = Field(15, gt=0)
     """Longest pause between tries at a database that fails."""
     watchdog_s: float = Field(60, gt=5)

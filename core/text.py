@@ -109,8 +109,10 @@ def story_form(text: str, title: str = "") -> str:
 
 
 def _as_told(text: str) -> str:
-    body = unicodedata.normalize("NFKC", _RETWEET.sub("", clean(text)))
-    return copies.without_dateline(_SPACE.sub(" ", body).strip())
+    body = _RETWEET.sub("", clean(text)) if text else ""
+    if not body.isascii():
+        body = _SPACE.sub(" ", unicodedata.normalize("NFKC", body)).strip()
+    return copies.without_dateline(body)
 
 
 def _words(text: str) -> str:

@@ -140,6 +140,7 @@ class _Pass:
         self._leaders: dict[UUID, _Leader] = {}  # by stored story; after a take-over, the one that took it
         self._by_band: defaultdict[int, list[_Leader]] = defaultdict(list)
         self._runs_by_band: defaultdict[int, list[Run]] = defaultdict(list)
+        self._stories_of_text: defaultdict[UUID, list[tuple[Position, UUID]]] = defaultdict(list)
         self._runs_by_story: defaultdict[UUID, list[Run]] = defaultdict(list)
         self._taken: dict[UUID, _Leader] = {}
         self._leader_of: dict[Run, _Leader] = {}
@@ -161,6 +162,9 @@ class _Pass:
     def _index(self) -> None:
         for story in self._known.stories.values():
             self._leaders[story.id] = _Leader(story.first, None, story.id)
+        for (text, story_id), runs in self._known.runs.items():
+            if runs:
+                self._stories_of_text[text].append((runs[0].first, story_id))
         for run in itertools.chain.from_iterable(self._known.runs.values()):
             assert run.story is not None
             self._runs_by_story[run.story].append(run)
@@ -209,16 +213,11 @@ class _Pass:
         """The story that `run` belongs to in the store, or would, had it come alone and in order."""
         if run.story is not None:
             return self._known.stories[run.story]
-        for same in self._same_text(run.text):
-            assert same.story is not None
-            story = self._known.stories[same.story]
-            if same.first < run.first and run.first.at - story.first.at <= self._window:
+        for first, owner in self._stories_of_text.get(run.text.id, ()):
+            story = self._known.stories[owner]
+            if first < run.first and run.first.at - story.first.at <= self._window:
                 return story
         return None
-
-    def _same_text(self, text: StoryText) -> Iterator[Run]:
-        if text.bands:
-            yield from (run for run in self._runs_by_band.get(text.bands[0], ()) if run.text.id == text.id)
 
     def _lead(self, run: Run, before: StoredStory | None) -> None:
         position = run.first
@@ -240,18 +239,14 @@ class _Pass:
     def _later_copies(self, leader: _Leader, text: StoryText) -> list[Run]:
         """Stored runs that belong to a story led later than `leader`, though they begin with its copy in its window."""
         end = leader.first.at + self._window
-        found = {
-            run: None
-            for band in text.bands
-            for run in self._runs_by_band.get(band, ())
-            if leader.first < run.first
-            and run.first.at <= end
-            and run not in self._queued
-            and run.story is not None
-            and self._leaders[run.story].first > leader.first
-            and not self._known.stories[run.story].fixed
-        }
-        return list(_copies(text, [(run, run.text) for run in found]))
+        found: dict[Run, StoryText] = {}
+        for band in text.bands:
+            for run in self._runs_by_band.get(band, ()):
+                if leader.first < run.first and run.first.at <= end and run not in self._queued:
+                    assert run.story is not None
+                    if self._leaders[run.story].first > leader.first and not self._known.stories[run.story].fixed:
+                        found[run] = run.text
+        return list(_copies(text, list(found.items()))) if found else []
 
     def _unseat(self, run: Run, story: StoredStory, leader: _Leader) -> None:
         """The leader of `story` joins the story of `leader`."""
@@ -266,16 +261,13 @@ class _Pass:
                 self._push(follower)
 
     def _earliest_leader(self, run: Run) -> _Leader | None:
-        since, text = run.first.at - self._window, run.text
-        found = {
-            leader: None
-            for band in text.bands
-            for leader in self._by_band.get(band, ())
-            if leader.leads and leader.first < run.first and leader.first.at >= since
-        }
-        ordered = sorted(found, key=lambda leader: leader.first)
-        pairs = [(leader, leader.text) for leader in ordered if leader.text is not None]
-        return next(iter(_copies(text, pairs)), None)
+        since, first, text = run.first.at - self._window, run.first, run.text
+        found: dict[_Leader, StoryText] = {}
+        for band in text.bands:
+            for leader in self._by_band.get(band, ()):
+                if leader.leads and leader.first < first and leader.first.at >= since and leader.text is not None:
+                    found[leader] = leader.text
+        return min(_copies(text, list(found.items())), key=lambda leader: leader.first, default=None)
 
     def _reaches(self, leader: _Leader, at: datetime) -> bool:
         return at - leader.first.at <= self._window
@@ -290,16 +282,17 @@ class _Pass:
         since, until = run.first.at - self._window, run.first.at + self._window
         reach = self._known.reach.get(run.text.id)
         if reach is not None:
-            # A text that comes again and again shifts window after window: read twice as far at each attempt.
-            until = max(until, reach[1] + (reach[1] - reach[0]))
+            # A text that comes again and again shifts window after window: read eight times as far at each attempt.
+            until = max(until, reach[1] + 7 * (reach[1] - reach[0]))
         self._missing.need(run.text, since, until)
 
     def _expand(self, run: Run) -> None:
         """The run does not fit into one window: read it message by message, and all later ones of its text."""
         assert run.story is not None
-        for same in self._same_text(run.text):
-            if same.first >= run.first and not same.expanded and same.messages > 1 and same.story is not None:
-                self._missing.expansions.add((same.text.id, same.story))
+        for first, story in self._stories_of_text[run.text.id]:
+            runs = self._known.runs[run.text.id, story]
+            if first >= run.first and not runs[0].expanded and runs[0].messages > 1:
+                self._missing.expansions.add((run.text.id, story))
         self._missing.expansions.add((run.text.id, run.story))
 
     def _result(self) -> Assignment:
@@ -349,7 +342,7 @@ class _Pass:
 
 
 def _copies(text: StoryText, others: Sequence[tuple[_T, StoryText]]) -> Iterator[_T]:
-    """Those of `others`, in order, that are copies of `text`; all of them share a band with it."""
+    """Those of `others` that are copies of `text`; all of them share a band with it."""
     for start in range(0, len(others), _CHUNK):
         chunk = others[start : start + _CHUNK]
         near = [other for _, other in chunk if other.form != text.form and other.signature and text.signature]

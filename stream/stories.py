@@ -34,6 +34,7 @@ _OFFSETS = _random.integers(0, 2**63, PERMUTATIONS, dtype=np.uint64)
 
 # Scripts written without spaces: Han and Kana. (Hangul and Thai words come out of \w+ well enough or not at all.)
 _UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+_FIGURE = re.compile(r"^\$|\d")
 # One of these characters turns a Chinese statement into its opposite or into another figure, as a word or a number does
 # in English; up, down, buy, sell, profit, loss, more, less, none, not, and the numerals.
 _DECISIVE = frozenset("涨跌升降增减盈亏买卖多空正负不未无否零一二三四五六七八九十百千万亿两半")
@@ -80,7 +81,7 @@ def story_text(form: str, entities: Iterable[str], uid: UUID) -> StoryText:
 
 def facts(units: Sequence[str], entities: Iterable[str]) -> str:
     """What must agree for two texts to be near-duplicates: figures, cashtags and linked companies."""
-    tokens = {unit for unit in units if unit[0] == "$" or unit in _DECISIVE or any(c.isdigit() for c in unit)}
+    tokens = {unit for unit in units if (not unit.isalpha() and _FIGURE.search(unit)) or unit in _DECISIVE}
     return " ".join(sorted(tokens | set(entities)))
 
 
@@ -119,4 +120,4 @@ def _units(form: str) -> list[str]:
 
 
 def _is_unspaced(units: Sequence[str]) -> bool:
-    return 2 * sum(len(unit) == 1 and unit > "\u303f" for unit in units) > len(units)
+    return max(units) > "\u303f" and 2 * sum(len(unit) == 1 and unit > "\u303f" for unit in units) > len(units)

@@ -2,7 +2,8 @@
 WITH locked AS (
     INSERT INTO story_band AS known (band, texts, taken, last_at, stored_on)
     SELECT band, array_agg(DISTINCT text), 1, max(at), %(today)s
-    FROM unnest(%(bands)s::bigint[], %(texts)s::uuid[], %(ats)s::timestamptz[]) AS new (band, text, at)
+    FROM unnest(%(texts)s::uuid[], %(ats)s::timestamptz[], %(bands)s::text[]) AS new (text, at, bands),
+         unnest(new.bands::bigint[]) AS band
     GROUP BY band
     ORDER BY band
     ON CONFLICT (band) DO UPDATE

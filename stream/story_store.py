@@ -180,8 +180,7 @@ class _Reader:
             self._expand()
 
     def _lock_bands(self, texts: Sequence[tuple[StoryText, datetime]]) -> None:
-        rows = [(band, text.id, at) for text, at in texts for band in text.bands]
-        if not rows:
+        if not texts:
             return
         shared = {
             row.band: row.texts
@@ -189,9 +188,9 @@ class _Reader:
                 self._connection,
                 "lock_bands",
                 {
-                    "bands": plain_array(band for band, _, _ in rows),
-                    "texts": plain_array(text for _, text, _ in rows),
-                    "ats": time_array(at for _, _, at in rows),
+                    "texts": plain_array(text.id for text, _ in texts),
+                    "ats": time_array(at for _, at in texts),
+                    "bands": text_array(plain_array(text.bands) for text, _ in texts),
                     "today": self._today,
                     "most": MOST_TEXTS,
                 },

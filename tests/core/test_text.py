@@ -118,6 +118,7 @@ def test_a_publisher_nobody_knows_shows_by_the_description() -> None:
         ("", f"【{FLASH}】{FLASH}，复牌时间另行公告。"),
         ("", f"【{FLASH}】财联社11月26日电，{FLASH}，复牌时间另行公告。"),
         ("", f"{FLASH}，复牌时间另行公告。（财联社）"),
+        ("", f"{FLASH} | 复牌时间另行公告（来源：证券时报）"),
         ("", f"新华社北京11月26日电（记者 李四）{FLASH}，复牌时间另行公告。"),
         (FLASH, f"{FLASH}，复牌时间另行公告。"),
         (FLASH, "财联社26日讯 " + f"{FLASH}，复牌时间另行公告。"),

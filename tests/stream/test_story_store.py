@@ -203,7 +203,7 @@ def batches(messages: Sequence[Classified], chance: random.Random) -> list[list[
     return found
 
 
-@profile(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows, st.randoms(use_true_random=False))
 def test_any_order_gives_the_stories_of_the_rule(
     connections: list[psycopg.Connection[Any]], found: list[tuple[int, timedelta, int]], chance: random.Random
@@ -218,7 +218,7 @@ def test_any_order_gives_the_stories_of_the_rule(
     assert_as_ruled(connections[0], messages)
 
 
-@profile(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows, st.randoms(use_true_random=False))
 def test_two_workers_at_once_give_the_stories_of_the_rule(
     connections: list[psycopg.Connection[Any]], found: list[tuple[int, timedelta, int]], chance: random.Random
@@ -285,7 +285,7 @@ def test_a_template_that_many_texts_share_is_bounded(connections: list[psycopg.C
     """Thousands of different texts in one band: the band keeps the last thousand, and the texts stay apart."""
     chance = random.Random(5)
     messages = []
-    for number in range(1_500):
+    for number in range(1_200):
         message = classified(number, " ".join(chance.sample(WORDS, 12)), START + timedelta(seconds=number))
         shared = replace(message.text, bands=(message.text.bands[0], 4711, *message.text.bands[2:]))
         messages.append(replace(message, text=shared))
