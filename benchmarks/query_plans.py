@@ -146,7 +146,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
     alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
     return [
-        ("queries.insert_keys", {"uids": uids, "today": today}),
+        ("queries.insert_keys", {"uids": uids, "contents": [1] * len(uids), "today": today}),
+        ("queries.known_contents", {"uids": uids}),
         ("stories.lock_bands", {"bands": list(range(1000)), "texts": (texts * 4)[:1000], "ats": [now] * 1000,
                                 "today": today, "most": 32}),
         ("stories.lock_stories", {"stories": stories}),
