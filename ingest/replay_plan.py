@@ -18,7 +18,7 @@ from ingest.reread import Form, reading_context
 from ingest.time_columns import Order, TimeColumn, time_column
 from ingest.times import PLAIN, parse_time
 from ingest.transform import transform
-from ingest.written_times import TimeFormat
+from ingest.written_times import TimeFormat, numeric_date
 
 _TIMES = ("published_at", "received_at")
 _FEW_ROWS = 3
@@ -164,6 +164,11 @@ def _refuse(column: TimeColumn, rule: Rule, where: str) -> None:
             "say --day-first or --month-first"
         )
     if column.given and not column.readable and not rule.optional:
+        if any((found := numeric_date(example)) and found.short_year for example in column.examples):
+            raise InputError(
+                f"{where}: years of two digits in column `{rule.path}` ({shown}) need a stated order; "
+                "say --day-first or --month-first"
+            )
         raise InputError(
             f"{where}: no time in column `{rule.path}` (mapped to `{rule.target}`) can be read: {shown}; map the "
             f"column that holds the time, or write `{rule.target}={rule.path}?` to go on with the time of receipt"

@@ -26,6 +26,7 @@ from core.json_objects import NotAnObject, read_object
 from core.records import Kind, Message
 from ingest.cleaning import clean_message
 from ingest.mapping import FieldMap, parse_map
+from ingest.record_values import read_record
 from ingest.times import PLAIN
 from ingest.transform import transform
 from ingest.written_times import TimeFormat
@@ -86,6 +87,8 @@ def _time_format(context: Mapping[str, str]) -> TimeFormat:
 
 
 def _record(value: bytes, context: Mapping[str, str]) -> Mapping[str, Any]:
+    if "encoding" not in context and context.get("form") != "csv":
+        return read_record(value)
     encoding = context.get("encoding", "utf-8")
     try:
         text = value.decode(encoding)

@@ -64,6 +64,13 @@ def test_an_open_order_is_asked_for(write: Write) -> None:
         assert times(plan(path, times=TimeFormat(day_first=day_first, stated=True))) == expected
 
 
+def test_years_of_two_digits_need_a_stated_order(write: Write) -> None:
+    path = write("x.csv", table("25/04/21", "26/04/21"))
+    with pytest.raises(InputError, match=r"years of two digits .*--day-first"):
+        plan(path)
+    assert times(plan(path, times=TimeFormat(day_first=True, stated=True))) == days((2021, 4, 25), (2021, 4, 26))
+
+
 def test_dates_in_both_orders_are_read_where_they_are_certain(write: Write) -> None:
     planned = plan(write("x.csv", table("13/04/2021", "04/13/2021", "03/04/2021")))
     assert times(planned) == [*days((2021, 4, 13), (2021, 4, 13)), None]
@@ -125,6 +132,11 @@ def test_a_header_below_other_lines_is_found_by_the_map(write: Write) -> None:
             "x.jsonl",
             '{"id": 1, "date": "20/10/2021", "text": "a"}',
             b'{"id": 1, "date": "03/05/2021", "text": NaN, "text": "b"}',
+        ),
+        (
+            "x.jsonl",
+            '{"id": 1, "date": "20/10/2021", "text": "a"}',
+            b'\x00\x00\x00\x00\x07{"id": 1, "date": "03/05/2021", "text": "b"}',
         ),
     ],
 )
