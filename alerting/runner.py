@@ -18,7 +18,8 @@ import psycopg
 
 from alerting.clock import SteadyClock, utc_now
 from alerting.detector import Reading, Series
-from alerting.judge import Judge, Outcome
+from alerting.judge import Judge
+from alerting.judgement import Outcome
 from alerting.sql import fetch
 from alerting.watermark import (
     Ends,
@@ -150,13 +151,14 @@ class Runner:
     def _find_watermark(self, connection: Connection, now: datetime) -> Watermark:
         replays = read_replays(connection)
         partitions = read_partitions(connection, self._settings.topic("messages"))
+        step = timedelta(minutes=self._settings.alerting.step_minutes)
         if self._settings.alerting.clock == "event":
-            step = timedelta(minutes=self._settings.alerting.step_minutes)
             return event_watermark(partitions, replays, self._lateness, step)
         ends = _noted_ends(partitions, now) if self._ends is None else self._ends()
         if ends is not None:
             self._seen_ends.add(ends)
-        return wall_watermark(partitions, replays, self._seen_ends.complete_at(partitions), now, self._lateness)
+        complete_at = self._seen_ends.complete_at(partitions)
+        return wall_watermark(partitions, replays, complete_at, now, self._lateness, step)
 
     def _show(self, outcome: Outcome) -> None:
         """Tell of a step that is committed, in the log and the metrics."""
@@ -176,17 +178,18 @@ class Runner:
                 alert.expected,
                 alert.score,
             )
-        progress, projection = self._judge.progress, self._judge.projection
-        if progress is None or projection is None:
+        judgement = self._judge.judgement
+        if judgement is None:
             return
+        progress, detector = judgement.progress, judgement.projection.detector
         metrics.UNJUDGED.set(progress.unjudged)
         if outcome.moved:
             metrics.WATERMARK_SECONDS.set(progress.judged_until.timestamp())
-            followed, noted, refused = projection.detector.sizes()
+            followed, noted, refused = detector.sizes()
             metrics.SERIES_FOLLOWED.set(followed)
             metrics.SERIES_NOTED.set(noted)
             metrics.SERIES_REFUSED.set(refused)
-            self._show_readings(projection.detector.readings())
+            self._show_readings(detector.readings())
 
     def _show_readings(self, readings: list[Reading]) -> None:
         for series, score, observed, expected in readings:
@@ -204,19 +207,19 @@ class Runner:
         if not at_once and time.monotonic() - self._reported < _REPORT_S:
             return
         self._reported = time.monotonic()
-        progress = self._judge.progress
+        judgement = self._judge.judgement
         log.info(
             "judged until %s, watermark %s, %d alerts opened%s",
-            progress.judged_until.isoformat() if progress is not None else "nothing",
+            judgement.progress.judged_until.isoformat() if judgement is not None else "nothing",
             watermark.at.isoformat() if watermark.at else "not known yet",
             self.alerts,
             ", drained" if watermark.drained else "",
         )
-        if self._unjudged and self._judge.projection is not None:
+        if self._unjudged and judgement is not None:
             log.warning(
                 "%d messages are counted but were not judged: they are of before %s",
                 self._unjudged,
-                self._judge.steps.start(self._judge.projection.horizon).isoformat(),
+                self._judge.steps.start(judgement.projection.horizon).isoformat(),
             )
             self._unjudged = 0
 

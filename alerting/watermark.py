@@ -89,14 +89,20 @@ def wall_watermark(
     complete_at: datetime | None,
     now: datetime,
     lateness: timedelta,
+    step: timedelta,
 ) -> Watermark:
     """The watermark on live feeds: `lateness` before the time as of which all records are committed.
 
     It stands still while that is not known: with a worker down, in a rebalance, without an answer from the brokers.
-    `now` bounds it, should clocks differ.
+    `now` bounds it, should clocks differ, and so does a replay beside the feeds, until it is read to its end.
     """
-    drained = is_drained(partitions, replays)
-    return Watermark(None if complete_at is None else min(complete_at, now) - lateness, drained)
+    replayed = event_watermark(partitions, replays, lateness, step)
+    if complete_at is None:
+        return Watermark(None, replayed.drained)
+    at = min(complete_at, now) - lateness
+    if replays and not replayed.drained:
+        return Watermark(None if replayed.at is None else min(at, replayed.at), False)
+    return Watermark(at, replayed.drained)
 
 
 def event_watermark(

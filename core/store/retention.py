@@ -22,6 +22,7 @@ from core.settings import Settings
 from core.store.connection import connect
 from core.store.partitions import drop_partition, old_partitions
 from core.store.sql import load_queries
+from core.store.trend_changes import compact_trend_changes
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ NOT_GROWING = {
     "series_state": "one row a part of the detector",
     "source": "one row a source",
     "training_run": "one row a scheduled training",
-    "trend_change": "alerting deletes what it has seen",
+    "trend_change": "alerting deletes what it has seen; without it, a row a day of event time is left",
     "trend_hour": "the long memory: hours are kept for good",
     "trend_rollup": "one row",
     "worker_model": "one row a worker; those not heard of are deleted",
@@ -122,7 +123,12 @@ class Retention:
         self._delete("outbox", "delete_deliveries", self._moment(self._rules.delivery_days))
         self._delete("alert", "delete_alerts", self._moment(self._rules.alert_days))
         self._merge_minutes()
+        self._patiently("trend_change", self._compact_changes)
         return self._report
+
+    def _compact_changes(self) -> int:
+        compact_trend_changes(self._connection)
+        return 0
 
     def _day(self, days: int) -> date:
         return self._now().date() - timedelta(days=days)

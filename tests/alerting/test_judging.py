@@ -374,13 +374,13 @@ def test_a_replay_of_no_order_is_not_judged_from_its_beginning_at_each_look(
         for chunk in chunks(cells, 20):
             arrive(connection, chunk)
             runner.advance(leading)
-            assert runner._judge.progress is not None
-        stale = runner._judge.progress.stale_from
+        assert runner._judge.judgement is not None
+        stale = runner._judge.judgement.progress.stale_from
         assert stale is not None
         assert stale < MONDAY + timedelta(hours=1), "remembered, to be judged later"
         hands = 101.0
         runner.advance(leading)
-        assert runner._judge.progress.stale_from is None
+        assert runner._judge.judgement.progress.stale_from is None
     assert finish(make_settings(), connection) == sorted_alerts
 
 

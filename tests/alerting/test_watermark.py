@@ -22,7 +22,16 @@ def find(partitions: list[Partition], replays: list[DeclaredReplay] | None = Non
 
 
 def live(partitions: list[Partition], complete_at: datetime | None, now: datetime = T + 9 * HOUR) -> Watermark:
-    return wall_watermark(partitions, [], complete_at, now, MINUTE)
+    return wall_watermark(partitions, [], complete_at, now, MINUTE, 5 * MINUTE)
+
+
+def test_a_replay_beside_live_feeds_is_read_before_the_clock_goes_on() -> None:
+    partitions = [Partition(0, 5, 5, T - 99 * HOUR), Partition(1, 8, 9, T)]
+    at = wall_watermark(partitions, [DeclaredReplay(False, {})], T, T, MINUTE, 5 * MINUTE)
+    assert at == Watermark(T - 99 * HOUR - MINUTE, False)
+    assert wall_watermark(partitions, [DeclaredReplay(True, {0: 5})], T, T, MINUTE, 5 * MINUTE) == Watermark(
+        T - MINUTE, True
+    )
 
 
 def test_event_time_is_the_least_of_all_partitions_even_of_those_caught_up() -> None:
