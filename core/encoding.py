@@ -242,6 +242,8 @@ def _legacy(data: bytes, labels: Sequence[str]) -> tuple[str, bool]:
         for encoding, score in scores.items()
     }
     best = max(judged, key=lambda encoding: judged[encoding])
+    if best not in labels and _is_plain(foreign) and scores["cp1252"] > 0:
+        return "cp1252", True  # a pound sign or an accent in English: nothing in it tells one code page from another
     doubtful = scores[best] < _PLAUSIBLE and not (best == detected and best in labels)
     if best not in labels:
         # Nobody declared it: a rival that reads nearly as well, or too little text, leaves a doubt.
@@ -249,6 +251,12 @@ def _legacy(data: bytes, labels: Sequence[str]) -> tuple[str, bool]:
         characters = sum(1 for character in texts[best] if character > "\x7f")
         doubtful = doubtful or characters < _FEWEST_CHARACTERS or max(rivals, default=-1.0) > judged[best] - 0.1
     return best, doubtful
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether nearly all of `text` is ASCII words."""
+    beyond = len(_BEYOND_ASCII.findall(text))
+    return beyond < _FEWEST_CHARACTERS and sum(byte < 0x80 for byte in text if chr(byte).isalpha()) >= 10 * beyond
 
 
 def _foreign(data: bytes) -> bytes:

@@ -116,6 +116,11 @@ def test_signs_of_japanese_company_names_are_kept() -> None:
     assert decode(text.encode("euc_jis_2004"), declared=["euc-jp"]).text == text
 
 
+@pytest.mark.parametrize("text", ["Bank fined £5m over failings", "España crece menos", "Heat of 50° hits crops"])
+def test_a_single_sign_in_plain_words_is_western(text: str) -> None:
+    assert decode(text.encode("cp1252")).text == decode(text.encode("cp1252"), declared=["utf-8"]).text == text
+
+
 def test_what_nobody_can_tell_is_doubtful() -> None:
     assert decode(b"caf\xe9").doubtful
     assert not decode(b"caf\xe9", declared=["iso-8859-1"]).doubtful
