@@ -94,13 +94,15 @@ LIMIT %(limit)s
 SELECT uid, url, source FROM message WHERE uid = ANY(%(uids)s::uuid[]) AND stored_on >= %(stored_from)s
 
 -- name: story_reach
-SELECT story, array_agg(DISTINCT source ORDER BY source) AS sources, count(*) AS messages
-FROM unnest(%(stories)s::uuid[]) AS wanted (story),
-     LATERAL (
-         SELECT source FROM message
-         WHERE message.story = wanted.story AND published_at < %(end)s AND stored_on >= %(stored_from)s
-         LIMIT %(limit)s
-     ) AS member
+SELECT story, array_agg(DISTINCT coalesce(written.name, member.source) ORDER BY coalesce(written.name, member.source))
+           AS sources, count(*) AS messages
+FROM unnest(%(stories)s::uuid[]) AS wanted (story)
+CROSS JOIN LATERAL (
+    SELECT source FROM message
+    WHERE message.story = wanted.story AND published_at < %(end)s AND stored_on >= %(stored_from)s
+    LIMIT %(limit)s
+) AS member
+LEFT JOIN source AS written ON written.key = member.source
 GROUP BY story
 
 -- name: due

@@ -87,6 +87,7 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
     trouble = MONDAY + timedelta(days=6.5, minutes=10)
     fill_stories(connection, BANK, trouble - timedelta(hours=12), ["Bank opens a branch", "Bank sponsors a race"])
     fill_stories(connection, BANK, trouble, ["Bank fraud probe widens", "Regulator: fraud probe at the bank"])
+    connection.execute("INSERT INTO source (key, name) VALUES ('wire-0', 'A Wire')")
     runner = run(make_settings())
     assert runner.alerts == len(alerts(connection)) >= 1
 
@@ -110,7 +111,7 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
         "headline": "Bank fraud probe widens",
         "url": "https://x.test/0",
         "first_at": "",
-        "sources": ["wire-0", "wire-1"],
+        "sources": ["A Wire", "wire-1"],
         "messages": 2,
     }
     assert set(payload["evidence"]["words"][:2]) == {"fraud", "probe"}
