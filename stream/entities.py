@@ -55,7 +55,13 @@ class Watchlist:
                     names.append((alias, ticker))
         words = _everyday()
         self._acronyms = frozenset(words["everyday"]) | _NOT_TICKERS
-        self._names = NameIndex(names, [*words["everyday"], *everyday], [*words["phrases"], *phrases], words["beside"])
+        self._names = NameIndex(
+            names,
+            everyday=[*words["everyday"], *everyday],
+            in_small=words["in_small_letters"],
+            phrases=[*words["phrases"], *phrases],
+            beside=words["beside"],
+        )
         self._known = load_known() | self._series.keys()
 
     def link(self, text: str, given: Iterable[str]) -> list[str]:

@@ -20,6 +20,8 @@ _LATIN = "0-9A-Za-z_\u00c0-\u024f"
 _CASHTAGS = re.compile(rf"(?<![{_LATIN}$＄])(?:{_TAG})+(?![{_LATIN}$＄])")
 _ONE_CASHTAG = re.compile(r"[$＄]([A-Za-z0-9&]+)([-/][A-Za-z]+)?(\.[A-Za-z]+)?")
 _COLON = re.compile(r"[:：][ \u3000\xa0]{0,2}(?=[$＄]?[A-Za-z0-9])")
+_COUNTRY = re.compile(r"[A-Z]{2}(?![A-Za-z0-9:])")
+_COUNTRY_CODE = re.compile(r"(?<![A-Za-z0-9$./&-])[A-Z0-9]{1,8}(?:/[A-Z])?$")
 _NAME_BEFORE = re.compile(r"[^\W_]+(?:[ .&-][^\W_]+){0,3}$")
 _CODE = re.compile(
     r"[$＄]?([A-Za-z0-9]{1,10}(?:&[A-Z])?(?:[./-][A-Za-z]{1,3}|[ ][A-Z](?=[)\]】）]))?(?:\.[A-Z]{1,4})?)(?![A-Za-z0-9])"
@@ -100,10 +102,11 @@ def _cashtags(run: str) -> Iterator[str]:
 
 def _after_colon(text: str, colon: re.Match[str], known: frozenset[str]) -> Iterator[str]:
     before = text[max(0, colon.start() - _REACH) : colon.start()].rstrip()
+    bracketed = max(map(before.rfind, "(（[【<＜")) > max(map(before.rfind, ")）]】>＞"))
     name = _exchange_before(before)
     if not name:
+        yield from _before_country(text, before, colon, bracketed, known)
         return
-    bracketed = max(map(before.rfind, "(（[【<＜")) > max(map(before.rfind, ")）]】>＞"))
     position = colon.end()
     while match := _CODE.match(text, position):
         written = match[1]
@@ -122,6 +125,17 @@ def _after_colon(text: str, colon: re.Match[str], known: frozenset[str]) -> Iter
         if not bracketed or following is None:
             return
         position = following.end()
+
+
+def _before_country(
+    text: str, before: str, colon: re.Match[str], bracketed: bool, known: frozenset[str]
+) -> Iterator[str]:
+    """Bloomberg's notation on the web: "BA:US", "(700:HK)"."""
+    code, country = _COUNTRY_CODE.search(before), _COUNTRY.match(text, colon.end())
+    if code is not None and country is not None and colon[0] == ":":
+        symbol = canonical(f"{code[0]} {country[0]}")
+        if symbol is not None and (bracketed or symbol in known):
+            yield symbol
 
 
 def _exchange_before(before: str) -> str:

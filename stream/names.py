@@ -17,9 +17,13 @@ _WORD = re.compile(rf"[^\W_{_EAST_ASIAN}]+(?:\.[^\W_{_EAST_ASIAN}]+)*|&")
 _IS_EAST_ASIAN = re.compile(f"[{_EAST_ASIAN}]")
 _ADDRESS = re.compile(r"//\S+|\bwww\.\S+")
 
-_HARD = "inc incorporated corp corporation co ltd plc llc nv ag asa oyj spa kgaa"
-_SOFT = "company companies limited group holding holdings sa se ab as kk gmbh bhd tbk lp the & de cos trust"
+_HARD = "inc incorporated corp corporation co ltd plc llc nv ag asa oyj spa"
+_SOFT = (
+    "company companies limited technologies international group holding holdings sa se ab as kk gmbh bhd tbk lp the & "
+    "de cos trust"
+)
 _HARD_FORMS = frozenset(_HARD.split())  # that nobody writes but behind a company's name
+_OF_SHARES = frozenset(("shares", "ceo", "cfo"))  # behind "Target" they leave no doubt either
 _LEGAL_FORMS = _HARD_FORMS.union(_SOFT.split())
 _EAST_ASIAN_FORM = re.compile(r"(?:股份有限公司|有限公司|股份公司|公司|集团|股份|控股|株式会社|グループ|주식회사)+$")
 
@@ -30,6 +34,7 @@ class _Name:
     written: tuple[str, ...]
     ticker: str  # empty: a phrase that is no company
     everyday: bool
+    in_small: bool  # a word of the language in small letters alone
     needs_form: bool  # listed with its legal form alone, so that the rest of it is no name
 
     @property
@@ -40,19 +45,22 @@ class _Name:
 class NameIndex:
     """Finds listed names.
 
-    `names`: pairs of a name and its ticker; `everyday`: words and phrases of the language that are also names;
-    `phrases`: what looks like a name and is none; `beside`: words that show a name beside them to be a company's.
+    `names`: pairs of a name and its ticker; `everyday`: words and phrases of the language that are also names,
+    `in_small`: those that are so in small letters alone; `phrases`: what looks like a name and is none; `beside`: words
+    that show a name beside them to be a company's.
     """
 
     def __init__(
         self,
         names: Iterable[tuple[str, str]],
         everyday: Iterable[str],
+        in_small: Iterable[str],
         phrases: Iterable[str],
         beside: Iterable[str],
     ) -> None:
         self._beside = frozenset(beside)
-        ordinary = {tuple(map(_folded, _WORD.findall(phrase))) for phrase in everyday}
+        ordinary = {_words(phrase) for phrase in everyday}
+        small = {_words(phrase) for phrase in in_small}
         self._by_first: dict[str, list[_Name]] = {}
         self._given: dict[str, str] = {}
         self._east_asian: dict[str, list[tuple[str, str]]] = {}
@@ -63,7 +71,7 @@ class NameIndex:
                     self._given[_EAST_ASIAN_FORM.sub("", text) or text] = ticker
                 continue
             for written in {text, text.replace(" & ", " and "), text.replace(".", " ") if "." in text else text}:
-                self._add(tuple(_WORD.findall(written)), ticker, ordinary)
+                self._add(tuple(_WORD.findall(written)), ticker, ordinary, small)
         for listed in self._by_first.values():
             listed.sort(key=lambda name: (-len(name.words), name.needs_form))
         for found in self._east_asian.values():
@@ -71,12 +79,18 @@ class NameIndex:
         firsts = "".join(map(re.escape, self._east_asian))
         self._east_asian_first = re.compile(f"[{firsts}]") if firsts else None
 
-    def _add(self, written: tuple[str, ...], ticker: str, ordinary: set[tuple[str, ...]]) -> None:
+    def _add(
+        self,
+        written: tuple[str, ...],
+        ticker: str,
+        ordinary: set[tuple[str, ...]],
+        small: set[tuple[str, ...]],
+    ) -> None:
         needs_form = len(written) > 1 and bool(ticker) and _folded(written[-1]) in _HARD_FORMS
         if needs_form:
             written = written[:-1]
         words = tuple(map(_folded, written))
-        name = _Name(words, tuple(map(_joined, written)), ticker, words in ordinary, needs_form)
+        name = _Name(words, tuple(map(_joined, written)), ticker, words in ordinary, words in small, needs_form)
         if words and name not in self._by_first.setdefault(words[0], []):
             self._by_first[words[0]].append(name)
             if ticker:
@@ -87,7 +101,7 @@ class NameIndex:
         if _IS_EAST_ASIAN.search(name):
             bare = _EAST_ASIAN_FORM.sub("", name.strip())
             return self._given.get(bare) or self._given.get(name.strip())
-        words = _without_forms(tuple(map(_folded, _WORD.findall(name))))
+        words = _without_forms(_words(name))
         return self._given.get(" ".join(words)) if words else None
 
     def find(self, text: str) -> Iterator[str]:
@@ -126,24 +140,26 @@ class NameIndex:
     def _counts(
         self, name: _Name, words: list[str], small: list[str], start: int, end: int, last_end: int, text: str
     ) -> bool:
-        following = small[end] if end < len(small) else ""
-        if name.needs_form:
-            return following in _HARD_FORMS and not (
-                name.everyday and following == "corporation" and words[start].islower()
-            )
+        has_form = _has_hard_form(small[end : end + 2])
         written = words[start:end]
+        in_capitals = all(word.isupper() for word in written if word != "&")
+        if name.needs_form:
+            of_shares = small[end : end + 1] and small[end] in _OF_SHARES and not written[0].islower()
+            return has_form or bool(of_shares)
         as_listed = tuple(map(_joined, written)) == name.written
         if name.is_acronym:
+            if name.everyday and start and small[start - 1].isdigit():  # 25 BP
+                return False
             return as_listed and (
                 not name.everyday or not text.isupper() or self._is_company(small, start, end, last_end)
             )
-        if as_listed and not (name.everyday and written[0].isupper() and text.isupper()):
+        if as_listed or has_form:
             return True
         if not name.everyday:
+            if name.in_small:
+                return in_capitals
             return len(name.words) > 1 or len(words[start]) > 3
-        if following in _HARD_FORMS:
-            return True
-        return all(word.isupper() for word in written if word != "&") and self._is_company(small, start, end, last_end)
+        return in_capitals and self._is_company(small, start, end, last_end)
 
     def _is_company(self, small: list[str], start: int, end: int, last_end: int) -> bool:
         """Whether the words around small[start:end] speak of a company."""
@@ -156,7 +172,7 @@ class NameIndex:
         if after and after[0] in ("and", "&"):
             after = after[1:]
         beside += [
-            any(name.ticker and not name.everyday for name in self._by_first.get(word, ())) for word in after[:1]
+            any(name.ticker and not name.needs_form for name in self._by_first.get(word, ())) for word in after[:1]
         ]
         return any(beside)
 
@@ -172,6 +188,11 @@ class NameIndex:
                     if ticker:
                         yield ticker
                     break
+
+
+def _has_hard_form(after: list[str]) -> bool:
+    """Whether "INC" or "GROUP INC" stands behind a name."""
+    return bool(after) and (after[0] in _HARD_FORMS or (after[0] in _LEGAL_FORMS and after[-1] in _HARD_FORMS))
 
 
 def is_name(text: str) -> bool:
@@ -197,6 +218,10 @@ def _joined(word: str) -> str:
 
 def _folded(word: str) -> str:
     return _joined(word).lower()
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(map(_folded, _WORD.findall(text)))
 
 
 def _without_forms(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ shipped = load_watchlist()
         ("Siemens <SIEGn.DE>, Berkshire <BRKb.N> (BA.N)", ["BA", "BRK-B", "SIE.DE"]),
         ("KO US Equity, 5 HK Equity, BRK/B US Equity", ["BRK-B", "HSBC", "KO"]),
         ("(700 HK), (KO US)", ["0700.HK", "KO"]),
+        ("(ORNX:US) and KO:US, 700:HK", ["0700.HK", "KO", "ORNX"]),
+        ("Orion (Ticker: ORNX), (NYSE AMER: VGAX)", ["ORNX", "VGAX"]),
         ("Gartner (IT), Tesla (TSLA), Acme (NVDA)", ["NVDA", "TSLA"]),
     ],
 )
