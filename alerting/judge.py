@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alerting import progress as store
+from alerting.alert_table import AlertTable
 from alerting.judgement import Judgement, Outcome
 from alerting.progress import Connection, Progress
 from alerting.projection import Projection
-from alerting.reconcile import Reconciler
 from alerting.steps import Steps
 from alerting.watermark import Watermark, read_replays
 from core.settings import Settings
@@ -42,7 +42,7 @@ class Judge:
     ) -> None:
         self._settings = settings.alerting
         self.steps = Steps(settings.alerting.step_minutes)
-        self._reconciler = Reconciler(self.steps, channels)
+        self._alerts = AlertTable(self.steps, channels)
         self._stopping = stopping
         self._ticks = ticks
         self._rest_until = ticks()
@@ -95,7 +95,7 @@ class Judge:
 
     def _judgement(self, progress: Progress, projection: Projection | None) -> Judgement:
         begun = projection or Projection.begun(self._settings, self.steps, self.steps.of(progress.since))
-        return Judgement(self._settings, self._reconciler, self.steps, progress, begun, self._stopping)
+        return Judgement(self._settings, self._alerts, self.steps, progress, begun, self._stopping)
 
     def _begin(self, connection: Connection, watermark: datetime | None) -> Judgement | None:
         """Begin with a database that was never judged; None while there is nothing to judge.
@@ -128,7 +128,7 @@ class Judge:
             judgement.save(connection)
             return outcome
         since = self.steps.of(judgement.progress.since)
-        outcome.changes += self._reconciler.reconcile(connection, [], since, judgement.judged)
+        outcome.changes += self._alerts.bring_in_line(connection, [], since, judgement.judged)
         store.forget_progress(connection)
         self.judgement = None
         return outcome

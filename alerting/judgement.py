@@ -10,9 +10,9 @@ from datetime import datetime
 
 from alerting import progress as store
 from alerting.alert_states import found_surges
+from alerting.alert_table import AlertTable, StateChange
 from alerting.progress import Connection, Progress
 from alerting.projection import Projection
-from alerting.reconcile import Reconciler, StateChange
 from alerting.steps import Steps
 from core.settings import AlertingSettings
 
@@ -40,14 +40,14 @@ class Judgement:
     def __init__(
         self,
         settings: AlertingSettings,
-        reconciler: Reconciler,
+        alerts: AlertTable,
         steps: Steps,
         progress: Progress,
         projection: Projection,
         stopping: Callable[[], bool],
     ) -> None:
         self._settings = settings
-        self._reconciler = reconciler
+        self._alerts = alerts
         self._steps = steps
         self._stopping = stopping
         self.progress = progress
@@ -129,7 +129,7 @@ class Judgement:
         before = self.projection.detector.open_surges()
         changes = self.projection.advance(connection, end)
         found = found_surges(before, changes, self.projection.detector.open_surges())
-        outcome.changes += self._reconciler.reconcile(connection, found, start, max(end, until or end))
+        outcome.changes += self._alerts.bring_in_line(connection, found, start, max(end, until or end))
         outcome.moved, self._unsettled = True, False
         self.progress = replace(self.progress, judged_until=self._steps.start(self.projection.position))
 

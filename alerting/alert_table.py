@@ -53,14 +53,14 @@ class StateChange:
     at: datetime
 
 
-class Reconciler:
+class AlertTable:
     """Writes for steps of `steps`; changes of state go out through `channels`."""
 
     def __init__(self, steps: Steps, channels: list[str]) -> None:
         self._steps = steps
         self._channels = channels
 
-    def reconcile(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
+    def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
         """Make the alerts what `found` says of the steps `start` to `end` (excluded).
 
         An alert that opened in these steps and was not found is withdrawn. One that opened before and is not found, as
