@@ -44,12 +44,12 @@ def load_memory(path: Path) -> FeedMemory:
         return FeedMemory()
 
 
-def save_memory(path: Path, source: str, memory: FeedMemory) -> None:
-    """Write `memory`, whole or not at all. Raises OSError."""
+def save_memory(path: Path, source: str, known: list[Known]) -> None:
+    """Write what is `known` of the feed of `source`, whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        draft.write_bytes(msgspec.json.encode(_State(source, memory.known())))
+        draft.write_bytes(msgspec.json.encode(_State(source, known)))
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

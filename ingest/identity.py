@@ -73,7 +73,7 @@ class FeedMemory:
         return found
 
     def remember(self, identified: Iterable[Identified]) -> bool:
-        """Take note of messages that Kafka has acknowledged; whether anything changed."""
+        """Take note of what the entries of a document are; whether anything changed."""
         changed = False
         for entry, id, *_ in identified:
             now = Known(id, hash_of(entry.guid), hash_of(entry.link), *entry.said)

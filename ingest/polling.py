@@ -52,6 +52,8 @@ class FeedPoller:
         self._known = Validators()
         self._state = state_path(settings, feed.source)
         self._memory: FeedMemory | None = None
+        self._memory_changed = False
+        self._unacknowledged: set[str] = set()  # ids in memory, kept for the next try, but not for the file
         self._sent: OrderedDict[tuple[str, Said], None] = OrderedDict()
         self._up: bool | None = None
         self._logged: set[str] = set()  # what was logged already: reasons since the feed was last up, and remarks
@@ -66,6 +68,7 @@ class FeedPoller:
 
     async def poll(self) -> int:
         """Fetch once; the number of new messages that Kafka acknowledged. Failures are counted and logged."""
+        self._retry_after_s = 0.0
         try:
             count, outcome = await self._fetch_and_send()
         except FetchFailed as error:
@@ -104,13 +107,15 @@ class FeedPoller:
             self._memory = await asyncio.to_thread(load_memory, self._state)
         listed = await asyncio.to_thread(self._memory.identify, entries)
         new = [item for item in listed if (item.id, item.entry.said) not in self._sent]
+        self._memory_changed |= self._memory.remember(listed)
+        self._unacknowledged.update(item.id for item in new if item.known is None)
         messages, letters = await asyncio.to_thread(self._clean, new)
         await asyncio.to_thread(self._producer.deliver, messages, letters, timeout_s=_DELIVERY_S)
         if letters:
             metrics.INGEST_REJECTED.labels(metrics.source_label(self.feed.source)).inc(len(letters))
         self._known = document.validators
-        self._remember(new)
-        if self._memory.remember(listed):
+        self._note_sent(new)
+        if self._memory_changed:
             await asyncio.to_thread(self._save, self._memory)
         return len(messages), "ok"
 
@@ -152,9 +157,10 @@ class FeedPoller:
                 letters.append(letter)
         return messages, letters
 
-    def _remember(self, new: Iterable[Identified]) -> None:
+    def _note_sent(self, new: Iterable[Identified]) -> None:
         edited = 0
         for item in new:
+            self._unacknowledged.discard(item.id)
             edited += item.known is not None and item.known.said != item.entry.said
             self._sent[item.id, item.entry.said] = None
         while len(self._sent) > SENT_ENTRIES:
@@ -169,12 +175,14 @@ class FeedPoller:
 
     def _save(self, memory: FeedMemory) -> None:
         try:
-            save_memory(self._state, self.feed.source, memory)
+            known = [message for message in memory.known() if message.id not in self._unacknowledged]
+            save_memory(self._state, self.feed.source, known)
+            self._memory_changed = False
         except OSError as error:
             self._remark(f"can't keep its memory in {self._state} ({error.strerror}); check the folder")
 
     def _remark(self, text: str) -> None:
-        if text not in self._logged:
+        if text not in self._logged and len(self._logged) < _MOST_REASONS:
             self._logged.add(text)
             log.warning("feed %s %s", self.feed.source, text)
 
@@ -186,7 +194,6 @@ class FeedPoller:
             log.info("feed %s is up%s: %s", self.feed.source, after, shown(self.feed.url))
             self._logged = {text for text in self._logged if not text.startswith(_REASON)}
         self.failures = 0
-        self._retry_after_s = 0.0
         self._up = True
 
     def _down(self, reason: str, outcome: str) -> None:

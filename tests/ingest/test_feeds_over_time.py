@@ -17,7 +17,7 @@ from ingest.feed_state import load_memory, state_path
 from ingest.feeds import Feed
 from ingest.fetching import new_client
 from ingest.polling import FeedPoller
-from ingest.producer import MessageProducer
+from ingest.producer import DeliveryFailed, MessageProducer
 
 MARCH = "Tue, 05 Mar 2024 09:30:00 GMT"
 
@@ -74,6 +74,32 @@ def test_an_edited_item_keeps_its_id_and_is_counted(
     assert restart(settings, producer, Feed("edits", site.address + "/a"), 3) == [1, 1, 0]
     assert {message.id for message in topics.messages(2)} == {"7"}
     assert metric("newstide_ingest_duplicates_total", content="different") == before + 1
+
+
+def test_an_item_that_kafka_did_not_take_keeps_its_id_but_stands_in_no_file(
+    settings: Settings, producer: MessageProducer, topics: Topics, site: Site
+) -> None:
+    class Unanswering(MessageProducer):
+        def __init__(self) -> None:
+            self.messages_topic = "none"
+
+        def deliver(self, messages: object, letters: object = (), *, timeout_s: float) -> None:
+            raise DeliveryFailed("Kafka is away")
+
+    site.pages["/a"] = in_turn(*(page(aggregated(fetch)) for fetch in range(1, 4)))
+    feed = Feed("waiting", site.address + "/a")
+
+    async def scene() -> list[int]:
+        async with new_client() as client:
+            poller = FeedPoller(feed, Unanswering(), settings, client)
+            counts = [await poller.poll()]
+            assert not state_path(settings, feed.source).exists()
+            poller._producer = producer
+            return [*counts, await poller.poll(), await poller.poll()]
+
+    assert asyncio.run(scene()) == [0, 1, 0]
+    assert [message.id for message in topics.messages(1)] == ["CB1"]
+    assert [known.id for known in load_memory(state_path(settings, feed.source)).known()] == ["CB1"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"source": "x", "known": [[1]]}', b"\x00" * 100])
