@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from core.records import Message
 from ingest import duplicates
 from ingest.cleaning import clean_message
@@ -25,15 +27,11 @@ def test_repeated_ids_are_counted_by_their_content() -> None:
     assert (seen.same, seen.changed) == (3, 1)
 
 
-def test_memory_is_bounded(monkeypatch: object) -> None:
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST_REMEMBERED", 2_048)
     seen = Duplicates()
-    before = duplicates.MOST_REMEMBERED
-    try:
-        duplicates.MOST_REMEMBERED = 2_048
-        for number in range(20_000):
-            seen.see(message(number))
-        assert len(seen._ids) == 4_096
-        seen.see(message(19_999))
-    finally:
-        duplicates.MOST_REMEMBERED = before
+    for number in range(20_000):
+        seen.see(message(number))
+    assert len(seen._ids) == 4_096
+    seen.see(message(19_999))
     assert (seen.same, seen.changed) == (1, 0)
