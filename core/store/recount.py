@@ -2,8 +2,8 @@
 
 Message counts and summed probabilities follow from the messages alone; story counts from the stored assignment of
 messages to stories. An exact pipeline gives no differences, whatever was killed while it ran. What retention dropped
-can't be counted again: minutes between the first and last event time of a dropped day are left out, and so are those
-merged into hours.
+can't be counted again: minutes between the first and last event time of a dropped day are left out. Minutes that were
+merged into hours are compared by the hour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_name
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A trend row that is not what the messages say. Either side is None where there is no such row."""
+    """A trend row that is not what the messages say. Either side is None where there is no such row.
+
+    `minute` begins an hour where retention merges minutes into hours.
+    """
 
     kind: str
     name: str
@@ -39,7 +42,7 @@ class Audit:
 
     `stored` and `dropped` (by retention) are messages; `counted` how many the ledger has stored, over all epochs, None
     where some of it was counted before ledgers accounted for every offset. `unchecked`: trend rows that messages
-    dropped by retention may be part of, or that were merged into hours.
+    dropped by retention may be part of.
     """
 
     differences: Sequence[Difference]

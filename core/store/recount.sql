@@ -10,16 +10,34 @@ SELECT (SELECT count(*) FROM message WHERE stored_on NOT IN (SELECT stored_on FR
        (SELECT coalesce(sum(messages), 0)::bigint FROM dropped_day) AS dropped
 
 -- name: unchecked
-SELECT (SELECT count(*) FROM trend_hour) + (
-    SELECT count(*) FROM trend
-    WHERE minute < (SELECT merged_until FROM trend_rollup)
-       OR EXISTS (SELECT FROM dropped_day
-                  WHERE trend.minute BETWEEN date_trunc('minute', earliest, 'UTC') AND latest)) AS rows
+WITH bucket AS (
+    SELECT minute AS at, CASE WHEN minute < (SELECT merged_until FROM trend_rollup)
+                              THEN interval '1 hour' ELSE interval '1 minute' END AS width
+    FROM trend_history
+)
+SELECT count(*) AS rows FROM bucket
+WHERE EXISTS (SELECT FROM dropped_day WHERE at <= latest AND at + width > date_trunc('minute', earliest, 'UTC'))
 
 -- name: differences
-WITH member AS (
-    SELECT m.uid, m.story, m.published_at, m.sentiment, m.sentiment_scores, series.kind, series.name
+-- Minutes that retention merges into hours are compared by the hour, whether they are merged yet or not.
+WITH merged AS (
+    SELECT coalesce((SELECT merged_until FROM trend_rollup), '-infinity') AS until
+),
+stored AS (
+    SELECT kind, name, CASE WHEN minute < until THEN date_trunc('hour', minute, 'UTC') ELSE minute END AS at,
+           sum(negative) AS negative, sum(neutral) AS neutral, sum(positive) AS positive,
+           sum(negative_stories) AS negative_stories, sum(neutral_stories) AS neutral_stories,
+           sum(positive_stories) AS positive_stories,
+           sum(p_negative)::bigint AS p_negative, sum(p_neutral)::bigint AS p_neutral,
+           sum(p_positive)::bigint AS p_positive
+    FROM trend_history CROSS JOIN merged
+    GROUP BY 1, 2, 3
+),
+member AS (
+    SELECT m.uid, m.story, m.published_at, m.sentiment, m.sentiment_scores, series.kind, series.name,
+           date_trunc(CASE WHEN m.published_at < until THEN 'hour' ELSE 'minute' END, m.published_at, 'UTC') AS at
     FROM message AS m
+    CROSS JOIN merged
     CROSS JOIN LATERAL (
         SELECT 'all' AS kind, 'all' AS name
         UNION ALL SELECT 'topic', m.topic
@@ -28,7 +46,7 @@ WITH member AS (
     ) AS series
 ),
 message_count AS (
-    SELECT kind, name, date_trunc('minute', published_at, 'UTC') AS minute,
+    SELECT kind, name, at,
            count(*) FILTER (WHERE sentiment = 'negative') AS negative,
            count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
            count(*) FILTER (WHERE sentiment = 'positive') AS positive,
@@ -39,22 +57,21 @@ message_count AS (
     GROUP BY 1, 2, 3
 ),
 first AS (
-    SELECT DISTINCT ON (kind, name, story) kind, name, story, uid,
-           date_trunc('minute', published_at, 'UTC') AS minute, sentiment
+    SELECT DISTINCT ON (kind, name, story) kind, name, story, uid, at, sentiment
     FROM member
     ORDER BY kind, name, story, published_at, uid
 ),
 -- Once messages were dropped, the first of those left may not be the story's first: `story_series` knows that one. A
 -- story that is forgotten there leaves open what its minute should hold.
 judged_first AS (
-    SELECT first.kind, first.name, first.minute, first.sentiment,
+    SELECT first.kind, first.name, first.at, first.sentiment,
            NOT EXISTS (SELECT FROM dropped_day) OR known.uid = first.uid
                OR EXISTS (SELECT FROM message WHERE message.uid = known.uid) AS counts,
            EXISTS (SELECT FROM dropped_day) AND known.uid IS NULL AS open
     FROM first LEFT JOIN story_series AS known USING (kind, name, story)
 ),
 story_count AS (
-    SELECT kind, name, minute,
+    SELECT kind, name, at,
            count(*) FILTER (WHERE counts AND sentiment = 'negative') AS negative_stories,
            count(*) FILTER (WHERE counts AND sentiment = 'neutral') AS neutral_stories,
            count(*) FILTER (WHERE counts AND sentiment = 'positive') AS positive_stories,
@@ -63,29 +80,30 @@ story_count AS (
     GROUP BY 1, 2, 3
 ),
 counted AS (
-    SELECT kind, name, minute, negative, neutral, positive,
+    SELECT kind, name, at, negative, neutral, positive,
            coalesce(negative_stories, 0) AS negative_stories,
            coalesce(neutral_stories, 0) AS neutral_stories,
            coalesce(positive_stories, 0) AS positive_stories,
            p_negative, p_neutral, p_positive, coalesce(open, false) AS open
-    FROM message_count LEFT JOIN story_count USING (kind, name, minute)
+    FROM message_count LEFT JOIN story_count USING (kind, name, at)
 )
-SELECT coalesce(trend.kind, counted.kind) AS kind, coalesce(trend.name, counted.name) AS name,
-       coalesce(trend.minute, counted.minute) AS minute,
-       to_jsonb(trend) AS stored, to_jsonb(counted) - 'open' AS counted
-FROM trend FULL JOIN counted USING (kind, name, minute)
-WHERE (trend.kind IS NULL OR counted.kind IS NULL
-       OR (trend.negative, trend.neutral, trend.positive, trend.p_negative, trend.p_neutral, trend.p_positive)
+SELECT coalesce(stored.kind, counted.kind) AS kind, coalesce(stored.name, counted.name) AS name,
+       coalesce(stored.at, counted.at) AS minute, to_jsonb(stored) AS stored, to_jsonb(counted) - 'open' AS counted
+FROM stored FULL JOIN counted USING (kind, name, at) CROSS JOIN merged
+WHERE (stored.kind IS NULL OR counted.kind IS NULL
+       OR (stored.negative, stored.neutral, stored.positive, stored.p_negative, stored.p_neutral, stored.p_positive)
        IS DISTINCT FROM
           (counted.negative, counted.neutral, counted.positive, counted.p_negative, counted.p_neutral,
            counted.p_positive)
        OR NOT counted.open
-       AND (trend.negative_stories, trend.neutral_stories, trend.positive_stories)
+       AND (stored.negative_stories, stored.neutral_stories, stored.positive_stories)
        IS DISTINCT FROM
            (counted.negative_stories, counted.neutral_stories, counted.positive_stories))
-  AND coalesce(trend.minute, counted.minute) >= coalesce((SELECT merged_until FROM trend_rollup), '-infinity')
   AND NOT EXISTS (SELECT FROM dropped_day
-                  WHERE coalesce(trend.minute, counted.minute)
-                        BETWEEN date_trunc('minute', earliest, 'UTC') AND latest)
+                  WHERE coalesce(stored.at, counted.at) <= latest
+                    AND coalesce(stored.at, counted.at)
+                        + CASE WHEN coalesce(stored.at, counted.at) < merged.until
+                               THEN interval '1 hour' ELSE interval '1 minute' END
+                        > date_trunc('minute', earliest, 'UTC'))
 ORDER BY 1, 2, 3
 LIMIT :limit

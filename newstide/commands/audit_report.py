@@ -30,7 +30,7 @@ def audit_lines(audit: Audit) -> Iterator[str]:
         equal = audit.counted == audit.stored + audit.dropped
         yield f"messages: {stored}; the ledger counts {audit.counted}{'' if equal else ', which is not their sum'}"
     if audit.unchecked:
-        why = "retention dropped messages of their minutes, or merged them into hours"
+        why = "retention dropped messages of their time"
         yield f"not checked: {audit.unchecked} trend rows; {why}"
     for epoch in audit.unknown:
         yield f"not checked: {_place(epoch)}, which was read before the ledger accounted for every offset"

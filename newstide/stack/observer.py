@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from core.store.alerts import count_alerts
 from core.store.ledger import PartitionProgress, read_ledger
@@ -71,6 +71,7 @@ class Observer:
         topic: str,
         engine: Callable[[], Engine],
         run: Callable[[], Run],
+        letters_archived: Callable[[Engine], bool],
         *,
         details: bool = True,
         say: Callable[[str], None] = lambda line: None,
@@ -78,6 +79,7 @@ class Observer:
         self._topic = topic
         self._engine = engine
         self._run = run
+        self._letters_archived = letters_archived
         self._snapshots = Snapshots() if details else None
         self._say = say
         self._latest: Observation | None = None
@@ -142,7 +144,7 @@ class Observer:
         ledger = read_ledger(engine, self._topic)
         self._count(ledger)
         behind = sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in ledger)
-        settled = behind == 0 and self._are_letters_archived(engine, run, ledger)
+        settled = behind == 0 and run.replay_summary is not None and self._letters_archived(engine)
         drained = settled and run.judged
         return Observation(
             run=run,
@@ -151,13 +153,6 @@ class Observer:
             settled=settled,
             summary=self.summarise() if drained else None,
         )
-
-    def _are_letters_archived(self, engine: Engine, run: Run, ledger: list[PartitionProgress]) -> bool:
-        if run.replay_summary is None:
-            return False
-        rejected = int(run.replay_summary["dead_letters"]) + sum(row.dead_letters for row in ledger)
-        with engine.connect() as connection:
-            return int(connection.execute(text("SELECT count(*) FROM dead_letter")).scalar_one()) >= rejected
 
     def _count(self, ledger: list[PartitionProgress]) -> None:
         read = sum(row.next_offset or 0 for row in ledger)

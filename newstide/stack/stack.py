@@ -37,6 +37,7 @@ from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.process import describe_exit
 from newstide.stack.background import Steps, in_background, once_database_answers, pause
+from newstide.stack.letters import LettersArchived
 from newstide.stack.observer import Observer, Run
 from newstide.stack.plan import Plan, retention_child, stack_children
 from newstide.stack.reachability import is_reachable
@@ -83,10 +84,12 @@ class Stack:
         self._recovering = False
         self._unpaced_rows = 0
         self._next_retention = time.monotonic() + _FIRST_RETENTION_AFTER_S
+        self._letters_archived = LettersArchived(lambda: self.settings)
         self.observer = Observer(
             settings.topic("messages"),
             lambda: self.engine,
             lambda: self._run,
+            self._letters_archived,
             details=details,
             # The keeper has its own lines on the embedded database.
             say=say if keeper is None else lambda line: None,
@@ -140,6 +143,7 @@ class Stack:
     def close(self) -> None:
         """Leave the store."""
         self.observer.stop()
+        self._letters_archived.close()
         self.engine.dispose()
 
     def stop_ingest(self) -> None:

@@ -184,3 +184,25 @@ def test_spellings_of_a_source_are_one_series_and_it_is_shown_as_written(pipelin
             ("S&P Börse", "source=S&P Börse", 2)
         ]
     assert differences(engine) == []
+
+
+def test_the_audit_compares_merged_hours(
+    pipeline: Pipeline, settings: Settings, engine: Engine, records: list[Record]
+) -> None:
+    pipeline.process(records[:300])
+    with connect(settings, autocommit=True) as connection:
+        connection.execute("INSERT INTO alerting_progress (since, judged_until, drained) VALUES (now(), now(), true)")
+        assert Retention(settings, connection).run().rows["trend"] > 0
+    assert differences(engine) == []
+    pipeline.process(records[300:])  # late: into hours that are merged
+    assert differences(engine) == []
+    assert ask(settings, "SELECT count(*) > 0 FROM trend") == [(True,)]
+    with connect(settings, autocommit=True) as connection:
+        Retention(settings, connection).run()
+        assert differences(engine) == []
+        connection.execute(
+            "UPDATE trend_hour SET negative = negative + 1 "
+            "WHERE kind = 'all' AND hour = (SELECT min(hour) FROM trend_hour WHERE kind = 'all')"
+        )
+    (found,) = differences(engine)
+    assert (found.kind, found.minute.minute) == ("all", 0)

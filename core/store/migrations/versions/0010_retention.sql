@@ -51,15 +51,6 @@ DROP INDEX story_text_stored_on;
 DROP INDEX story_band_stored_on;
 CREATE INDEX story_band_stored_on ON story_band (stored_on);
 
--- What retention dropped: of each day of storage how many messages, and the first and last event time among them.
--- Minutes between those can't be counted again.
-CREATE TABLE IF NOT EXISTS dropped_day (
-    stored_on date PRIMARY KEY,
-    messages bigint NOT NULL,
-    earliest timestamptz NOT NULL,
-    latest timestamptz NOT NULL
-);
-
 CREATE INDEX outbox_done ON outbox (coalesce(delivered_at, given_up_at))
     WHERE delivered_at IS NOT NULL OR given_up_at IS NOT NULL;
 CREATE INDEX alert_history_recorded_at ON alert_history (recorded_at);
