@@ -24,6 +24,7 @@ from core.settings import Settings
 log = logging.getLogger(__name__)
 
 _IDLE_SHARE = 9  # judging again may take a tenth of the time: that many times as long it pauses
+_PAUSE_S = 60.0  # between two judgements from the beginning: while all is in flux, alerts would come and go
 _FUTURE = timedelta(hours=1)  # judged so far ahead of the clock, the clock was wrong
 
 
@@ -81,9 +82,9 @@ class Judge:
         judged = judgement.judged
         target = max(judged, self.steps.of(watermark.at)) if watermark.at is not None else judged
         if judgement.progress.stale_from is not None and self._is_due(watermark.drained, target > judged):
-            begun = self._ticks()
+            begun, least = self._ticks(), _PAUSE_S if judgement.is_out_of_reach else 0.0
             judgement.judge_again(connection, target, outcome)
-            self._rest_until = self._ticks() + _IDLE_SHARE * (self._ticks() - begun)
+            self._rest_until = self._ticks() + max(least, _IDLE_SHARE * (self._ticks() - begun))
         else:
             judgement.judge_on(connection, target, outcome)
         outcome.done = judgement.judged >= target

@@ -59,6 +59,12 @@ class Judgement:
         """The first step that is not judged."""
         return self._steps.of(self.progress.judged_until)
 
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether no checkpoint is old enough to judge again what is stale."""
+        stale = self.progress.stale_from
+        return stale is not None and self._steps.of(stale) < self.projection.horizon
+
     def resume(self, connection: Connection, fits: bool) -> None:
         """Go on from a checkpoint, or learn again from the trends if none `fits` the settings."""
         if not fits:
@@ -87,7 +93,7 @@ class Judgement:
         """Judge from behind what is stale on, as far as one transaction goes."""
         assert self.progress.stale_from is not None  # or there would be nothing to judge again
         stale = self._steps.of(self.progress.stale_from)
-        if stale < self.projection.horizon and self._settings.clock == "event":
+        if self.is_out_of_reach and self._settings.clock == "event":
             self._begin_again(connection, self.progress.stale_from)
         else:
             self.projection.rewind(stale)
