@@ -148,8 +148,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     return [
         ("queries.insert_keys", {"uids": uids, "contents": [1] * len(uids), "today": today}),
         ("queries.known_contents", {"uids": uids}),
-        ("stories.lock_bands", {"bands": list(range(1000)), "texts": (texts * 4)[:1000], "ats": [now] * 1000,
-                                "today": today, "most": 32}),
+        ("stories.lock_bands", {"texts": texts, "ats": [now] * len(texts), "today": today, "most": 32,
+                                "bands": [f"{{{n},{n + 1},{n + 2},{n + 3}}}" for n in range(len(texts))]}),
         ("stories.lock_stories", {"stories": stories}),
         ("stories.runs_of_texts", {"texts": texts, "since": [now - 3 * day] * len(texts), "until": [now] * len(texts)}),
         ("stories.runs_of_stories", {"stories": stories}),
