@@ -13,7 +13,7 @@ from stream.symbols import canonical, is_exchange, listed, unqualified
 
 # No cashtag follows a letter or a digit of the Latin script (US$3, A$AP); a Chinese sentence has no spaces.
 _TAG = (
-    r"[$＄](?:[A-Za-z][A-Za-z0-9&]{0,14}|[0-9]{1,6}[A-Za-z]?)"
+    r"[$＄](?:[A-Za-z][A-Za-z0-9]{0,14}(?:&[A-Za-z]{1,5}(?=\.))?|[0-9]{1,6}[A-Za-z]?)"
     r"(?:(?:-|/(?=[A-Da-dKk](?![A-Za-z])|[A-Z]{3}))[A-Za-z]{1,6})?(?:\.[A-Za-z]{1,6})?"
 )
 _LATIN = "0-9A-Za-z_\u00c0-\u024f"

@@ -34,7 +34,7 @@ shipped = load_watchlist()
         ("$RCI/B.TO and $BB.CA", ["BB.TO", "RCI-B.TO"]),
         ("$ko.Great quarter, $PEP.is it? $T.To the moon", ["KO", "PEP", "T"]),
         ("$ZZTOP is a small cap, $tiny too", ["TINY", "ZZTOP"]),
-        ("$KO-led rally, $PEP's loss", ["KO", "PEP"]),
+        ("$KO-led rally, $PEP's loss, $MCD& more", ["KO", "MCD", "PEP"]),
         ("$贵州茅台(SH600519)$ 和 $腾讯控股(00700)$", ["0700.HK", "600519.SS"]),
         ("Orion (NASDAQ: ORNX) and Vega (NYSE:VGAX)", ["ORNX", "VGAX"]),
         ("Orion (NYSE: ORNX; TSX: ORX)", ["ORNX", "ORX.TO"]),
