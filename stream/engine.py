@@ -17,7 +17,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,11 @@ from core.health import Beat
 from core.settings import KafkaSettings, Settings
 from stream.archive import Archive, Letter
 from stream.backlog import MAX_WAITING_BYTES, Backlog
-from stream.batch import Classified, Record
+from stream.batch import Record
 from stream.pipeline import Pipeline, timed
 from stream.progress import EndOffsets, LedgerWatch, Place, Position, find_positions
-from stream.publication import classified_record
 from stream.readiness import CommitProgress
+from stream.sending import Outgoing, Sender
 from stream.watchdog import EXIT_FAILED, EXIT_STALLED, Stall, end_process, watch
 
 log = logging.getLogger(__name__)
@@ -55,9 +54,6 @@ _FETCH_BYTES = 2**16
 _METADATA_AGE_MS = 30_000  # how soon a partition that was added is read
 _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
 _RETRY_S = 1.0
-_LEAST_BYTES = 1_000  # a broker that takes no record of this size takes none
-
-Outgoing = tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]
 
 
 class Engine:
@@ -88,6 +84,7 @@ class Engine:
         self._done: Counter[str] = Counter()  # records acknowledged by this worker, by topic
         self._epochs: dict[Place, int] = {}  # of every place that was ever read
         self._backlogs = {topic: Backlog() for topic in self._topics}
+        self._sender = Sender(settings, self._send)
         self._app = self._create_app()
 
     def run(self, pipeline: Pipeline) -> None:
@@ -99,7 +96,7 @@ class Engine:
 
     def send_dead_letters_blocking(self, letters: Sequence[DeadLetter]) -> None:
         """Return once Kafka has all `letters`. From the pipeline's thread."""
-        asyncio.run_coroutine_threadsafe(self._send_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
+        asyncio.run_coroutine_threadsafe(self._sender.send_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
 
     def _create_app(self) -> faust.App:
         settings = self._settings
@@ -209,7 +206,7 @@ class Engine:
             await before
         if self._settings.stream.publish_classified:
             with timed("publish"):
-                await self._publish(classified)
+                await self._sender.publish(classified)
         self._acknowledge(self._topics[0], events)
         self._progress.committed()
 
@@ -238,53 +235,14 @@ class Engine:
             log.critical("this batch can't be handled: %s", error, exc_info=not expected)
             end_process(EXIT_FAILED, "ending the worker; it reads on from the ledger when it is started again")
 
-    async def _publish(self, classified: Sequence[Classified]) -> None:
-        topic = self._settings.topic("classified")
-        refused = await self._send([(topic, *classified_record(item)) for item in classified])
-        for index, limit in refused:
-            item = classified[index].item.message
-            while limit > _LEAST_BYTES:
-                limit //= 2
-                if not await self._send([(topic, *classified_record(classified[index], limit))]):
-                    break
-            else:
-                log.error("the broker takes no `classified` record of %s of %s, however short", item.id, item.source)
-
-    async def _send_letters(self, letters: Sequence[DeadLetter]) -> None:
-        topic = self._settings.topic("dead-letters")
-        for index, _ in await self._send([_outgoing(topic, letter) for letter in letters]):
-            letter, whole = letters[index], letters[index].value or b""
-            kept = len(whole)
-            while kept:
-                kept = kept // 2 if kept > _LEAST_BYTES else 0
-                reason = f"{letter.reason[:1000]} (the broker takes the first {kept} of {len(whole)} bytes)"
-                if not await self._send([_outgoing(topic, replace(letter, value=whole[:kept], reason=reason))]):
-                    break
-            else:
-                raise NewstideError(
-                    f"the broker takes no dead letter of {letter.origin}, however short; raise `max.message.bytes` of "
-                    f"the topic {topic}"
-                )
-
-    async def _send(self, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
-        """Return once Kafka has the records; index and size in bytes of those that it finds too large."""
-        producer = self._app.producer
-        refused = []
-        sent: list[tuple[int, Any]] = []
-        for index, (topic, key, value, headers) in enumerate(records):
-            try:
-                sent.append((index, await producer.send(topic, key, value, None, None, headers)))
-            except ProducerSendError as error:
-                if not isinstance(error.__cause__, MessageSizeTooLargeError):
-                    raise
-                refused.append((index, len(value)))
-        outcomes = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
-        for (index, _), outcome in zip(sent, outcomes, strict=True):
-            if isinstance(outcome, MessageSizeTooLargeError):
-                refused.append((index, len(records[index][2])))
-            elif isinstance(outcome, BaseException):
-                raise outcome
-        return refused
+    async def _send(self, record: Outgoing) -> Any:
+        topic, key, value, headers = record
+        try:
+            return await self._app.producer.send(topic, key, value, None, None, headers)
+        except ProducerSendError as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                raise error.__cause__ from None
+            raise
 
     def _record(self, message: Any, end_offset: int | None) -> Record:
         epoch = self._epochs[message.topic, message.partition]
@@ -426,10 +384,6 @@ def use_uvloop() -> None:
 def _size(event: Any) -> int:
     message = event.message
     return len(message.value or b"") + len(message.key or b"")
-
-
-def _outgoing(topic: str, letter: DeadLetter) -> Outgoing:
-    return topic, letter.key, letter.value or b"", letter.headers()
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
