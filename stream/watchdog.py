@@ -44,7 +44,7 @@ def watch(
     position: Callable[[str], int],
     excused: Callable[[], bool],
     stopping: threading.Event,
-    every_s: float = 2.0,
+    every_s: float = 5.0,
 ) -> None:
     """Look every `every_s` seconds until `stopping`; end the process when a topic stalls. Runs in a thread of its own.
 
