@@ -11,8 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -36,6 +40,7 @@ from tests.stream.harness import (
 )
 
 COUNT = 2500
+COUNT_WITH_A_SURGE = 5200
 BAD_LINES = ["{not json", '{"id": "nothing to read", "source": "wire", "text": ""}']
 ROLES = ("database", "broker", "worker", "alerts", "replay")
 
@@ -58,29 +63,54 @@ def assert_store_is_exact(directory: Path, count: int = COUNT) -> None:
         assert_exact(settings, as_input(scenario_messages(count)))
 
 
+@contextmanager
+def serve_files(directory: Path) -> Iterator[str]:
+    """The address of a web server for the files of `directory`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(directory)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        return
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_everything_is_killed_again_and_again(tmp_path: Path) -> None:
-    feed = write_feed(tmp_path / "feed.jsonl")
-    choose = random.Random(5)
-    plan = list(ROLES) * 3
-    choose.shuffle(plan)
+    count = COUNT_WITH_A_SURGE
+    feed = write_feed(tmp_path / "feed.jsonl", count)
     command = ("--replay", str(feed), "--workers", "2", "--until-drained")
-    with RunningStack(tmp_path, *command) as stack:
+    quiet, troubled = tmp_path / "quiet", tmp_path / "troubled"
+    quiet.mkdir()
+    troubled.mkdir()
+    assert answer(quiet, "up", *command, "--json")["messages"] == count
+    choose = random.Random(5)
+    roles = list(ROLES) * 3
+    choose.shuffle(roles)
+    with RunningStack(troubled, *command) as stack:
         stack.wait_for(lambda: bool(stack.pids("replay")), "the replay begins")
-        for role in plan:
+        for role in roles:
             time.sleep(choose.uniform(0.5, 4))
             if stack.process.poll() is None:
                 stack.kill(role, choose.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
-        assert stack.process.wait(400) == 0, stack.said()
+        assert stack.process.wait(600) == 0, stack.said()
         assert "Traceback" not in stack.said()
         assert stack.lines("the embedded database ended")
         assert stack.lines("the embedded database is back after")
         assert stack.lines("the embedded broker is back after")
-        assert f"{COUNT} messages in" in stack.said().splitlines()[-1]
+        assert f"{count} messages in" in stack.said().splitlines()[-1]
         assert "2 dead letters" in stack.said().splitlines()[-1]
-    assert processes_in(tmp_path) == []
-    assert_store_is_exact(tmp_path)
+    assert processes_in(troubled) == []
+    assert_store_is_exact(troubled, count)
+    alerts = [answer(directory, "alerts", "list", "--json") for directory in (quiet, troubled)]
+    assert alerts[0]
+    assert alerts[1] == alerts[0]
 
 
 @pytest.mark.slow
@@ -124,6 +154,25 @@ def test_what_a_push_was_promised_outlives_the_broker(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "newstide") as server:
         stored = ask(make_settings("unused:1", server.url, tmp_path), "SELECT id FROM message")
     assert {row[0] for row in stored} == {"0", "1", "2", "3"}
+
+
+@pytest.mark.slow
+def test_what_feeds_said_outlives_the_broker(tmp_path: Path) -> None:
+    items = "".join(f"<item><guid>urn:{n}</guid><title>Plant number {n} opens</title></item>" for n in range(20))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "feed.xml").write_text(f'<rss version="2.0"><channel>{items}</channel></rss>')
+    with serve_files(tmp_path / "site") as address:
+        feeds = tmp_path / "feeds.toml"
+        feeds.write_text(f'[[feed]]\nurl = "{address}/feed.xml"\nsource = "desk"\nkind = "news"\ninterval_s = 3600\n')
+        with RunningStack(tmp_path, "--feeds", str(feeds)) as stack:
+            stack.wait_for(lambda: bool(stack.pids("worker")), "a worker is there")
+            assert stack.kill("worker", signal.SIGSTOP)  # nothing can be committed
+            log = tmp_path / "newstide" / "logs" / "ingest.log"
+            stack.wait_for(lambda: log.exists() and "is up" in log.read_text(), "the feed is read")
+            assert "messages 0 " in stack.lines("messages")[-1]
+            assert stack.kill("broker")
+            stack.wait_for(lambda: "messages 20 " in stack.lines("messages")[-1], "all is committed")
+            assert stack.end() == 0, stack.said()
 
 
 @pytest.mark.slow
