@@ -25,8 +25,9 @@ from core.settings import Settings, load_settings
 from core.store.ledger import read_ledger
 from core.store.recount import differences
 from newstide.stack.loop import run
+from newstide.stack.opening import running
 from newstide.stack.plan import Plan, ReplayFile
-from newstide.stack.stack import Stack, running
+from newstide.stack.stack import Stack
 
 MAP = "id=id,text=text,published_at=ts,entities=tickers"
 

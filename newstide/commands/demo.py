@@ -12,10 +12,10 @@ from core.settings import load_settings
 from core.terminal import PlainConsole
 from newstide.scenario import BANK, FORTNIGHT, IPO, generate_feed
 from newstide.stack.loop import run, take_snapshot
+from newstide.stack.opening import running
 from newstide.stack.plan import Plan, ReplayFile
 from newstide.stack.resources import amended
 from newstide.stack.screen import open_view
-from newstide.stack.stack import running
 
 _SECONDS = 75.0  # the fortnight's length at the default speed
 

@@ -21,10 +21,10 @@ from newstide.commands.file_options import as_arguments, file_options, replay_op
 from newstide.commands.replay_notes import noted
 from newstide.stack.loop import run, summarise
 from newstide.stack.observer import Summary
+from newstide.stack.opening import running
 from newstide.stack.plan import Plan, ReplayFile
 from newstide.stack.resources import amended
 from newstide.stack.screen import Snapshot, View, open_view
-from newstide.stack.stack import running
 
 log = logging.getLogger(__name__)
 

@@ -37,10 +37,10 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What an observation is of: the replay with its summary once that is done, and whether alerting has finished.
+class Progress:
+    """How far a stack has come: its replay, with a summary once that has ended, and whether alerting has finished.
 
-    A new one is made whenever a process begins something again, so observations of the former no longer count.
+    A new object is made at each change, so that an observation tells what it was of.
     """
 
     replay: UUID | None = None
@@ -52,7 +52,7 @@ class Run:
 class Observation:
     """The store at one moment. `settled`: all that the replay sent is committed, and its dead letters are archived."""
 
-    run: Run
+    progress: Progress
     snapshot: Snapshot
     behind: int
     settled: bool
@@ -62,15 +62,15 @@ class Observation:
 class Observer:
     """Observes twice a second from `start()` to `stop()`.
 
-    `run` and `engine` are asked for each observation. With `details` it fills whole snapshots, without it reads only
-    what decides whether the stack has drained. An observation of a settled and judged run comes with a summary.
+    `progress` and `engine` are asked for each observation. With `details` it fills whole snapshots, without it reads
+    only what decides whether the stack has drained. An observation of a settled and judged stack comes with a summary.
     """
 
     def __init__(
         self,
         topic: str,
         engine: Callable[[], Engine],
-        run: Callable[[], Run],
+        progress: Callable[[], Progress],
         letters_archived: Callable[[Engine], bool],
         *,
         details: bool = True,
@@ -78,7 +78,7 @@ class Observer:
     ) -> None:
         self._topic = topic
         self._engine = engine
-        self._run = run
+        self._progress = progress
         self._letters_archived = letters_archived
         self._snapshots = Snapshots() if details else None
         self._say = say
@@ -140,18 +140,17 @@ class Observer:
                 return
 
     def _look(self) -> Observation:
-        run, engine = self._run(), self._engine()
+        progress, engine = self._progress(), self._engine()
         ledger = read_ledger(engine, self._topic)
         self._count(ledger)
         behind = sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in ledger)
-        settled = behind == 0 and run.replay_summary is not None and self._letters_archived(engine)
-        drained = settled and run.judged
+        settled = behind == 0 and progress.replay_summary is not None and self._letters_archived(engine)
         return Observation(
-            run=run,
+            progress=progress,
             snapshot=self._snapshots.take(engine, ledger) if self._snapshots is not None else Snapshot(),
             behind=behind,
             settled=settled,
-            summary=self.summarise() if drained else None,
+            summary=self.summarise() if settled and progress.judged else None,
         )
 
     def _count(self, ledger: list[PartitionProgress]) -> None:

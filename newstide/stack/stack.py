@@ -16,8 +16,8 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from kafka.errors import KafkaError
 
 from core.epochs import Reconciler
 from core.errors import InputError, NewstideError
-from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.ledger import begin_replay, end_replay, forget_replays
@@ -38,10 +37,10 @@ from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.process import describe_exit
 from newstide.stack.background import Steps, in_background, once_database_answers, pause
 from newstide.stack.letters import LettersArchived
-from newstide.stack.observer import Observer, Run
+from newstide.stack.observer import Observer, Progress
 from newstide.stack.plan import Plan, retention_child, stack_children
 from newstide.stack.reachability import is_reachable
-from newstide.stack.resources import amended, announce, exclusive, kept_database, withdraw
+from newstide.stack.resources import amended, announce, prepare_topics
 from newstide.stack.supervisor import ChildStatus, State, Supervisor
 
 log = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ class Stack:
         self._say = say
         self._directory = settings.embedded.directory
         self._logs = self._directory / "logs"
-        self._run = Run()
+        self._progress = Progress()
         self._job: Steps[None] | None = None
         self._recovering = False
         self._unpaced_rows = 0
@@ -88,7 +87,7 @@ class Stack:
         self.observer = Observer(
             settings.topic("messages"),
             lambda: self.engine,
-            lambda: self._run,
+            lambda: self._progress,
             self._letters_archived,
             details=details,
             # The keeper has its own lines on the embedded database.
@@ -133,12 +132,14 @@ class Stack:
     def has_drained(self) -> bool:
         """True once all that the replay sent is committed and judged, and its dead letters are archived."""
         seen = self.observer.latest
-        return seen is not None and seen.summary is not None and seen.run is self._run and not self._recovering
+        return (
+            seen is not None and seen.summary is not None and seen.progress is self._progress and not self._recovering
+        )
 
     @property
     def replay_summary(self) -> dict[str, Any] | None:
         """What the replay printed when it had ended."""
-        return self._run.replay_summary
+        return self._progress.replay_summary
 
     def close(self) -> None:
         """Leave the store."""
@@ -200,11 +201,11 @@ class Stack:
 
     def _look_at_alerts(self) -> None:
         judged = self._state("alerts") == "finished"
-        if judged != self._run.judged:
-            self._run = replace(self._run, judged=judged)
+        if judged != self._progress.judged:
+            self._progress = replace(self._progress, judged=judged)
 
     def _look_at_replay(self) -> None:
-        if self._run.replay_summary is not None or self._job is not None or self._state("replay") != "finished":
+        if self._progress.replay_summary is not None or self._job is not None or self._state("replay") != "finished":
             return
         summary = _last_json(self._logs / "replay.log")
         if not summary.get("finished", True):
@@ -214,11 +215,11 @@ class Stack:
 
     def _note_end_of_replay(self, summary: dict[str, Any]) -> Steps[None]:
         ends = {int(partition): end for partition, end in summary["end_offsets"].items()}
-        replay = self._run.replay
+        replay = self._progress.replay
         assert replay is not None
         topic = self.settings.topic("messages")
         yield from once_database_answers(lambda: end_replay(self.engine, replay, ends, summary, topic))
-        self._run = replace(self._run, replay_summary=summary)
+        self._progress = replace(self._progress, replay_summary=summary)
 
     def _recover_broker(self, broker: EmbeddedBroker) -> Steps[None]:
         """Start the broker again and all processes with it; what it held and the store lacks is read again."""
@@ -229,7 +230,7 @@ class Stack:
             f"the embedded broker ended{how}; starting it again, and reading again what it held and nobody committed"
         )
         seen = self.observer.latest
-        settled = seen is not None and seen.settled and seen.run.replay == self._run.replay
+        settled = seen is not None and seen.settled and seen.progress.replay == self._progress.replay
         self._supervisor.suspend()
         wait = 0.0 if ended - self._broker_started_at > _STEADY_AFTER_S else _FIRST_PAUSE_S
         said = ""
@@ -262,7 +263,7 @@ class Stack:
         self.settings = amended(self.settings, kafka={"bootstrap_servers": broker.bootstrap_servers})
         announce(self._directory, broker.bootstrap_servers)
         impatient = amended(self.settings, kafka={"start_timeout_s": _BROKER_ANSWERS_WITHIN_S})
-        yield from in_background(lambda: _prepare_topics(impatient))
+        yield from in_background(lambda: prepare_topics(impatient))
 
     def _begin_epoch(self, *, anew: bool, settled: bool = False) -> None:
         """Make the ledger fit the topics, and declare the replay; others, `anew`, went with the broker's last life.
@@ -274,13 +275,13 @@ class Stack:
         if anew:
             forget_replays(self.engine)
         if self._plan.replay is None:
-            self._run = Run()
+            self._progress = Progress()
             return
         replay = begin_replay(self.engine, self._plan.replay.file.name)
-        summary = self._run.replay_summary if settled else None
+        summary = self._progress.replay_summary if settled else None
         if summary is not None:
             end_replay(self.engine, replay, {}, summary)
-        self._run = Run(replay, summary)
+        self._progress = Progress(replay, summary)
 
     def _note_replayed_rows(self) -> None:
         if self._plan.replay is not None:
@@ -299,51 +300,6 @@ class Stack:
 
     def _state(self, name: str) -> str | None:
         return next((child.state for child in self._supervisor.status() if child.name == name), None)
-
-
-@contextmanager
-def running(
-    settings: Settings, plan: Plan, say: Callable[[str], None] = log.warning, *, details: bool = True
-) -> Iterator[Stack]:
-    """A stack with its broker, database, topics and schema ready, and nothing started yet. It ends all it began.
-
-    `say` takes one line for each thing that fails and comes back. Without `details` nothing is read for a display.
-    """
-    with (
-        exclusive(settings.embedded.directory),
-        kept_database(settings, say, may_move=True) as (found, keeper),
-        _open_broker(found) as broker,
-    ):
-        if broker is not None:
-            found = amended(
-                found, kafka={"bootstrap_servers": broker.bootstrap_servers}, ingest={"push_confirms": "commit"}
-            )
-        _prepare_topics(found)
-        announce(found.embedded.directory, found.kafka.bootstrap_servers or "")
-        stack: Stack | None = None
-        try:
-            # Processes that fail while what they need is away are not to blame; only the stack knows.
-            with Supervisor(outage=lambda: stack is not None and stack.is_away(), say=say) as supervisor:
-                stack = Stack(found, plan, supervisor, keeper, broker, say, details)
-                yield stack
-        finally:
-            withdraw(found.embedded.directory)
-            if stack is not None:
-                stack.close()
-
-
-@contextmanager
-def _open_broker(settings: Settings) -> Iterator[EmbeddedBroker | None]:
-    if settings.kafka.bootstrap_servers:
-        yield None
-        return
-    with EmbeddedBroker(settings.embedded.directory, settings.embedded.broker_port) as broker:
-        yield broker
-
-
-def _prepare_topics(settings: Settings) -> None:
-    wait_for_broker(settings)
-    ensure_topics(settings)
 
 
 def _state(up: bool) -> State:

@@ -66,7 +66,7 @@ class ChildStatus:
 
 
 @dataclass
-class _Run:
+class _Supervised:
     child: Child
     crashes: Crashes
     state: State = "new"
@@ -95,7 +95,7 @@ class Supervisor:
         outage: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _Supervised] = {}
         self._new_crashes = partial(Crashes, max_crashes, backoff_s, max_backoff_s)
         self._outage = outage
         self._say = say
@@ -108,7 +108,7 @@ class Supervisor:
         known = self._runs.get(child.name)
         if known is not None and known.state in ("running", "waiting"):
             raise ValueError(f"a child named {child.name!r} runs already")
-        run = _Run(child, self._new_crashes())
+        run = _Supervised(child, self._new_crashes())
         if known is not None and known.state == "suspended":
             run.restarts = known.restarts + 1
         self._runs[child.name] = run
@@ -179,7 +179,7 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def _restart(self, run: _Run) -> None:
+    def _restart(self, run: _Supervised) -> None:
         run.restarts += 1
         try:
             self._launch(run, run.child.argv_again or run.child.argv)
@@ -187,7 +187,7 @@ class Supervisor:
             self._say(f"{_describe_failed_launch(run.child, error)}; trying again")
             run.state, run.due_at = "waiting", time.monotonic() + _RELAUNCH_AFTER_S
 
-    def _launch(self, run: _Run, argv: Sequence[str]) -> None:
+    def _launch(self, run: _Supervised, argv: Sequence[str]) -> None:
         with prepare_log(run.child.log).open("ab") as log:
             run.process = subprocess.Popen(
                 bind_to_parent(argv),
@@ -200,7 +200,7 @@ class Supervisor:
         run.state = "running"
         run.started_at = time.monotonic()
 
-    def _note_end(self, run: _Run, status: int) -> None:
+    def _note_end(self, run: _Supervised, status: int) -> None:
         now = time.monotonic()
         run.exit_status = status
         _sweep(run)
@@ -251,7 +251,7 @@ def catch_stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _end_together(runs: list[_Run]) -> None:
+def _end_together(runs: list[_Supervised]) -> None:
     alive = [run for run in runs if run.process is not None and run.process.poll() is None]
     for run in alive:
         if run.process is not None:
@@ -263,7 +263,7 @@ def _end_together(runs: list[_Run]) -> None:
         _kill(run)
 
 
-def _kill(run: _Run) -> None:
+def _kill(run: _Supervised) -> None:
     if run.process is not None:
         if run.process.poll() is None:
             run.process.kill()
@@ -273,7 +273,7 @@ def _kill(run: _Run) -> None:
         run.state = "stopped"
 
 
-def _sweep(run: _Run) -> None:
+def _sweep(run: _Supervised) -> None:
     """Kill what a child that has ended left behind in its process group."""
     if run.process is not None:
         with suppress(ProcessLookupError, PermissionError):
