@@ -92,7 +92,7 @@ def _no_feed(text: str, fault: Any) -> str:
 def _entry(entry: Mapping[str, Any], language: Any, style: TimeFormat, base: str, doubtful: bool) -> Entry:
     guid = str(entry.get("id") or "").strip()
     link = _link_of(entry)
-    if link == guid and not _web_scheme(link):
+    if link == guid and not _web_scheme(link) and not link.startswith("/"):
         link = ""  # a guid that is no address, which feedparser takes for a permalink
     link = _resolved(base, link)
     fields = {
@@ -120,7 +120,7 @@ def _distinguished(entries: list[Entry], own_links: set[str]) -> list[Entry]:
         link = _comparable(entry.link)
         link = "" if link in links or link in own_links else entry.link
         guid = entry.guid
-        if is_junk(guid) or guid in _ZEROS or guid in guids or (_comparable(guid) in own_links and not link):
+        if is_junk(guid) or guid in _ZEROS or guid in guids or _comparable(guid) in own_links:
             guid = ""
         fields = {"id": guid, **entry.fields} if guid else entry.fields
         found.append(replace(entry, fields=fields, guid=guid, link=link))

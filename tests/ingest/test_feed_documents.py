@@ -95,8 +95,8 @@ def test_relative_links_start_from_the_site_the_feed_or_the_document() -> None:
     assert links(rss(*items, link="")) == [here + "en/1", "https://other.example.com/2", here + "feeds/three", ""]
     assert links(rss(*items, link="/home/")) == [here + "en/1", "https://other.example.com/2", here + "feeds/three", ""]
     assert links(rss(item("a", "1", "javascript:alert(1)"), item("b", "not a link"))) == ["javascript:alert(1)", ""]
-    permalink = rss(item("a", "https://e.com/1"), link=site)
-    assert links(permalink) == ["https://e.com/1"]
+    permalinks = rss(item("a", "https://e.com/1"), item("b", "/p/2"), item("c", "p3"), link=site)
+    assert links(permalinks) == ["https://e.com/1", site + "p/2", ""]
 
 
 def test_links_of_atom_start_from_xml_base_or_the_feed_itself() -> None:
