@@ -29,6 +29,8 @@ def running(
         kept_database(settings, say, may_move=True) as (found, keeper),
         _open_broker(found) as broker,
     ):
+        # What the stack says of its brokers is one line; their client's own lines, many for each outage, add nothing.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
         if broker is not None:
             # That each life of our own broker begins its logs anew is no news.
             logging.getLogger("core.epochs").setLevel(logging.ERROR)
