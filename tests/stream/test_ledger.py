@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from core.store.ledger import (
     read_ledger,
     skip_offsets,
 )
+from core.store.partitions import drop_partition, ensure_partitions, old_partitions
 from core.store.recount import audit_store
 from core.topics import LogRange, TopicLogs
 from stream.batch import Record
@@ -336,3 +337,22 @@ def test_only_what_may_heal_is_an_outage() -> None:
     for fault in (psycopg.errors.UndefinedTable(), psycopg.errors.CheckViolation(), TypeError(), KeyError()):
         assert not is_content_refused(fault), fault
         assert not (isinstance(fault, psycopg.Error) and is_outage(fault)), fault
+
+
+def test_the_audit_stays_green_after_retention(process: Process, engine: Engine, settings: Settings) -> None:
+    """Messages of a dropped day can't be counted again: their minutes are named as unchecked, the others still hold."""
+    process(records(0, 60))
+    with connect(settings, autocommit=True) as connection:
+        ensure_partitions(connection, date(2020, 5, 1))
+        connection.execute(
+            "UPDATE message SET stored_on = '2020-05-01' WHERE uid IN "
+            "(SELECT uid FROM message ORDER BY published_at LIMIT 20)"
+        )
+        for partition in old_partitions(connection, date(2021, 1, 1)):
+            drop_partition(connection, partition)
+    found = audit_store(engine, "newstide.dead-letters")
+    assert (found.stored, found.dropped, found.counted) == (40, 20, 60)
+    assert found.unchecked > 0
+    assert found.exact, found.differences[:3]
+    change(settings, "UPDATE trend SET positive = positive + 1 WHERE minute = (SELECT max(minute) FROM trend)")
+    assert not audit_store(engine, "newstide.dead-letters").exact
