@@ -1,7 +1,8 @@
 """What each regular query costs on a store with a long history, by Postgres' own account of its plan.
 
 `fill` writes invented history by SQL alone, as a store in use holds it: messages partitioned by the day, stories with
-their runs, bands and series, keys, trends by the minute and, from `MINUTE_DAYS` back, by the hour.
+their runs, bands and series, keys, trends by the minute and, from `MINUTE_DAYS` back, by the hour; other rows as
+retention leaves them.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def fill(connection: psycopg.Connection[Any], first: date, last: date, per_day: 
         age = (datetime.now(UTC).date() - day).days
         with connection.transaction():
             for statement in _FILL:
-                connection.execute(statement, {"day": day, "n": per_day, "entities": ENTITIES})
+                connection.execute(statement, {"day": day, "n": per_day, "entities": ENTITIES, "age": age})
             connection.execute(
                 sql.SQL(_TRENDS).format(
                     table=sql.Identifier("trend_hour" if age > MINUTE_DAYS else "trend"),
@@ -244,20 +245,21 @@ _FILL = (
     ON CONFLICT DO NOTHING
     """,
     """
-    INSERT INTO dead_letter (id, origin, stage, topic, value, reason, failed_at)
-    SELECT md5('d' || uid)::uuid, 'replay:f.csv:' || id, 'ingest', 't', '{}', 'bad', published_at
-    FROM message WHERE stored_on = %(day)s AND id::integer %% 50 = 0
+    INSERT INTO dead_letter (id, origin, stage, topic, value, reason, failed_at, replayed_at)
+    SELECT md5('d' || uid)::uuid, 'replay:f.csv:' || id, 'ingest', 't', '{}', 'bad', published_at,
+           CASE WHEN id::integer %% 500 <> 0 THEN published_at END
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 50 = 0 AND %(age)s <= 90
     """,
     """
     INSERT INTO shadow_message (shadow, uid, live, published_at, live_labels, shadow_labels, confidence, stored_at)
     SELECT 'shadow', uid, 'm', published_at, '{"topic": "a"}',
            CASE WHEN id::integer %% 40 = 0 THEN '{"topic": "b"}' ELSE '{"topic": "a"}' END::jsonb, 0.5, published_at
-    FROM message WHERE stored_on = %(day)s AND id::integer %% 10 = 0
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 10 = 0 AND %(age)s <= 90
     """,
     """
     INSERT INTO outbox (channel, dedupe, alert, key, payload, created_at, delivered_at)
     SELECT 'kafka', uid::text, uid, 'k', '{}', published_at, published_at
-    FROM message WHERE stored_on = %(day)s AND id::integer %% 100 = 0
+    FROM message WHERE stored_on = %(day)s AND id::integer %% 100 = 0 AND %(age)s <= 30
     """,
     """
     WITH made AS (

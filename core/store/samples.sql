@@ -1,21 +1,24 @@
 -- name: window
+-- All columns come from the newest rows: a join back by uid may read every day there is.
 WITH newest AS (
-    SELECT uid, story, published_at, model FROM message ORDER BY published_at DESC, uid LIMIT :pool
+    SELECT uid, source, id, kind, published_at, received_at, title, text, story, model, sentiment_scores, topic,
+           topic_scores
+    FROM message ORDER BY published_at DESC, uid LIMIT :pool
 ),
 own AS (
-    SELECT DISTINCT ON (story) uid, story FROM newest WHERE model = :model ORDER BY story, published_at, uid
+    SELECT DISTINCT ON (story) * FROM newest WHERE model = :model ORDER BY story, published_at, uid
 ),
 chosen AS (
-    SELECT uid, story FROM own ORDER BY hashtextextended(story::text, :seed), story LIMIT :size
+    SELECT * FROM own ORDER BY hashtextextended(story::text, :seed), story LIMIT :size
 )
-SELECT m.source, m.id, m.kind, m.published_at, m.received_at, m.title, m.text,
-       m.sentiment_scores, m.topic, m.topic_scores
-FROM chosen JOIN message AS m USING (uid)
-ORDER BY m.published_at, m.uid
+SELECT source, id, kind, published_at, received_at, title, text, sentiment_scores, topic, topic_scores
+FROM chosen
+ORDER BY published_at, uid
 
 -- name: unsure
 WITH newest AS (
-    SELECT uid, story, published_at, topic_scores FROM message
+    SELECT uid, source, id, kind, published_at, received_at, title, text, story, sentiment_scores, topic, topic_scores
+    FROM message
     WHERE CAST(:since AS timestamptz) IS NULL OR published_at >= :since
     ORDER BY published_at DESC, uid LIMIT :pool
 ),
@@ -24,14 +27,13 @@ ranked AS (
     FROM newest
 ),
 unsure AS (
-    SELECT DISTINCT ON (story) uid FROM ranked
+    SELECT DISTINCT ON (story) * FROM ranked
     WHERE best[1] < :confidence OR best[1] - best[2] < :margin
     ORDER BY story, published_at, uid
 )
-SELECT m.source, m.id, m.kind, m.published_at, m.received_at, m.title, m.text,
-       m.sentiment_scores, m.topic, m.topic_scores
-FROM unsure JOIN message AS m USING (uid)
-ORDER BY m.published_at DESC, m.uid
+SELECT source, id, kind, published_at, received_at, title, text, sentiment_scores, topic, topic_scores
+FROM unsure
+ORDER BY published_at DESC, uid
 LIMIT :limit
 
 -- name: stories
