@@ -173,12 +173,12 @@ class Baseline:
         if not valid.any():
             return
         rows, today = len(self), slice(counts.shape[1] - self.steps_per_day, None)
-        held = {name: array[judged.ongoing] for name, array in self.arrays().items()}
+        unlearnt = {name: array[judged.ongoing] for name, array in self.arrays().items()}
         self._learn_rates(day, counts[:, today], expected[:, today], plan.alpha[:rows], judged)
         self._learn_moments(counts, expected, plan.alpha[:rows], valid)
         self._learn_scores(judged, plan.scale[:rows], valid)
         self.age += 1
-        for name, rows_before in held.items():
+        for name, rows_before in unlearnt.items():
             getattr(self, name)[judged.ongoing] = rows_before
 
     def _learn_rates(self, day: int, counts: Floats, expected: Floats, alpha: Floats, judged: Judged) -> None:

@@ -36,11 +36,11 @@ class TrendWindow:
 
     def read_again(self, connection: psycopg.Connection[Any], changed: Iterable[int]) -> None:
         """Read the steps in `changed` that are held here."""
-        held = sorted({step for step in changed if self.start <= step < self.end})
+        inside = sorted({step for step in changed if self.start <= step < self.end})
         first = 0
-        for i, step in enumerate(held):
-            if i + 1 == len(held) or held[i + 1] > step + 1:
-                self._read(connection, held[first], step + 1)
+        for i, step in enumerate(inside):
+            if i + 1 == len(inside) or inside[i + 1] > step + 1:
+                self._read(connection, inside[first], step + 1)
                 first = i + 1
 
     def counts(self, start: int, end: int) -> Counts:

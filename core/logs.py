@@ -89,6 +89,8 @@ def configure_logging(settings: Settings, component: str) -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
+    # It warns of every tenth of a second that its loop waits, which a busy machine makes it do all the time.
+    logging.getLogger("kafka.net.selector").setLevel(level if level <= logging.DEBUG else logging.ERROR)
     logging.captureWarnings(True)
 
 

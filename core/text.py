@@ -88,27 +88,27 @@ def story_form(text: str, title: str = "") -> str:
     Case, punctuation, width of characters, URLs, the retweet prefix, names of publishers after a headline, a dateline
     and a title that the text repeats are what syndication and sharing change, so none of them counts.
     """
-    headline, body = _as_told(title), _as_told(text)
+    headline, body = _unwrapped(title), _unwrapped(text)
     heading, rest = copies.split_heading(body)
     if heading and (not headline or _words(copies.without_publisher(headline)) == _words(heading)):
         headline, body = heading, copies.without_dateline(rest)
-    told = _words(copies.without_publisher(body))
+    content = _words(copies.without_publisher(body))
     if not headline:
-        return told
+        return content
     short, whole = _words(copies.without_publisher(headline)), _words(headline)
     if _words(body) == whole:
         # The text is the title again. Aggregators put the publisher after both, with a separator in the title only.
         head, name = copies.last_part(headline)
         is_credit = copies.looks_like_name(name) and not copies.last_part(body)[1]
         return _words(head) if is_credit else short
-    if not told or _begins(short, told):
+    if not content or _begins(short, content):
         return short
-    if _begins(told, short) or (headline.endswith(("…", "...")) and told.startswith(short)):
-        return told
-    return f"{short} {told}".strip()
+    if _begins(content, short) or (headline.endswith(("…", "...")) and content.startswith(short)):
+        return content
+    return f"{short} {content}".strip()
 
 
-def _as_told(text: str) -> str:
+def _unwrapped(text: str) -> str:
     body = _RETWEET.sub("", clean(text)) if text else ""
     if not body.isascii():
         body = _SPACE.sub(" ", unicodedata.normalize("NFKC", body)).strip()

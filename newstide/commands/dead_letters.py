@@ -84,11 +84,11 @@ def _print_json(letters: Any) -> None:
 
 
 def _as_json(letter: ArchivedLetter) -> dict[str, object]:
-    held = letter.value or b""
+    raw = letter.value or b""
     try:
-        value: dict[str, str] = {"value": held.decode()}
+        value: dict[str, str] = {"value": raw.decode()}
     except UnicodeDecodeError:
-        value = {"value_base64": base64.b64encode(held).decode()}
+        value = {"value_base64": base64.b64encode(raw).decode()}
     return {
         "id": str(letter.id),
         "origin": letter.origin,

@@ -50,7 +50,7 @@ def declared(settings: Settings, name: str, say: Callable[[str], None]) -> Itera
 
     def end(ends: dict[int, int], summary: dict[str, Any]) -> None:
         nonlocal done
-        end_replay(engine, replay, ends, summary)
+        end_replay(engine, replay, ends, summary, settings.topic("messages"))
         done = True
 
     try:
