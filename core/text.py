@@ -108,6 +108,14 @@ def story_form(text: str, title: str = "") -> str:
     return f"{short} {content}".strip()
 
 
+def word_form(text: str) -> str:
+    """The words of `text`, case, punctuation, URLs and the retweet prefix left out: what corpora are compared by.
+
+    The rules of `story_form` on publishers, datelines and titles do not apply, so splits do not move when those change.
+    """
+    return _words(_RETWEET.sub("", clean(text)))
+
+
 def _unwrapped(text: str) -> str:
     body = _RETWEET.sub("", clean(text)) if text else ""
     if not body.isascii():

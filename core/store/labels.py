@@ -18,7 +18,7 @@ from core.sources import EXPECTED_SOURCE, source_key, source_name
 from core.store.messages import message_of
 from core.store.sql import load_queries, records
 from core.taxonomy import Taxonomy
-from core.text import clean, story_form
+from core.text import clean, word_form
 
 _SQL = load_queries(Path(__file__).with_name("labels.sql"))
 
@@ -129,7 +129,7 @@ def _line(where: str, number: int, entry: Mapping[str, Any], taxonomy: Taxonomy)
         except ValueError:
             raise InputError(f"{where}: uid is {str(uid)[:80]!r}; expected the uid of a stored message") from None
     body = clean(given) if isinstance(given, str) else ""
-    if not story_form(body):
+    if not word_form(body):
         raise InputError(f"{where}: text is {str(given)[:80]!r}; expected some words")
     if len(body) > _MAX_CHARACTERS:
         raise InputError(f"{where}: text has {len(body)} characters; at most {_MAX_CHARACTERS} are accepted")

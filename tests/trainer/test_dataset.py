@@ -20,7 +20,7 @@ from core.store.connection import open_engine
 from core.store.labels import Label, add_labels
 from core.store.migration import migrate
 from core.taxonomy import Taxonomy, load_taxonomy
-from core.text import story_form
+from core.text import word_form
 from newstide.commands.datasets import dataset as dataset_command
 from trainer.data.build import build_dataset
 from trainer.data.checks import class_weights
@@ -161,7 +161,7 @@ def test_what_resembles_the_frozen_test_is_held_out(tmp_path: Path, build: Build
     is_held = [json.loads(line)["text"] for line in (tmp_path / "out" / "held_out.jsonl").read_text().splitlines()]
     assert set(is_held) == {line["text"] for line in near}
     assert second.held_out == 7
-    assert {story_form(e.text) for e in first.split.train} <= {story_form(e.text) for e in everything(second)}
+    assert {word_form(e.text) for e in first.split.train} <= {word_form(e.text) for e in everything(second)}
     assert len(everything(second)) == 500
     with pytest.raises(InputError, match=r"12 texts that are for train alone .*--drop-leaks"):
         build(corpus() + corpus("more", "more.jsonl", part='"train"'))
@@ -207,8 +207,8 @@ def test_a_corpus_for_train_alone_stays_there(tmp_path: Path, build: Build) -> N
     write_lines(tmp_path / "more.jsonl", [*lines_of(100, seed=1), *lines_of(40)])
     spec = corpus() + corpus("more", "more.jsonl", part='"train"')
     made = build(spec)
-    pinned = {story_form(line["text"]) for line in (*lines_of(100, seed=1), *lines_of(40))}
-    assert not pinned & {story_form(e.text) for e in (*made.split.validation, *made.split.test)}
+    pinned = {word_form(line["text"]) for line in (*lines_of(100, seed=1), *lines_of(40))}
+    assert not pinned & {word_form(e.text) for e in (*made.split.validation, *made.split.test)}
     assert build(spec) == made
 
 
@@ -220,8 +220,8 @@ def test_a_test_set_from_elsewhere_is_frozen(tmp_path: Path, build: Build) -> No
     made = build(corpus(), test=given)
     assert (tmp_path / "out" / "test.jsonl").read_bytes() == given.read_bytes()
     assert texts(made.split.test) == [line["text"] for line in raw]
-    learned = {story_form(e.text) for e in (*made.split.train, *made.split.validation)}
-    assert not learned & {story_form(line["text"]) for line in raw}
+    learned = {word_form(e.text) for e in (*made.split.train, *made.split.validation)}
+    assert not learned & {word_form(line["text"]) for line in raw}
     assert build(corpus(), test=given) == build(corpus()) == made
     other = write_lines(tmp_path / "other.jsonl", raw[:5])
     with pytest.raises(InputError, match="differs from"):

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from core.taxonomy import Taxonomy
-from core.text import story_form
+from core.text import word_form
 from tests.trainer.conftest import BAD, GOOD
 from trainer.compress.distil import Mixture
 from trainer.compress.student import prepare_distillation
@@ -88,10 +88,10 @@ def test_variants_join_the_lesson_but_none_of_a_judged_text(
     assert data.examples == plain.examples
     variants = [text for text in data.unlabelled if text.source == "variant"]
     assert len(variants) > len(data.examples)
-    forms = [story_form(text.text) for text in variants]
+    forms = [word_form(text.text) for text in variants]
     assert len(forms) == len(set(forms))
     split = material.split
-    assert not set(forms) & {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
+    assert not set(forms) & {word_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
     for task, rows in data.soft.items():
         assert rows.shape == (len(data.texts), len(material.labels[task]))
         assert torch.equal(rows[: len(plain.texts)], plain.soft[task])

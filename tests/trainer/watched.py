@@ -16,7 +16,7 @@ from core.bundle import Bundle, Manifest, TaskSpec, write_bundle
 from core.records import Message, encode
 from core.settings import Settings
 from core.store.connection import connect
-from core.text import story_form
+from core.text import word_form
 from stream.batch import Batch, Record, decode_records, label, link
 from stream.commit import Committer
 from stream.entities import load_watchlist
@@ -40,7 +40,7 @@ def word_bundle(path: Path, texts: Sequence[str], name: str = "words", sure: flo
 
     `sure` scales the logits: the larger, the surer the model.
     """
-    words = ["[PAD]", "[UNK]", *sorted({word for text in texts for word in story_form(text).split()})]
+    words = ["[PAD]", "[UNK]", *sorted({word for text in texts for word in word_form(text).split()})]
     generator = np.random.default_rng(5)
     table = generator.normal(size=(len(words), width)).astype(np.float32)
     table[[word[0] == "w" and word[1:].isdigit() and int(word[1:]) >= FOREIGN for word in words]] += 0.5

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from core.text import model_input, story_form
+from core.text import model_input, word_form
 from trainer.compress.distil import Mixture, distillation, joined
 from trainer.compress.ensemble import Answers, Ensemble, ask, mixed, weigh
 from trainer.compress.factorize import factorize, rank_of
@@ -63,7 +63,7 @@ def prepare_distillation(
     """Ask the `teachers` about the training texts, about `unlabelled` ones, and about `variants` of each training text,
     made by the word vectors of the first teacher. Copies of an example, or of one another, are left out."""
     split = material.split
-    known = {story_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
+    known = {word_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
     fresh = _unknown(unlabelled, "unlabelled", known)
     words = teachers[0].network.encoder.words.weight
     texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
@@ -87,7 +87,7 @@ def _unknown(texts: Iterable[str], source: str, known: set[str]) -> list[Example
     """Those of `texts`, as a classifier reads them, whose story is not among the `known` ones, which they then are."""
     found = []
     for text in map(model_input, texts):
-        form = story_form(text)
+        form = word_form(text)
         if form and form not in known:
             known.add(form)
             found.append(Example(text, {}, source))

@@ -12,7 +12,7 @@ import msgspec
 from core.errors import InputError
 from core.store.labels import Label
 from core.taxonomy import Taxonomy
-from core.text import story_form
+from core.text import word_form
 from trainer.data.checks import check_classes, check_train, class_weights, labels_seen, split_warnings
 from trainer.data.consensus import agree
 from trainer.data.corpora import UNKNOWN_LICENCE, read_corpus
@@ -134,14 +134,14 @@ def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label])
         examples += read.examples
         removed["unlabelled"] += read.unlabelled
         if corpus.part == PARTS[TRAIN]:
-            train_only |= {story_form(example.text) for example in read.examples}
+            train_only |= {word_form(example.text) for example in read.examples}
     # The table is append-only: labels of a taxonomy of the past stay in it and must not end every build.
     current = [label for label in labels if label.label in taxonomy.tasks.get(label.task, ())]
     removed["labels outside the taxonomy"] = len(labels) - len(current)
     verdicts, ties = agree(current)
-    decided = {(story_form(verdict.text), verdict.task): verdict.label for verdict in verdicts}
+    decided = {(word_form(verdict.text), verdict.task): verdict.label for verdict in verdicts}
     examples += [Example(verdict.text, {verdict.task: verdict.label}, verdict.source) for verdict in verdicts]
-    merged = merge(examples, decided, {(story_form(tie.text), tie.task) for tie in ties})
+    merged = merge(examples, decided, {(word_form(tie.text), tie.task) for tie in ties})
     if not merged.examples:
         raise InputError("no labelled text is left to learn from; list corpora in the spec, or label messages")
     analysts = {form for form, _ in decided}
@@ -158,7 +158,7 @@ def _capped(examples: list[Example], analysts: set[str], options: Options) -> li
     ranks: dict[str, list[bytes]] = {}
     keys = []
     for example in examples:
-        form = story_form(example.text)
+        form = word_form(example.text)
         key = hashlib.blake2b(f"{options.seed} {form}".encode(), digest_size=16).digest()
         keys.append(b"" if form in analysts else key)
         if keys[-1]:
@@ -196,7 +196,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
         removed=pool.removed | {reason: count for reason, count in left_out.items() if count},
         ties=len(pool.ties),
         held_out=len(placed.held_out),
-        analysts=sum(story_form(e.text) in pool.analysts for e in (*split.train, *split.validation, *split.test)),
+        analysts=sum(word_form(e.text) in pool.analysts for e in (*split.train, *split.validation, *split.test)),
         warnings=warnings,
         files={},
     )

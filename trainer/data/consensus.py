@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from core.store.labels import Label
-from core.text import model_input, story_form
+from core.text import model_input, word_form
 from trainer.data.examples import Tie
 
 
@@ -30,7 +30,7 @@ def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
     firsts: dict[tuple[str, str], Label] = {}
     for label in labels:
         # The form of the form a classifier reads, as corpora have it: there, user names are all the same.
-        key = (story_form(model_input(label.text)), label.task)
+        key = (word_form(model_input(label.text)), label.task)
         firsts.setdefault(key, label)
         votes.setdefault(key, {})[label.analyst] = label.label
     verdicts, ties = [], []

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from core.text import story_form
+from core.text import word_form
 
 
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +59,7 @@ def merge(
     copies: dict[str, list[Example]] = {}
     counts = Counter(duplicates=0, conflicts=0, empty=0)
     for example in examples:
-        form = story_form(example.text)
+        form = word_form(example.text)
         if not form:
             counts["empty"] += 1
             continue

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from core.errors import InputError
-from core.text import model_input, story_form
+from core.text import model_input, word_form
 from trainer.data.examples import Example
 from trainer.data.spec import Options
 from trainer.data.splits import TEST, TRAIN, Split, group_near_duplicates, split_groups
@@ -48,8 +48,8 @@ def place(
     Raises InputError when a part comes out empty, or (unless `drop_leaks`) when a text of `train_only` is in a group
     that touches `frozen`.
     """
-    by_form = _forms_of(frozen or (), {story_form(example.text) for example in examples})
-    current = {story_form(example.text): example for example in examples}
+    by_form = _forms_of(frozen or (), {word_form(example.text) for example in examples})
+    current = {word_form(example.text): example for example in examples}
     pool = {form: by_form.get(form, example) for form, example in current.items()}
     pool |= {form: example for form, example in by_form.items() if form not in pool}
     forms, texts = list(pool), list(pool.values())
@@ -74,7 +74,7 @@ def place(
     split = split_groups(texts, numbers, options.seed, options.fractions, fixed, test_closed=frozen is not None)
     if frozen is None:
         return Placed(split, [], 0, 0, thinned)
-    held_out = [example for example in split.test if story_form(example.text) not in by_form]
+    held_out = [example for example in split.test if word_form(example.text) not in by_form]
     relabelled = sum(
         any(current[form].labels.get(task, label) != label for task, label in example.labels.items())
         for form, example in by_form.items()
@@ -114,11 +114,11 @@ def _forms_of(frozen: Sequence[Example], known: Collection[str]) -> dict[str, Ex
     """The frozen texts by story form."""
     found: dict[str, Example] = {}
     for example in frozen:
-        form = story_form(example.text)
+        form = word_form(example.text)
         if form not in known:
             # A test set from elsewhere may hold raw texts, with URLs and user names.
             text = model_input(example.text)
-            form, example = story_form(text), msgspec.structs.replace(example, text=text)
+            form, example = word_form(text), msgspec.structs.replace(example, text=text)
         if form:
             found.setdefault(form, example)
     return found

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from core.errors import InputError
-from core.text import story_form
+from core.text import word_form
 from trainer.data.examples import Example
 
 SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, another company's earnings line below
@@ -33,7 +33,7 @@ def group_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) 
     An exact set-similarity join by prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007):
     two sets that similar share a word among the rarest n - ceil(similarity * n) + 1 of each.
     """
-    words = [set(story_form(text).split()) for text in texts]
+    words = [set(word_form(text).split()) for text in texts]
     frequency = Counter(word for members in words for word in members)
     parent = list(range(len(texts)))
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from core.errors import InputError
-from core.text import model_input, story_form
+from core.text import model_input, word_form
 from trainer.data.examples import Example
 from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.backbone_file import check_savable, save_backbone
@@ -210,7 +210,7 @@ def _distinct(texts: Sequence[str]) -> list[str]:
     """Texts in the form a classifier reads, one of each story form, empty ones left out."""
     found: dict[str, str] = {}
     for text in map(model_input, texts):
-        form = story_form(text)
+        form = word_form(text)
         if form:
             found.setdefault(form, text)
     return list(found.values())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
-from core.text import model_input, story_form
+from core.text import model_input, word_form
 
 # What tweets and wire copy add to the stop words: `rt`, user names as the model reads them, clipped forms.
 _STOP_WORDS = ENGLISH_STOP_WORDS | {
@@ -40,7 +40,7 @@ def class_terms(texts: Sequence[str], groups: NDArray[np.int64], limit: int = 8)
 def _terms(text: str) -> Iterator[str]:
     """Words of `text` that say something, and pairs of such words that stand side by side."""
     previous = ""
-    for word in story_form(model_input(text)).split():
+    for word in word_form(model_input(text)).split():
         bare = word.strip("$#")
         if bare in _STOP_WORDS or len(bare) < 2 or bare.isdigit():
             previous = ""
