@@ -212,7 +212,7 @@ class RetentionSettings(Section):
     """How long a message is known again after it was stored. Keys are small and outlive their messages, so that an \
 old file, or a feed that still lists an old item, is not counted twice. At least `database.retention_days` are kept."""
     trend_minute_days: int = Field(90, ge=0)
-    """Trends older than this (event time) are kept by the hour instead of by the minute; 0 keeps all minutes."""
+    """So many days after they were judged, trends are kept by the hour instead of the minute; 0 keeps all minutes."""
     dead_letter_days: int = Field(90, ge=1)
     """How long dead letters are kept."""
     delivery_days: int = Field(30, ge=1)

@@ -47,6 +47,7 @@ NOT_GROWING = {
     "label": "the analysts' work: append-only, and kept for good",
     "message": "dropped by the day, partition by partition",
     "model": "one row a model",
+    "judged_day": "one row a day of `retention.trend_minute_days`; older ones are deleted",
     "model_event": "one row a change of a model's state",
     "offset_history": "one row a partition and life of a topic; the audit needs them",
     "offset_ledger": "one row a partition",
@@ -158,13 +159,18 @@ class Retention:
             self._report.days_dropped += 1
 
     def _merge_minutes(self) -> None:
-        """Merge minutes into hours where they were judged long enough ago to be judged never again."""
-        row = self._one("merge_boundary")
-        if not self._rules.trend_minute_days or row is None:
+        """Merge minutes into hours that were judged so many days ago, and can't be judged again."""
+        self._connection.execute(_SQL["note_judged"], {"today": self._now().date()})
+        if not self._rules.trend_minute_days:
             return
-        days = max(self._rules.trend_minute_days, self._settings.alerting.history_days + _RELEARN_DAYS)
-        until = (row.judged - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+        judged_by = self._day(self._rules.trend_minute_days)
+        row = self._one("merge_boundary", judged_by=judged_by)
+        if row is None:
+            return
+        needed = timedelta(days=self._settings.alerting.history_days + _RELEARN_DAYS)
+        until = min(row.judged_then, row.judged_now - needed).replace(minute=0, second=0, microsecond=0)
         until = self._one("set_merged_until", until=until).merged_until
+        self._one("forget_judged", judged_by=judged_by)
         self._delete("trend", "merge_minutes", until)
 
     def _delete(self, table: str, query: str, before: date | datetime) -> None:

@@ -2,8 +2,23 @@
 SELECT pg_try_advisory_lock(%(key)s) AS taken
 
 -- name: merge_boundary
--- Trends that were judged, and are not waiting to be judged again.
-SELECT least(now(), judged_until, stale_from) AS judged FROM alerting_progress
+-- Trends that were judged by the day `judged_by`, and those that are judged now and do not wait to be judged again.
+SELECT past.judged_until AS judged_then, least(now(), present.judged_until, present.stale_from) AS judged_now
+FROM alerting_progress AS present
+CROSS JOIN LATERAL (
+    SELECT judged_until FROM judged_day WHERE day <= %(judged_by)s ORDER BY day DESC LIMIT 1
+) AS past
+
+-- name: note_judged
+INSERT INTO judged_day (day, judged_until)
+SELECT %(today)s, judged_until FROM alerting_progress
+ON CONFLICT (day) DO NOTHING
+
+-- name: forget_judged
+WITH gone AS (
+    DELETE FROM judged_day WHERE day < (SELECT max(day) FROM judged_day WHERE day <= %(judged_by)s) RETURNING day
+)
+SELECT count(*) AS rows FROM gone
 
 -- name: set_merged_until
 INSERT INTO trend_rollup (merged_until) VALUES (%(until)s)

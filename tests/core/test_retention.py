@@ -96,7 +96,11 @@ def add_trends(connection: psycopg.Connection[Any], begin: datetime, minutes: in
     )
 
 
-def judged(connection: psycopg.Connection[Any], until: datetime) -> None:
+def judged(connection: psycopg.Connection[Any], until: datetime, days_ago: int | None = None) -> None:
+    """Trends are judged up to `until`; with `days_ago`, they had been judged up to so many days less, so long ago."""
+    if days_ago is not None:
+        ago = timedelta(days=days_ago)
+        connection.execute("INSERT INTO judged_day VALUES (%s, %s)", ((until - ago).date(), until - ago))
     connection.execute(
         "INSERT INTO alerting_progress (since, judged_until, drained) VALUES (%s, %s, false) "
         "ON CONFLICT (one) DO UPDATE SET judged_until = excluded.judged_until",
@@ -150,7 +154,7 @@ def test_minutes_become_hours_and_no_sum_changes(
     begin = NOW.replace(minute=0) - timedelta(days=120)
     add_trends(store, begin, minutes=26 * 60, every=7)
     add_trends(store, NOW - timedelta(days=1), minutes=60)
-    judged(store, NOW)
+    judged(store, NOW, days_ago=100)
     hours, days, minutes = (list(read_trends(engine, bucket=bucket)) for bucket in ("hour", "day", "minute"))  # type: ignore[arg-type]
     report = retain(settings)
     assert report.rows["trend"] == 3 * len(range(0, 26 * 60, 7))
@@ -172,15 +176,26 @@ def test_what_alerting_may_still_judge_stays_by_the_minute(store: psycopg.Connec
     begin = datetime(2014, 2, 1, tzinfo=UTC)
     add_trends(store, begin, minutes=120)
     assert retain(settings).rows.get("trend", 0) == 0
-    judged(store, datetime(2014, 2, 2, tzinfo=UTC))
-    assert retain(settings).rows["trend"] == 0
     judged(store, datetime(2014, 8, 1, tzinfo=UTC))
-    assert retain(settings).rows["trend"] == 360
+    assert retain(settings).rows.get("trend", 0) == 0, "they were judged today only"
+    assert retain(settings, NOW + timedelta(days=89)).rows.get("trend", 0) == 0
+    assert retain(settings, NOW + timedelta(days=90)).rows["trend"] == 360
     history = settings.alerting.model_copy(update={"history_days": 400})
     add_trends(store, begin, minutes=120)
-    assert (
-        retain(settings.model_copy(update={"alerting": history})).rows["trend"] == 360
-    )  # merged already, they stay so
+    late = retain(settings.model_copy(update={"alerting": history}), NOW + timedelta(days=91))
+    assert late.rows["trend"] == 360  # merged already, they stay so
+    retain(settings, NOW + timedelta(days=200))
+    assert one(store, "SELECT count(*) FROM judged_day") == 2, "days that are asked for no more are forgotten"
+
+
+def test_what_alerting_may_learn_from_again_stays_by_the_minute(
+    store: psycopg.Connection[Any], settings: Settings
+) -> None:
+    begin = datetime(2014, 2, 1, tzinfo=UTC)
+    add_trends(store, begin, minutes=120)
+    judged(store, begin + timedelta(days=30))
+    retain(settings)
+    assert retain(settings, NOW + timedelta(days=90)).rows["trend"] == 0
 
 
 def test_letters_deliveries_and_alerts(store: psycopg.Connection[Any], settings: Settings) -> None:
@@ -292,7 +307,7 @@ def test_killed_at_any_moment_it_goes_on(
         add_day(store, today - timedelta(days=days), 400)
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=200)
     add_trends(store, begin, minutes=48 * 60)
-    judged(store, datetime.now(UTC))
+    judged(store, datetime.now(UTC), days_ago=100)
     hours = list(read_trends(engine, bucket="hour"))
     program = (
         "from core.settings import load_settings\nfrom core.store.retention import run_retention\n"

@@ -192,6 +192,7 @@ def test_the_audit_compares_merged_hours(
     pipeline.process(records[:300])
     with connect(settings, autocommit=True) as connection:
         connection.execute("INSERT INTO alerting_progress (since, judged_until, drained) VALUES (now(), now(), true)")
+        connection.execute("INSERT INTO judged_day VALUES (current_date - 100, now() - interval '100 days')")
         assert Retention(settings, connection).run().rows["trend"] > 0
     assert differences(engine) == []
     pipeline.process(records[300:])  # late: into hours that are merged

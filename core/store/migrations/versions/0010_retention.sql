@@ -39,6 +39,13 @@ CREATE TABLE trend_rollup (
     merged_until timestamptz NOT NULL
 );
 
+-- How far alerting had judged on each day that retention ran: minutes are kept for some days after they were judged,
+-- so that the replay of an old file is there by the minute too.
+CREATE TABLE judged_day (
+    day date PRIMARY KEY,
+    judged_until timestamptz NOT NULL
+);
+
 -- Rows that are deleted make room for new ones, so that a block range soon holds all times and a BRIN index excludes
 -- nothing. B-trees of so few distinct values are small.
 DROP INDEX trend_minute;
