@@ -15,12 +15,11 @@ from uuid import UUID
 
 import psycopg
 from kafka.errors import KafkaError
-from psycopg.rows import dict_row
 
 from core import metrics
 from core.dead_letters import UNKNOWN, Stage, letter_id, read_dead_letter
 from core.store.faults import is_content_refused, is_outage
-from core.store.sql import load_queries
+from core.store.sql import fetch_rows, load_queries
 from stream.batch import Record
 from stream.ledger import Tally, TopicLedger
 
@@ -114,8 +113,7 @@ class Archive:
 
 def _insert(connection: psycopg.Connection[Any], columns: dict[str, list[Any]]) -> set[UUID]:
     """Ids of the letters that are new."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return {row["id"] for row in cursor.execute(_SQL["archive_dead_letters"], columns)}
+    return {row.id for row in fetch_rows(connection, _SQL["archive_dead_letters"], columns)}
 
 
 def _columns(letters: Sequence[Letter]) -> dict[str, list[Any]]:

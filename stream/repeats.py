@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from core.store.arrays import plain_array
-from core.store.sql import load_queries
+from core.store.sql import fetch_rows, load_queries
 from stream.batch import Classified
 
 _SQL = load_queries(Path(__file__).with_name("queries.sql"))
@@ -55,6 +54,5 @@ def _content(item: Classified) -> int:
 
 
 def _known_contents(connection: psycopg.Connection[Any], uids: Iterable[UUID]) -> Mapping[UUID, int]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_SQL["known_contents"], {"uids": plain_array(sorted(uids))})
-        return {row["uid"]: row["content"] for row in rows if row["content"] is not None}
+    rows = fetch_rows(connection, _SQL["known_contents"], {"uids": plain_array(sorted(uids))})
+    return {row.uid: row.content for row in rows if row.content is not None}

@@ -29,10 +29,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from core.store.arrays import bytes_array, plain_array, text_array, time_array
-from core.store.sql import load_queries
+from core.store.sql import fetch_rows, load_queries
 from stream.assignment import Assignment, Known, Missing, Position, Run, StoredStory, assign
 from stream.series import First, StorySeries
 from stream.stories import HEADLINE_CHARACTERS, StoryText
@@ -312,5 +311,4 @@ def _series_columns(keys: Sequence[StorySeries]) -> dict[str, str]:
 
 
 def _rows(connection: Connection, query: str, parameters: Mapping[str, Any]) -> list[Any]:
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(_SQL[query], parameters).fetchall()
+    return fetch_rows(connection, _SQL[query], parameters)

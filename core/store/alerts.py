@@ -68,7 +68,6 @@ def list_alerts(
     kind, name = parse_series(series) if series else (None, None)
     parameters = {"since": since, "state": state, "kind": kind, "name": name, "limit": limit}
     with engine.connect() as connection:
-        connection.execute(text("SET TIME ZONE 'UTC'"))
         return records(AlertRow, connection.execute(text(_SQL["alerts"]), parameters))
 
 

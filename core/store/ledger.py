@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
@@ -140,18 +140,6 @@ def forget_replays(engine: Engine) -> None:
     """Let go of all replays: none of them runs, and what they wrote went with its broker."""
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM replay"))
-
-
-def begin_replay(engine: Engine, name: str) -> UUID:
-    """Declare the replay of a stack: the watermark waits until it has ended.
-
-    Those of former stacks no longer hold anything back; those that give signs of life do (see core.store.replays).
-    """
-    replay = uuid4()
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM replay WHERE seen_at IS NULL"))
-        connection.execute(text("INSERT INTO replay (id, name) VALUES (:id, :name)"), {"id": replay, "name": name})
-    return replay
 
 
 def end_replay(

@@ -16,6 +16,18 @@ from core.store.sql import load_queries
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
 
 
+def begin_replay(engine: Engine, name: str) -> UUID:
+    """Declare the replay of a stack: the watermark waits until it has ended.
+
+    Those of former stacks no longer hold anything back; those that give signs of life do.
+    """
+    replay = uuid4()
+    with engine.begin() as connection:
+        connection.execute(_SQL["forget_former"])
+        connection.execute(_SQL["begin"], {"id": replay, "name": name})
+    return replay
+
+
 def declare_replay(engine: Engine, name: str) -> UUID:
     """Declare a replay beside others; those that ended or were last seen a day ago are forgotten."""
     replay = uuid4()

@@ -1,3 +1,9 @@
+-- name: begin
+INSERT INTO replay (id, name) VALUES (:id, :name)
+
+-- name: forget_former
+DELETE FROM replay WHERE seen_at IS NULL
+
 -- name: declare
 INSERT INTO replay (id, name, seen_at) VALUES (:id, :name, now())
 

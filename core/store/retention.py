@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from core import metrics
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.partitions import drop_partition, old_partitions
-from core.store.sql import load_queries
+from core.store.sql import fetch_rows, load_queries
 from core.store.trend_changes import compact_trend_changes
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,6 @@ NOT_GROWING = {
     "offset_history": "one row a partition and life of a topic; the audit needs them",
     "offset_ledger": "one row a partition",
     "replay": "each replay deletes those before it",
-    "series_state": "one row a part of the detector",
     "source": "one row a source",
     "training_run": "one row a scheduled training",
     "trend_change": "alerting deletes what it has seen; without it, a row a day of event time is left",
@@ -138,8 +136,7 @@ class Retention:
         return self._now() - timedelta(days=days)
 
     def _one(self, query: str, **parameters: Any) -> Any:
-        with self._connection.cursor(row_factory=namedtuple_row) as cursor:
-            return cursor.execute(_SQL[query], parameters).fetchone()
+        return next(iter(fetch_rows(self._connection, _SQL[query], parameters)), None)
 
     def _drop_days(self, before: date) -> None:
         for partition in old_partitions(self._connection, before):

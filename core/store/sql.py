@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import namedtuple_row
 
 Record = TypeVar("Record")
 
@@ -21,3 +24,11 @@ def load_queries(file: Path) -> dict[str, str]:
 def records(kind: type[Record], rows: Iterable[Any]) -> list[Record]:
     """A `kind` for each of SQLAlchemy's `rows`, fields filled from the columns of the same names."""
     return [kind(**row._mapping) for row in rows]
+
+
+def fetch_rows(
+    connection: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """Rows of `statement` through psycopg, their columns as attributes."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(statement, parameters).fetchall()

@@ -11,12 +11,11 @@ from typing import Any, Literal, cast
 
 import msgspec
 import psycopg
-from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from core.settings import Settings
 from core.store.connection import connect
-from core.store.sql import load_queries, records
+from core.store.sql import fetch_rows, load_queries, records
 
 _SQL = load_queries(Path(__file__).with_name("training.sql"))
 _LOCK = 0x74726169  # any constant that all newstide processes share
@@ -55,12 +54,12 @@ class TrainingLock:
         if connection.execute(_SQL["take_lock"], {"key": _LOCK}).fetchone() == (True,):
             self._connection = connection
             return None
-        with connection, connection.cursor(row_factory=dict_row) as cursor:
-            holder = cursor.execute(_SQL["lock_holder"], {"key": _LOCK}).fetchone()
-        if holder is None:
+        with connection:
+            holders = fetch_rows(connection, _SQL["lock_holder"], {"key": _LOCK})
+        if not holders:
             return "another process, which ended just now"
-        name = holder["application_name"] or "a process without a name"
-        return f"{name}, connected since {holder['backend_start'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        name = holders[0].application_name or "a process without a name"
+        return f"{name}, connected since {holders[0].backend_start.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     def is_held(self) -> bool:
         """Whether the lock is still held; it is lost with its connection."""

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, text
 from core.epochs import Reconciler
 from core.kafka import client_options, ensure_topics
 from core.settings import Settings, load_settings
-from core.store.ledger import begin_replay, end_replay, read_epochs, read_ledger, skip_offsets
+from core.store.ledger import end_replay, read_epochs, read_ledger, skip_offsets
+from core.store.replays import begin_replay
 from core.topics import Probe, TopicReader
 from newstide.embedded.broker import EmbeddedBroker
 

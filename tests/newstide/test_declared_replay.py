@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text
 from core.errors import InputError
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings, load_settings
-from core.store.ledger import begin_replay, end_replay
-from core.store.replays import abandon_replay, declare_replay, note_alive
+from core.store.ledger import end_replay
+from core.store.replays import abandon_replay, begin_replay, declare_replay, note_alive
 from newstide.commands import declaration
 from newstide.commands.declaration import declared
 from newstide.commands.ingest import ingest
