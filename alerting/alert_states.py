@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 from uuid import UUID, uuid5
 
 from alerting.detector import Series, Surge, SurgeChange
-
-State = Literal["open", "closed", "withdrawn"]
+from core.store.alerts import State
 
 _NAMESPACE = UUID("8a1c5a3e-7f0b-4c53-9f6e-5d2f0e6b3c17")
 

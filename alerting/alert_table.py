@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from alerting.alert_states import FoundSurge, State, alert_id, transitions
-from alerting.detector import Series
+from alerting.alert_states import FoundSurge, alert_id, transitions
 from alerting.evidence import gather_evidence
 from alerting.sql import QUERIES, fetch
 from alerting.steps import Steps
+from core.store.alerts import AlertRow
 
 PAYLOAD_VERSION = 1
 
@@ -23,33 +22,10 @@ Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
-class StoredAlert:
-    """A row of table `alert`. All times are event times."""
-
-    id: UUID
-    kind: str
-    name: str
-    state: State
-    opened_at: datetime
-    last_at: datetime
-    closed_at: datetime | None
-    peak_at: datetime
-    window_minutes: int
-    observed: float
-    expected: float
-    score: float
-    evidence: dict[str, Any]
-
-    @property
-    def series(self) -> Series:
-        return Series(self.kind, self.name)
-
-
-@dataclass(frozen=True)
 class StateChange:
     """An alert entered the state that `alert` has, `at` this event time."""
 
-    alert: StoredAlert
+    alert: AlertRow
     at: datetime
 
 
@@ -67,7 +43,7 @@ class AlertTable:
         after a change of settings, is closed. What was judged of the time after `end` stands until it is judged again.
         """
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
-        with connection.cursor(row_factory=class_row(StoredAlert)) as cursor:
+        with connection.cursor(row_factory=class_row(AlertRow)) as cursor:
             stored = {row.id: row for row in cursor.execute(QUERIES["alerts_in"], span)}
         expected = {alert_id(each.series, self._steps.start(each.surge.start + 1)): each for each in found}
         changes: list[StateChange] = []
@@ -78,7 +54,7 @@ class AlertTable:
             changes += self._bring_up_to_date(connection, each, stored.get(alert), end)
         return changes
 
-    def _end(self, connection: Connection, row: StoredAlert, start: int, end: int) -> list[StateChange]:
+    def _end(self, connection: Connection, row: AlertRow, start: int, end: int) -> list[StateChange]:
         """Take back, or end, an alert that was not found."""
         if row.opened_at > self._steps.start(start):
             if row.state == "withdrawn":
@@ -94,7 +70,7 @@ class AlertTable:
         return [self._report(connection, gone, at)]
 
     def _bring_up_to_date(
-        self, connection: Connection, each: FoundSurge, known: StoredAlert | None, end: int
+        self, connection: Connection, each: FoundSurge, known: AlertRow | None, end: int
     ) -> list[StateChange]:
         if known is None and each.opening is None:
             return []  # it opened under other settings, and was not told then
@@ -122,19 +98,16 @@ class AlertTable:
             changes.append(self._report(connection, opened, opened.opened_at))
         return changes
 
-    def _save(self, connection: Connection, row: StoredAlert) -> None:
+    def _save(self, connection: Connection, row: AlertRow) -> None:
         connection.execute(QUERIES["save_alert"], {**asdict(row), "evidence": Jsonb(row.evidence)})
 
-    def _report(self, connection: Connection, row: StoredAlert, at: datetime) -> StateChange:
+    def _report(self, connection: Connection, row: AlertRow, at: datetime) -> StateChange:
         """Note the state of `row` in the history and the outbox; its key is plain the first time it is entered."""
         values = {**asdict(row), "at": at}
         (noted,) = fetch(connection, "add_history", values)
         times = noted.times
         dedupe = f"{row.id}:{row.state}" + (f":{times}" if times > 1 else "")
-        payload = {
-            name: value.isoformat() if isinstance(value, datetime) else value for name, value in vars(row).items()
-        }
-        payload |= {"version": PAYLOAD_VERSION, "dedupe": dedupe, "id": str(row.id), "series": str(row.series)}
+        payload = {**row.to_json(), "version": PAYLOAD_VERSION, "dedupe": dedupe}
         for channel in self._channels:
             connection.execute(
                 QUERIES["enqueue"],
@@ -142,7 +115,7 @@ class AlertTable:
                     "channel": channel,
                     "dedupe": dedupe,
                     "alert": row.id,
-                    "key": str(row.series),
+                    "key": row.series,
                     "payload": Jsonb(payload),
                 },
             )
@@ -153,11 +126,11 @@ class AlertTable:
         start = self._steps.start(end - each.surge.window)
         return gather_evidence(connection, each.series, start, self._steps.start(end))
 
-    def _row(self, each: FoundSurge, evidence: dict[str, Any]) -> StoredAlert:
+    def _row(self, each: FoundSurge, evidence: dict[str, Any]) -> AlertRow:
         """A step is known when it is over, so its end is the time of what it showed."""
         surge = each.surge
         opened_at = self._steps.start(surge.start + 1)
-        return StoredAlert(
+        return AlertRow(
             id=alert_id(each.series, opened_at),
             kind=each.series.kind,
             name=each.series.name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
+from uuid import UUID
 
 from sqlalchemy import Engine, text
 
@@ -15,7 +16,8 @@ from core.store.trends import parse_series, series_name
 
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
 
-STATES = ("open", "closed", "withdrawn")
+State = Literal["open", "closed", "withdrawn"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class AlertRow:
     `window_minutes` before `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` holds the
     `stories` that drove it and their `words`."""
 
-    id: str
+    id: UUID
     kind: str
     name: str
-    state: str
+    state: State
     opened_at: datetime
     last_at: datetime
     closed_at: datetime | None
@@ -47,7 +49,7 @@ class AlertRow:
         row = {
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
         }
-        return {"series": self.series, **row}
+        return {"series": self.series, **row, "id": str(self.id)}
 
 
 def list_alerts(

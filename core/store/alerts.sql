@@ -1,5 +1,5 @@
 -- name: alerts
-SELECT id::text AS id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
+SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
        score, evidence
 FROM alert
 WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)

@@ -136,12 +136,6 @@ def note_ends(engine: Engine, topic: str, ends: Mapping[int, tuple[int, int]]) -
         connection.execute(_SQL["note_end"], parameters)
 
 
-def forget_replays(engine: Engine) -> None:
-    """Let go of all replays: none of them runs, and what they wrote went with its broker."""
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM replay"))
-
-
 def end_replay(
     engine: Engine, replay: UUID, end_offsets: Mapping[int, int], summary: Mapping[str, Any], topic: str | None = None
 ) -> None:

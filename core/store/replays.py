@@ -28,6 +28,12 @@ def begin_replay(engine: Engine, name: str) -> UUID:
     return replay
 
 
+def forget_replays(engine: Engine) -> None:
+    """Let go of all replays: none of them runs, and what they wrote went with its broker."""
+    with engine.begin() as connection:
+        connection.execute(_SQL["forget_all"])
+
+
 def declare_replay(engine: Engine, name: str) -> UUID:
     """Declare a replay beside others; those that ended or were last seen a day ago are forgotten."""
     replay = uuid4()

@@ -15,3 +15,6 @@ UPDATE replay SET seen_at = now() WHERE id = :id AND finished_at IS NULL
 
 -- name: abandon
 UPDATE replay SET seen_at = now() - interval '1 hour' WHERE id = :id AND finished_at IS NULL
+
+-- name: forget_all
+DELETE FROM replay

@@ -89,7 +89,7 @@ def _series(rows: Sequence[BusySeries], surging: set[str]) -> list[SeriesTrend]:
 def _line(alert: AlertRow) -> AlertLine:
     stories: list[dict[str, Any]] = alert.evidence.get("stories", [])
     return AlertLine(
-        key=alert.id,
+        key=str(alert.id),
         series=alert.series,
         opened_at=alert.opened_at,
         observed=alert.observed,

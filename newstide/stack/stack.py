@@ -28,8 +28,8 @@ from core.epochs import Reconciler
 from core.errors import InputError, NewstideError
 from core.settings import Settings
 from core.store.connection import open_engine
-from core.store.ledger import end_replay, forget_replays
-from core.store.replays import begin_replay
+from core.store.ledger import end_replay
+from core.store.replays import begin_replay, forget_replays
 from core.topics import TopicReader
 from ingest.checkpoint import checkpoint_path
 from ingest.checkpoint import load as load_checkpoint

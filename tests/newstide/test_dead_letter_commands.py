@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from core.dead_letters import CONTENT, CONTEXT, DeadLetter, dead_letter, letter_id, read_dead_letter
 from core.errors import InputError, UndecodableMessage
-from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.kafka import client_options
 from core.records import Message, decode
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from core.store import migration
 from core.store.connection import open_engine
 from core.store.dead_letters import list_dead_letters
@@ -28,7 +28,6 @@ from core.store.migration import migrate
 from ingest.mapping import parse_map
 from ingest.reread import reading_context
 from newstide.commands.dead_letters import dead_letters
-from newstide.embedded.broker import EmbeddedBroker
 from stream.archive import Archive, Letter
 from stream.batch import Record
 from stream.ledger import TopicLedger
@@ -37,14 +36,8 @@ LETTERS = {"messages/0/7/ab": b'{"id":"1"}', "messages/3/12/cd": b"\xff\xfe raw"
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    with EmbeddedBroker(tmp_path) as broker:
-        monkeypatch.setenv("NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap_servers)
-        monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
-        loaded = load_settings()
-        wait_for_broker(loaded)
-        ensure_topics(loaded)
-        yield loaded
+def settings(broker_settings: Settings) -> Settings:
+    return broker_settings
 
 
 _offsets = itertools.count()

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Engine, text
 
 from core.dead_letters import dead_letter
 from core.epochs import Reconciler
-from core.kafka import ensure_topics, wait_for_broker
-from core.settings import Settings, load_settings
+from core.settings import Settings
 from core.topics import TopicReader
 from ingest.producer import MessageProducer
-from newstide.embedded.broker import EmbeddedBroker
 from newstide.stack.letters import LettersArchived
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    with EmbeddedBroker(tmp_path) as broker:
-        monkeypatch.setenv("NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap_servers)
-        monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
-        loaded = load_settings()
-        wait_for_broker(loaded)
-        ensure_topics(loaded)
-        yield loaded
+def settings(broker_settings: Settings) -> Settings:
+    return broker_settings
 
 
 def test_letters_of_other_runs_and_deleted_ones_do_not_count(settings: Settings, engine: Engine) -> None:

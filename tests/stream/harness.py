@@ -21,6 +21,7 @@ from kafka import KafkaProducer
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
+from core.dead_letters import DeadLetter
 from core.errors import UndecodableMessage
 from core.kafka import client_options, ensure_topics, wait_for_broker
 from core.records import Message, decode, encode
@@ -30,7 +31,10 @@ from core.text import story_form
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.process import free_port, is_taken
 from newstide.scenario import generate_feed
+from stream.commit import Committer
 from stream.entities import load_watchlist
+from stream.ledger import TopicLedger
+from stream.pipeline import Pipeline
 from stream.stories import StoryText, are_copies, story_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -295,3 +299,17 @@ def _decodable(records: Sequence[Input]) -> Iterator[Message]:
             yield decode(value)
         except UndecodableMessage:
             continue
+
+
+def make_pipeline(
+    settings: Settings, topic: str, send_dead_letters: Callable[[Sequence[DeadLetter]], None] = lambda letters: None
+) -> Pipeline:
+    """The real pipeline on the database of `settings`, for records that a test hands it itself."""
+    return Pipeline(
+        Classifier(load_bundle(settings.bundle_directory)),
+        load_watchlist(),
+        Committer(TopicLedger(topic), timedelta(hours=72)),
+        lambda: connect(settings, autocommit=True),
+        send_dead_letters,
+        retry_max_s=1,
+    )

@@ -5,19 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, make_settings
+from harness import as_input, make_pipeline, make_settings
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
-from core.bundle import load_bundle
-from core.classifier import Classifier
 from core.records import TIME_ASSUMED, Message
-from core.store.connection import connect
 from core.store.recount import differences, totals
 from stream.batch import Record
-from stream.commit import Committer
-from stream.entities import load_watchlist
-from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 TOPIC = "t.messages"
@@ -27,14 +21,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def pipeline(database_url: str, engine: Engine, tmp_path: Path) -> Iterator[Pipeline]:
     settings = make_settings("127.0.0.1:1", database_url, tmp_path)
-    made = Pipeline(
-        Classifier(load_bundle(settings.bundle_directory)),
-        load_watchlist(),
-        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
-        lambda: connect(settings, autocommit=True),
-        lambda letters: None,
-        retry_max_s=1,
-    )
+    made = make_pipeline(settings, TOPIC)
     yield made
     made.close()
 

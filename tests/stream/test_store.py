@@ -7,11 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, ask, make_settings, scenario_messages
+from harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 from sqlalchemy import Engine, text
 
-from core.bundle import load_bundle
-from core.classifier import Classifier
 from core.dead_letters import DeadLetter
 from core.records import Message, decode, encode
 from core.settings import Settings
@@ -21,9 +19,6 @@ from core.store.recount import differences, totals
 from core.store.retention import Retention
 from core.store.trends import parse_series, read_series, read_trends
 from stream.batch import Record
-from stream.commit import Committer
-from stream.entities import load_watchlist
-from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 COUNT = 400
@@ -42,14 +37,7 @@ def letters() -> list[DeadLetter]:
 
 @pytest.fixture
 def pipeline(settings: Settings, engine: Engine, letters: list[DeadLetter]) -> Iterator[Pipeline]:
-    made = Pipeline(
-        Classifier(load_bundle(settings.bundle_directory)),
-        load_watchlist(),
-        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
-        lambda: connect(settings, autocommit=True),
-        letters.extend,
-        retry_max_s=1,
-    )
+    made = make_pipeline(settings, TOPIC, letters.extend)
     yield made
     made.close()
 

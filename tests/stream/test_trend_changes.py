@@ -8,19 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, ask, make_settings, scenario_messages
+from harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 from sqlalchemy import Engine
 
-from core.bundle import load_bundle
-from core.classifier import Classifier
 from core.records import TIME_ASSUMED, TIME_CLAMPED, Message, encode
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.trend_changes import compact_trend_changes
 from stream.batch import Record
-from stream.commit import Committer
-from stream.entities import load_watchlist
-from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 
 TOPIC = "newstide.messages"
@@ -34,14 +29,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def pipeline(settings: Settings, engine: Engine) -> Iterator[Pipeline]:
-    made = Pipeline(
-        Classifier(load_bundle(settings.bundle_directory)),
-        load_watchlist(),
-        Committer(TopicLedger(TOPIC), timedelta(hours=72)),
-        lambda: connect(settings, autocommit=True),
-        lambda letters: None,
-        retry_max_s=1,
-    )
+    made = make_pipeline(settings, TOPIC)
     yield made
     made.close()
 
