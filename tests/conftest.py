@@ -56,6 +56,11 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened.dispose()
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes are named by their place: gzip writes the time into its header, and xdist's workers must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end how many tests did not run, and why."""
     reasons: dict[str, int] = {}
