@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detector import ALL, Counts, Surge
-from alerting.shape import MINUTES_PER_DAY
-from alerting.surges import Listener, SurgeDetector
+from alerting.detection.detector import ALL, Counts, Surge
+from alerting.detection.shape import MINUTES_PER_DAY
+from alerting.detection.surges import Listener, SurgeDetector
 from core.errors import InputError
 from core.settings import AlertingSettings
 
@@ -62,7 +62,7 @@ def backtest(table: Table, settings: AlertingSettings, budget: float | None = No
     surges: dict[int, Surge] = {}
     for change in detector.judge(counts):
         surges[change.surge.start] = change.surge
-    surges |= {surge.start: surge for surge in detector.open_surges().values()}
+    surges |= {surge.start: surge for _, surge in detector.open_surges()}
     return [_found(surge, table) for _, surge in sorted(surges.items())]
 
 

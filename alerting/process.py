@@ -6,13 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 
-from alerting.channels import Channel, open_channels
-from alerting.clock import utc_now
-from alerting.delivery import Courier, wait_for_first_tries
-from alerting.partition_ends import PartitionEnds
-from alerting.runner import Runner
-from alerting.shape import Shape
-from alerting.watermark import Ends
+from alerting.delivery.channels import Channel, open_channels
+from alerting.delivery.courier import Courier, wait_for_first_tries
+from alerting.detection.shape import Shape
+from alerting.judging.clock import utc_now
+from alerting.judging.partition_ends import PartitionEnds
+from alerting.judging.runner import Runner
+from alerting.judging.watermark import Ends
 from core.health import Beat, Health, serve_health
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database

@@ -22,13 +22,17 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class AlertRow:
-    """One surge of bad news. Times are event times; `observed` and `expected` count negative stories in the
-    `window_minutes` before `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` holds the
-    `stories` that drove it and their `words`."""
+    """One surge of a `signal` of a series: `negative`, `share`, `positive` or `volume`.
+
+    Times are event times; `observed` and `expected` count the signal's stories in the `window_minutes` before
+    `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` holds the `stories` that drove it and
+    their `words`.
+    """
 
     id: UUID
     kind: str
     name: str
+    signal: str
     state: State
     opened_at: datetime
     last_at: datetime

@@ -1,11 +1,11 @@
 -- name: alerts
-SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
+SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
        score, evidence
 FROM alert
 WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
   AND CASE WHEN CAST(:state AS text) IS NULL THEN state <> 'withdrawn' ELSE state = :state END
   AND (CAST(:kind AS text) IS NULL OR (kind = :kind AND name = :name))
-ORDER BY opened_at DESC, kind, name
+ORDER BY opened_at DESC, kind, name, signal
 LIMIT :limit
 
 -- name: count

@@ -32,3 +32,13 @@ def fetch_rows(
     """Rows of `statement` through psycopg, their columns as attributes."""
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()
+
+
+def fetch_named(
+    queries: Mapping[str, str],
+    connection: psycopg.Connection[Any],
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Rows of the statement of that name, their columns as attributes."""
+    return fetch_rows(connection, queries[name], parameters)

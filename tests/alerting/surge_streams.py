@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import numpy as np
 import psycopg
 
-from alerting.detector import ALL, Counts, Series
+from alerting.detection.detector import ALL, Counts, Series
 from core.settings import Settings
 from core.store.partitions import ensure_partitions
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_stories, fill_trends, fortnight
 
-from alerting.runner import Runner
+from alerting.judging.runner import Runner
 from core.errors import InputError
 from core.store.alerts import list_alerts
 from core.store.connection import open_engine

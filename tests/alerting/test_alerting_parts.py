@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from alerting.codec import pack, unpack
-from alerting.tail import tail_scores
-from alerting.words import distinctive_words
+from alerting.detection.codec import pack, unpack
+from alerting.detection.tail import tail_scores
+from alerting.incidents.words import distinctive_words
 from core.errors import InputError
 
 

@@ -17,8 +17,8 @@ from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 from webhook_receiver import Receiver
 
-from alerting.channels import DEDUPE_HEADER, AlertsTopic, Delivery, DeliveryFailed, Webhook, open_channels
-from alerting.delivery import Courier, pause_before_retry
+from alerting.delivery.channels import DEDUPE_HEADER, AlertsTopic, Delivery, DeliveryFailed, Webhook, open_channels
+from alerting.delivery.courier import Courier, pause_before_retry
 from alerting.process import run_alerting
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from surge_streams import BANK, IPO, PER_DAY, QUIET, START, Stream, daily, fortnight, stream
 
-from alerting.codec import pack
-from alerting.detector import ALL, Counts, Series, SurgeChange
-from alerting.surges import SurgeDetector
+from alerting.detection.codec import pack
+from alerting.detection.detector import ALL, Counts, Series, SurgeChange
+from alerting.detection.surges import SurgeDetector
 from core.errors import InputError, SettingsError
 from core.settings import AlertingSettings
 
@@ -185,6 +185,8 @@ def crowd(names: int, stories: int, days: int = 4) -> Counts:
         START + np.concatenate([key[1], at]),
         np.concatenate([np.ones(key.shape[1]), total[at]]),
         np.concatenate([np.ones(key.shape[1]), total[at]]),
+        np.zeros(key.shape[1] + len(at)),
+        np.zeros(key.shape[1] + len(at)),
     )
 
 
@@ -239,7 +241,7 @@ _CROWD = """
 import resource, sys
 sys.path[:0] = sys.argv[1:]
 import numpy as np
-from alerting.surges import SurgeDetector
+from alerting.detection.surges import SurgeDetector
 from core.settings import AlertingSettings
 from test_detector import START, crowd
 detector = SurgeDetector(AlertingSettings(), START)

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from surge_streams import MakeSettings
 
-from alerting.detector import Series
-from alerting.evidence import gather_evidence
+from alerting.detection.detector import Series
+from alerting.incidents.evidence import gather_evidence
 from core.store.partitions import ensure_partitions
 
 Connection = psycopg.Connection[Any]

@@ -25,9 +25,9 @@ from surge_streams import (
     time_of,
 )
 
-from alerting.detector import Series
-from alerting.judge import Judge
-from alerting.runner import Runner
+from alerting.detection.detector import Series
+from alerting.judging.judge import Judge
+from alerting.judging.runner import Runner
 from core import metrics
 from core.settings import Settings
 from newstide.commands.alerts import alerts as alerts_command

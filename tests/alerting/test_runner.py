@@ -23,7 +23,7 @@ from surge_streams import (
     fortnight,
 )
 
-from alerting.runner import Runner
+from alerting.judging.runner import Runner
 from core import metrics
 from core.settings import Settings
 
@@ -35,7 +35,7 @@ Connection = psycopg.Connection[Any]
 _DYING_RUNNER = """
 import os, signal, sys, threading
 import psycopg
-from alerting.runner import Runner
+from alerting.judging.runner import Runner
 from core.settings import load_settings
 
 execute = psycopg.Cursor.execute

@@ -13,7 +13,7 @@ from alembic.config import Config
 from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 
 import core.store
-from alerting.runner import Runner
+from alerting.judging.runner import Runner
 from core.settings import DatabaseSettings, Settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate

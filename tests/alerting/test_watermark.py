@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from alerting.clock import SteadyClock
-from alerting.watermark import (
+from alerting.judging.clock import SteadyClock
+from alerting.judging.watermark import (
     DeclaredReplay,
     Ends,
     Partition,

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alerting import progress as store
-from alerting.alert_table import AlertTable
-from alerting.judgement import Judgement, Outcome
-from alerting.progress import Connection, Progress
-from alerting.projection import Projection
+from alerting.incidents.alert_table import AlertTable
+from alerting.judging import progress as store
+from alerting.judging.judgement import Judgement, Outcome
+from alerting.judging.progress import Connection, Progress
+from alerting.judging.projection import Projection
+from alerting.judging.watermark import Watermark, read_replays
 from alerting.steps import Steps
-from alerting.watermark import Watermark, read_replays
 from core.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -24,13 +24,17 @@ class Series(NamedTuple):
 
 ALL = Series("all", "all")  # all messages together
 
+Signal = Literal["negative", "share", "positive", "volume"]
+"""What of a series is judged: negative stories, their share of all stories, positive stories, all stories."""
+
 
 @dataclass(frozen=True)
 class Counts:
     """What happened in the steps `start` to `end` (excluded). Step k covers [k, k + 1) times the step since 1970 (UTC).
 
     A cell stands for one series in one step with any message. `series` are places in `names`, `step` are steps,
-    `messages` and `negative` count messages and negative stories; all four have shape (cells,), in any order.
+    `messages` counts messages; `negative`, `neutral` and `positive` count the stories whose first message in the series
+    lies in the step, by its sentiment. All have shape (cells,), in any order.
     """
 
     start: int
@@ -38,22 +42,42 @@ class Counts:
     names: Sequence[Series]
     series: NDArray[np.int32]
     step: NDArray[np.int64]
-    messages: NDArray[np.float64]
-    negative: NDArray[np.float64]
+    messages: Floats
+    negative: Floats
+    neutral: Floats
+    positive: Floats
 
     @classmethod
-    def of(cls, start: int, messages: Mapping[Series, Floats], negative: Mapping[Series, Floats]) -> Counts:
-        """Counts of the series in both mappings, whose arrays have shape (steps,) from `start` on."""
+    def of(
+        cls,
+        start: int,
+        messages: Mapping[Series, Floats],
+        negative: Mapping[Series, Floats],
+        neutral: Mapping[Series, Floats] | None = None,
+        positive: Mapping[Series, Floats] | None = None,
+    ) -> Counts:
+        """Counts of the series in `messages`, whose arrays have shape (steps,) from `start` on; the others, likewise,
+        are none where they are not given."""
         names = list(messages)
         found = [np.flatnonzero(messages[name]) for name in names]
+
+        def cells(values: Mapping[Series, Floats] | None) -> Floats:
+            taken = (
+                (values[name] if values and name in values else np.zeros(len(messages[name])))[i]
+                for name, i in zip(names, found, strict=True)
+            )
+            return np.concatenate([np.zeros(0), *taken])
+
         return cls(
             start,
             start + max((len(values) for values in messages.values()), default=0),
             names,
             np.repeat(np.arange(len(names), dtype=np.int32), [len(steps) for steps in found]),
             start + np.concatenate([np.zeros(0, np.int64), *found]),
-            np.concatenate([np.zeros(0), *(messages[name][i] for name, i in zip(names, found, strict=True))]),
-            np.concatenate([np.zeros(0), *(negative[name][i] for name, i in zip(names, found, strict=True))]),
+            cells(messages),
+            cells(negative),
+            cells(neutral),
+            cells(positive),
         )
 
     @property
@@ -67,13 +91,22 @@ class Counts:
         """The part of it in steps `start` to `end` (excluded)."""
         part = (self.step >= start) & (self.step < end)
         return Counts(
-            start, end, self.names, self.series[part], self.step[part], self.messages[part], self.negative[part]
+            start,
+            end,
+            self.names,
+            self.series[part],
+            self.step[part],
+            self.messages[part],
+            self.negative[part],
+            self.neutral[part],
+            self.positive[part],
         )
 
 
 @dataclass(frozen=True)
 class Surge:
-    """One episode of bad news. `start`, `peak` and `last` are steps; `last` is the last one not yet quiet.
+    """One episode in which a `signal` of a series is out of the ordinary. `start`, `peak` and `last` are steps; `last`
+    is the last one not yet quiet.
 
     `observed` and `expected` are stories in the `window` steps that end with the step `peak`; `score` is -log10 of
     the recalibrated tail probability there.
@@ -86,6 +119,7 @@ class Surge:
     observed: float
     expected: float
     score: float
+    signal: Signal = "negative"
 
     def until(self, step: int) -> Surge:
         return replace(self, last=step)
@@ -133,8 +167,8 @@ class Detector(Protocol):
     def sizes(self) -> Sizes:
         """How much it keeps."""
 
-    def open_surges(self) -> dict[Series, Surge]:
-        """Surges that have not ended."""
+    def open_surges(self) -> list[tuple[Series, Surge]]:
+        """Surges that have not ended; at most one of a signal of a series."""
 
     def dump(self) -> bytes:
         """The whole state, without pickle; equal states give equal bytes."""

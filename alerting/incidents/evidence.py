@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from alerting.detector import Series
-from alerting.sql import fetch
-from alerting.words import distinctive_words
+from alerting.detection.detector import Series
+from alerting.incidents.sql import fetch
+from alerting.incidents.words import distinctive_words
 from core.store.arrays import plain_array
 
 _SHOWN = 5

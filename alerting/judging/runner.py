@@ -16,12 +16,12 @@ from typing import Any
 
 import psycopg
 
-from alerting.clock import SteadyClock, utc_now
-from alerting.detector import Reading, Series
-from alerting.judge import Judge
-from alerting.judgement import Outcome
-from alerting.sql import fetch
-from alerting.watermark import (
+from alerting.detection.detector import Reading, Series
+from alerting.judging.clock import SteadyClock, utc_now
+from alerting.judging.judge import Judge
+from alerting.judging.judgement import Outcome
+from alerting.judging.sql import fetch
+from alerting.judging.watermark import (
     Ends,
     Partition,
     SeenEnds,

@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg
 
-from alerting.detector import SurgeChange
+from alerting.detection.detector import SurgeChange
+from alerting.detection.surges import SurgeDetector
+from alerting.judging.trend_window import TrendWindow
 from alerting.steps import Steps
-from alerting.surges import SurgeDetector
-from alerting.trend_window import TrendWindow
 from core.errors import InputError
 from core.settings import AlertingSettings
 

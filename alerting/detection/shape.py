@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerting.episodes import Rules
+from alerting.detection.episodes import Rules
 from core.errors import SettingsError
 from core.settings import AlertingSettings
 

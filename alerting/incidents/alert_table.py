@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from alerting.alert_states import FoundSurge, alert_id, transitions
-from alerting.evidence import gather_evidence
-from alerting.sql import QUERIES, fetch
+from alerting.incidents.alert_states import FoundSurge, alert_id, transitions
+from alerting.incidents.evidence import gather_evidence
+from alerting.incidents.sql import QUERIES, fetch
 from alerting.steps import Steps
 from core.store.alerts import AlertRow
 
@@ -45,7 +46,7 @@ class AlertTable:
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
         with connection.cursor(row_factory=class_row(AlertRow)) as cursor:
             stored = {row.id: row for row in cursor.execute(QUERIES["alerts_in"], span)}
-        expected = {alert_id(each.series, self._steps.start(each.surge.start + 1)): each for each in found}
+        expected = {self._id(each): each for each in found}
         changes: list[StateChange] = []
         for row in stored.values():
             if row.id not in expected:
@@ -126,16 +127,19 @@ class AlertTable:
         start = self._steps.start(end - each.surge.window)
         return gather_evidence(connection, each.series, start, self._steps.start(end))
 
+    def _id(self, each: FoundSurge) -> UUID:
+        return alert_id(each.series, each.surge.signal, self._steps.start(each.surge.start + 1))
+
     def _row(self, each: FoundSurge, evidence: dict[str, Any]) -> AlertRow:
         """A step is known when it is over, so its end is the time of what it showed."""
         surge = each.surge
-        opened_at = self._steps.start(surge.start + 1)
         return AlertRow(
-            id=alert_id(each.series, opened_at),
+            id=self._id(each),
             kind=each.series.kind,
             name=each.series.name,
+            signal=surge.signal,
             state="open" if each.closed is None else "closed",
-            opened_at=opened_at,
+            opened_at=self._steps.start(surge.start + 1),
             last_at=self._steps.start(surge.last + 1),
             closed_at=None if each.closed is None else self._steps.start(each.closed + 1),
             peak_at=self._steps.start(surge.peak + 1),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from alerting.detector import Series
+from alerting.detection.detector import Series
 
 
 @dataclass(slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from alerting.detector import Series, Surge, SurgeChange
+from alerting.detection.detector import Series, Signal, Surge, SurgeChange
 from core.store.alerts import State
 
 _NAMESPACE = UUID("8a1c5a3e-7f0b-4c53-9f6e-5d2f0e6b3c17")
@@ -27,26 +27,29 @@ class FoundSurge:
     closed: int | None = None
 
 
-def alert_id(series: Series, opened_at: datetime) -> UUID:
+def alert_id(series: Series, signal: Signal, opened_at: datetime) -> UUID:
     """The identity of an alert: judging the same trends again names the same alerts."""
-    return uuid5(_NAMESPACE, f"{series.kind}\x00{series.name}\x00{opened_at.isoformat()}")
+    # negative stories were all that was judged once, and those alerts keep their names
+    parts = [series.kind, series.name, opened_at.isoformat(), *([] if signal == "negative" else [signal])]
+    return uuid5(_NAMESPACE, "\x00".join(parts))
 
 
 def found_surges(
-    before: Mapping[Series, Surge], changes: Iterable[SurgeChange], after: Mapping[Series, Surge]
+    before: Iterable[tuple[Series, Surge]], changes: Iterable[SurgeChange], after: Iterable[tuple[Series, Surge]]
 ) -> list[FoundSurge]:
     """All surges that were open in some of the judged steps: `before` them, in `changes`, or still `after` them."""
-    found = {(series, surge.start): FoundSurge(series, surge) for series, surge in before.items()}
+    found = {(series, surge.signal, surge.start): FoundSurge(series, surge) for series, surge in before}
     for change in changes:
-        key = (change.series, change.surge.start)
+        key = (change.series, change.surge.signal, change.surge.start)
         if change.kind == "opened":
             found[key] = FoundSurge(change.series, change.surge, change.surge)
         else:
             closed = change.step if change.kind == "closed" else None
             found[key] = replace(found[key], surge=change.surge, closed=closed)
-    for series, surge in after.items():
-        found[series, surge.start] = replace(found[series, surge.start], surge=surge)
-    return sorted(found.values(), key=lambda each: (each.surge.start, each.series))
+    for series, surge in after:
+        key = (series, surge.signal, surge.start)
+        found[key] = replace(found[key], surge=surge)
+    return sorted(found.values(), key=lambda each: (each.surge.start, each.series, each.surge.signal))
 
 
 def transitions(before: State | None, after: State) -> list[State]:

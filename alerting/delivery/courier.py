@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 
-from alerting.channels import Channel, Delivery, DeliveryFailed
-from alerting.sql import QUERIES, fetch
+from alerting.delivery.channels import Channel, Delivery, DeliveryFailed
+from alerting.delivery.sql import QUERIES, fetch
 from core import metrics
 from core.settings import Settings
 from core.store.connection import connect

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from alerting import progress as store
-from alerting.alert_states import found_surges
-from alerting.alert_table import AlertTable, StateChange
-from alerting.progress import Connection, Progress
-from alerting.projection import Projection
+from alerting.incidents.alert_states import found_surges
+from alerting.incidents.alert_table import AlertTable, StateChange
+from alerting.judging import progress as store
+from alerting.judging.progress import Connection, Progress
+from alerting.judging.projection import Projection
 from alerting.steps import Steps
 from core.settings import AlertingSettings
 

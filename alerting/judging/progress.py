@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from alerting.sql import QUERIES, fetch
+from alerting.judging.sql import QUERIES, fetch
 
 Connection = psycopg.Connection[Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from alerting.sql import QUERIES, fetch
+from alerting.judging.sql import QUERIES, fetch
 
 _SILENT_S = 60.0  # a process of a replay that was not seen for so long is gone
 

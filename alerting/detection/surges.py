@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.baseline import NOMINAL, Baseline, Judged
-from alerting.candidates import Candidate, Candidates, Sighting
-from alerting.codec import pack, unpack
-from alerting.detector import Counts, Reading, Series, Sizes, Surge, SurgeChange
-from alerting.episodes import Episodes, StepScores
-from alerting.shape import Shape
-from alerting.tail import tail_scores
+from alerting.detection.baseline import NOMINAL, Baseline, Judged
+from alerting.detection.candidates import Candidate, Candidates, Sighting
+from alerting.detection.codec import pack, unpack
+from alerting.detection.detector import Counts, Reading, Series, Sizes, Surge, SurgeChange
+from alerting.detection.episodes import Episodes, StepScores
+from alerting.detection.shape import Shape
+from alerting.detection.tail import tail_scores
 from core.errors import InputError
 from core.settings import AlertingSettings
 
@@ -83,8 +83,8 @@ class SurgeDetector:
     def position(self) -> int:
         return self._day * self.shape.steps_per_day + self._done
 
-    def open_surges(self) -> dict[Series, Surge]:
-        return dict(self._episodes.open)
+    def open_surges(self) -> list[tuple[Series, Surge]]:
+        return list(self._episodes.open.items())
 
     def readings(self) -> list[Reading]:
         return list(self._latest)

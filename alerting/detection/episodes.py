@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detector import Series, Surge, SurgeChange
+from alerting.detection.detector import Series, Surge, SurgeChange
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from alerting.detector import Counts, Floats, Series
-from alerting.sql import fetch
+from alerting.detection.detector import Counts, Floats, Series
+from alerting.judging.sql import fetch
 from alerting.steps import Steps
 
-Cells = tuple[NDArray[np.int32], Floats, Floats]  # series, messages, negative stories of one step
+_COUNTS = ("messages", "negative", "neutral", "positive")
 
-_NOTHING: Cells = (np.zeros(0, np.int32), np.zeros(0), np.zeros(0))
+Cells = tuple[NDArray[np.int32], Floats]
+"""Of one step: the series, (n,), and the counts of each, (n, 4)."""
+
+_NOTHING: Cells = (np.zeros(0, np.int32), np.zeros((0, len(_COUNTS))))
 
 
 class TrendWindow:
@@ -47,9 +50,9 @@ class TrendWindow:
         """The counts of steps that are held."""
         steps = [step for step in range(start, end) if step in self._cells]
         cells = [self._cells[step] for step in steps] or [_NOTHING]
-        series, messages, negative = (np.concatenate(column) for column in zip(*cells, strict=True))
+        series, values = (np.concatenate(column) for column in zip(*cells, strict=True))
         at = np.repeat(np.array(steps, np.int64), [len(self._cells[step][0]) for step in steps])
-        return Counts(start, end, self._names, series, at, messages, negative)
+        return Counts(start, end, self._names, series, at, *values.T)
 
     def forget(self, before: int) -> None:
         """Let go of the steps before `before`, and of names that are in no later one."""
@@ -63,7 +66,7 @@ class TrendWindow:
             renumbered[used] = np.arange(len(used))
             self._names = [self._names[place] for place in used.tolist()]
             self._places = {series: place for place, series in enumerate(self._names)}
-            self._cells = {step: (renumbered[cells[0]], *cells[1:]) for step, cells in self._cells.items()}
+            self._cells = {step: (renumbered[cells[0]], cells[1]) for step, cells in self._cells.items()}
 
     def _read(self, connection: psycopg.Connection[Any], start: int, end: int) -> None:
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
@@ -71,14 +74,13 @@ class TrendWindow:
         rows = fetch(connection, "counts", {**span, "step_s": step_s})
         series = np.array([self._place(Series(row.kind, row.name)) for row in rows], np.int32)
         step = np.array([row.step for row in rows], np.int64)
-        messages = np.array([row.messages for row in rows], np.float64)
-        negative = np.array([row.negative for row in rows], np.float64)
+        values = np.array([[getattr(row, name) for name in _COUNTS] for row in rows]).reshape(-1, len(_COUNTS))
         for gone in range(start, end):
             self._cells.pop(gone, None)
         order = np.argsort(step, kind="stable")
         present, first = np.unique(step[order], return_index=True)
         for at, mine in zip(present.tolist(), np.split(order, first[1:]), strict=False):
-            self._cells[at] = (series[mine], messages[mine], negative[mine])
+            self._cells[at] = (series[mine], values[mine])
 
     def _place(self, series: Series) -> int:
         place = self._places.get(series)

@@ -11,7 +11,7 @@ from datetime import datetime
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from alerting.watermark import Ends
+from alerting.judging.watermark import Ends
 from core.kafka import client_options
 from core.settings import Settings
 

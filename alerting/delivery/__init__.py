@@ -1,0 +1,1 @@
+"""Takes what changed to people: at least once, each receiver by itself."""

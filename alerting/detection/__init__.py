@@ -1,0 +1,1 @@
+"""What is a surge: pure, numpy only; no input or output."""
