@@ -220,7 +220,7 @@ def _later(counts: Counts, at: int) -> tuple[Any, ...]:
     names = [Series("entity", f"L{i}") for i in range(len(counts.names) - 1)] + [ALL]
     series = np.unique(counts.series)
     ones = np.ones(len(series))
-    return names, series, np.full(len(series), at), ones, ones
+    return names, series, np.full(len(series), at), ones, ones, 0 * ones, 0 * ones
 
 
 def test_a_company_long_watched_is_judged_by_its_own_silence() -> None:
