@@ -126,11 +126,12 @@ class Surge:
 
 
 class SurgeChange(NamedTuple):
-    """The state of a surge changed when `step` was judged."""
+    """The state of a surge changed when `step` was judged. `peaked`: its score rose; `grown`: it has doubled since
+    people were last told, which is worth telling them again."""
 
     step: int
     series: Series
-    kind: Literal["opened", "peaked", "closed"]
+    kind: Literal["opened", "peaked", "grown", "closed"]
     surge: Surge
 
 
