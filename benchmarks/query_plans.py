@@ -44,7 +44,7 @@ WHOLE = {
 
 GROWING = re.compile(
     r"message(_\d{8})?|message_key|story|story_text|story_band|story_series|trend|trend_hour|dead_letter|outbox|alert|"
-    r"alert_history|shadow_message|label"
+    r"alert_history|incident|incident_history|shadow_message|label"
 )
 
 
@@ -128,7 +128,7 @@ _WRITES = {
     "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
     "archive.archive_dead_letters",
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
-    "retention.merge_boundary", "retention.partitions",
+    "retention.merge_boundary", "retention.partitions", "incidents.add_feedback",
 }  # fmt: skip
 """Rows written or changed by their primary key."""
 
@@ -149,6 +149,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     batch = {"limit": 5000}
     series = {"kind": "entity", "name": "E7"}
     listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
+    incident = "00000000-0000-0000-0000-000000000001"
     alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
     return [
         ("queries.insert_keys", {"uids": uids, "contents": [1] * len(uids), "today": today}),
@@ -180,6 +181,11 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("trends.rows", {**series, "since": now - 7 * day, "until": None, "bucket": "day"}),
         ("recount.totals", {}),
         ("alerts.alerts", alerts),
+        ("incidents.incidents", alerts),
+        ("incidents.named", {"low": incident, "high": incident}),
+        ("incidents.alerts_of", {"incidents": [incident]}),
+        ("incidents.verdicts", {"incidents": [incident]}),
+        ("incidents.false_alarms", {"weeks": 4}),
         ("dead_letters.newest", listed),
         ("dead_letters.named", {"name": "replay:f.csv:7", "id": None}),
         ("dead_letters.by_ids", {"ids": uids[:50]}),
@@ -197,6 +203,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("retention.delete_letters", {"before": now - 90 * day, **batch}),
         ("retention.delete_deliveries", {"before": now - 30 * day, **batch}),
         ("retention.delete_alerts", {"before": now - 400 * day, **batch}),
+        ("retention.delete_incidents", {"before": now - 400 * day, **batch}),
     ]  # fmt: skip
 
 
@@ -272,7 +279,18 @@ _FILL = (
         SELECT uid, 'entity', entities[1], 'closed', published_at, published_at, published_at, published_at, 30, 9, 1,
                5, '{}'
         FROM message WHERE stored_on = %(day)s AND id::integer %% 200 = 0
-        RETURNING id, closed_at
+        RETURNING *
+    ),
+    incidents AS (
+        INSERT INTO incident (id, leader, kind, name, signal, state, opened_at, last_at, closed_at, peak_at,
+                              window_minutes, observed, expected, score)
+        SELECT id, id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+               expected, score
+        FROM made
+    ),
+    told AS (
+        INSERT INTO incident_history (incident, change, times, at, recorded_at)
+        SELECT id, 'resolved', 1, closed_at, closed_at FROM made
     )
     INSERT INTO alert_history (alert, state, at, observed, expected, score, recorded_at)
     SELECT id, 'closed', closed_at, 9, 1, 5, closed_at FROM made

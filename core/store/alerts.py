@@ -25,8 +25,8 @@ class AlertRow:
     """One surge of a `signal` of a series: `negative`, `share`, `positive` or `volume`.
 
     Times are event times; `observed` and `expected` count the signal's stories in the `window_minutes` before
-    `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` holds the `stories` that drove it and
-    their `words`.
+    `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` is what `gather_evidence` found;
+    `incident` names what it is told as a part of.
     """
 
     id: UUID
@@ -43,6 +43,7 @@ class AlertRow:
     expected: float
     score: float
     evidence: dict[str, Any]
+    incident: UUID | None = None
 
     @property
     def series(self) -> str:
@@ -50,10 +51,7 @@ class AlertRow:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `newstide alerts list --json`: times as ISO 8601 in UTC."""
-        row = {
-            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
-        }
-        return {"series": self.series, **row, "id": str(self.id)}
+        return {"series": self.series, **{name: _plain(value) for name, value in asdict(self).items()}}
 
 
 def list_alerts(
@@ -87,3 +85,9 @@ def count_unjudged(engine: Engine) -> int:
     """Number of messages that are counted in the trends and came too late to be judged."""
     with engine.connect() as connection:
         return int(connection.execute(text(_SQL["unjudged"])).one().messages)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,6 +1,6 @@
 -- name: alerts
 SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
-       score, evidence
+       score, evidence, incident
 FROM alert
 WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
   AND CASE WHEN CAST(:state AS text) IS NULL THEN state <> 'withdrawn' ELSE state = :state END

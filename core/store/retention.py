@@ -43,6 +43,7 @@ NOT_GROWING = {
     "alerting_progress": "one row",
     "detector_checkpoint": "alerting keeps the last few",
     "dropped_day": "one short row a day",
+    "feedback": "the analysts' work: append-only, and kept for good",
     "label": "the analysts' work: append-only, and kept for good",
     "message": "dropped by the day, partition by partition",
     "model": "one row a model",
@@ -121,6 +122,7 @@ class Retention:
         self._delete("dead_letter", "delete_letters", self._moment(self._rules.dead_letter_days))
         self._delete("outbox", "delete_deliveries", self._moment(self._rules.delivery_days))
         self._delete("alert", "delete_alerts", self._moment(self._rules.alert_days))
+        self._delete("incident", "delete_incidents", self._moment(self._rules.alert_days))
         self._merge_minutes()
         self._patiently("trend_change", self._compact_changes)
         return self._report

@@ -126,6 +126,21 @@ gone AS (
 )
 SELECT count(*) AS rows FROM gone
 
+-- name: delete_incidents
+-- Those that are over, once none of their alerts is left.
+WITH ended AS MATERIALIZED (
+    SELECT incident FROM incident_history WHERE recorded_at < %(before)s AND change IN ('resolved', 'withdrawn')
+    ORDER BY recorded_at LIMIT %(limit)s
+),
+gone AS (
+    DELETE FROM incident WHERE id IN (SELECT incident FROM ended) AND state <> 'open'
+        AND NOT EXISTS (SELECT FROM alert WHERE alert.incident = incident.id)
+        AND NOT EXISTS (SELECT FROM incident_history AS later
+                        WHERE later.incident = incident.id AND later.recorded_at >= %(before)s)
+    RETURNING id
+)
+SELECT count(*) AS rows FROM gone
+
 -- name: partitions
 -- Those of `message`, and those that a retention which was killed had detached already.
 SELECT pg_class.relname AS name, inhparent IS NOT NULL AS attached, coalesce(inhdetachpending, false) AS detach_pending

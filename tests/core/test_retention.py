@@ -115,7 +115,7 @@ def test_every_table_has_a_rule_or_a_reason(store: psycopg.Connection[Any], sett
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ '^message_[0-9]{8}$'"
         )
     }
-    ruled = set(retain(settings).rows) | {"story_series", "story_text", "alert_history", "trend"}
+    ruled = set(retain(settings).rows) | {"story_series", "story_text", "alert_history", "incident_history", "trend"}
     assert names - ruled - set(NOT_GROWING) == set()
     assert set(NOT_GROWING) - names <= {"series_state", "detector_checkpoint", "offset_history"}
 
@@ -223,20 +223,34 @@ def test_letters_deliveries_and_alerts(store: psycopg.Connection[Any], settings:
             SELECT gen_random_uuid(), 'entity', n::text, CASE WHEN n %% 10 = 0 THEN 'open' ELSE 'closed' END,
                    '2014-01-01', '2014-01-01', '2014-01-01', '2014-01-01', 30, 1, 1, 1, '{}'
             FROM generate_series(1, 100) AS n
-            RETURNING id, name, state
+            RETURNING *
+        ),
+        incidents AS (
+            INSERT INTO incident (id, leader, kind, name, signal, state, opened_at, last_at, peak_at, window_minutes,
+                                  observed, expected, score)
+            SELECT id, id, kind, name, signal, state, opened_at, last_at, peak_at, 30, 1, 1, 1 FROM made
+        ),
+        told AS (
+            INSERT INTO incident_history (incident, change, times, at, recorded_at)
+            SELECT id, CASE state WHEN 'open' THEN 'opened' ELSE 'resolved' END, 1, '2014-01-01',
+                   %(now)s - name::integer * interval '30 days'
+            FROM made
         )
         INSERT INTO alert_history (alert, state, at, observed, expected, score, recorded_at)
-        SELECT id, state, '2014-01-01', 1, 1, 1, %s - name::integer * interval '30 days' FROM made
+        SELECT id, state, '2014-01-01', 1, 1, 1, %(now)s - name::integer * interval '30 days' FROM made
         """,
-        (NOW,),
+        {"now": NOW},
     )
+    store.execute("UPDATE alert SET incident = id")
     report = retain(settings)
     assert report.rows["dead_letter"] == 199 - 90
     assert report.rows["outbox"] == 40
     assert one(store, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL") == 30
     ended = [n for n in range(1, 101) if n % 10 and n * 30 > settings.retention.alert_days]
     assert report.rows["alert"] == len(ended)
-    assert one(store, "SELECT count(*) FROM alert_history") == 100 - len(ended)
+    assert report.rows["incident"] == len(ended)
+    for table in ("alert_history", "incident_history"):
+        assert one(store, f"SELECT count(*) FROM {table}") == 100 - len(ended)
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""An alert in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+_STORIES = {"negative": "negative stories", "share": "negative stories", "positive": "positive stories"}
+
+
+class Told(Protocol):
+    """What a sentence is made of: an alert or an incident."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def signal(self) -> str: ...
+    @property
+    def opened_at(self) -> datetime: ...
+    @property
+    def window_minutes(self) -> int: ...
+    @property
+    def observed(self) -> float: ...
+    @property
+    def expected(self) -> float: ...
+
+
+def sentence(alert: Told, evidence: Mapping[str, Any]) -> str:
+    """As in "Banking: 41 negative stories in 60 min, 6 expected, since 14:05", the time in UTC.
+
+    A share is told with all stories of the window, where the `evidence` has counted them.
+    """
+    name = "All news" if alert.kind == "all" else alert.name
+    what = _STORIES.get(alert.signal, "stories")
+    total = evidence.get("counts", {}).get("stories", 0)
+    counted = f"{alert.observed:.0f} {what}"
+    if alert.signal == "share" and total:
+        counted = f"{alert.observed:.0f} of {total} stories negative"
+    return (
+        f"{name}: {counted} in {_span(alert.window_minutes)}, {_number(alert.expected)} expected, since {_time(alert)}"
+    )
+
+
+def _span(minutes: int) -> str:
+    return f"{minutes // 60} h" if minutes > 90 and minutes % 60 == 0 else f"{minutes} min"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def _time(alert: Told) -> str:
+    return f"{alert.opened_at:%H:%M}"

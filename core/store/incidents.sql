@@ -1,0 +1,48 @@
+-- name: incidents
+SELECT id, leader, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+       expected, score
+FROM incident
+WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
+  AND CASE WHEN CAST(:state AS text) IS NULL THEN state <> 'withdrawn' ELSE state = :state END
+  AND (CAST(:kind AS text) IS NULL OR EXISTS (
+      SELECT FROM alert WHERE alert.incident = incident.id AND alert.kind = :kind AND alert.name = :name))
+ORDER BY opened_at DESC, id
+LIMIT :limit
+
+-- name: named
+SELECT id, leader, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+       expected, score
+FROM incident
+WHERE id IN (SELECT id FROM incident WHERE id BETWEEN :low AND :high
+             UNION SELECT incident FROM alert WHERE id BETWEEN :low AND :high)
+LIMIT 2
+
+-- name: alerts_of
+SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
+       score, evidence, incident
+FROM alert
+WHERE incident = ANY(CAST(:incidents AS uuid[])) AND state <> 'withdrawn'
+ORDER BY opened_at, kind, name, signal
+
+-- name: verdicts
+SELECT DISTINCT ON (incident) incident, verdict FROM feedback
+WHERE incident = ANY(CAST(:incidents AS uuid[])) ORDER BY incident, id DESC
+
+-- name: add_feedback
+INSERT INTO feedback (incident, verdict, analyst, note) VALUES (:incident, :verdict, :analyst, :note)
+
+-- name: false_alarms
+WITH span AS (
+    SELECT judged_until AS until, greatest(since, judged_until - make_interval(weeks => :weeks)) AS since
+    FROM alerting_progress
+),
+found AS (
+    SELECT (SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1)
+           AS verdict
+    FROM incident, span
+    WHERE opened_at > span.since AND opened_at <= span.until AND state <> 'withdrawn'
+)
+SELECT greatest((SELECT extract(epoch FROM until - since) / 604800 FROM span), 1.0 / 7)::float8 AS weeks,
+       count(*) AS incidents, count(*) FILTER (WHERE verdict = 'useful') AS useful,
+       count(*) FILTER (WHERE verdict = 'false') AS false
+FROM found
