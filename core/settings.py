@@ -197,6 +197,9 @@ longest interval of the feeds in `ingest.feeds`, at most 10 minutes, and a minut
     """Least excess of negative stories over the expected number in a window: small counts never page."""
     max_series: int = Field(10_000, ge=10, le=1_000_000)
     """Most series that are followed at once, about 15 kB of memory each; those above are counted in a metric."""
+    rules: Path | None = None
+    """Rules and receivers, see [delivery.md](delivery.md). Empty: `alerts.toml` in the working directory, if there is \
+one."""
     webhook_url: str | None = Field(None, repr=False)
     """Each change of an alert's state is posted here as JSON."""
     webhook_timeout_s: float = Field(10, gt=0)

@@ -1,0 +1,133 @@
+"""Reads `alerts.toml`. Whatever is wrong in it is named at once, each fault with its table and key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from alerting.rules.alert_rules import AlertRules, Receiver, Rule
+from alerting.rules.budget import budget_per_week
+from alerting.rules.fields import Fields
+from alerting.rules.policy import KINDS, TIERS, Policy, Watch
+from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, read_receiver, read_rule
+from alerting.rules.templates import LINK_FIELDS, template_fault
+from core.columns import closest_hint
+from core.errors import InputError
+from core.settings import Settings
+from core.taxonomy import load_taxonomy
+
+DEFAULT_FILE = Path("alerts.toml")
+RESERVED = ("kafka", "webhook")
+"""Names of the receivers that the settings ask for, which are told everything."""
+
+
+def rules_file(settings: Settings) -> Path | None:
+    """The file in force: the one that `alerting.rules` names, else alerts.toml beside newstide.toml if there is one."""
+    return settings.alerting.rules or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+
+
+def load_rules(settings: Settings) -> AlertRules:
+    """The rules in force; without a file, all series are judged within the default budget, and no receiver is told
+    but those of the settings. Raises InputError naming each fault."""
+    path = rules_file(settings)
+    if path is None:
+        return AlertRules()
+    return read_rules(path, load_taxonomy(settings.taxonomy).tasks.get("topic", ()))
+
+
+def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
+    """The rules in the file at `path`, `topics` being those of the taxonomy. Raises InputError naming each fault."""
+    document = _document(path)
+    faults: list[str] = []
+    fields = Fields(document, ("budget", "tiers", "link", "rule", "receiver"), faults)
+    rules = [read_rule(table) for table in fields.tables("rule", RULE_KEYS)]
+    receivers = [read_receiver(table, path.parent) for table in fields.tables("receiver", RECEIVER_KEYS)]
+    faults += _doubles("rule", [rule.name for rule in rules])
+    faults += _doubles("receiver", [receiver.name for receiver in receivers])
+    faults += [
+        f"receiver `{receiver.name}`: the name is taken by the receiver of the settings; choose another"
+        for receiver in receivers
+        if receiver.name in RESERVED
+    ]
+    faults += _unknown_receivers(rules, receivers)
+    faults += _unknown_topics(rules, topics)
+    link = fields.text("link", "")
+    if fault := template_fault(link, LINK_FIELDS):
+        faults.append(f"`link`: {fault}")
+    policy = _policy(fields, rules)
+    if faults:
+        raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
+    return AlertRules(policy, tuple(rules), tuple(receivers), link, tuple(_warnings(rules, receivers)))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no rules file {path}; write one (alerts.example.toml shows how) or leave out alerting.rules"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} can't be read: {error}; check alerting.rules") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
+
+
+def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:
+    """Each rule watches what it names; tiers that no rule reaches leave their share to the others."""
+    budget = 1.0
+    try:
+        budget = budget_per_week(fields.given("budget", "1 per week"))
+    except InputError as error:
+        fields.fault(str(error))
+    table = fields.table("tiers", KINDS)
+    tiers = {kind: table.number(kind, share) for kind, share in TIERS.items()}
+    watches = tuple(rule.watch for rule in rules) or (Watch(),)
+    reached = {kind for kind in KINDS for watch in watches for glob in watch.series if _may_be(glob, kind)}
+    tiers = {kind: share if kind in reached else 0.0 for kind, share in tiers.items()}
+    if rules and not any(share > 0 for share in tiers.values()):
+        fields.fault("`tiers` leaves no budget to any series that a rule names; give one of their kinds a share")
+    return Policy(budget, tiers, watches)
+
+
+def _may_be(glob: str, kind: str) -> bool:
+    return glob == "*" or glob.partition("=")[0] == kind
+
+
+def _doubles(what: str, names: Sequence[str]) -> list[str]:
+    return [
+        f"two tables [[{what}]] have the name `{name}`; each needs its own"
+        for name in dict.fromkeys(names)
+        if name and names.count(name) > 1
+    ]
+
+
+def _unknown_receivers(rules: Iterable[Rule], receivers: Iterable[Receiver]) -> list[str]:
+    known = [receiver.name for receiver in receivers]
+    advice = f"receivers: {', '.join(known)}" if known else "there is no [[receiver]] in the file"
+    return [
+        f"rule `{rule.name}`: there is no receiver `{name}`{closest_hint(name, known) or f'; {advice}'}"
+        for rule in rules
+        for name in rule.receivers
+        if name not in known
+    ]
+
+
+def _unknown_topics(rules: Iterable[Rule], topics: Sequence[str]) -> list[str]:
+    faults = []
+    for rule in rules:
+        for glob in rule.watch.series:
+            kind, _, name = glob.partition("=")
+            if kind == "topic" and not any(replace(rule.watch, series=(glob,)).matches(f"topic={t}") for t in topics):
+                advice = closest_hint(name, topics) or f"; topics: {', '.join(topics)}"
+                faults.append(f"rule `{rule.name}`: `{glob}` matches no topic of the taxonomy{advice}")
+    return faults
+
+
+def _warnings(rules: Sequence[Rule], receivers: Iterable[Receiver]) -> list[str]:
+    used = {name for rule in rules for name in rule.receivers}
+    idle = [f"receiver `{each.name}` is named by no rule; nobody is told through it" for each in receivers]
+    return [text for text, each in zip(idle, receivers, strict=True) if each.name not in used]
