@@ -14,6 +14,7 @@ from alerting.judging.partition_ends import PartitionEnds
 from alerting.judging.runner import Runner
 from alerting.judging.watermark import Ends
 from core.health import Beat, Health, serve_health
+from core.metrics import ALERTING
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -37,7 +38,7 @@ def run_alerting(
     judging = Beat(settings.metrics.ready_within_s, "nothing was judged yet")
     health = Health("alerts")
     health.ready("judging", judging)
-    serve_health(settings.metrics, settings.metrics.alerting_port, health)
+    serve_health(settings.metrics, settings.metrics.alerting_port, health, ALERTING.registry)
     wait_for_database(settings)
     engine = open_engine(settings, pool_size=1)
     try:

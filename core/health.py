@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
-from prometheus_client import make_asgi_app
+from prometheus_client import CollectorRegistry, make_asgi_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -123,7 +123,7 @@ class Health:
                 os._exit(EXIT_THREAD_ENDED)
 
 
-def health_app(health: Health) -> Starlette:
+def health_app(health: Health, registry: CollectorRegistry) -> Starlette:
     """The ASGI application of the probes and the metrics."""
 
     async def healthz(request: Request) -> Response:
@@ -132,12 +132,12 @@ def health_app(health: Health) -> Starlette:
     async def readyz(request: Request) -> Response:
         return _answer(health.report(ready=True))
 
-    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Mount("/", make_asgi_app())]
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Mount("/", make_asgi_app(registry))]
     return Starlette(routes=routes)
 
 
-def serve_health(settings: MetricsSettings, port: int, health: Health) -> None:
-    """Serve `/metrics`, `/healthz` and `/readyz` in a thread of its own; port 0 does nothing.
+def serve_health(settings: MetricsSettings, port: int, health: Health, registry: CollectorRegistry) -> None:
+    """Serve `/metrics` of `registry`, `/healthz` and `/readyz` in a thread of its own; port 0 does nothing.
 
     A port that is taken is a warning, no error: a demo beside a running stack must not fail for want of a port.
     """
@@ -148,7 +148,7 @@ def serve_health(settings: MetricsSettings, port: int, health: Health) -> None:
     except SettingsError as error:
         log.warning("%s", error)
         return
-    server = Server(health_app(health), _LIMITS, graceful_s=1)
+    server = Server(health_app(health, registry), _LIMITS, graceful_s=1)
 
     def run() -> None:
         with listener:

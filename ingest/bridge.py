@@ -13,10 +13,10 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
+from core import metrics
 from core.dead_letters import dead_letter
 from core.errors import BrokerUnreachable, InputError, UndecodableMessage
 from core.kafka import client_options
-from core.metrics import BRIDGE_TOMBSTONES
 from core.records import Kind
 from core.settings import Settings
 from ingest.mapping import FieldMap
@@ -143,7 +143,7 @@ class _Bridge:
         position = (TopicPartition(record.topic, record.partition), record.offset + 1)
         if record.value is None:
             self.tombstones += 1
-            BRIDGE_TOMBSTONES.inc()
+            metrics.BRIDGE_TOMBSTONES.inc()
             self.window.skip(position)
             return
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from core.errors import SettingsError
 from core.health import Beat, Health, serve_health
 from core.kafka import ensure_topics, wait_for_broker
+from core.metrics import INGEST
 from core.settings import Settings
 from ingest.feeds import Feed, load_feeds
 from ingest.polling import poll_feeds
@@ -40,7 +41,7 @@ def connected(
     health = health or Health("ingest")
     delivery = Beat(waiting_for="no broker has answered yet")
     health.ready("kafka", delivery)
-    serve_health(settings.metrics, settings.metrics.ingest_port, health)
+    serve_health(settings.metrics, settings.metrics.ingest_port, health, INGEST.registry)
     wait_for_broker(settings, stop)
     ensure_topics(settings)
     producer = MessageProducer(settings, delivery_timeout_s=delivery_timeout_s, delivery=delivery)

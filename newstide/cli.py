@@ -25,6 +25,7 @@ _COMMANDS = {
     "retention": "newstide.commands.administration",
     "audit": "newstide.commands.administration",
     "settings": "newstide.commands.administration",
+    "metrics": "newstide.commands.administration",
     "trends": "newstide.commands.trends",
     "dead-letters": "newstide.commands.dead_letters",
     "classify": "newstide.commands.classify",

@@ -273,7 +273,10 @@ class Engine:
         return {(tp.topic, tp.partition): self._epochs[tp] for tp in assignment if tp in self._epochs}
 
     def _start_watchdog(self, pipeline: Pipeline) -> None:
+        shown: set[Place] = set()
+
         def lag() -> Mapping[str, int] | None:
+            nonlocal shown
             idle = not any(backlog.records for backlog in self._backlogs.values())
             look = self._ledger_watch.look(self._assigned(), idle)
             if look is None:
@@ -282,8 +285,12 @@ class Engine:
             if look.moved:
                 self._end_for_new_epoch(look.moved)
             behind: Counter[str] = Counter()
+            for place in shown - look.behind.keys():
+                metrics.LAG.remove(*map(str, place))  # it is another worker's to show
+            shown = set(look.behind)
             for (topic, partition), records in look.behind.items():
                 metrics.LAG.labels(topic, str(partition)).set(records)
+                metrics.LEDGER_GAPS.labels(topic, str(partition))  # there before the first one
                 behind[topic] += records
             self._progress.look(behind[self._topics[0]], pipeline.waiting_for_database)
             return behind

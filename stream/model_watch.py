@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psycopg
 from sqlalchemy import Engine
@@ -102,8 +102,13 @@ class ModelWatch:
         if failure is not None and shadow is not None:
             self._current["shadow"] = None
             self._refused["shadow"] = _Refusal(shadow, version, failure)
-        self._adopt("live", find_model(self._engine, state="live"), version)
+        live = find_model(self._engine, state="live")
+        self._adopt("live", live, version)
         self._adopt("shadow", find_model(self._engine, state="shadow"), version)
+        for role in get_args(Role):
+            metrics.MODEL_REFUSED.labels(role).set(role in self._refused)
+        if live is not None and live.name == self._model:
+            metrics.MODEL_REGISTERED_AT.labels(live.name).set(live.created_at.timestamp())
         self._report()
 
     def _run(self) -> None:
@@ -192,6 +197,7 @@ class ModelWatch:
         metrics.MODEL_IN_USE.labels(self._model).set(1)
         if before and before != self._model:
             metrics.MODEL_IN_USE.remove(before)
+            metrics.MODEL_REGISTERED_AT.clear()
 
     def _report(self) -> None:
         refusal = self._refused.get("live") or self._refused.get("shadow")

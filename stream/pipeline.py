@@ -203,6 +203,7 @@ def _letter(reject: Rejected) -> DeadLetter:
 
 def _count(batch: Batch, committed: Committed) -> None:
     now = datetime.now(UTC)
+    metrics.COMMITTED_AT.set(now.timestamp())
     left = set(committed.stored)
     for item in batch.classified:
         message = item.item.message

@@ -120,7 +120,7 @@ class Shadow:
             return
         try:
             self._store(classifier.name, rows)
-            metrics.SHADOW_MESSAGES.labels("stored").inc(len(rows))
+            _count(rows)
         except (SQLAlchemyError, psycopg.Error) as error:
             log.warning("%d rows of the shadow %s are lost: %s", len(rows), classifier.name, error)
             metrics.SHADOW_MESSAGES.labels("failed").inc(len(rows))
@@ -130,6 +130,14 @@ class Shadow:
         if classifier is not None:
             metrics.SHADOW_IN_USE.labels(classifier.name).set(1)
         self._classifier = classifier
+
+
+def _count(rows: Sequence[ShadowRow]) -> None:
+    metrics.SHADOW_MESSAGES.labels("stored").inc(len(rows))
+    for task in TASKS:
+        different = sum(row.live_labels[task] != row.shadow_labels[task] for row in rows)
+        metrics.SHADOW_LABELS.labels(task, "different").inc(different)
+        metrics.SHADOW_LABELS.labels(task, "same").inc(len(rows) - different)
 
 
 def compare(shadow: TextClassifier, sample: Sequence[Classified]) -> list[ShadowRow]:

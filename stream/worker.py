@@ -16,6 +16,7 @@ from core.classifier import Classifier
 from core.epochs import Reconciler
 from core.health import Health, serve_health
 from core.kafka import ensure_topics, wait_for_broker
+from core.metrics import WORKER
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
 from core.store.migration import migrate
@@ -46,7 +47,8 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     health = Health(f"worker-{index}")
     progress = CommitProgress(settings.metrics.ready_within_s)
     health.ready("commits", progress)
-    serve_health(settings.metrics, settings.metrics.worker_port and settings.metrics.worker_port + index, health)
+    port = settings.metrics.worker_port and settings.metrics.worker_port + index
+    serve_health(settings.metrics, port, health, WORKER.registry)
     watchlist = load_watchlist(settings.stream.watchlist)
     loader = ModelLoader(settings, wrap)
     wait_for_broker(settings)

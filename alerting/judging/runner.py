@@ -184,7 +184,7 @@ class Runner:
         progress, detector = judgement.progress, judgement.projection.detector
         metrics.UNJUDGED.set(progress.unjudged)
         if outcome.moved:
-            metrics.WATERMARK_SECONDS.set(progress.judged_until.timestamp())
+            metrics.WATERMARK_SECONDS.labels(self._settings.alerting.clock).set(progress.judged_until.timestamp())
             followed, noted, refused = detector.sizes()
             metrics.SERIES_FOLLOWED.set(followed)
             metrics.SERIES_NOTED.set(noted)

@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 
-from core import metrics
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.partitions import drop_partition, old_partitions
@@ -184,7 +183,6 @@ class Retention:
             if not done:
                 return
             self._report.rows[table] += done
-            metrics.RETENTION_ROWS.labels(table).inc(done)
             time.sleep(self._rules.pause_s)
 
     def _patiently(self, what: str, work: Callable[[], int]) -> int | None:

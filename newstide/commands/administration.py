@@ -1,4 +1,4 @@
-"""`newstide migrate | retention | audit | settings`: looking after a store."""
+"""`newstide migrate | retention | audit | settings | metrics`: looking after a store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from core.metrics import PROCESSES
 from core.settings import describe, load_settings, shown, variable
 from core.store.recount import audit_store, totals
 from core.store.retention import run_retention
@@ -101,4 +102,35 @@ def settings_document() -> str:
     return "\n".join(lines) + "\n"
 
 
-COMMANDS = [migrate, retention, audit, settings]
+@click.command()
+@click.option("--markdown", is_flag=True, help="Print docs/metrics.md: every metric with its labels.")
+def metrics(markdown: bool) -> None:
+    """List every metric and the kind of process that shows it."""
+    if markdown:
+        click.echo(metrics_document(), nl=False)
+        return
+    for process in PROCESSES:
+        for metric in process.described:
+            labels = "{" + ", ".join(metric.labels) + "}" if metric.labels else ""
+            click.echo(f"{metric.name}{labels} ({process.name}, {metric.kind})\n    {metric.meaning}")
+
+
+def metrics_document() -> str:
+    """The text of docs/metrics.md, made from the declarations."""
+    lines = [
+        "# Metrics",
+        "",
+        "Each process serves `/metrics` in Prometheus' text format at `metrics.*_port`, and shows the metrics that it",
+        "writes and no others, with those of the operating system on it (`process_*`). A histogram comes as `_bucket`,",
+        "`_sum` and `_count`. `alerting/prometheus/` has a configuration that scrapes them and rules that watch them,",
+        "see [grafana.md](grafana.md) for the boards. `newstide metrics --markdown` makes this page.",
+    ]
+    for process in PROCESSES:
+        lines += ["", f"## {process.name}", "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+        for metric in process.described:
+            labels = ", ".join(f"`{label}`" for label in metric.labels)
+            lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+COMMANDS = [migrate, retention, audit, settings, metrics]

@@ -123,7 +123,7 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
     assert [state for state, _ in history] == ["open", "closed"]
     assert history[0][1] == opened_at
     assert metrics.SERIES_SCORE.labels("entity", "BANK")._value.get() < 5
-    assert metrics.WATERMARK_SECONDS._value.get() == (END + timedelta(minutes=5)).timestamp()
+    assert metrics.WATERMARK_SECONDS.labels("event")._value.get() == (END + timedelta(minutes=5)).timestamp()
     assert connection.execute("SELECT drained, judged_until FROM alerting_progress").fetchone() == (
         True,
         END + timedelta(minutes=5),

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from harness import as_input, ask, make_settings, scenario_messages, wait_until
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from tiny_bundles import register_tiny, write_tiny
 
+from core import metrics
 from core.bundle import load_bundle
 from core.classifier import Classifier
+from core.fitting import TASKS
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.models import list_workers, move_model
@@ -96,7 +97,12 @@ def stored(settings: Settings) -> int:
 
 
 def messages(outcome: str) -> float:
-    return REGISTRY.get_sample_value("newstide_shadow_messages_total", {"outcome": outcome}) or 0
+    return metrics.WORKER.registry.get_sample_value("newstide_shadow_messages_total", {"outcome": outcome}) or 0
+
+
+def labelled(task: str, outcome: str) -> float:
+    found = {"task": task, "outcome": outcome}
+    return metrics.WORKER.registry.get_sample_value("newstide_shadow_labels_total", found) or 0
 
 
 def test_a_sample_is_labelled_beside_and_trends_know_nothing_of_it(
@@ -108,6 +114,7 @@ def test_a_sample_is_labelled_beside_and_trends_know_nothing_of_it(
     engine: Engine,
     records: list[Record],
 ) -> None:
+    before = {task: labelled(task, "same") for task in TASKS}
     shadow.use(other)
     shadow.start()
     for start in range(0, COUNT, 100):
@@ -130,6 +137,7 @@ def test_a_sample_is_labelled_beside_and_trends_know_nothing_of_it(
         assert confidence == pytest.approx(least, abs=1e-6)
 
     for task in read_agreement(engine, "shadow", "live"):
+        assert labelled(task.task, "same") - before[task.task] == task.agreeing
         same = [labels_of(live, bodies[uid])[0][task.task] == labels_of(other, bodies[uid])[0][task.task]
                 for uid in expected]  # fmt: skip
         assert (task.messages, task.agreeing) == (len(expected), sum(same))
