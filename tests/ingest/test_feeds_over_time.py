@@ -8,9 +8,9 @@ from email.utils import format_datetime
 
 import pytest
 from ingest_helpers import Topics
-from prometheus_client import REGISTRY
 from web_server import Site, in_turn, item, page, rss
 
+from core.metrics import INGEST
 from core.records import ENCODING_DOUBTFUL, ID_DERIVED
 from core.settings import Settings
 from ingest.feed_state import load_memory, state_path
@@ -36,7 +36,7 @@ def restart(settings: Settings, producer: MessageProducer, feed: Feed, times: in
 
 
 def metric(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
+    return INGEST.registry.get_sample_value(name, labels) or 0.0
 
 
 def aggregated(fetch: int) -> bytes:

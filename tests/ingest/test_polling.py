@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from ingest_helpers import Topics, free_port, make_settings
-from prometheus_client import REGISTRY
 from web_server import Answer, Site, item, page
 from web_server import rss as feed_of
 
+from core.metrics import INGEST
 from core.settings import Settings
 from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, Validators, fetch, new_client
@@ -56,7 +56,7 @@ async def polled(
 
 
 def metric(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
+    return INGEST.registry.get_sample_value(name, labels) or 0.0
 
 
 def test_an_unchanged_feed_is_sent_once_and_not_read_again(

@@ -27,17 +27,17 @@ from harness import (
     stored_story_counts,
     wait_until,
 )
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 from tiny_bundles import register_tiny, write_tiny
 
+from core import metrics
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
-from core.store.models import WorkerModel, list_workers, move_model, roll_back
+from core.store.models import WorkerModel, find_model, list_workers, move_model, roll_back
 from core.store.recount import differences
 from core.taxonomy import load_taxonomy
 from newstide.stack.resources import amended
@@ -267,7 +267,7 @@ def test_what_does_not_fit_is_refused(quiet: Settings, store: Engine, tmp_path: 
         assert refusal(store)[0] == name
         assert reason in refusal(store)[1]
     assert followed.used == []
-    assert REGISTRY.get_sample_value("newstide_model_info", {"name": "first"}) == 1
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "first"}) == 1
 
 
 def test_a_refused_model_is_tried_again_when_the_registry_changes(
@@ -302,8 +302,12 @@ def test_a_refused_model_is_tried_again_when_the_registry_changes(
     assert followed.shadow.name == "third"
     assert refusal(store) == (None, "")
     assert tried == ["first", "second", "third"]
-    assert REGISTRY.get_sample_value("newstide_model_info", {"name": "second"}) == 1
-    assert REGISTRY.get_sample_value("newstide_model_info", {"name": "first"}) is None
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "second"}) == 1
+    live = find_model(store, state="live")
+    since = metrics.WORKER.registry.get_sample_value("newstide_model_registered_timestamp_seconds", {"name": "second"})
+    assert live is not None
+    assert since == pytest.approx(live.created_at.timestamp())
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "first"}) is None
 
 
 def test_a_shelf_that_is_away_is_tried_again_by_itself(

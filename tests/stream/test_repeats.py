@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from harness import as_input, make_pipeline, make_settings
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
+from core.metrics import WORKER
 from core.records import TIME_ASSUMED, Message
 from core.store.recount import differences, totals
 from stream.batch import Record
@@ -38,7 +38,8 @@ def records(*messages: Message, start: int = 0) -> list[Record]:
 
 def counted() -> tuple[float, float]:
     same, different = (
-        REGISTRY.get_sample_value("newstide_duplicates_total", {"kind": kind}) or 0.0 for kind in ("same", "different")
+        WORKER.registry.get_sample_value("newstide_duplicates_total", {"kind": kind}) or 0.0
+        for kind in ("same", "different")
     )
     return same, different
 

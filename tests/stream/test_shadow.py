@@ -222,12 +222,14 @@ def test_the_watch_says_that_a_shadow_failed_and_tries_again_when_asked(
     for _ in range(2):
         name, refused, reason = shown()
         assert (name, refused) == (None, "shadow")
+        assert metrics.WORKER.registry.get_sample_value("newstide_model_refused", {"role": "shadow"}) == 1
         assert "it failed on live traffic: RuntimeError: thrown on purpose" in (reason or "")
     failing = False
     move_model(engine, "shadow", "candidate", actor="test", reason="mended")
     assert shown() == (None, None, None)
     move_model(engine, "shadow", "shadow", actor="test", reason="mended")
     assert shown() == ("shadow", None, None)
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_refused", {"role": "shadow"}) == 0
     pipeline.process(records[100:])
     wait_until(lambda: stored(settings) > 0, "rows of the mended shadow", within_s=20)
 
