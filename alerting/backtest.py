@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.detector import ALL, Counts, Surge
+from alerting.detection.detector import ALL, Counts, Listener, Surge
 from alerting.detection.shape import MINUTES_PER_DAY
-from alerting.detection.surges import Listener, SurgeDetector
+from alerting.detection.surges import SurgeDetector
 from core.errors import InputError
 from core.settings import AlertingSettings
 
@@ -69,7 +69,7 @@ def backtest(table: Table, settings: AlertingSettings, budget: float | None = No
 def score_steps(table: Table, settings: AlertingSettings) -> NDArray[np.float64]:
     """The recalibrated score of every step, (n,): 0 before the warm-up's end or below the least excess."""
     scores: list[NDArray[np.float64]] = []
-    detector, counts = _prepare(table, settings, lambda _, values: scores.append(values))
+    detector, counts = _prepare(table, settings, lambda trace: scores.append(trace.score))
     detector.judge(counts)
     found = np.concatenate([np.zeros(0), *scores])
     return np.concatenate([np.zeros(len(table.values) - len(found)), found])  # not followed until then

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
@@ -142,6 +142,27 @@ class Reading(NamedTuple):
     score: float
     observed: float
     expected: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How the steps from `start` on of one `signal` of a series were judged; all arrays have shape (steps,).
+
+    `expected` counts stories in each step alone, with variance expected + `dispersion` expected^2. `score` is the one
+    that the `threshold` then in force is compared with; it is 0 where nothing was judged, as in a warm-up.
+    """
+
+    series: Series
+    signal: Signal
+    start: int
+    expected: Floats
+    dispersion: Floats
+    score: Floats
+    threshold: Floats
+
+
+Listener = Callable[[Trace], None]
+"""Is told how steps were judged, each of a series once and in order; it changes nothing."""
 
 
 class Sizes(NamedTuple):

@@ -8,7 +8,6 @@ scores (at least 2, where calibrated scores have it): real counts are burstier t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from alerting.detection.baseline import NOMINAL, Baseline, Judged
 from alerting.detection.candidates import Candidate, Candidates, Sighting
 from alerting.detection.codec import pack, unpack
-from alerting.detection.detector import Counts, Reading, Series, Sizes, Surge, SurgeChange
+from alerting.detection.detector import Counts, Listener, Reading, Series, Sizes, Surge, SurgeChange, Trace
 from alerting.detection.episodes import Episodes, StepScores
 from alerting.detection.shape import Shape
 from alerting.detection.tail import tail_scores
@@ -34,15 +33,13 @@ _FEW_STORIES = 3  # negative stories from which on a series is followed, where f
 _CANDIDATES = 10  # names noted for each series that may be followed
 _ROWS_AT_ONCE = 1024  # judged together: bounds the memory of a day with many series
 
-Listener = Callable[[Series, NDArray[np.float64]], None]
-
 
 class SurgeDetector:
     """The `Detector` of newstide. `start` is the first step it will judge, in steps since 1970.
 
     A series has a row of state from its first few negative stories on (see `Candidates`). `listener`, if given, is
-    called with a series and its scores, (steps,), each time some of its steps were judged; scores are 0 before the end
-    of the warm-up and below the least excess.
+    called each time some steps of a series were judged; scores are 0 before the end of the warm-up and below the least
+    excess.
     """
 
     def __init__(self, settings: AlertingSettings, start: int, listener: Listener | None = None) -> None:
@@ -118,7 +115,7 @@ class SurgeDetector:
         if self._listener is not None:
             idle = set(range(len(names))) - set(active.tolist())
             for row in sorted(idle - {0}):
-                self._listener(names[row], np.zeros(steps.stop - steps.start))
+                self._listener(self._trace(names[row], counts.start, steps, np.zeros(steps.stop - steps.start)))
         return sorted(changes, key=lambda change: change[:2])
 
     def _judge_rows(self, start: int, steps: slice, rows: NDArray[np.int64], names: list[Series]) -> list[SurgeChange]:
@@ -168,8 +165,18 @@ class SurgeDetector:
                 self._mark_surging(series, self._rows[series], start, start + len(outage), found)
                 changes += found
             if self._listener is not None and series != VOLUME:
-                self._listener(series, firing[place])
+                first = start - self._day * shape.steps_per_day
+                steps = slice(first, first + len(outage))
+                self._listener(self._trace(series, start, steps, firing[place]))
         return changes
+
+    def _trace(self, series: Series, start: int, steps: slice, score: NDArray[np.float64]) -> Trace:
+        row = self._rows[series]
+        expected = self._expected[row, self._back :][steps]
+        dispersion, threshold = self._plan.alpha[row, 0], self.shape.rules.threshold
+        return Trace(
+            series, "negative", start, expected, np.full(len(score), dispersion), score, np.full(len(score), threshold)
+        )
 
     def _read(self, names: list[Series], scores: Any, observed: Any, expected: Any) -> list[Reading]:
         leading = scores.argmax(axis=0)
