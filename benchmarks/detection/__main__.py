@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     began = time.process_time()
-    about: dict[str, Any] = setting(options.seed)
+    about: dict[str, Any] = {**setting("benchmarks.detection"), "seed": options.seed}
     outcomes = measure(options)
     about["cpu_seconds"] = round(time.process_time() - began, 1)
     found = verdicts(outcomes[CEILING], outcomes[LIVE])

@@ -12,13 +12,12 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 
 
-def setting(seed: int) -> dict[str, Any]:
-    """Machine, command, commit and seed, as they stand beside every figure."""
+def setting(module: str) -> dict[str, Any]:
+    """Machine, command and commit, as they stand beside every figure of `module`."""
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "command": "python -m benchmarks.detection" + "".join(f" {word}" for word in sys.argv[1:]),
+        "command": f"python -m {module}" + "".join(f" {word}" for word in sys.argv[1:]),
         "commit": _commit(),
-        "seed": seed,
     }
 
 

@@ -1,0 +1,92 @@
+"""What it costs to judge 10,000 series a step: CPU seconds and memory of one process.
+
+    python -m benchmarks.detection.cost [--series 10000] [--days 21] [--steps 36] [--seed 0] [--json]
+
+Rates are spread evenly on a logarithmic scale from one story in three days to one a minute. The detector learns for
+`--days` days, then judges `--steps` steps one by one, as it does live; the end of a day, when it learns, is measured by
+itself. `newstide` must judge a step in 5 s of one core, with 500 MB in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from typing import Any
+
+import numpy as np
+
+from alerting.detection.detector import Series
+from alerting.detection.surges import SurgeDetector
+from benchmarks.detection.live import MONDAY, counts_of
+from benchmarks.detection.machine import setting
+from benchmarks.detection.simulation import PER_DAY, STEP_MINUTES, Floats, profile
+from core.settings import AlertingSettings
+
+SLOWEST, FASTEST = 1 / 4320, 1.0  # stories a minute
+MOST_SECONDS, MOST_MB = 5.0, 500.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--series", type=int, default=10_000)
+    parser.add_argument("--days", type=int, default=21)
+    parser.add_argument("--steps", type=int, default=36, help="judged one by one, at most a day")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    result = {**setting("benchmarks.detection.cost"), "seed": options.seed, **measure(options)}
+    print(json.dumps(result, indent=1) if options.json else describe(result))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    rng = np.random.default_rng(options.seed)
+    rates = np.geomspace(SLOWEST, FASTEST, options.series) * STEP_MINUTES
+    names = [Series("entity", f"E{row}") for row in range(options.series)]
+    detector = SurgeDetector(AlertingSettings(max_series=max(options.series, 10)), MONDAY)
+    shape = profile(7 * PER_DAY)
+
+    def judge(values: Floats, first: int) -> float:
+        counts = counts_of(values, names, first)
+        began = time.process_time()
+        detector.judge(counts)
+        return time.process_time() - began
+
+    def draw(first: int, steps: int) -> Floats:
+        rhythm = shape[np.arange(first, first + steps) % len(shape)]
+        return rng.poisson(rates[:, None] * rhythm * rng.gamma(6.0, 1 / 6.0, (len(rates), steps))).astype(float)
+
+    days = [judge(draw(day * PER_DAY, PER_DAY), day * PER_DAY) for day in range(options.days)]
+    first = options.days * PER_DAY
+    steps = [judge(draw(step, 1), step) for step in range(first, first + options.steps)]
+    rest = judge(draw(first + options.steps, PER_DAY - options.steps - 1), first + options.steps)
+    midnight = judge(draw(first + PER_DAY - 1, 1), first + PER_DAY - 1)
+    began = time.process_time()
+    state = detector.dump()
+    packed = time.process_time() - began
+    return {
+        "series": options.series,
+        "step_seconds_median": round(float(np.median(steps)), 3),
+        "step_seconds_max": round(max(steps), 3),
+        "midnight_step_seconds": round(midnight, 2),
+        "day_at_once_seconds": round(float(np.median(days[len(days) // 2 :])), 2),
+        "rest_of_day_seconds": round(rest, 2),
+        "checkpoint_mb": round(len(state) / 1e6, 1),
+        "checkpoint_seconds": round(packed, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def describe(result: dict[str, Any]) -> str:
+    lines = [f"{name}: {value}" for name, value in result.items()]
+    for what, reached, wanted in (
+        ("seconds a step", max(result["step_seconds_max"], result["midnight_step_seconds"]), MOST_SECONDS),
+        ("MB", result["peak_mb"], MOST_MB),
+    ):
+        lines.append(f"{'PASS' if reached <= wanted else 'MISS'}  {reached:g} {what} at most (wanted {wanted:g})")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
