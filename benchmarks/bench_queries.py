@@ -19,7 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from query_plans import Cost, costs, fill, unlisted
+from query_plans import BOUNDED, Cost, costs, fill, unlisted
 
 from core.settings import load_settings
 from core.store.connection import connect, open_engine
@@ -71,7 +71,8 @@ def report(short: dict[str, Cost], long: dict[str, Cost], *, as_json: bool) -> i
     faults = 0
     rows = []
     for name, cost in long.items():
-        grows = cost.rows > max(FEW, GROWTH * short[name].rows) or bool(cost.scanned)
+        most = BOUNDED.get(name, max(FEW, GROWTH * short[name].rows))
+        grows = cost.rows > most or bool(cost.scanned)
         faults += grows
         rows.append({**asdict(cost), "rows_on_a_tenth": short[name].rows, "grows": grows})
     if as_json:

@@ -42,6 +42,11 @@ WHOLE = {
 }
 """Queries that read a whole history, and why they may."""
 
+BOUNDED = {
+    "recount.totals": MINUTE_DAYS * 1440 + SHORT,  # the series `all`, by the minute as long as that is kept, then hours
+}
+"""Queries that read more of a longer history up to so many rows: what retention leaves."""
+
 GROWING = re.compile(
     r"message(_\d{8})?|message_key|story|story_text|story_band|story_series|trend|trend_hour|dead_letter|outbox|alert|"
     r"alert_history|incident|incident_history|shadow_message|label"
@@ -145,6 +150,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     uids, stories, texts = ([row[name] for row in newest] for name in ("uid", "story", "text_key"))
     today = newest[0]["stored_on"]
     day, hours = timedelta(days=1), timedelta(hours=1)
+    since = {"stored_since": today - 3 * day}
     runs = {"texts": texts[:20], "stories": stories[:20]}
     batch = {"limit": 5000}
     series = {"kind": "entity", "name": "E7"}
@@ -160,12 +166,13 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("stories.runs_of_texts", {"texts": texts, "since": [now - 3 * day] * len(texts), "until": [now] * len(texts)}),
         ("stories.runs_of_stories", {"stories": stories}),
         ("stories.stories", {"stories": stories}),
-        ("stories.messages_of_runs", runs),
-        ("stories.move_runs", {"texts": texts[:20], "sources": stories[:20], "targets": stories[:20]}),
-        ("stories.move_messages", {"uids": uids[:20], "sources": stories[:20], "targets": stories[:20]}),
+        ("stories.messages_of_runs", {**runs, **since}),
+        ("stories.move_runs", {"texts": texts[:20], "sources": stories[:20], "targets": stories[:20],
+                               **since}),
+        ("stories.move_messages", {"uids": uids[:20], "sources": stories[:20], "targets": stories[:20], **since}),
         ("stories.delete_runs", runs),
-        ("stories.recount_stories", {"stories": stories[:20], "headline": 200, "today": today}),
-        ("stories.recounted_firsts", {"stories": stories[:20]}),
+        ("stories.recount_stories", {"stories": stories[:20], "headline": 200, **since}),
+        ("stories.recounted_firsts", {"stories": stories[:20], **since}),
         ("stories.delete_stories", {"stories": stories[:20]}),
         ("stories.delete_story_firsts", {"story": stories[:20], "kind": ["all"] * 20, "name": ["all"] * 20}),
         ("stories.story_firsts", {"stories": stories}),

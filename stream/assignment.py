@@ -20,7 +20,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
@@ -54,12 +54,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StoredStory:
-    """A stored story. One that is `fixed` was assigned by an earlier version: it takes new messages and moves none."""
+    """A stored story; none of its messages was stored before the day `stored_on`.
+
+    One that is `fixed` was assigned by an earlier version: it takes new messages and moves none.
+    """
 
     id: UUID
     first: Position
     last_at: datetime
     messages: int
+    stored_on: date
     fixed: bool = False
 
 
@@ -104,7 +108,8 @@ class Assignment:
     """The story of each new message by uid, and what changes of the stored ones.
 
     `runs`: messages to add to the stored run of a (text, story), after the runs in `replaced` were deleted.
-    `moved`: stories that stored messages leave or enter; of those, `ended` have no messages any more.
+    `moved`: stories that stored messages leave or enter; of those, `ended` have no messages any more. None of their
+    messages was stored before `stored_since`.
     """
 
     stories: dict[UUID, UUID] = field(default_factory=dict)
@@ -113,6 +118,7 @@ class Assignment:
     runs: list[tuple[UUID, Run]] = field(default_factory=list)
     moved: set[UUID] = field(default_factory=set)
     ended: set[UUID] = field(default_factory=set)
+    stored_since: date = date.max
 
 
 def assign(new: Sequence[Run], known: Known, window: timedelta) -> Assignment | Missing:
@@ -308,6 +314,8 @@ class _Pass:
         ]
         result.replaced = {(move.text, move.source) for move in result.moves}
         result.moved = {story for move in result.moves for story in (move.source, move.target)}
+        stored = (self._known.stories[story].stored_on for story in result.moved & self._known.stories.keys())
+        result.stored_since = min(stored, default=date.max)
         staying = [
             run for key in result.replaced for run in self._known.runs[key] if final.get(run, run.story) == run.story
         ]

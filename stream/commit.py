@@ -8,7 +8,7 @@ and if two batches then wait for each other, Postgres ends one and it is tried a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -50,11 +50,20 @@ class Committed:
 
 
 class Committer:
-    """Commits batches of one topic on one connection. Not thread-safe; one per worker."""
+    """Commits batches of one topic on one connection. Not thread-safe; one per worker.
 
-    def __init__(self, ledger: TopicLedger, window: timedelta) -> None:
+    `today` tells the day (UTC) under which messages are stored; days of other workers may differ.
+    """
+
+    def __init__(
+        self,
+        ledger: TopicLedger,
+        window: timedelta,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
         self._ledger = ledger
         self._window = window
+        self._today = today
         self._partitions_until = date.min
 
     def commit(self, connection: Connection, batch: Batch) -> Committed:
@@ -62,7 +71,7 @@ class Committer:
 
         Raises psycopg.Error, and what `TopicLedger.lock` raises, with nothing changed.
         """
-        today = datetime.now(UTC).date()
+        today = self._today()
         if today >= self._partitions_until:
             self._partitions_until = ensure_partitions(connection, today)
         with connection.transaction():

@@ -32,23 +32,23 @@ FROM story_text
 WHERE story = ANY(%(stories)s::uuid[])
 
 -- name: stories
-SELECT id, first_at, first_uid, last_at, messages, fixed FROM story WHERE id = ANY(%(stories)s::uuid[])
+SELECT id, first_at, first_uid, last_at, messages, stored_on, fixed FROM story WHERE id = ANY(%(stories)s::uuid[])
 
 -- name: messages_of_runs
 SELECT message.uid, message.published_at, message.story, message.text_key
 FROM unnest(%(texts)s::uuid[], %(stories)s::uuid[]) AS run (text, story)
-JOIN message ON message.story = run.story AND message.text_key = run.text
+JOIN message ON message.story = run.story AND message.text_key = run.text AND message.stored_on >= %(stored_since)s
 ORDER BY message.published_at, message.uid
 
 -- name: move_runs
 UPDATE message SET story = run.target
 FROM unnest(%(texts)s::uuid[], %(sources)s::uuid[], %(targets)s::uuid[]) AS run (text, source, target)
-WHERE message.story = run.source AND message.text_key = run.text
+WHERE message.story = run.source AND message.text_key = run.text AND message.stored_on >= %(stored_since)s
 
 -- name: move_messages
 UPDATE message SET story = moved.target
 FROM unnest(%(uids)s::uuid[], %(sources)s::uuid[], %(targets)s::uuid[]) AS moved (uid, source, target)
-WHERE message.story = moved.source AND message.uid = moved.uid
+WHERE message.story = moved.source AND message.uid = moved.uid AND message.stored_on >= %(stored_since)s
 
 -- name: delete_runs
 DELETE FROM story_text AS run
@@ -83,22 +83,24 @@ SET headline = CASE WHEN (excluded.first_at, excluded.first_uid) < (known.first_
                      THEN excluded.first_uid ELSE known.first_uid END,
     first_at = least(known.first_at, excluded.first_at),
     last_at = greatest(known.last_at, excluded.last_at),
-    messages = known.messages + excluded.messages
+    messages = known.messages + excluded.messages,
+    stored_on = least(known.stored_on, excluded.stored_on)
 
 -- name: recount_stories
 INSERT INTO story AS known (id, headline, first_at, first_uid, last_at, messages, stored_on)
 SELECT story, left(CASE WHEN title = '' THEN text ELSE title END, %(headline)s), published_at, uid, last_at, messages,
-       %(today)s
+       first_stored
 FROM (
     -- Not by LIMIT 1 for each story: Postgres would walk the index of times through all history to find it.
     SELECT DISTINCT ON (story) story, title, text, published_at, uid,
-           max(published_at) OVER (PARTITION BY story) AS last_at, count(*) OVER (PARTITION BY story) AS messages
-    FROM message WHERE story = ANY(%(stories)s::uuid[])
+           max(published_at) OVER (PARTITION BY story) AS last_at, count(*) OVER (PARTITION BY story) AS messages,
+           min(stored_on) OVER (PARTITION BY story) AS first_stored
+    FROM message WHERE story = ANY(%(stories)s::uuid[]) AND stored_on >= %(stored_since)s
     ORDER BY story, published_at, uid
 ) AS leader
 ON CONFLICT (id) DO UPDATE
 SET headline = excluded.headline, first_at = excluded.first_at, first_uid = excluded.first_uid,
-    last_at = excluded.last_at, messages = excluded.messages
+    last_at = excluded.last_at, messages = excluded.messages, stored_on = excluded.stored_on
 
 -- name: recounted_firsts
 SELECT DISTINCT ON (message.story, series.kind, series.name)
@@ -110,7 +112,7 @@ CROSS JOIN LATERAL (
     UNION ALL SELECT 'source', message.source
     UNION ALL SELECT 'entity', entity FROM unnest(message.entities) AS entity
 ) AS series
-WHERE message.story = ANY(%(stories)s::uuid[])
+WHERE message.story = ANY(%(stories)s::uuid[]) AND message.stored_on >= %(stored_since)s
 ORDER BY message.story, series.kind, series.name, message.published_at, message.uid
 
 -- name: delete_stories

@@ -86,12 +86,12 @@ def store_assignment(
 
 def recount_moved(connection: Connection, assignment: Assignment, today: date) -> dict[StorySeries, First]:
     """Once all messages are in their places: count the `moved` stories anew; their first messages by series."""
-    stories = plain_array(sorted(assignment.moved))
-    connection.execute(_SQL["recount_stories"], {"stories": stories, "headline": HEADLINE_CHARACTERS, "today": today})
+    moved = {"stories": plain_array(sorted(assignment.moved)), "stored_since": min(assignment.stored_since, today)}
+    connection.execute(_SQL["recount_stories"], {**moved, "headline": HEADLINE_CHARACTERS})
     connection.execute(_SQL["delete_stories"], {"stories": plain_array(sorted(assignment.ended))})
     return {
         (row.story, row.kind, row.name): First(row.published_at, row.uid, row.sentiment)
-        for row in _rows(connection, "recounted_firsts", {"stories": stories})
+        for row in _rows(connection, "recounted_firsts", moved)
     }
 
 
@@ -225,7 +225,9 @@ class _Reader:
         stories = {run.story for run in runs if run.story is not None}
         rows = _rows(self._connection, "stories", {"stories": plain_array(stories)}) if stories else []
         self.known.stories = {
-            row.id: StoredStory(row.id, Position(row.first_at, row.first_uid), row.last_at, row.messages, row.fixed)
+            row.id: StoredStory(
+                row.id, Position(row.first_at, row.first_uid), row.last_at, row.messages, row.stored_on, row.fixed
+            )
             for row in rows
         }
         # Read without a lock, a run may be there whose story is gone by now.
@@ -234,7 +236,11 @@ class _Reader:
     def _expand(self) -> None:
         keys = sorted(self._expansions & self.known.runs.keys())
         singles: dict[tuple[UUID, UUID], list[Run]] = {key: [] for key in keys}
-        parameters = {"texts": plain_array(t for t, _ in keys), "stories": plain_array(story for _, story in keys)}
+        parameters = {
+            "texts": plain_array(text for text, _ in keys),
+            "stories": plain_array(story for _, story in keys),
+            "stored_since": min((self.known.stories[story].stored_on for _, story in keys), default=self._today),
+        }
         for row in _rows(self._connection, "messages_of_runs", parameters):
             key = (row.text_key, row.story)
             position = Position(row.published_at, row.uid)
@@ -257,6 +263,7 @@ def _move(connection: Connection, assignment: Assignment) -> None:
                 "texts": plain_array(move.text for move in whole),
                 "sources": plain_array(move.source for move in whole),
                 "targets": plain_array(move.target for move in whole),
+                "stored_since": assignment.stored_since,
             },
         )
     if single:
@@ -266,6 +273,7 @@ def _move(connection: Connection, assignment: Assignment) -> None:
                 "uids": plain_array(move.uid for move in single),
                 "sources": plain_array(move.source for move in single),
                 "targets": plain_array(move.target for move in single),
+                "stored_since": assignment.stored_since,
             },
         )
     replaced = sorted(assignment.replaced)

@@ -39,6 +39,7 @@ TOPIC = "newstide.messages"
 WINDOW = timedelta(hours=72)
 START = datetime(2025, 3, 3, tzinfo=UTC)
 RECEIVED = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = RECEIVED.date()
 SENTENCE = "regulators in the north open a probe into property loans of the lender after years of warnings by auditors"
 WORDS = tuple(SENTENCE.split())
 OTHERS = ("quietly", "again", "today", "finally")
@@ -133,14 +134,14 @@ def connections(settings: Settings, engine: Engine) -> Iterator[list[psycopg.Con
 _partitions = itertools.count()
 
 
-def commit(connection: psycopg.Connection[Any], messages: Sequence[Classified]) -> None:
-    """Commit `messages` as they come, from a partition of their own."""
+def commit(connection: psycopg.Connection[Any], messages: Sequence[Classified], day: date = DAY) -> None:
+    """Commit `messages` as they come, from a partition of their own, under a day of storage."""
     partition = next(_partitions)
     delivered = [
         replace(message, item=replace(message.item, record=Record(TOPIC, partition, offset, None, b"")))
         for offset, message in enumerate(messages)
     ]
-    committer = Committer(TopicLedger(TOPIC), WINDOW)
+    committer = Committer(TopicLedger(TOPIC), WINDOW, lambda: day)
     while True:
         try:
             committer.commit(connection, Batch([message.item.record for message in delivered], delivered))
@@ -214,8 +215,10 @@ def test_any_order_gives_the_stories_of_the_rule(
         for number, (text, after, sentiment) in enumerate(found)
     ]
     for number, batch in enumerate(batches(messages, chance)):
-        commit(connections[number % 2], batch)
+        commit(connections[number % 2], batch, DAY + timedelta(days=chance.randrange(5)))
     assert_as_ruled(connections[0], messages)
+    first_days = "SELECT bool_and(story.stored_on <= message.stored_on) FROM message JOIN story ON story.id = story"
+    assert connections[0].execute(first_days).fetchone() == (True,)
 
 
 @profile(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
