@@ -66,8 +66,8 @@ TEXTS = (
     variant([(1, 3), (17, 3)]),
 )
 
-times = st.one_of(st.integers(0, 40).map(lambda step: timedelta(hours=9 * step)), st.just(timedelta(hours=72)))
-rows = st.lists(st.tuples(st.integers(0, len(TEXTS) - 1), times, st.integers(0, 2)), min_size=1, max_size=40)
+times = st.one_of(st.integers(0, 16).map(lambda step: timedelta(hours=18 * step)), st.just(timedelta(hours=72)))
+rows = st.lists(st.tuples(st.integers(0, len(TEXTS) - 1), times, st.integers(0, 2)), min_size=12, max_size=40)
 
 
 def classified(number: int, text: str, at: datetime, sentiment: int = 0, entities: Sequence[str] = ()) -> Classified:
