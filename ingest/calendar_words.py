@@ -30,6 +30,14 @@ januar februar marcius aprilis majus junius julius augusztus szeptember oktober 
 ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie
 ιανουαριου φεβρουαριου μαρτιου απριλιου μαιου ιουνιου ιουλιου αυγουστου σεπτεμβριου οκτωβριου νοεμβριου δεκεμβριου
 січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня
+يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر
+جانفي فيفري مارس أفريل ماي جوان جويلية أوت سبتمبر أكتوبر نوفمبر ديسمبر
+ינואר פברואר מרץ אפריל מאי יוני יולי אוגוסט ספטמבר אוקטובר נובמבר דצמבר
+"""
+# Not abbreviated: "mar" is March.
+_MONTHS_IN_FULL = """
+tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesakuuta - - - - - -
+- - - - - - heinakuuta elokuuta syyskuuta lokakuuta marraskuuta joulukuuta
 """
 _WEEKDAYS = """
 monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun
@@ -53,16 +61,17 @@ def fold(word: str) -> str:
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_PLAIN)
 
 
-def _numbered() -> dict[str, int]:
+def _numbered(months: str) -> dict[str, int]:
     names: dict[str, int] = {}
-    for line in _MONTHS.split("\n"):
+    for line in months.split("\n"):
         for number, name in enumerate(line.split(), start=1):
             if name != "-":
                 names[fold(name)] = number
     return names
 
 
-_NUMBERS = _numbered()
+_NUMBERS = _numbered(_MONTHS)
+_NUMBERS_IN_FULL = _numbered(_MONTHS_IN_FULL)
 _DAYS = frozenset(fold(name) for name in _WEEKDAYS.split())
 
 
@@ -73,8 +82,9 @@ def month_number(word: str) -> int | None:
     An abbreviation that languages read as different months ("jui" of juin and juillet) names none.
     """
     plain = fold(word)
-    if plain in _NUMBERS:
-        return _NUMBERS[plain]
+    number = _NUMBERS.get(plain) or _NUMBERS_IN_FULL.get(plain)
+    if number is not None:
+        return number
     if len(plain) < _FEWEST_LETTERS:
         return None
     found = {number for name, number in _NUMBERS.items() if name.startswith(plain)}

@@ -30,6 +30,7 @@ _NEXT = re.compile(r"\s*(?:[,，、/&;；]|and|or|和|及)\s*(?=[$＄]?[A-Z0-9])
 _BRACKETS = re.compile(r"[(（\[【<＜]([^()（）\[\]【】<>＜＞]{1,60})[)）\]】>＞]")
 _PARTS = re.compile(r"\s*[,，;；、|]\s*|\s+/\s+")
 _DOTTED = re.compile(r"[A-Z0-9&]{1,15}[a-z]?(?:[-/][A-Z]{1,5})?\.[A-Z]{1,6}")
+_DASHED = re.compile(r"([^\W\d_][\w .&]{1,30}?)\s*[–—-]\s*([A-Z0-9]{1,8}(?:[./-][A-Z]{1,3})?)")
 _BLOOMBERG = re.compile(r"[A-Z0-9]{1,8}(?:[/-][A-Z])? [A-Z]{2}(?: (?:Equity|EQUITY))?")
 _PREFIXED = re.compile(r"(?:SH|SZ|BJ|HK)\.?[0-9]{5,6}", re.IGNORECASE)
 # Without brackets: codes whose digits and suffix leave no doubt, and what only Bloomberg writes.
@@ -178,6 +179,10 @@ def _in_brackets(text: str, brackets: re.Match[str], known: frozenset[str], acro
                 symbol = unqualified(part, known, before)
                 if symbol is not None and (before > "\u2e80" or (symbol in known and not part.endswith("000"))):
                     yield symbol
+        elif (dashed := _DASHED.fullmatch(part)) is not None and is_exchange(dashed[1]):
+            symbol = listed(dashed[1], dashed[2])
+            if symbol is not None:
+                yield symbol
         elif _PREFIXED.fullmatch(part) or (_BLOOMBERG.fullmatch(part) and _is_bloomberg(part, known)):
             symbol = canonical(part)
             if symbol is not None:

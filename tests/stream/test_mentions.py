@@ -39,6 +39,7 @@ shipped = load_watchlist()
         ("Orion (NASDAQ: ORNX) and Vega (NYSE:VGAX)", ["ORNX", "VGAX"]),
         ("Orion (NYSE: ORNX; TSX: ORX)", ["ORNX", "ORX.TO"]),
         ("Orion (NYSE: A; NASDAQ: B)", ["A", "B"]),
+        ("Orion (NASDAQ \u2013 ORNX) and Vega (NYSE-VGAX; TSX \u2014 VGA)", ["ORNX", "VGA.TO", "VGAX"]),
         ("Orion (Nasdaq: ORNX, ORNXW) [NYSE American: VGAX]", ["ORNX", "ORNXW", "VGAX"]),
         ("Orion (NYSE/TSX: ORX) (OTCQB: ORXXF) (TSX-V: ORV)", ["ORV.V", "ORX.TO", "ORXXF"]),
         ("Berkshire (NYSE: BRK.A, BRK.B)", ["BRK-A", "BRK-B"]),
