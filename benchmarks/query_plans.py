@@ -133,7 +133,8 @@ _WRITES = {
     "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
     "archive.archive_dead_letters",
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
-    "retention.merge_boundary", "retention.partitions", "incidents.add_feedback",
+    "retention.merge_boundary", "retention.partitions", "incidents.add_feedback", "alerting.place",
+    "alerting.save_incident", "alerting.add_incident_history",
 }  # fmt: skip
 """Rows written or changed by their primary key."""
 
@@ -154,6 +155,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     runs = {"texts": texts[:20], "stories": stories[:20]}
     batch = {"limit": 5000}
     series = {"kind": "entity", "name": "E7"}
+    wanted = {"kinds": ["entity", "topic"], "names": ["E7", "T7"], "sentiments": ["negative"]}
     listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
     incident = "00000000-0000-0000-0000-000000000001"
     alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
@@ -179,6 +181,13 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.first_minute", {}),
         ("alerting.counts", {"step_s": 300, "start": now - 6 * hours, "end": now}),
         ("alerting.alerts_in", {"start": now - 6 * hours, "end": now}),
+        ("alerting.members", {"start": now, "since": now - 24 * hours}),
+        ("alerting.incidents", {"incidents": [incident]}),
+        ("alerting.incidents_of", {"alerts": [incident]}),
+        ("alerting.alerts_of_incidents", {"incidents": [incident]}),
+        ("alerting.stories_within", {**wanted, "start": now - 6 * hours, "end": now, "limit": 1000}),
+        ("alerting.stories_held", {**wanted, "stories": stories, "until": now}),
+        ("alerting.story_counts", {**series, "start": now - 6 * hours, "end": now}),
         ("alerting.window_stories", {**series, "start": now - 6 * hours, "end": now, "limit": 500}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),

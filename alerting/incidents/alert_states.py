@@ -18,13 +18,14 @@ class FoundSurge:
     """A surge as it stands after the steps that were judged.
 
     `opening`: as it stood when it opened (None: before these steps). `closed`: the step with which it ended (None: it
-    has not).
+    has not). `grown`: it doubled in these steps.
     """
 
     series: Series
     surge: Surge
     opening: Surge | None = None
     closed: int | None = None
+    grown: bool = False
 
 
 def alert_id(series: Series, signal: Signal, opened_at: datetime) -> UUID:
@@ -45,7 +46,8 @@ def found_surges(
             found[key] = FoundSurge(change.series, change.surge, change.surge)
         else:
             closed = change.step if change.kind == "closed" else None
-            found[key] = replace(found[key], surge=change.surge, closed=closed)
+            grown = found[key].grown or change.kind == "grown"
+            found[key] = replace(found[key], surge=change.surge, closed=closed, grown=grown)
     for series, surge in after:
         key = (series, surge.signal, surge.start)
         found[key] = replace(found[key], surge=surge)

@@ -1,4 +1,4 @@
-"""Brings the alerts, their history and the outbox in line with what was found, in the caller's transaction."""
+"""Brings the alerts, their history and their incidents in line with what was found, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from alerting.incidents.alert_states import FoundSurge, alert_id, transitions
-from alerting.incidents.evidence import gather_evidence
-from alerting.incidents.sql import QUERIES, fetch
+from alerting.incidents.evidence import evidence_of
+from alerting.incidents.incident_table import IncidentTable
+from alerting.incidents.sql import QUERIES
 from alerting.steps import Steps
 from core.store.alerts import AlertRow
-
-PAYLOAD_VERSION = 1
 
 Connection = psycopg.Connection[Any]
 
@@ -31,14 +30,14 @@ class StateChange:
 
 
 class AlertTable:
-    """Writes for steps of `steps`; changes of state go out through `channels`."""
+    """Writes for steps of `steps`; changes of incidents go out through `channels`."""
 
     def __init__(self, steps: Steps, channels: list[str]) -> None:
         self._steps = steps
-        self._channels = channels
+        self._incidents = IncidentTable(channels)
 
     def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
-        """Make the alerts what `found` says of the steps `start` to `end` (excluded).
+        """Make the alerts what `found` says of the steps `start` to `end` (excluded), and the incidents with them.
 
         An alert that opened in these steps and was not found is withdrawn. One that opened before and is not found, as
         after a change of settings, is closed. What was judged of the time after `end` stands until it is judged again.
@@ -53,6 +52,13 @@ class AlertTable:
                 changes += self._end(connection, row, start, end)
         for alert, each in expected.items():
             changes += self._bring_up_to_date(connection, each, stored.get(alert), end)
+        openings = {
+            alert: self._row(FoundSurge(each.series, each.opening), {})
+            for alert, each in expected.items()
+            if each.opening is not None
+        }
+        grown = {alert for alert, each in expected.items() if each.grown}
+        self._incidents.bring_in_line(connection, stored, openings, grown, **span)
         return changes
 
     def _end(self, connection: Connection, row: AlertRow, start: int, end: int) -> list[StateChange]:
@@ -77,13 +83,15 @@ class AlertTable:
             return []  # it opened under other settings, and was not told then
         if known is not None and each.closed is None and known.closed_at and known.closed_at > self._steps.start(end):
             return []
-        row = self._row(each, known.evidence if known is not None else {})
+        row = self._row(
+            each, known.evidence if known is not None else {}, known.incident if known is not None else None
+        )
         if known is None or (known.state, known.peak_at, known.window_minutes) != (
             row.state,
             row.peak_at,
             row.window_minutes,
         ):
-            row = replace(row, evidence=self._gather(connection, each))
+            row = replace(row, evidence=evidence_of(connection, row))
         if known == row:
             return []
         self._save(connection, row)
@@ -92,10 +100,7 @@ class AlertTable:
             if state == "closed":
                 changes.append(self._report(connection, row, row.closed_at or row.last_at))
                 continue
-            opened = replace(row, state="open", closed_at=None)
-            if each.opening not in (None, each.surge):
-                first = FoundSurge(each.series, each.opening or each.surge)
-                opened = self._row(first, self._gather(connection, first))
+            opened = self._row(FoundSurge(each.series, each.opening or each.surge), row.evidence)
             changes.append(self._report(connection, opened, opened.opened_at))
         return changes
 
@@ -103,34 +108,14 @@ class AlertTable:
         connection.execute(QUERIES["save_alert"], {**asdict(row), "evidence": Jsonb(row.evidence)})
 
     def _report(self, connection: Connection, row: AlertRow, at: datetime) -> StateChange:
-        """Note the state of `row` in the history and the outbox; its key is plain the first time it is entered."""
-        values = {**asdict(row), "at": at}
-        (noted,) = fetch(connection, "add_history", values)
-        times = noted.times
-        dedupe = f"{row.id}:{row.state}" + (f":{times}" if times > 1 else "")
-        payload = {**row.to_json(), "version": PAYLOAD_VERSION, "dedupe": dedupe}
-        for channel in self._channels:
-            connection.execute(
-                QUERIES["enqueue"],
-                {
-                    "channel": channel,
-                    "dedupe": dedupe,
-                    "alert": row.id,
-                    "key": row.series,
-                    "payload": Jsonb(payload),
-                },
-            )
+        """Note the state of `row` in the history."""
+        connection.execute(QUERIES["add_history"], {**asdict(row), "at": at})
         return StateChange(row, at)
-
-    def _gather(self, connection: Connection, each: FoundSurge) -> dict[str, Any]:
-        end = each.surge.peak + 1
-        start = self._steps.start(end - each.surge.window)
-        return gather_evidence(connection, each.series, start, self._steps.start(end))
 
     def _id(self, each: FoundSurge) -> UUID:
         return alert_id(each.series, each.surge.signal, self._steps.start(each.surge.start + 1))
 
-    def _row(self, each: FoundSurge, evidence: dict[str, Any]) -> AlertRow:
+    def _row(self, each: FoundSurge, evidence: dict[str, Any], incident: UUID | None = None) -> AlertRow:
         """A step is known when it is over, so its end is the time of what it showed."""
         surge = each.surge
         return AlertRow(
@@ -148,4 +133,5 @@ class AlertTable:
             expected=surge.expected,
             score=surge.score,
             evidence=evidence,
+            incident=incident,
         )

@@ -10,6 +10,7 @@ import psycopg
 from alerting.detection.detector import Series
 from alerting.incidents.sql import fetch
 from alerting.incidents.words import distinctive_words
+from core.store.alerts import AlertRow
 from core.store.arrays import plain_array
 
 _SHOWN = 5
@@ -17,6 +18,12 @@ _READ = 500  # stories looked at for their words: enough to rank them, however l
 _COPIES = 5000  # messages of a story that are counted
 _BEFORE = timedelta(hours=24)
 _ONE_DAY = timedelta(days=1)
+
+
+def evidence_of(connection: psycopg.Connection[Any], alert: AlertRow) -> dict[str, Any]:
+    """What drove an alert, in the window that ends with its peak."""
+    start = alert.peak_at - timedelta(minutes=alert.window_minutes)
+    return gather_evidence(connection, Series(alert.kind, alert.name), start, alert.peak_at)
 
 
 def gather_evidence(

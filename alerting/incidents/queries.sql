@@ -1,5 +1,6 @@
 -- name: alerts_in
-SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, score, evidence
+SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+       expected, score, evidence, incident
 FROM alert
 WHERE opened_at > %(start)s AND opened_at <= %(end)s
    OR opened_at <= %(start)s AND state = 'open'
@@ -19,7 +20,76 @@ SET state = excluded.state, last_at = excluded.last_at, closed_at = excluded.clo
 INSERT INTO alert_history (alert, state, times, at, observed, expected, score)
 SELECT %(id)s, %(state)s, count(*) + 1, %(at)s, %(observed)s, %(expected)s, %(score)s
 FROM alert_history WHERE alert = %(id)s AND state = %(state)s
+
+-- name: members
+-- The alerts that opened by `start` of every incident that any of them was in after `since`.
+SELECT id, kind, name, signal, opened_at, closed_at, incident,
+       coalesce(opened_window_minutes, window_minutes) AS window_minutes, coalesce(opened_observed, observed) AS observed,
+       coalesce(opened_expected, expected) AS expected
+FROM alert
+WHERE opened_at <= %(start)s AND state <> 'withdrawn' AND incident IN (
+    SELECT incident FROM alert AS active
+    WHERE active.opened_at <= %(start)s AND (active.state = 'open' OR active.closed_at > %(since)s)
+)
+
+-- name: place
+UPDATE alert
+SET incident = %(incident)s, opened_window_minutes = %(window_minutes)s, opened_observed = %(observed)s,
+    opened_expected = %(expected)s
+WHERE id = %(id)s
+
+-- name: incidents_of
+SELECT DISTINCT incident FROM alert WHERE id = ANY(%(alerts)s::uuid[]) AND incident IS NOT NULL
+
+-- name: incidents
+SELECT id, leader, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed,
+       expected, score
+FROM incident WHERE id = ANY(%(incidents)s::uuid[])
+
+-- name: alerts_of_incidents
+SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
+       score, evidence, incident, coalesce(opened_window_minutes, window_minutes) AS opened_window_minutes,
+       coalesce(opened_observed, observed) AS opened_observed, coalesce(opened_expected, expected) AS opened_expected
+FROM alert WHERE incident = ANY(%(incidents)s::uuid[])
+
+-- name: save_incident
+INSERT INTO incident (id, leader, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes,
+                      observed, expected, score)
+VALUES (%(id)s, %(leader)s, %(kind)s, %(name)s, %(signal)s, %(state)s, %(opened_at)s, %(last_at)s, %(closed_at)s,
+        %(peak_at)s, %(window_minutes)s, %(observed)s, %(expected)s, %(score)s)
+ON CONFLICT (id) DO UPDATE
+SET leader = excluded.leader, kind = excluded.kind, name = excluded.name, signal = excluded.signal,
+    state = excluded.state, opened_at = excluded.opened_at, last_at = excluded.last_at,
+    closed_at = excluded.closed_at, peak_at = excluded.peak_at, window_minutes = excluded.window_minutes,
+    observed = excluded.observed, expected = excluded.expected, score = excluded.score
+
+-- name: add_incident_history
+INSERT INTO incident_history (incident, change, times, at)
+SELECT %(incident)s, %(change)s, count(*) + 1, %(at)s
+FROM incident_history WHERE incident = %(incident)s AND change = %(change)s
 RETURNING times
+
+-- name: stories_within
+SELECT wanted.kind, wanted.name, found.story, found.first_at
+FROM unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
+CROSS JOIN LATERAL (
+    SELECT story, first_at FROM story_series AS series
+    WHERE series.kind = wanted.kind AND series.name = wanted.name AND sentiment = ANY(%(sentiments)s::text[])
+      AND first_at >= %(start)s AND first_at < %(end)s
+    ORDER BY first_at DESC, story LIMIT %(limit)s
+) AS found
+
+-- name: stories_held
+SELECT series.kind, series.name, story
+FROM story_series AS series
+JOIN unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
+    ON series.kind = wanted.kind AND series.name = wanted.name
+WHERE story = ANY(%(stories)s::uuid[]) AND sentiment = ANY(%(sentiments)s::text[]) AND first_at < %(until)s
+
+-- name: story_counts
+SELECT coalesce(sum(negative_stories), 0)::float8 AS negative, coalesce(sum(neutral_stories), 0)::float8 AS neutral,
+       coalesce(sum(positive_stories), 0)::float8 AS positive
+FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
 
 -- name: enqueue
 INSERT INTO outbox (channel, dedupe, alert, key, payload)

@@ -42,14 +42,14 @@ def alerts(connection: Connection) -> list[Any]:
     """All that must not depend on how it came about."""
     return connection.execute(
         "SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, "
-        "score FROM alert WHERE state <> 'withdrawn' ORDER BY opened_at, kind, name"
+        "score, incident FROM alert WHERE state <> 'withdrawn' ORDER BY opened_at, kind, name"
     ).fetchall()
 
 
 def wipe(connection: Connection) -> None:
     connection.execute(
-        "TRUNCATE alert, alert_history, outbox, detector_checkpoint, trend, trend_change, alerting_progress, "
-        "offset_ledger, replay"
+        "TRUNCATE alert, alert_history, incident, incident_history, outbox, detector_checkpoint, trend, trend_change, "
+        "alerting_progress, offset_ledger, replay"
     )
 
 
@@ -123,8 +123,8 @@ def test_the_order_of_arrival_changes_nothing(
     told = connection.execute("SELECT dedupe FROM outbox").fetchall()
     assert len(told) == len(set(told))
     for row in sorted_alerts:
-        assert (f"{row[0]}:open",) in told
-        assert (f"{row[0]}:closed",) in told
+        assert (f"{row[-1]}:opened",) in told
+        assert (f"{row[-1]}:resolved",) in told
 
 
 def test_a_judge_that_dies_at_any_moment_changes_nothing(
@@ -218,7 +218,7 @@ def test_a_surge_whose_rows_come_late_is_found(
     assert 0 < found_late <= messages, "those of steps that were judged"
     assert found_late == messages or late_by < timedelta(hours=8)
     (payload,) = connection.execute(
-        "SELECT payload FROM outbox WHERE dedupe = %s", (f"{in_time[0][0]}:open",)
+        "SELECT payload FROM outbox WHERE dedupe = %s", (f"{in_time[0][-1]}:opened",)
     ).fetchone()
     assert payload["opened_at"] == in_time[0][4].isoformat()
 
@@ -262,13 +262,13 @@ def test_an_alert_without_ground_is_withdrawn_and_may_come_back(
         assert connection.execute("SELECT state FROM alert WHERE id = %s", (first[0],)).fetchone() == (expected,)
         assert (first[0] in {row[0] for row in alerts(connection)}) == (expected == "open")
     assert [row for row in alerts(connection) if row[2] == BANK.name] == [first]
-    told = connection.execute("SELECT dedupe, payload FROM outbox WHERE alert = %s ORDER BY id", (first[0],)).fetchall()
-    assert [dedupe.removeprefix(f"{first[0]}:") for dedupe, _ in told] == [
-        "open",
+    told = connection.execute("SELECT dedupe, payload FROM outbox WHERE key = %s ORDER BY id", (str(BANK),)).fetchall()
+    assert [dedupe.removeprefix(f"{first[-1]}:") for dedupe, _ in told] == [
+        "opened",
         "withdrawn",
-        "open:2",
+        "opened:2",
         "withdrawn:2",
-        "open:3",
+        "opened:3",
     ]
     assert [payload["state"] for _, payload in told] == ["open", "withdrawn", "open", "withdrawn", "open"]
     arrive(connection, minus)

@@ -73,7 +73,10 @@ def run(settings: Settings, channels: tuple[str, ...] = ("webhook",)) -> Runner:
 
 
 def alerts(connection: Connection) -> list[Any]:
-    return connection.execute("SELECT * FROM alert ORDER BY opened_at, kind, name").fetchall()
+    return connection.execute(
+        "SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, "
+        "score, incident, evidence FROM alert ORDER BY opened_at, kind, name"
+    ).fetchall()
 
 
 def outbox(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
@@ -92,12 +95,12 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
     assert runner.alerts == len(alerts(connection)) >= 1
 
     (first,) = connection.execute(
-        "SELECT payload FROM outbox WHERE key = 'entity=BANK' AND dedupe LIKE '%:open'"
+        "SELECT payload FROM outbox WHERE key = 'entity=BANK' AND dedupe LIKE '%:opened'"
     ).fetchall()
     payload = first[0]
     assert payload["series"] == "entity=BANK"
     assert payload["state"] == "open"
-    assert payload["dedupe"] == f"{payload['id']}:open"
+    assert payload["dedupe"] == f"{payload['incident']}:opened"
     assert payload["observed"] - payload["expected"] >= 6
     assert payload["score"] >= 5
     opened_at = datetime.fromisoformat(payload["opened_at"])
@@ -135,7 +138,7 @@ def test_each_channel_gets_each_change_once(make_settings: MakeSettings, connect
     declare_replay(connection, END)
     run(make_settings(), ("webhook", "kafka"))
     rows = connection.execute("SELECT channel, dedupe FROM outbox").fetchall()
-    changes = connection.execute("SELECT alert || ':' || state FROM alert_history").fetchall()
+    changes = connection.execute("SELECT incident || ':' || change FROM incident_history").fetchall()
     assert sorted(rows) == sorted((c, d) for (d,) in changes for c in ("webhook", "kafka"))
     before = alerts(connection), outbox(connection)
     assert run(make_settings()).alerts == 0, "judged already"
@@ -227,9 +230,10 @@ def test_changed_settings_learn_again_without_telling_twice(
     assert [row[3] for row in alerts(connection) if row[2] == "BANK"] == ["open"]
     run(make_settings(windows_minutes=[60, 360]))
     assert outbox(connection)[: len(told)] == told
-    assert all(dedupe.endswith(":closed") for dedupe, _ in outbox(connection)[len(told) :])
+    late = [dedupe for dedupe, _ in outbox(connection)[len(told) :]]
+    assert all(dedupe.endswith(":resolved") for dedupe in late), late
     assert connection.execute("SELECT count(*) FROM alert").fetchone() == (
-        len([d for d, _ in told if d.endswith("open")]),
+        len([d for d, _ in told if d.endswith("opened")]),
     )
 
 
@@ -259,8 +263,8 @@ def test_live_feeds_are_judged_from_the_first_start_on(make_settings: MakeSettin
 
 def wipe(connection: Connection) -> None:
     connection.execute(
-        "TRUNCATE alert, alert_history, outbox, detector_checkpoint, trend_change, alerting_progress, offset_ledger, "
-        "replay"
+        "TRUNCATE alert, alert_history, incident, incident_history, outbox, detector_checkpoint, trend_change, "
+        "alerting_progress, offset_ledger, replay"
     )
 
 

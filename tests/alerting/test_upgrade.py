@@ -13,6 +13,7 @@ from alembic.config import Config
 from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 
 import core.store
+from alerting.incidents.grouping import incident_id
 from alerting.judging.runner import Runner
 from core.settings import DatabaseSettings, Settings
 from core.store.connection import connect, open_engine
@@ -77,7 +78,7 @@ def test_a_store_of_an_earlier_version_is_judged_on(
         assert [row for row in found if row[2] != "LOST"] == expected
         assert old.execute("SELECT state FROM alert WHERE name = 'LOST'").fetchone() == ("closed",)
         told = [dedupe for (dedupe,) in old.execute("SELECT dedupe FROM outbox ORDER BY id")]
-        assert f"{bank[0]}:open" not in told, "told by the version before"
-        assert f"{bank[0]}:closed" in told
+        assert f"{incident_id(bank[0])}:opened" not in told, "told by the version before"
+        assert f"{incident_id(bank[0])}:resolved" in told
     with psycopg.connect(make_settings().database.url or "", autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {(settings.database.url or '').rsplit('/', 1)[1]} WITH (FORCE)")

@@ -21,7 +21,7 @@ INSERT INTO incident_history (incident, change, times, at, recorded_at)
 SELECT alert.incident, CASE past.state WHEN 'open' THEN 'opened' WHEN 'closed' THEN 'resolved' ELSE past.state END,
        past.times, past.at, past.recorded_at
 FROM alert_history AS past JOIN alert ON alert.id = past.alert;
-ALTER TABLE alert ADD FOREIGN KEY (incident) REFERENCES incident (id);
+ALTER TABLE alert ADD FOREIGN KEY (incident) REFERENCES incident (id) DEFERRABLE INITIALLY DEFERRED;
 """
 
 
