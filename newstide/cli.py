@@ -20,7 +20,7 @@ _COMMANDS = {
     "ingest": "newstide.commands.ingest",
     "worker": "newstide.commands.worker",
     "alerts": "newstide.commands.alerts",
-    "backtest": "newstide.commands.alerts",
+    "backtest": "newstide.commands.backtest",
     "migrate": "newstide.commands.administration",
     "retention": "newstide.commands.administration",
     "audit": "newstide.commands.administration",

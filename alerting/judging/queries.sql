@@ -15,6 +15,9 @@ SELECT clock_timestamp() AS now
 -- name: first_minute
 SELECT min(minute) AS minute FROM trend WHERE kind = 'all' AND name = 'all'
 
+-- name: last_minute
+SELECT max(minute) AS minute FROM trend WHERE kind = 'all' AND name = 'all'
+
 -- name: merged_until
 SELECT max(merged_until) AS at FROM trend_rollup
 

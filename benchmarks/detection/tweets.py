@@ -104,7 +104,7 @@ def judge_tweets(options: argparse.Namespace) -> tuple[Opened, float, dict[str, 
         if options.save_counts:
             save_counts(options.save_counts, counts)
     messages = float(counts.volume.sum())
-    cost = {"messages": messages, "alerting_us_per_message": round(1e6 * spent.get("alerting", 0.0) / messages, 1)}
+    cost = {"messages": messages, "alerting_us_per_message": round(1e6 * spent["alerts"] / messages, 1)}
     cost["cpu_seconds"] = {name: round(seconds, 1) for name, seconds in spent.items()}
     opened = [(Series(row.kind, row.name), row.opened_at) for row in alerts]
     return opened, (counts.end - counts.start) / Steps(_step(settings)).per_day / 7, cost

@@ -1,4 +1,4 @@
-"""`newstide alerts run | list` and `newstide backtest`."""
+"""`newstide alerts run | list | tune`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import signal
 import sys
 import threading
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from alerting.backtest import backtest as find_anomalies
-from alerting.backtest import read_table, to_json
 from alerting.process import run_alerting
-from core.errors import InputError
 from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
 from core.store.alerts import STATES, AlertRow, count_unjudged, list_alerts
 from ingest.feeds import load_feeds
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
+from newstide.commands.tune import tune
 from newstide.stack.resources import amended, database_address, store, with_broker
 
 _LONGEST_WAIT_S = 600.0  # a feed polled once a day must not delay every alert by a day
@@ -79,26 +76,6 @@ def with_lateness(settings: Settings) -> Settings:
     return amended(settings, alerting={"allowed_lateness_s": lateness})
 
 
-@click.command()
-@click.argument("series", type=click.Path(path_type=Path))
-@click.option("--budget", type=float, metavar="PER_WEEK", help="Acceptable false alarms per week; sets the threshold.")
-@click.option(
-    "--json", "out", type=click.Path(path_type=Path), help="Write the anomalies here; standard output if not given."
-)
-def backtest(series: Path, budget: float | None, out: Path | None) -> None:
-    """Find surges in SERIES, a CSV file with the columns timestamp and value at a regular step."""
-    found = to_json(find_anomalies(read_table(series), load_settings().alerting, budget))
-    document = json.dumps(found, indent=1)
-    if out is None:
-        click.echo(document)
-        return
-    try:
-        out.write_text(document + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out} can't be written: {error.strerror}; give --json another place") from error
-    click.echo(f"{len(found)} anomalies written to {out}", err=True)
-
-
 def _as_table(rows: list[AlertRow]) -> Table:
     table = Table("opened (UTC)", "series", "state", "until", "negative stories", "score", "driven by", box=None)
     for row in rows:
@@ -115,4 +92,6 @@ def _as_table(rows: list[AlertRow]) -> Table:
     return table
 
 
-COMMANDS = [alerts, backtest]
+alerts.add_command(tune)
+
+COMMANDS = [alerts]

@@ -22,6 +22,15 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
+def ticking(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal's standard error while `total` parts of a long step are done; call what is given after
+    each."""
+    with progress_bar(quiet=not sys.stderr.isatty(), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
 def counted_lines(path: Path, title: str) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal's standard error while the lines of `path` are worked through; call what is given with how
     many are done."""

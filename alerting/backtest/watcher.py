@@ -1,0 +1,15 @@
+"""The one place where a backtest opens the live detector."""
+
+from __future__ import annotations
+
+from alerting.detection.detector import Listener
+from alerting.detection.surges import SurgeDetector
+from alerting.rules.policy import Policy
+from core.settings import AlertingSettings
+
+
+def open_detector(
+    settings: AlertingSettings, policy: Policy, start: int, listener: Listener | None = None
+) -> SurgeDetector:
+    """One that knows nothing of what was before the step `start`."""
+    return SurgeDetector(settings, start, listener)
