@@ -6,13 +6,15 @@ import logging
 import threading
 from collections.abc import Callable
 
-from alerting.delivery.channels import Channel, open_channels
-from alerting.delivery.courier import Courier, wait_for_first_tries
+from alerting.delivery.channel import Channel
+from alerting.delivery.channels import open_channels
+from alerting.delivery.courier import Courier, wait_for_first_tries, warn_of_orphans
 from alerting.detection.shape import Shape
 from alerting.judging.clock import utc_now
 from alerting.judging.partition_ends import PartitionEnds
 from alerting.judging.runner import Runner
 from alerting.judging.watermark import Ends
+from alerting.rules.alerts_file import load_rules
 from core.health import Beat, Health, serve_health
 from core.metrics import ALERTING
 from core.settings import Settings
@@ -31,10 +33,14 @@ def run_alerting(
 ) -> int:
     """Judge and deliver until `stop` is set, or until all replays are drained, judged and their alerts tried once.
 
-    Returns the number of alerts opened. Raises SettingsError for settings that can't work, DatabaseUnreachable if
-    Postgres does not answer at the start.
+    Returns the number of alerts opened. Raises SettingsError or InputError for settings or rules that can't
+    work, DatabaseUnreachable if Postgres does not answer at the start.
     """
     Shape.of(settings.alerting)
+    rules = load_rules(settings)
+    opened = open_channels(settings, rules) if channels is None else channels
+    for warning in rules.warnings:
+        log.warning("%s", warning)
     judging = Beat(settings.metrics.ready_within_s, "nothing was judged yet")
     health = Health("alerts")
     health.ready("judging", judging)
@@ -45,11 +51,13 @@ def run_alerting(
         migrate(engine)
     finally:
         engine.dispose()
-    opened = open_channels(settings) if channels is None else channels
+    names = [channel.name for channel in opened]
+    warn_of_orphans(settings, names)
+    always = [name for name in names if name not in {receiver.name for receiver in rules.receivers}]
     done = threading.Event()
     ends = _ask_brokers(settings, done)
-    runner = Runner(settings, [channel.name for channel in opened], stop, ends=ends, judging=judging)
-    couriers = [Courier(settings, channel, runner.leading, done) for channel in opened]
+    runner = Runner(settings, always, stop, ends=ends, judging=judging, rules=rules)
+    couriers = [Courier(settings, channel, runner.leading, done, rules) for channel in opened]
     for courier in couriers:
         courier.start()
     health.essential([courier.name for courier in couriers])
@@ -64,8 +72,8 @@ def run_alerting(
     finally:
         health.close()
         done.set()
-        for courier in couriers:
-            courier.join(timeout=settings.alerting.webhook_timeout_s + 1)
+        for courier, channel in zip(couriers, opened, strict=True):
+            courier.join(timeout=channel.timeout_s + 1)
     return runner.alerts
 
 

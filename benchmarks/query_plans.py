@@ -285,7 +285,7 @@ _FILL = (
     FROM message WHERE stored_on = %(day)s AND id::integer %% 10 = 0 AND %(age)s <= 90
     """,
     """
-    INSERT INTO outbox (channel, dedupe, alert, key, payload, created_at, delivered_at)
+    INSERT INTO outbox (channel, dedupe, incident, key, payload, created_at, delivered_at)
     SELECT 'kafka', uid::text, uid, 'k', '{}', published_at, published_at
     FROM message WHERE stored_on = %(day)s AND id::integer %% 100 = 0 AND %(age)s <= 30
     """,

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
@@ -18,6 +19,7 @@ from core.terminal import LAYOUT, printable
 log = logging.getLogger(__name__)
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_more_hidden: list[str] = []
 # What these say at `info` is of use to their authors; at `debug` a user has asked for it.
 _NOISY = ("aiokafka", "alembic", "faust", "httpcore", "httpx", "kafka", "mode", "urllib3", "uvicorn")
 
@@ -42,7 +44,7 @@ class _Json(logging.Formatter):
     def __init__(self, component: str, secrets: tuple[str, ...]) -> None:
         super().__init__()
         self._component = component
-        self._secrets = secrets
+        self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -52,12 +54,12 @@ class _Json(logging.Formatter):
             "component": self._component,
             "process": record.process,
             "thread": record.threadName,
-            "message": redact(record.getMessage(), self._secrets),
+            "message": redact(record.getMessage(), self.secrets),
         }
         if record.exc_info:
-            fields["exception"] = redact(self.formatException(record.exc_info), self._secrets)
+            fields["exception"] = redact(self.formatException(record.exc_info), self.secrets)
         if record.stack_info:
-            fields["stack"] = redact(record.stack_info, self._secrets)
+            fields["stack"] = redact(record.stack_info, self.secrets)
         return json.dumps(fields)
 
 
@@ -73,12 +75,20 @@ class _StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
+def hide(found: Iterable[str]) -> None:
+    """Keep these secrets out of the log too, from now on: those that stand elsewhere than in the settings."""
+    _more_hidden.extend(found)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _StandardError) and isinstance(handler.formatter, (_Text, _Json)):
+            handler.formatter.secrets = worth_hiding([*handler.formatter.secrets, *_more_hidden])
+
+
 def configure_logging(settings: Settings, component: str) -> None:
     """Log to standard error as `log_level` and `log_format` say; `component` names this process, as `worker-0`.
 
     It may be called again. Warnings of Python go to the log too.
     """
-    hidden = worth_hiding(secrets(settings))
+    hidden = worth_hiding([*secrets(settings), *_more_hidden])
     root = logging.getLogger()
     for former in root.handlers[:]:
         if isinstance(former, _StandardError):

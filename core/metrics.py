@@ -137,7 +137,12 @@ SERIES_NOTED = ALERTING.gauge(
 )
 SERIES_REFUSED = ALERTING.gauge("newstide_series_refused", "Series of today that were not even noted, for want of room")
 ALERTS = ALERTING.counter("newstide_alerts", "Changes of alerts by the state they came to", "state")
-DELIVERIES = ALERTING.counter("newstide_deliveries", "Deliveries from the outbox by outcome", "channel", "outcome")
+DELIVERIES = ALERTING.counter(
+    "newstide_deliveries",
+    "Deliveries from the outbox by outcome: delivered, failed (a try), given-up, superseded",
+    "channel",
+    "outcome",
+)
 OUTBOX = ALERTING.gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
 
 # To Prometheus a counter that appears has not increased: those whose first increase matters are there from the start.

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
 import httpx
 
 from core.errors import InputError, NewstideError
+from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 from ingest.feeds import Feed
 from ingest.inflate import ACCEPTED, TooLarge, inflate
 from ingest.redirects import Address, RedirectRefused, Target, checked, joined, origin, peer, shown
 
 MOST_REDIRECTS = 5
 FETCH_TIMEOUT_S = 60.0
-LONGEST_RETRY_AFTER_S = 86_400.0
 _TIMEOUTS = httpx.Timeout(15.0, connect=10.0)
 _AGENT = f"newstide/{version('newstide')} (RSS and Atom reader)"
 _ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
@@ -162,23 +159,3 @@ async def _read(response: httpx.Response, feed: Feed, target: Target, max_bytes:
     # Half a document has no version: the next poll asks for all of it.
     validators = Validators(str(target.url), *tags) if whole and any(tags) else Validators()
     return Document(content, response.headers.get("content-type", ""), validators, shown(target.url), moved_to)
-
-
-def retry_after(text: str, date: str = "") -> float:
-    """Seconds that a Retry-After header asks for, in either form of RFC 9110; 0 if it says nothing readable.
-
-    A time is measured from the server's own `date` where it states one, since clocks differ.
-    """
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:12])
-    until, now = _moment(text), _moment(date) or datetime.now(UTC)
-    return float(math.ceil(max(0.0, (until - now).total_seconds()))) if until else 0.0
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text[:100])
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None

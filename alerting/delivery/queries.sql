@@ -1,28 +1,73 @@
+-- name: told
+SELECT DISTINCT ON (channel) channel, severity, rules, labels
+FROM outbox WHERE incident = %(incident)s
+ORDER BY channel, id DESC
+
+-- name: enqueue
+INSERT INTO outbox
+    (channel, dedupe, incident, key, payload, severity, rules, labels, held, not_before, created_at, next_try_at)
+VALUES (%(channel)s, %(dedupe)s, %(incident)s, %(key)s, %(payload)s, %(severity)s, %(rules)s, %(labels)s, %(held)s,
+        %(not_before)s, %(now)s, %(now)s)
+ON CONFLICT (channel, dedupe) DO NOTHING
+
 -- name: due
-SELECT id, dedupe, key, payload, attempts, created_at
+SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at
 FROM outbox AS mine
-WHERE channel = %(channel)s AND delivered_at IS NULL AND given_up_at IS NULL AND next_try_at <= now()
+WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_up_at IS NULL
+  AND next_try_at <= %(now)s
   AND NOT EXISTS (
       SELECT FROM outbox AS earlier
-      WHERE earlier.channel = mine.channel AND earlier.alert = mine.alert AND earlier.id < mine.id
-        AND earlier.delivered_at IS NULL AND earlier.given_up_at IS NULL)
+      WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
+        AND earlier.held IS NULL AND earlier.delivered_at IS NULL AND earlier.given_up_at IS NULL)
 ORDER BY id
 LIMIT 100
 
+-- name: held_due
+SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at,
+       EXISTS (
+           SELECT FROM outbox AS later
+           WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
+             AND later.delivered_at IS NOT NULL) AS told_since
+FROM outbox AS mine
+WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND given_up_at IS NULL
+  AND not_before <= %(now)s AND next_try_at <= %(now)s
+ORDER BY not_before, held, id
+
+-- name: hold
+UPDATE outbox SET held = %(held)s, not_before = %(not_before)s WHERE id = ANY(%(ids)s)
+
 -- name: mark_delivered
-UPDATE outbox SET delivered_at = now(), attempts = attempts + 1, last_error = NULL WHERE id = %(id)s
+UPDATE outbox SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL WHERE id = ANY(%(ids)s)
 
 -- name: mark_failed
 UPDATE outbox
-SET attempts = attempts + 1, last_error = %(error)s, next_try_at = now() + make_interval(secs => %(pause_s)s)
-WHERE id = %(id)s
+SET attempts = attempts + 1, last_error = %(error)s, next_try_at = %(now)s + make_interval(secs => %(pause_s)s)
+WHERE id = ANY(%(ids)s)
 
 -- name: give_up
-UPDATE outbox SET given_up_at = now(), last_error = coalesce(%(error)s, last_error) WHERE id = %(id)s
+UPDATE outbox SET given_up_at = %(now)s, last_error = coalesce(%(error)s, last_error) WHERE id = ANY(%(ids)s)
 
 -- name: pending
-SELECT count(*) AS pending, count(*) FILTER (WHERE attempts = 0 AND first) AS untried
+SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried
 FROM (
-    SELECT attempts, row_number() OVER (PARTITION BY channel, alert ORDER BY id) = 1 AS first
+    SELECT held IS NULL AND row_number() OVER (PARTITION BY channel, incident, held IS NULL ORDER BY id) = 1 AS first,
+           bool_or(attempts > 0) OVER (PARTITION BY channel) AS failing
     FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL
 ) AS waiting
+
+-- name: still_open
+SELECT dedupe, key, payload, labels
+FROM (
+    SELECT DISTINCT ON (incident) incident, dedupe, key, payload, labels
+    FROM outbox
+    WHERE channel = %(channel)s AND (delivered_at IS NOT NULL OR given_up_at IS NOT NULL)
+    ORDER BY incident, id DESC
+) AS last
+WHERE payload ->> 'change' IN ('opened', 'updated')
+
+-- name: orphans
+SELECT channel, count(*) AS pending
+FROM outbox
+WHERE delivered_at IS NULL AND given_up_at IS NULL AND channel <> ALL(%(channels)s)
+GROUP BY channel
+ORDER BY channel

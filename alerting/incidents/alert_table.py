@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from alerting.delivery.outbox import Outbox
 from alerting.incidents.alert_states import FoundSurge, alert_id, transitions
 from alerting.incidents.evidence import evidence_of
 from alerting.incidents.incident_table import IncidentTable
@@ -30,11 +31,11 @@ class StateChange:
 
 
 class AlertTable:
-    """Writes for steps of `steps`; changes of incidents go out through `channels`."""
+    """Writes for steps of `steps`; changes of incidents go into `outbox`."""
 
-    def __init__(self, steps: Steps, channels: list[str]) -> None:
+    def __init__(self, steps: Steps, outbox: Outbox) -> None:
         self._steps = steps
-        self._incidents = IncidentTable(channels)
+        self._incidents = IncidentTable(outbox)
 
     def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
         """Make the alerts what `found` says of the steps `start` to `end` (excluded), and the incidents with them.

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
+from alerting.delivery.outbox import Outbox
 from alerting.detection.detector import Series
 from alerting.incidents.document import change_document
 from alerting.incidents.evidence import evidence_of
@@ -37,10 +37,10 @@ class _Member:
 
 
 class IncidentTable:
-    """Changes of incidents go out through `channels`."""
+    """Changes of incidents go into `outbox`."""
 
-    def __init__(self, channels: list[str]) -> None:
-        self._channels = channels
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     def bring_in_line(
         self,
@@ -121,12 +121,7 @@ class IncidentTable:
         row = incident.row
         (noted,) = fetch(connection, "add_incident_history", {"incident": row.id, "change": change, "at": at})
         dedupe = f"{row.id}:{change}" + (f":{noted.times}" if noted.times > 1 else "")
-        payload = change_document(incident, change, dedupe)
-        for channel in self._channels:
-            connection.execute(
-                QUERIES["enqueue"],
-                {"channel": channel, "dedupe": dedupe, "alert": row.id, "key": row.series, "payload": Jsonb(payload)},
-            )
+        self._outbox.enqueue(connection, change_document(incident, change, dedupe))
 
 
 def _place(connection: Connection, openings: list[AlertRow], start: datetime, stories: StoredStories) -> None:

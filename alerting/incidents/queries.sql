@@ -91,10 +91,6 @@ SELECT coalesce(sum(negative_stories), 0)::float8 AS negative, coalesce(sum(neut
        coalesce(sum(positive_stories), 0)::float8 AS positive
 FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
 
--- name: enqueue
-INSERT INTO outbox (channel, dedupe, alert, key, payload)
-VALUES (%(channel)s, %(dedupe)s, %(alert)s, %(key)s, %(payload)s)
-
 -- name: window_stories
 SELECT series.story, series.uid, series.first_at, story.headline, story.messages
 FROM story_series AS series

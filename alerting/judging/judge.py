@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from alerting.delivery.outbox import Outbox
 from alerting.incidents.alert_table import AlertTable
 from alerting.judging import progress as store
 from alerting.judging.judgement import Judgement, Outcome
@@ -37,13 +38,13 @@ class Judge:
     def __init__(
         self,
         settings: Settings,
-        channels: list[str],
+        outbox: Outbox,
         stopping: Callable[[], bool],
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings.alerting
         self.steps = Steps(settings.alerting.step_minutes)
-        self._alerts = AlertTable(self.steps, channels)
+        self._alerts = AlertTable(self.steps, outbox)
         self._stopping = stopping
         self._ticks = ticks
         self._rest_until = ticks()

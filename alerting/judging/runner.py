@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from alerting.delivery.outbox import Outbox
 from alerting.detection.detector import Reading, Series
 from alerting.judging.clock import SteadyClock, utc_now
 from alerting.judging.judge import Judge
@@ -31,6 +32,7 @@ from alerting.judging.watermark import (
     read_replays,
     wall_watermark,
 )
+from alerting.rules.alert_rules import AlertRules
 from core import metrics
 from core.health import Beat
 from core.settings import DEFAULT_LATENESS_S, Settings
@@ -48,8 +50,9 @@ Connection = psycopg.Connection[Any]
 class Runner:
     """Judges the trends of one database until `stop` is set.
 
-    `channels` names the outbox channels that each change goes to. `clock` returns the wall clock, aware UTC. `ends`
-    tells how far the brokers say the partitions reach, None while they do not answer; without it, the ledger is asked.
+    `channels` names the outbox channels that each change goes to; `rules` say who else is told. `clock` returns the
+    wall clock, aware UTC. `ends` tells how far the brokers say the partitions reach, None while they do not answer;
+    without it, the ledger is asked.
     `judging` is told how it goes; to stand by while another runner judges is well too.
     """
 
@@ -61,6 +64,7 @@ class Runner:
         clock: Callable[[], datetime] = utc_now,
         ends: Callable[[], Ends | None] | None = None,
         judging: Beat | None = None,
+        rules: AlertRules | None = None,
     ) -> None:
         self._settings = settings
         self._stop = stop
@@ -68,7 +72,7 @@ class Runner:
         self._ends = ends
         self._judging = judging or Beat()
         self._seen_ends = SeenEnds()
-        self._judge = Judge(settings, channels, stop.is_set)
+        self._judge = Judge(settings, Outbox(channels, rules), stop.is_set)
         lateness = settings.alerting.allowed_lateness_s
         self._lateness = timedelta(seconds=DEFAULT_LATENESS_S if lateness is None else lateness)
         self._shown: set[Series] = set()

@@ -17,9 +17,13 @@ from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 from webhook_receiver import Receiver
 
-from alerting.delivery.channels import DEDUPE_HEADER, AlertsTopic, Delivery, DeliveryFailed, Webhook, open_channels
+from alerting.delivery.alerts_topic import AlertsTopic
+from alerting.delivery.channel import Delivery, DeliveryFailed, Notice
+from alerting.delivery.channels import open_channels
 from alerting.delivery.courier import Courier, pause_before_retry
+from alerting.delivery.webhook import DEDUPE_HEADER, Webhook
 from alerting.process import run_alerting
+from alerting.rules.alert_rules import AlertRules
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
 
@@ -28,7 +32,7 @@ Connection = psycopg.Connection[Any]
 
 def enqueue(connection: Connection, dedupe: str, channel: str = "webhook", alert: int = 1, age: str = "0") -> None:
     connection.execute(
-        "INSERT INTO outbox (channel, dedupe, alert, key, payload, created_at) "
+        "INSERT INTO outbox (channel, dedupe, incident, key, payload, created_at) "
         "VALUES (%s, %s, %s, 'entity=BANK', %s, now() - %s::interval)",
         (channel, dedupe, f"00000000-0000-0000-0000-{alert:012}", orjson.dumps({"dedupe": dedupe}).decode(), age),
     )
@@ -67,7 +71,7 @@ def test_what_is_refused_is_tried_again_until_it_arrives(
     make_settings: MakeSettings, connection: Connection, receiver: Receiver
 ) -> None:
     enqueue(connection, "a:open")
-    receiver.statuses = [500, 404, 302]
+    receiver.statuses = [500, 429, 302]
     carrier = courier(make_settings(), Webhook(receiver.url, 5))
     for attempts in (1, 2, 3):
         assert carrier.deliver_due(connection) == 0
@@ -108,7 +112,7 @@ def test_a_delivery_is_given_up_when_it_is_too_old(make_settings: MakeSettings, 
     url = "http://user:secret@127.0.0.1:1/token"
     carrier = courier(make_settings(delivery_max_age_hours=2), Webhook(url, 1))
     assert carrier.deliver_due(connection) == 0
-    assert state(connection) == [("old:open", 0, False, True), ("young:open", 1, False, False)]
+    assert state(connection) == [("old:open", 0, False, True), ("young:open", 0, False, False)]
     errors = connection.execute("SELECT string_agg(last_error, ' ') FROM outbox").fetchone()
     assert errors is not None
     assert "ConnectError" in errors[0]
@@ -120,7 +124,7 @@ def test_a_webhook_that_never_answers_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         channel = Webhook(f"http://127.0.0.1:{deaf.getsockname()[1]}/", 0.2)
         with pytest.raises(DeliveryFailed, match="Timeout"):
-            channel.send(Delivery("a", "all", {}))
+            channel.send(Delivery("a", "all", (Notice({}),)))
         channel.close()
 
 
@@ -128,7 +132,7 @@ def test_a_webhook_url_that_is_none_fails_as_a_delivery() -> None:
     for url in ("not a url", "http://", "ftp://x.test/"):
         channel = Webhook(url, 1)
         with pytest.raises(DeliveryFailed):
-            channel.send(Delivery("a", "all", {}))
+            channel.send(Delivery("a", "all", (Notice({}),)))
         channel.close()
 
 
@@ -139,8 +143,8 @@ def test_pauses_double_up_to_a_limit() -> None:
 
 
 def test_channels_are_those_that_are_set(make_settings: MakeSettings) -> None:
-    assert open_channels(make_settings()) == []
-    both = open_channels(make_settings("127.0.0.1:1", webhook_url="http://127.0.0.1:1/"))
+    assert open_channels(make_settings(), AlertRules()) == []
+    both = open_channels(make_settings("127.0.0.1:1", webhook_url="http://127.0.0.1:1/"), AlertRules())
     assert [channel.name for channel in both] == ["kafka", "webhook"]
 
 
@@ -184,7 +188,7 @@ def test_a_dead_webhook_holds_up_neither_judging_nor_kafka(
 def test_an_absent_broker_is_a_failed_delivery(make_settings: MakeSettings) -> None:
     channel = AlertsTopic(make_settings("127.0.0.1:1"))
     with pytest.raises(DeliveryFailed, match="Kafka"):
-        channel.send(Delivery("a", "all", {}))
+        channel.send(Delivery("a", "all", (Notice({}),)))
     channel.close()
     gc.collect()  # kafka-python leaves the sockets of a client that never connected to the collector
 

@@ -207,7 +207,7 @@ def test_letters_deliveries_and_alerts(store: psycopg.Connection[Any], settings:
     )
     store.execute(
         """
-        INSERT INTO outbox (channel, dedupe, alert, key, payload, delivered_at, given_up_at)
+        INSERT INTO outbox (channel, dedupe, incident, key, payload, delivered_at, given_up_at)
         SELECT 'kafka', n::text, gen_random_uuid(), 'k', '{}',
                CASE n %% 3 WHEN 0 THEN %(now)s - n * interval '1 day' END,
                CASE n %% 3 WHEN 1 THEN %(now)s - n * interval '1 day' END

@@ -1,0 +1,84 @@
+"""Whatever Apprise knows how to reach: Slack, Teams, e-mail, PagerDuty and a hundred more.
+
+Its addresses hold passwords and tokens. They are kept out of every log and reason here, and so is what Apprise says
+itself, but for the reason of a failure without any part of the address.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+
+from alerting.delivery.channel import Delivery, DeliveryFailed
+from alerting.delivery.message import render
+from alerting.delivery.posting import is_final
+from alerting.rules.alert_rules import Receiver
+from core.errors import InputError
+from core.redaction import HIDDEN
+
+_STATUS = re.compile(r"\berror=(\d{3})\b")
+_LEAST_PART = 4  # characters of a part of an address that is hidden
+_TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+
+# It logs addresses at `debug`, and warns of what is a reason here.
+logging.getLogger("apprise").setLevel(logging.CRITICAL)
+logging.getLogger("apprise").propagate = False
+
+
+class AppriseService:
+    """One address of Apprise."""
+
+    resend_s = None
+
+    def __init__(self, receiver: Receiver, link: str) -> None:
+        self.name = receiver.name
+        self.timeout_s = receiver.timeout_s
+        self._receiver = receiver
+        self._link = link
+        url = receiver.url.reveal()
+        self._parts = sorted({part for part in re.split(r"[/:@?&=#,\s]+", url) if len(part) >= _LEAST_PART})
+        asset = AppriseAsset(
+            app_id="newstide",
+            app_desc="newstide",
+            app_url="",
+            async_mode=False,
+            http_redirects=False,
+            image_url_mask="",  # no picture from elsewhere
+        )
+        self._apprise = Apprise(asset=asset)
+        if not self._apprise.add(url):
+            raise InputError(
+                f"receiver `{receiver.name}`: Apprise does not understand its `url` ({receiver.url.origin}); "
+                "https://github.com/caronc/apprise/wiki shows the form of each service"
+            )
+
+    def send(self, delivery: Delivery) -> None:
+        title, body = render(delivery, self._receiver, self._link)
+        severity = str(delivery.notices[0].document.get("severity", "warning"))
+        over = delivery.held is None and delivery.notices[0].document.get("change") in ("resolved", "withdrawn")
+        result = self._apprise.notify(
+            title=title,
+            body=body or title,
+            body_format=NotifyFormat.TEXT,
+            notify_type=NotifyType.SUCCESS if over else _TYPES.get(severity, NotifyType.WARNING),
+            timeout=self.timeout_s,
+        )
+        if result:
+            return
+        said = " ".join(entry.message for entry in result.logs())
+        statuses = [int(found) for found in _STATUS.findall(said)]
+        raise DeliveryFailed(
+            f"Apprise could not deliver it: {self._hidden(said)[:200] or result.status.name.lower()}",
+            final=bool(statuses) and all(is_final(status) for status in statuses),
+            unreachable=not statuses,
+        )
+
+    def close(self) -> None:
+        pass
+
+    def _hidden(self, text: str) -> str:
+        for part in sorted(self._parts, key=len, reverse=True):
+            text = text.replace(part, HIDDEN)
+        return text

@@ -1,0 +1,89 @@
+"""Changes of incidents enter the outbox here, in the transaction that makes them: a row for each receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from alerting.delivery.alertmanager import incident_labels, utc_now
+from alerting.delivery.channel import Labels
+from alerting.delivery.sql import QUERIES, fetch
+from alerting.detection.detector import Signal
+from alerting.rules.alert_rules import SEVERITIES, AlertRules, Route, Severity, most_severe
+
+
+class Outbox:
+    """`always` names the channels that are told everything; `rules` say who else is. `clock`: aware UTC."""
+
+    def __init__(
+        self, always: Sequence[str], rules: AlertRules | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.rules = rules or AlertRules()
+        self._always = always
+        self._clock = clock
+        self._labelled = {each.name for each in self.rules.receivers if each.type == "alertmanager"}
+        self._receivers = {each.name for each in self.rules.receivers}
+
+    def enqueue(self, connection: psycopg.Connection[Any], document: Mapping[str, Any]) -> None:
+        """Add a change of an incident, as alerting/incidents/document.py writes it; once for each `dedupe`.
+
+        Whoever was told of the incident before is told of this change too, though no rule may ask for it any more.
+        """
+        surges = _surges(document)
+        told = {row.channel: row for row in fetch(connection, "told", {"incident": document["incident"]})}
+        routes = self.rules.routes(surges)
+        for channel, row in told.items():
+            if channel in self._receivers:
+                routes.setdefault(channel, Route(row.severity, tuple(row.rules)))
+        everything = Route(self.rules.severity(surges), ())
+        for channel, route in [*((each, everything) for each in self._always), *routes.items()]:
+            labels: list[Labels] = []
+            if channel in self._labelled:
+                labels = _labels(document, route.severity, told[channel].labels if channel in told else [])
+            self._add(connection, channel, route, document, labels)
+
+    def _add(
+        self,
+        connection: psycopg.Connection[Any],
+        channel: str,
+        route: Route,
+        document: Mapping[str, Any],
+        labels: list[Labels],
+    ) -> None:
+        now = self._clock()
+        held, not_before = self.rules.hold(route.rules, route.severity, now) or (None, None)
+        row = {
+            "channel": channel,
+            "dedupe": document["dedupe"],
+            "incident": document["incident"],
+            "key": document["series"],
+            "payload": Jsonb({**document, "severity": route.severity}),
+            "severity": route.severity,
+            "rules": list(route.rules),
+            "labels": Jsonb(labels),
+            "held": held,
+            "not_before": not_before,
+            "now": now,
+        }
+        connection.execute(QUERIES["enqueue"], row)
+
+
+def _surges(document: Mapping[str, Any]) -> list[tuple[str, Signal]]:
+    """Series and signal of every alert of the incident, and of the incident itself."""
+    alerts = [alert for alert in document["alerts"] if alert.get("state") != "withdrawn"]
+    return list(dict.fromkeys((each["series"], each["signal"]) for each in [document, *alerts]))
+
+
+def _labels(document: Mapping[str, Any], severity: Severity, known: list[Labels]) -> list[Labels]:
+    """The sets of labels, the present one first. They stay, unless the incident has become more severe: that is news
+    to whoever routes by severity, and ends what it was before."""
+    if not known:
+        return [incident_labels(dict(document), severity)]
+    before = next(each for each in SEVERITIES if each == known[0]["severity"])
+    if most_severe([severity, before]) == before:
+        return known
+    return [{**known[0], "severity": severity}, *known]

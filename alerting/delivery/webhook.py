@@ -1,0 +1,25 @@
+"""A webhook: documents as JSON."""
+
+from __future__ import annotations
+
+from alerting.delivery.channel import Delivery
+from alerting.delivery.posting import Post
+
+DEDUPE_HEADER = "Newstide-Dedupe"
+
+
+class Webhook:
+    """Posts the payload as JSON; any 2xx answer means it arrived."""
+
+    resend_s = None
+
+    def __init__(self, url: str, timeout_s: float, name: str = "webhook") -> None:
+        self.name = name
+        self.timeout_s = timeout_s
+        self._post = Post(url, timeout_s, "the webhook")
+
+    def send(self, delivery: Delivery) -> None:
+        self._post.send(delivery.payload, {DEDUPE_HEADER: delivery.dedupe})
+
+    def close(self) -> None:
+        self._post.close()
