@@ -15,8 +15,8 @@ from alerting.judging.partition_ends import PartitionEnds
 from alerting.judging.runner import Runner
 from alerting.judging.watermark import Ends
 from alerting.rules.alerts_file import load_rules
+from core import metrics
 from core.health import Beat, Health, serve_health
-from core.metrics import ALERTING
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -44,7 +44,8 @@ def run_alerting(
     judging = Beat(settings.metrics.ready_within_s, "nothing was judged yet")
     health = Health("alerts")
     health.ready("judging", judging)
-    serve_health(settings.metrics, settings.metrics.alerting_port, health, ALERTING.registry)
+    serve_health(settings.metrics, settings.metrics.alerting_port, health, metrics.ALERTING.registry)
+    metrics.BUDGET.set(rules.policy.budget_per_week)
     wait_for_database(settings)
     engine = open_engine(settings, pool_size=1)
     try:

@@ -180,6 +180,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("stories.story_firsts", {"stories": stories}),
         ("alerting.first_minute", {}),
         ("alerting.last_minute", {}),
+        ("alerting.pages", {"until": now}),
         ("alerting.counts", {"step_s": 300, "start": now - 6 * hours, "end": now}),
         ("alerting.alerts_in", {"start": now - 6 * hours, "end": now}),
         ("alerting.members", {"start": now, "since": now - 24 * hours}),

@@ -143,6 +143,11 @@ DELIVERIES = ALERTING.counter(
     "channel",
     "outcome",
 )
+PAGES = ALERTING.gauge(
+    "newstide_pages_last_week", "Incidents of the last seven days, by what was said of them: none, useful, false",
+    "verdict",
+)  # fmt: skip
+BUDGET = ALERTING.gauge("newstide_budget_pages_per_week", "False pages a week that the rules allow over all series")
 OUTBOX = ALERTING.gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
 
 # To Prometheus a counter that appears has not increased: those whose first increase matters are there from the start.

@@ -57,3 +57,12 @@ ON CONFLICT (at) DO UPDATE SET body = excluded.body, saved_at = now()
 
 -- name: keep_checkpoints
 DELETE FROM detector_checkpoint WHERE at <> ALL (%(kept)s)
+
+-- name: pages
+SELECT coalesce(said.verdict, 'none') AS verdict, count(*) AS incidents
+FROM incident
+LEFT JOIN LATERAL (
+    SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1
+) AS said ON true
+WHERE opened_at > %(until)s - interval '7 days' AND opened_at <= %(until)s AND state <> 'withdrawn'
+GROUP BY 1

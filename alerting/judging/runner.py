@@ -122,7 +122,7 @@ class Runner:
             self._judging.good()
             self._show(outcome)
             if outcome.done or self._stop.is_set():
-                self._report(watermark, at_once=watermark.drained and outcome.moved)
+                self._report(connection, watermark, at_once=watermark.drained and outcome.moved)
                 return watermark.drained and outcome.done
 
     @contextmanager
@@ -207,11 +207,13 @@ class Runner:
                     gauge.remove(*series)
         self._shown = present
 
-    def _report(self, watermark: Watermark, at_once: bool) -> None:
+    def _report(self, connection: Connection, watermark: Watermark, at_once: bool) -> None:
         if not at_once and time.monotonic() - self._reported < _REPORT_S:
             return
         self._reported = time.monotonic()
         judgement = self._judge.judgement
+        if judgement is not None:
+            _show_pages(connection, judgement.progress.judged_until)
         log.info(
             "judged until %s, watermark %s, %d alerts opened%s",
             judgement.progress.judged_until.isoformat() if judgement is not None else "nothing",
@@ -226,6 +228,13 @@ class Runner:
                 self._judge.steps.start(judgement.projection.horizon).isoformat(),
             )
             self._unjudged = 0
+
+
+def _show_pages(connection: Connection, until: datetime) -> None:
+    """The pages of the week before `until`, beside the budget."""
+    pages = {row.verdict: row.incidents for row in fetch(connection, "pages", {"until": until})}
+    for verdict in ("none", "useful", "false"):
+        metrics.PAGES.labels(verdict).set(pages.get(verdict, 0))
 
 
 def _noted_ends(partitions: list[Partition], now: datetime) -> Ends:

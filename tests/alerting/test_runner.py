@@ -145,6 +145,30 @@ def test_each_channel_gets_each_change_once(make_settings: MakeSettings, connect
     assert (alerts(connection), outbox(connection)) == before
 
 
+def test_pages_of_the_last_week_are_shown_by_what_was_said_of_them(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    fill_trends(connection, fortnight(surge_day=10.5))
+    declare_replay(connection, END)
+    run(make_settings())
+    week = "state <> 'withdrawn' AND opened_at > (SELECT judged_until FROM alerting_progress) - interval '7 days'"
+    found = [
+        row[0] for row in connection.execute(f"SELECT id FROM incident WHERE {week} ORDER BY opened_at").fetchall()
+    ]
+    pages = metrics.PAGES.labels
+    assert found
+    assert (pages("none")._value.get(), pages("useful")._value.get()) == (len(found), 0)
+    say = "INSERT INTO feedback (incident, verdict, analyst, note) VALUES (%s, %s, 'ann', '')"
+    connection.execute(say, (found[0], "false"))
+    connection.execute(say, (found[0], "useful"))
+    run(make_settings())
+    assert (pages("none")._value.get(), pages("useful")._value.get(), pages("false")._value.get()) == (
+        len(found) - 1,
+        1,
+        0,
+    )
+
+
 def test_live_watermark_steps_end_with_the_same_alerts(make_settings: MakeSettings, connection: Connection) -> None:
     fill_trends(connection, fortnight())
     declare_replay(connection, END)
