@@ -1,4 +1,4 @@
-"""The one place where a backtest opens the live detector."""
+"""The one place where backtests and benchmarks open the live detector."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def open_detector(
 ) -> SurgeDetector:
     """One that knows nothing of what was before the step `start`."""
     return SurgeDetector(settings, start, listener)
+
+
+def reopen_detector(settings: AlertingSettings, policy: Policy, body: bytes) -> SurgeDetector:
+    """The detector whose `dump` is `body`."""
+    return SurgeDetector.restored(settings, body)

@@ -1,6 +1,6 @@
 """How many surges the detector finds, how soon, and at how many false alarms, beside other methods and the ceiling.
 
-    python -m benchmarks.detection [--series 30] [--seed 0] [--quick] [--live-only] [--json]
+    python -m benchmarks.detection [--series 30] [--seed 0] [--quick] [--live-only] [--alone] [--json]
 
 Simulated counts of three models and three rates, with surges of an hour at x2, x3 and x5 in weeks of their own. Every
 method has the same budget, one false alarm a series-week: those compared with get the threshold that keeps it on
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="8 weeks of 6 series each: shows that it runs, no figures")
     parser.add_argument("--live-only", action="store_true", help="only the live detector and its ceiling")
+    parser.add_argument("--alone", action="store_true", help="a live detector for each series, as in newstide backtest")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     began = time.process_time()
@@ -71,8 +72,8 @@ def measure(options: argparse.Namespace) -> dict[str, Outcomes]:
         outcomes[CEILING][key_of(simulation)] = run_oracle(simulation)
         for name, outcome in () if options.live_only else run_methods(simulation):
             outcomes.setdefault(name, {})[key_of(simulation)] = outcome
-    say("live detector: all series together")
-    outcomes[LIVE] = dict(run_live(simulations))
+    say(f"live detector: {'each series alone' if options.alone else 'all series together'}")
+    outcomes[LIVE] = dict(run_live(simulations, options.alone))
     return outcomes
 
 

@@ -14,7 +14,6 @@ from benchmarks.detection import live, oracle
 from benchmarks.detection.methods import METHODS
 from benchmarks.detection.scoring import Detection, FalseAlarms, Outcome, choose_threshold, judge, openings
 from benchmarks.detection.simulation import RATIOS, Floats, Simulation
-from core.settings import AlertingSettings
 
 CEILING, LIVE, FIRST = "oracle CUSUM", "newstide", "newstide 0.1 (earlier)"
 SHIPPED = "PromQL as shipped"
@@ -67,9 +66,13 @@ def run_methods(simulation: Simulation) -> Iterator[tuple[str, Outcome]]:
             yield named, judge(simulation, on_calm, openings(surged, threshold)[:, weeks.test_steps])
 
 
-def run_live(simulations: list[Simulation]) -> Outcomes:
-    """The live detector as it is set by default: all series together."""
-    pages = live.watch(simulations, AlertingSettings())
+def run_live(simulations: list[Simulation], alone: bool) -> Outcomes:
+    """The live detector, which calibrates itself: it is told the budget, and watches all series together, or each
+    `alone`."""
+    if alone:
+        pages = [live.watch_alone(each, BUDGET) for each in simulations]
+    else:
+        pages = live.watch_together(simulations, BUDGET)
     return {
         key_of(each): judge(each, calm.opened, surged.opened, surged.grown)
         for each, (calm, surged) in zip(simulations, pages, strict=True)

@@ -25,14 +25,17 @@ from typing import Any
 
 import numpy as np
 
+from alerting.backtest.run import weekly
+from alerting.backtest.watcher import open_detector
 from alerting.detection.detector import Counts, Series
-from alerting.detection.surges import SurgeDetector
 from alerting.judging.trend_window import TrendWindow
+from alerting.rules.policy import Policy
 from alerting.steps import Steps
 from benchmarks.detection.machine import PROJECT, setting
 from core.settings import AlertingSettings, Settings, load_settings
 from core.store.alerts import list_alerts
 from core.store.connection import connect
+from core.store.incidents import list_incidents
 from newstide.stack.loop import run
 from newstide.stack.opening import running
 from newstide.stack.plan import Plan, ReplayFile
@@ -40,6 +43,7 @@ from newstide.stack.stack import Stack
 
 TWEETS = PROJECT.parent / "shared" / "data" / "stocknet_tweets_2014_2016" / "stocknet_tweets.jsonl.gz"
 MAP = "id=id,text=text,published_at=ts,entities=tickers"
+_ALL = 1_000_000
 FIELDS = ("messages", "negative", "neutral", "positive")
 
 
@@ -59,6 +63,8 @@ EVENTS = (
     Event("AMZN", date(2014, 5, 21), "527 copies of one spam", False),
 )
 
+PAGES_A_WEEK = (0.5, 1.5)  # a budget of one a week, true ones among them
+
 Opened = list[tuple[Series, datetime]]  # where and when an alert opened
 
 
@@ -72,17 +78,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     about = setting("benchmarks.detection.tweets")
-    if options.counts:
-        opened, weeks, cost = judge_counts(load_counts(options.counts))
-    else:
-        opened, weeks, cost = judge_tweets(options)
-    result = {**about, **cost, **figures(opened, weeks)}
+    found = judge_counts(load_counts(options.counts)) if options.counts else judge_tweets(options)
+    result = {**about, **found}
     print(json.dumps(result, indent=1) if options.json else describe(result))
     sys.exit(0 if all(event["right"] for event in result["events"]) else 1)
 
 
-def judge_tweets(options: argparse.Namespace) -> tuple[Opened, float, dict[str, Any]]:
-    """What the whole stack finds; the CPU time of its alerting process goes with it."""
+def judge_tweets(options: argparse.Namespace) -> dict[str, Any]:
+    """What the whole stack finds and pages; the CPU time of its alerting process goes with it."""
     with tempfile.TemporaryDirectory(prefix="newstide-tweets-") as scratch:
         directory = Path(scratch)
         directory.chmod(0o755)  # the embedded database may run as another user
@@ -99,36 +102,42 @@ def judge_tweets(options: argparse.Namespace) -> tuple[Opened, float, dict[str, 
         spent: dict[str, float] = {}
         with running(settings, plan, details=False) as stack:
             run(stack, until_drained=True, show=lambda _: _note_time(stack, spent))
-            alerts = [row for row in list_alerts(stack.engine, limit=1_000_000) if row.state != "withdrawn"]
+            alerts = [row for row in list_alerts(stack.engine, limit=_ALL) if row.state != "withdrawn"]
+            pages = sum(incident.row.state != "withdrawn" for incident in list_incidents(stack.engine, limit=_ALL))
             counts = read_counts(stack)
         if options.save_counts:
             save_counts(options.save_counts, counts)
-    messages = float(counts.volume.sum())
-    cost = {"messages": messages, "alerting_us_per_message": round(1e6 * spent["alerts"] / messages, 1)}
-    cost["cpu_seconds"] = {name: round(seconds, 1) for name, seconds in spent.items()}
     opened = [(Series(row.kind, row.name), row.opened_at) for row in alerts]
-    return opened, (counts.end - counts.start) / Steps(_step(settings)).per_day / 7, cost
+    messages = float(counts.volume.sum())
+    return {
+        "messages": messages,
+        "alerting_us_per_message": round(1e6 * spent["alerts"] / messages, 1),
+        "cpu_seconds": {name: round(seconds, 1) for name, seconds in spent.items()},
+        **figures(opened, counts, pages),
+    }
 
 
-def judge_counts(counts: Counts) -> tuple[Opened, float, dict[str, Any]]:
-    """What the detector alone finds in `counts`, given a week at a time as in a replay."""
+def judge_counts(counts: Counts) -> dict[str, Any]:
+    """What the detector alone finds in `counts`, given a week at a time as in a replay. Alerts are not folded."""
     settings = AlertingSettings(clock="event")
     steps = Steps(settings.step_minutes)
-    detector = SurgeDetector(settings, counts.start)
+    detector = open_detector(settings, Policy.default(), counts.start)
     opened: Opened = []
     began = time.process_time()
-    for start in range(counts.start, counts.end, 7 * steps.per_day):
-        changes = detector.judge(counts.cut(start, min(start + 7 * steps.per_day, counts.end)))
-        opened += [(c.series, steps.start(c.surge.start)) for c in changes if c.kind == "opened"]
+    for part in weekly(counts, steps):
+        opened += [(c.series, steps.start(c.surge.start)) for c in detector.judge(part) if c.kind == "opened"]
     spent, messages = time.process_time() - began, float(counts.volume.sum())
-    cost = {"messages": messages, "detector_us_per_message": round(1e6 * spent / messages, 1)}
-    return opened, (counts.end - counts.start) / steps.per_day / 7, cost
+    return {
+        "messages": messages,
+        "detector_us_per_message": round(1e6 * spent / messages, 1),
+        **figures(opened, counts, None),
+    }
 
 
 def read_counts(stack: Stack) -> Counts:
     """All trends of the store, by step, from a midnight on."""
     settings: Settings = stack.settings
-    steps = Steps(_step(settings))
+    steps = Steps(settings.alerting.step_minutes)
     with connect(settings, autocommit=True) as connection:
         row = connection.execute("SELECT min(minute), max(minute) FROM trend WHERE kind = 'all'").fetchone()
         assert row is not None
@@ -157,8 +166,9 @@ def load_counts(path: Path) -> Counts:
         return Counts(start, end, names, file["series"], file["step"], *(file[name] for name in FIELDS))
 
 
-def figures(opened: Opened, weeks: float) -> dict[str, Any]:
-    """The known events, and how many alerts a week there were by kind of series."""
+def figures(opened: Opened, counts: Counts, pages: int | None) -> dict[str, Any]:
+    """The known events, and how many alerts and pages there were; `pages` None: alerts were not folded into any."""
+    weeks = (counts.end - counts.start) / Steps(AlertingSettings().step_minutes).per_day / 7
     events = []
     for event in EVENTS:
         mine = [at for series, at in opened if series == Series("entity", event.entity) and at.date() == event.day]
@@ -166,11 +176,11 @@ def figures(opened: Opened, weeks: float) -> dict[str, Any]:
         events.append(
             {**asdict(event), "day": event.day.isoformat(), "opened_at": found, "right": bool(mine) == event.wanted}
         )
-    by_kind = {kind: sum(series.kind == kind for series, _ in opened) for kind in ("all", "topic", "entity")}
     return {
         "weeks": round(weeks, 1),
-        "alerts": by_kind,
+        "alerts": {kind: sum(series.kind == kind for series, _ in opened) for kind in ("all", "topic", "entity")},
         "alerts_per_week": round(len(opened) / weeks, 2),
+        "pages_per_week": None if pages is None else round(pages / weeks, 2),
         "events": events,
     }
 
@@ -179,14 +189,13 @@ def describe(result: dict[str, Any]) -> str:
     lines = [f"{name}: {value}" for name, value in result.items() if name != "events"]
     for event in result["events"]:
         word, wanted = ("PASS" if event["right"] else "MISS"), ("alerts" if event["wanted"] else "does not alert")
-        lines.append(
-            f"{word}  {event['entity']} {event['day']} ({event['what']}) {wanted}: {event['opened_at'] or 'no alert'}"
-        )
+        found = event["opened_at"] or "no alert"
+        lines.append(f"{word}  {event['entity']} {event['day']} ({event['what']}) {wanted}: {found}")
+    pages, (least, most) = result["pages_per_week"], PAGES_A_WEEK
+    if pages is not None:
+        word = "PASS" if least <= pages <= most else "MISS"
+        lines.append(f"{word}  pages a week: {pages} (wanted {least:g} to {most:g})")
     return "\n".join(lines)
-
-
-def _step(settings: Settings) -> int:
-    return settings.alerting.step_minutes
 
 
 def _note_time(stack: Stack, spent: dict[str, float]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pytest
+from surge_streams import fortnight
 
-from benchmarks.detection import oracle, scoring
+from alerting.detection.detector import ALL, Series
+from benchmarks.detection import live, oracle, scoring, tweets
 from benchmarks.detection.methods import METHODS
 from benchmarks.detection.simulation import MODELS, PER_DAY, PER_WEEK, RATIOS, Surges, Weeks, profile, simulate
 
@@ -88,3 +93,32 @@ def test_scores_are_causal(name: str) -> None:
     before, after = METHODS[name](counts), METHODS[name](changed)
     assert np.allclose(before[:, :10_500], after[:, :10_500])
     assert (after[:, 10_500:10_512] > before[:, 10_500:10_512]).any()
+
+
+def test_the_live_detector_is_watched_through_its_own_checkpoint() -> None:
+    made = simulate(MODELS[0], 2.0, 4, WEEKS, seed=0)
+    (together,), alone = live.watch_together([made], 1.0), live.watch_alone(made, 1.0)
+    for calm, surged in (together, alone):
+        outcome = scoring.judge(made, calm.opened, surged.opened, surged.grown)
+        assert outcome.false_alarms.series_weeks == 8
+        assert outcome.detections[-1].share > 0.5
+
+
+def test_saved_counts_are_the_same_when_they_are_read(tmp_path: Path) -> None:
+    counts = fortnight().counts
+    tweets.save_counts(tmp_path / "counts.npz", counts)
+    read = tweets.load_counts(tmp_path / "counts.npz")
+    assert (read.start, read.end, list(read.names)) == (counts.start, counts.end, counts.names)
+    for name in ("series", "step", *tweets.FIELDS):
+        assert (getattr(read, name) == getattr(counts, name)).all()
+
+
+def test_known_events_are_looked_for_on_their_day() -> None:
+    counts = fortnight().counts
+    opened = [
+        (Series("entity", "BABA"), datetime(2014, 9, 19, 13, tzinfo=UTC)),
+        (ALL, datetime(2015, 1, 1, tzinfo=UTC)),
+    ]
+    found = tweets.figures(opened, counts, pages=1)
+    assert [event["right"] for event in found["events"]] == [True, False, True]
+    assert (found["alerts_per_week"], found["pages_per_week"]) == (1.0, 0.5)
