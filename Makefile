@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := core ingest stream alerting trainer newstide tests benchmarks
+SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks
 
 .PHONY: demo test check format bench lock clean
 

@@ -243,6 +243,39 @@ class MetricsSettings(Section):
     """Port of the ingest process; 0 turns it off."""
     alerting_port: int = Field(9861, ge=0, le=65535)
     """Port of the alerting process; 0 turns it off."""
+    desk_port: int = Field(9862, ge=0, le=65535)
+    """Port of the desk's metrics and probes; 0 turns it off."""
+
+
+class DeskSettings(Section):
+    host: str = "127.0.0.1"
+    """Address that the desk listens on."""
+    port: int = Field(8700, ge=0, le=65535)
+    """Port of the desk; 0 takes a free one."""
+    public_url: str | None = None
+    """Address at which people reach the desk, where a proxy stands before it: `https://desk.example.com`."""
+    session_hours: int = Field(12, ge=1, le=720)
+    """How long a login lasts."""
+    requests_per_second: float = Field(20, gt=0)
+    """Requests that one person or program may send on the long run; ten times as many at once."""
+    local_accounts: bool = True
+    """Whether people may log in with a name and a password of the desk's own."""
+    proxy_header: str | None = None
+    """Header in which a trusted proxy names the person, such as `X-Forwarded-User`. Needs `proxy_addresses`."""
+    proxy_addresses: list[str] = []
+    """Addresses or networks of that proxy; the header is believed from nowhere else."""
+    proxy_role: Literal["viewer", "analyst", "admin"] = "viewer"
+    """Role of a person whom the proxy names and the desk does not know yet."""
+    oidc_issuer: str | None = None
+    """Address of an OpenID Connect provider; empty turns it off."""
+    oidc_client_id: str | None = None
+    """Client id of the desk at the provider."""
+    oidc_client_secret: SecretStr | None = None
+    """Client secret of the desk at the provider."""
+    oidc_role_claim: str = "newstide_role"
+    """Claim of the id token that holds the role."""
+    oidc_default_role: Literal["viewer", "analyst", "admin"] | None = "viewer"
+    """Role of a person without that claim; empty: such a person is turned away."""
 
 
 class Settings(BaseSettings):
@@ -272,6 +305,7 @@ class Settings(BaseSettings):
     alerting: AlertingSettings = AlertingSettings()
     retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
+    desk: DeskSettings = DeskSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -21,6 +21,7 @@ _COMMANDS = {
     "worker": "newstide.commands.worker",
     "alerts": "newstide.commands.alerts",
     "backtest": "newstide.commands.backtest",
+    "desk": "newstide.commands.desk",
     "migrate": "newstide.commands.administration",
     "retention": "newstide.commands.administration",
     "audit": "newstide.commands.administration",

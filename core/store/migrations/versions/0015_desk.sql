@@ -1,0 +1,76 @@
+-- People of the desk. Who comes through OIDC or a proxy has no password; `subject` is what OIDC knows them by.
+CREATE TABLE account (
+    name text PRIMARY KEY,
+    role text NOT NULL CHECK (role IN ('viewer', 'analyst', 'admin')),
+    password_hash text,
+    subject text UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    disabled_at timestamptz
+);
+
+-- Browsers that are logged in, by the SHA-256 of the token in their cookie.
+CREATE TABLE desk_session (
+    token bytea PRIMARY KEY,
+    account text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
+    csrf text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX desk_session_expires_at ON desk_session (expires_at);
+
+-- Links that log in once: by the SHA-256 of the token in their address.
+CREATE TABLE login_link (
+    token bytea PRIMARY KEY,
+    account text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
+    expires_at timestamptz NOT NULL
+);
+
+-- Programs that use the API, by the SHA-256 of their token. A token has the role of its account, or less.
+CREATE TABLE api_token (
+    id uuid PRIMARY KEY,
+    token bytea NOT NULL UNIQUE,
+    account text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
+    name text NOT NULL,
+    role text NOT NULL CHECK (role IN ('viewer', 'analyst', 'admin')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+
+-- Who did what on the desk: append-only.
+CREATE TABLE audit_event (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    account text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    detail jsonb NOT NULL
+);
+CREATE INDEX audit_event_at ON audit_event (at);
+CREATE FUNCTION refuse_change_of_audit_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit events are append-only';
+END $$;
+CREATE TRIGGER audit_event_is_append_only BEFORE UPDATE ON audit_event
+    FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit_event();
+
+-- What an analyst has on the screen: nobody else gets it until `expires_at`. `blind`: a second opinion is asked for.
+CREATE TABLE label_lease (
+    story uuid NOT NULL,
+    analyst text NOT NULL,
+    blind boolean NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (story, analyst)
+);
+CREATE INDEX label_lease_expires_at ON label_lease (expires_at);
+
+-- What people do with an incident besides marking it: the latest row counts.
+CREATE TABLE incident_handling (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    incident uuid NOT NULL,
+    account text NOT NULL,
+    acknowledged boolean NOT NULL,
+    snoozed_until timestamptz,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX incident_handling_incident ON incident_handling (incident, id);

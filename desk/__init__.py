@@ -1,0 +1,1 @@
+"""The analysts' web desk and its REST API."""

@@ -1,0 +1,74 @@
+"""The desk as an ASGI application: the API under `/api/v1`, and the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import Engine
+
+from core.settings import Settings
+from core.taxonomy import load_taxonomy
+from desk import problems
+from desk.api import audit, events, session, tokens
+from desk.context import Desk
+from desk.events import Events
+from desk.security.accounts import Accounts
+from desk.security.headers import SecurityHeaders
+from desk.security.identity import proxy_networks
+from desk.security.rate_limit import RateLimit
+from desk.security.sessions import Sessions
+
+API = "/api/v1"
+PAGES = Path(__file__).with_name("web")
+
+_LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
+_BURST = 10  # times the requests a second
+_DESCRIPTION = """The mood of financial news as newstide sees it, its incidents, and the labels of analysts.
+
+Log in with `POST /api/v1/session`, or send an API token as `Authorization: Bearer TOKEN`. Times are ISO 8601 in UTC.
+Lists come in pages: `next` is the `cursor` of the page after. Errors are `application/problem+json` (RFC 9457)."""
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """The application on the store of `engine`, whose schema is up to date. Raises SettingsError for settings that
+    can't work."""
+    desk = Desk(
+        settings=settings,
+        engine=engine,
+        taxonomy=load_taxonomy(settings.taxonomy),
+        accounts=Accounts(engine),
+        sessions=Sessions(engine, settings.desk.session_hours),
+        requests=RateLimit(settings.desk.requests_per_second, round(_BURST * settings.desk.requests_per_second)),
+        logins=RateLimit(_LOGINS_PER_SECOND, _LOGINS_AT_ONCE),
+        events=Events(engine),
+        proxies=proxy_networks(settings.desk),
+    )
+    app = FastAPI(
+        title="newstide desk",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{API}/openapi.json",
+    )
+    app.state.desk = desk
+    problems.install(app)
+    for resource in (session, tokens, audit, events):
+        app.include_router(resource.router, prefix=API)
+    _serve_pages(app)
+    app.add_middleware(SecurityHeaders, https=desk.https)
+    return app
+
+
+def _serve_pages(app: FastAPI) -> None:
+    """One page for all addresses: what it shows follows from the address."""
+    app.mount("/static", StaticFiles(directory=PAGES / "static", check_dir=False), name="static")
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/{page}", include_in_schema=False)
+    @app.get("/{page}/{item}", include_in_schema=False)
+    def page(page: str = "", item: str = "") -> FileResponse:
+        return FileResponse(PAGES / "index.html", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,63 @@
+"""The desk as a process: serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from prometheus_client import REGISTRY
+
+from core.health import Beat, Health, serve_health
+from core.http import Limits, Server, listen
+from core.settings import Settings
+from core.store.connection import open_engine, wait_for_database
+from core.store.migration import migrate
+from desk.app import create_app
+
+log = logging.getLogger(__name__)
+
+_LIMITS = Limits(header_timeout_s=10, connections=512, connections_per_peer=128)
+_CONNECTIONS = 8  # to the database
+_LOOK_EVERY_S = 0.2
+
+
+def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], None] = lambda address: None) -> None:
+    """Serve the desk until `stop` is set; `ready` is told its address once it answers.
+
+    Raises SettingsError for an address that is taken or settings that can't work, DatabaseUnreachable if Postgres does
+    not answer at the start.
+    """
+    health = Health("desk")
+    serving = Beat(None, "not serving yet")
+    health.ready("serving", serving)
+    serve_health(settings.metrics, settings.metrics.desk_port, health, REGISTRY)
+    with listen(settings.desk.host, settings.desk.port, "the desk", "desk.host and desk.port") as listener:
+        wait_for_database(settings)
+        engine = open_engine(settings, pool_size=_CONNECTIONS)
+        try:
+            migrate(engine)
+            app = create_app(settings, engine)
+            events = app.state.desk.events
+            events.start()
+            health.essential([events.thread_name])
+            health.watch()
+            serving.good()
+            host, port = listener.getsockname()[:2]
+            ready(settings.desk.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            try:
+                asyncio.run(_serve(Server(app, _LIMITS, graceful_s=2), listener, stop))
+            finally:
+                health.close()
+                events.stop()
+        finally:
+            engine.dispose()
+
+
+async def _serve(server: Server, listener: object, stop: threading.Event) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))  # type: ignore[list-item]
+    while not stop.is_set() and not serving.done():
+        await asyncio.sleep(_LOOK_EVERY_S)
+    server.should_exit = True
+    await serving

@@ -1,0 +1,52 @@
+"""A desk on a store of its own, and people who use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
+
+from core.settings import DatabaseSettings, DeskSettings, Settings
+from desk.app import create_app
+from desk.context import Desk
+from desk.security.identity import CSRF_HEADER
+
+PASSWORD = "a long password of ann"
+ADDRESS = "http://desk.test"
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return Settings(database=DatabaseSettings(url=database_url), desk=DeskSettings(requests_per_second=1000))
+
+
+@pytest.fixture
+def desk(settings: Settings, engine: Engine) -> Desk:
+    found: Desk = create_app(settings, engine).state.desk
+    return found
+
+
+@pytest.fixture
+def stranger(settings: Settings, engine: Engine) -> TestClient:
+    """A browser that is not logged in."""
+    return TestClient(create_app(settings, engine), base_url=ADDRESS)
+
+
+@pytest.fixture
+def login(settings: Settings, engine: Engine) -> Login:
+    """Makes an account of a name and role, and a browser in which it is logged in."""
+    app = create_app(settings, engine)
+
+    def make(name: str = "ann", role: str = "analyst") -> TestClient:
+        app.state.desk.accounts.add(name, role, PASSWORD)
+        browser = TestClient(app, base_url=ADDRESS)
+        answer = browser.post("/api/v1/session", json={"name": name, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        browser.headers[CSRF_HEADER] = answer.json()["csrf"]
+        return browser
+
+    return make
