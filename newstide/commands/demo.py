@@ -11,6 +11,7 @@ import click
 from core.settings import load_settings
 from core.terminal import PlainConsole
 from newstide.scenario import BANK, FORTNIGHT, IPO, generate_feed
+from newstide.stack.desk import desk_port
 from newstide.stack.loop import run, take_snapshot
 from newstide.stack.opening import running
 from newstide.stack.plan import Plan, ReplayFile
@@ -49,6 +50,7 @@ def demo(seconds: float, workers: int | None, until_drained: bool) -> None:
         workers or settings.stream.workers,
         replay=ReplayFile(feed, ("--speed", f"{speed:.3f}")),
         until_drained=until_drained,
+        desk_port=None if until_drained else desk_port(settings.desk),
     )
     view = open_view(console, "newstide demo", note="Ctrl-C ends everything")
     with view, running(settings, plan, view.say) as stack:

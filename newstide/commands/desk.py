@@ -16,6 +16,7 @@ from desk.security.roles import ROLES
 from desk.security.sessions import Sessions
 from desk.server import run_desk
 from newstide.commands.output import open_console
+from newstide.stack.desk import desk_address, login_address
 from newstide.stack.resources import amended, database_address, store
 
 _LINK_MINUTES = 60
@@ -90,13 +91,7 @@ def link(name: str) -> None:
         if Accounts(engine).find(name) is None:
             raise InputError(f"there is no account {name!r}; newstide desk accounts lists them")
         token = Sessions(engine, settings.desk.session_hours).make_link(name, _LINK_MINUTES)
-    base = settings.desk.public_url or f"http://{settings.desk.host}:{settings.desk.port}"
-    click.echo(login_address(base, token))
-
-
-def login_address(base: str, token: str) -> str:
-    """The address that logs in once. The token stands behind #, which no server and no log gets to see."""
-    return f"{base.rstrip('/')}/login#token={token}"
+    click.echo(login_address(desk_address(settings.desk, settings.desk.port), token))
 
 
 COMMANDS = [desk]

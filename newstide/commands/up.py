@@ -19,6 +19,7 @@ from core.terminal import PlainConsole
 from ingest.replay_plan import plan_replay
 from newstide.commands.file_options import as_arguments, file_options, replay_options
 from newstide.commands.replay_notes import noted
+from newstide.stack.desk import desk_port
 from newstide.stack.loop import run, summarise
 from newstide.stack.observer import Summary
 from newstide.stack.opening import running
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 @click.option("--speed", default="max", show_default=True, help="`max`, or N times real time.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Worker processes; `stream.workers` if not given.")
 @click.option("--until-drained", is_flag=True, help="Exit once all that was replayed is committed and judged.")
+@click.option("--desk/--no-desk", "with_desk", default=True, help="Whether the web desk runs too; not until drained.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary line last.")
 def up(
     feeds: Path | None,
@@ -43,6 +45,7 @@ def up(
     speed: str,
     workers: int | None,
     until_drained: bool,
+    with_desk: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -67,9 +70,12 @@ def up(
         feeds,
         ReplayFile(replay, tuple(arguments)) if replay else None,
         until_drained,
+        desk_port(settings.desk) if with_desk and not until_drained else None,
     )
     view: View = _Quiet() if as_json else open_view(PlainConsole(), "newstide")
     with view, running(settings, plan, view.say, details=not as_json) as stack:
+        if as_json and stack.desk:
+            click.echo(f"the desk: {stack.desk}", err=True)
         drained = run(stack, until_drained=until_drained, show=view.show)
         summary = summarise(stack)
     _print_summary(summary, stack.replay_summary or {}, as_json)

@@ -42,7 +42,8 @@ def run(stack: Stack, *, until_drained: bool = False, show: Callable[[Snapshot],
 def take_snapshot(stack: Stack) -> Snapshot:
     """The stack as it was last seen; its processes as they are now."""
     seen = stack.observer.latest
-    return replace(Snapshot() if seen is None else seen.snapshot, processes=stack.processes())
+    snapshot = Snapshot() if seen is None else seen.snapshot
+    return replace(snapshot, processes=stack.processes(), desk=stack.desk)
 
 
 def summarise(stack: Stack) -> Summary | None:

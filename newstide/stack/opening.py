@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
+from newstide.stack.desk import desk_address, invite
 from newstide.stack.plan import Plan
 from newstide.stack.resources import amended, announce, exclusive, kept_database, prepare_topics, withdraw
 from newstide.stack.stack import Stack
@@ -44,6 +45,10 @@ def running(
             # Processes that fail while what they need is away are not to blame; only the stack knows.
             with Supervisor(outage=lambda: stack is not None and stack.is_away(), say=say) as supervisor:
                 stack = Stack(found, plan, supervisor, keeper, broker, say, details)
+                if plan.desk_port is not None:
+                    address = desk_address(found.desk, plan.desk_port)
+                    # Into a database of somebody's own nobody is let in unasked: its accounts are there for that.
+                    stack.desk = invite(found, address) if keeper is not None else address
                 yield stack
         finally:
             withdraw(found.embedded.directory)

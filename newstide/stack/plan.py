@@ -22,12 +22,13 @@ class ReplayFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What runs: workers and alerting always, feeds or push and a replay where asked for."""
+    """What runs: workers and alerting always, feeds or push, a replay and the desk where asked for."""
 
     workers: int
     feeds: Path | None = None
     replay: ReplayFile | None = None
     until_drained: bool = False
+    desk_port: int | None = None
 
 
 def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int = 0) -> list[Child]:
@@ -43,6 +44,9 @@ def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int
     feeds = {"NEWSTIDE_INGEST__FEEDS": str(plan.feeds)} if plan.feeds is not None else {}  # their pace is its lateness
     watching = {**environment, **feeds}
     children.append(Child("alerts", judge, logs / "alerts.log", watching, one_shot=plan.until_drained, stop_order=2))
+    if plan.desk_port is not None:
+        argv = command("desk", "--port", str(plan.desk_port))
+        children.append(Child("desk", argv, logs / "desk.log", environment, essential=False))
     if settings.ingest.push_token is not None:
         environment["NEWSTIDE_INGEST__PUSH_CONFIRMS"] = settings.ingest.push_confirms
     if plan.feeds is not None:

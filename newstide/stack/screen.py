@@ -58,7 +58,10 @@ class AlertLine:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of the stack at one moment. `watermark` is event time; alerts come newest first."""
+    """The state of the stack at one moment. `watermark` is event time; alerts come newest first.
+
+    `desk`: the address of the web desk, empty where it does not run.
+    """
 
     watermark: datetime | None = None
     messages: int = 0
@@ -69,6 +72,7 @@ class Snapshot:
     processes: Sequence[ChildStatus] = ()
     series: Sequence[SeriesTrend] = ()
     alerts: Sequence[AlertLine] = ()
+    desk: str = ""
 
 
 class View(Protocol):
@@ -129,8 +133,12 @@ class Lines:
     clock: Callable[[], float] = time.monotonic
     _seen: set[str] = field(default_factory=set)
     _due: float = 0.0
+    _desk: str = ""
 
     def show(self, snapshot: Snapshot) -> None:
+        if snapshot.desk != self._desk:
+            self._desk = snapshot.desk
+            self._print(f"the desk: {printable(snapshot.desk)}")
         for alert in reversed(snapshot.alerts):
             if alert.key not in self._seen:
                 self._seen.add(alert.key)
@@ -161,6 +169,9 @@ def render(
     parts: list[ConsoleRenderable] = [_header(snapshot, title), _series_table(snapshot.series[:rows])]
     parts.append(_alerts_panel(snapshot.alerts))
     parts += [Text(printable(line), style="yellow", no_wrap=True, overflow="ellipsis") for line in said]
+    if snapshot.desk:
+        # whole, however narrow the terminal is: it is there to be opened
+        parts.append(Text.assemble(("the desk: ", "dim"), (printable(snapshot.desk), "bold"), overflow="fold"))
     if note:
         parts.append(Text(printable(note), style="dim"))
     return Group(*parts)

@@ -69,6 +69,8 @@ class Stack:
     ) -> None:
         self.settings = settings
         self.engine = open_engine(settings)
+        self.desk = ""
+        """Where the desk is found, and how to get in; empty: it does not run."""
         self._plan = plan
         self._supervisor = supervisor
         self._keeper = keeper
