@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
 from desk import problems
-from desk.api import audit, events, session, tokens
+from desk.api import audit, events, oidc, session, tokens
 from desk.context import Desk
 from desk.events import Events
 from desk.security.accounts import Accounts
 from desk.security.headers import SecurityHeaders
 from desk.security.identity import proxy_networks
+from desk.security.oidc import open_provider
 from desk.security.rate_limit import RateLimit
 from desk.security.sessions import Sessions
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         requests=RateLimit(settings.desk.requests_per_second, round(_BURST * settings.desk.requests_per_second)),
         logins=RateLimit(_LOGINS_PER_SECOND, _LOGINS_AT_ONCE),
         events=Events(engine),
+        provider=open_provider(settings.desk),
         proxies=proxy_networks(settings.desk),
     )
     app = FastAPI(
@@ -56,7 +58,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.state.desk = desk
     problems.install(app)
-    for resource in (session, tokens, audit, events):
+    for resource in (session, oidc, tokens, audit, events):
         app.include_router(resource.router, prefix=API)
     _serve_pages(app)
     app.add_middleware(SecurityHeaders, https=desk.https)
@@ -65,7 +67,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
 
 def _serve_pages(app: FastAPI) -> None:
     """One page for all addresses: what it shows follows from the address."""
-    app.mount("/static", StaticFiles(directory=PAGES / "static", check_dir=False), name="static")
+    app.mount("/static", StaticFiles(directory=PAGES / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
     @app.get("/{page}", include_in_schema=False)

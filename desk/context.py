@@ -12,6 +12,7 @@ from core.settings import Settings
 from core.taxonomy import Taxonomy
 from desk.events import Events
 from desk.security.accounts import Accounts
+from desk.security.oidc import Provider
 from desk.security.rate_limit import RateLimit
 from desk.security.sessions import Sessions
 
@@ -28,6 +29,7 @@ class Desk:
     requests: RateLimit
     logins: RateLimit
     events: Events
+    provider: Provider | None
     proxies: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
     @property

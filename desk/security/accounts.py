@@ -86,11 +86,11 @@ class Accounts:
         except (VerificationError, InvalidHashError):
             return False
 
-    def of_subject(self, subject: str) -> str | None:
-        """Name of the account that an identity provider knows as `subject`, if it is not disabled."""
+    def of_subject(self, subject: str) -> Account | None:
+        """The account that an identity provider knows as `subject`."""
         with self._engine.connect() as connection:
-            row = connection.execute(QUERIES["account_of_subject"], {"subject": subject}).one_or_none()
-        return row.name if row is not None and row.disabled_at is None else None
+            found = records(Account, connection.execute(QUERIES["account_of_subject"], {"subject": subject}))
+        return found[0] if found else None
 
 
 def checked_name(name: str) -> str:

@@ -10,7 +10,8 @@ ON CONFLICT DO NOTHING
 RETURNING name
 
 -- name: account_of_subject
-SELECT name, role, password_hash, created_at, disabled_at FROM account WHERE subject = :subject
+SELECT name, role, password_hash IS NOT NULL AS has_password, created_at, disabled_at
+FROM account WHERE subject = :subject
 
 -- name: change_account
 UPDATE account
@@ -36,7 +37,8 @@ WHERE desk_session.token = :token AND desk_session.expires_at > now() AND accoun
 DELETE FROM desk_session WHERE token = :token
 
 -- name: forget_expired
-WITH sessions AS (DELETE FROM desk_session WHERE expires_at <= now())
+WITH sessions AS (DELETE FROM desk_session WHERE expires_at <= now()),
+     logins AS (DELETE FROM oidc_login WHERE expires_at <= now())
 DELETE FROM login_link WHERE expires_at <= now()
 
 -- name: add_link
@@ -49,6 +51,13 @@ USING account
 WHERE login_link.token = :token AND login_link.expires_at > now()
   AND account.name = login_link.account AND account.disabled_at IS NULL
 RETURNING account.name
+
+-- name: begin_oidc_login
+INSERT INTO oidc_login (state, nonce, verifier, expires_at)
+VALUES (:state, :nonce, :verifier, now() + make_interval(mins => :minutes))
+
+-- name: take_oidc_login
+DELETE FROM oidc_login WHERE state = :state AND expires_at > now() RETURNING nonce, verifier
 
 -- name: add_token
 INSERT INTO api_token (id, token, account, name, role, expires_at)

@@ -74,3 +74,11 @@ CREATE TABLE incident_handling (
     at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX incident_handling_incident ON incident_handling (incident, id);
+
+-- Logins under way at an identity provider, by the SHA-256 of their state.
+CREATE TABLE oidc_login (
+    state bytea PRIMARY KEY,
+    nonce text NOT NULL,
+    verifier text NOT NULL,
+    expires_at timestamptz NOT NULL
+);

@@ -1,0 +1,109 @@
+"""Logging in at a real OpenID Connect provider on this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import oidc_provider_mock
+import pytest
+from conftest import ADDRESS
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from core.errors import SettingsError
+from core.settings import DeskSettings, Settings
+from desk.app import create_app
+
+CALLBACK = "/api/v1/session/oidc/callback"
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    claims: dict[str, object] = {"preferred_username": "dora", "newstide_role": "analyst"}
+    users = [oidc_provider_mock.User(sub="d1", claims=claims)]
+    with oidc_provider_mock.run_server_in_thread(user_claims=users) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+@pytest.fixture
+def chosen(settings: Settings, issuer: str) -> Settings:
+    desk = DeskSettings(oidc_issuer=issuer, oidc_client_id="desk", oidc_client_secret=SecretStr("shared secret"))
+    return settings.model_copy(update={"desk": desk})
+
+
+def leave(browser: TestClient) -> str:
+    """Begin a login: the address at the provider."""
+    answer = browser.get("/api/v1/session/oidc", follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def agree(address: str, subject: str = "d1") -> str:
+    """Log in as `subject` at the provider: where it sends the browser back to, as path and query."""
+    back = httpx.post(address, data={"sub": subject}).headers["location"]
+    parts = urlsplit(back)
+    return f"{parts.path}?{parts.query}"
+
+
+def test_somebody_logs_in_and_comes_back(chosen: Settings, engine: Engine) -> None:
+    app = create_app(chosen, engine)
+    for _ in range(2):
+        browser = TestClient(app, base_url=ADDRESS)
+        address = leave(browser)
+        asked = parse_qs(urlsplit(address).query)
+        assert (asked["code_challenge_method"], asked["redirect_uri"]) == (["S256"], [ADDRESS + CALLBACK])
+        answer = browser.get(agree(address), follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        me = browser.get("/api/v1/session").json()
+        assert (me["name"], me["role"]) == ("dora", "analyst")
+    assert [account.name for account in app.state.desk.accounts.list()] == ["dora"]
+
+
+def test_a_login_ends_in_the_browser_it_began_in(chosen: Settings, engine: Engine) -> None:
+    app = create_app(chosen, engine)
+    one, other = TestClient(app, base_url=ADDRESS), TestClient(app, base_url=ADDRESS)
+    back = agree(leave(one))
+    leave(other)
+    assert other.get(back, follow_redirects=False).status_code == 403
+    assert one.get(back, follow_redirects=False).status_code == 303
+    assert one.get(back, follow_redirects=False).status_code == 403, "a login is finished once"
+
+
+def test_a_login_that_was_refused_or_made_up_lets_nobody_in(chosen: Settings, engine: Engine) -> None:
+    browser = TestClient(create_app(chosen, engine), base_url=ADDRESS)
+    state = parse_qs(urlsplit(leave(browser)).query)["state"][0]
+    assert browser.get(f"{CALLBACK}?state={state}&error=access_denied").status_code == 403
+    state = parse_qs(urlsplit(leave(browser)).query)["state"][0]
+    assert browser.get(f"{CALLBACK}?state={state}&code=made-up").status_code == 403
+    assert browser.get("/api/v1/session").status_code == 401
+
+
+def test_an_account_that_is_disabled_stays_out(chosen: Settings, engine: Engine) -> None:
+    app = create_app(chosen, engine)
+    browser = TestClient(app, base_url=ADDRESS)
+    browser.get(agree(leave(browser)), follow_redirects=False)
+    app.state.desk.accounts.change("dora", disabled=True)
+    assert browser.get(agree(leave(browser)), follow_redirects=False).status_code == 403
+
+
+def test_a_provider_that_is_away_is_named(settings: Settings, engine: Engine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        desk = DeskSettings(oidc_issuer=f"http://127.0.0.1:{taken.getsockname()[1]}", oidc_client_id="desk")
+        browser = TestClient(create_app(settings.model_copy(update={"desk": desk}), engine), base_url=ADDRESS)
+        answer = browser.get("/api/v1/session/oidc", follow_redirects=False)
+    assert (answer.status_code, "identity provider" in answer.json()["detail"]) == (502, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [({"oidc_issuer": "https://id.test"}, "oidc_client_id"), ({"oidc_issuer": "http://id.test"}, "https")],
+)
+def test_half_a_provider_is_refused(settings: Settings, engine: Engine, given: dict[str, str], missing: str) -> None:
+    desk = DeskSettings.model_validate({"oidc_client_id": "desk"} | given if missing == "https" else given)
+    with pytest.raises(SettingsError, match=missing):
+        create_app(settings.model_copy(update={"desk": desk}), engine)
