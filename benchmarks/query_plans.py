@@ -118,13 +118,21 @@ def unlisted(connection: psycopg.Connection[Any]) -> set[str]:
 
 
 def _queries() -> dict[str, str]:
-    files = [file for room in ("core", "stream", "alerting") for file in sorted((PROJECT / room).rglob("*.sql"))]
+    rooms = ("core", "stream", "alerting", "desk")
+    files = [file for room in rooms for file in sorted((PROJECT / room).rglob("*.sql"))]
     return {
-        f"{'alerting' if file.stem == 'queries' and 'alerting' in file.parts else file.stem}.{name}": body
+        f"{_prefix(file)}.{name}": body
         for file in files
         if "migrations" not in file.parts
         for name, body in load_queries(file).items()
     }
+
+
+def _prefix(file: Path) -> str:
+    """What the queries of a file are called by: files of two rooms may have one name."""
+    if file.stem == "queries" and "alerting" in file.parts:
+        return "alerting"
+    return f"desk.{file.stem}" if "desk" in file.relative_to(PROJECT).parts else file.stem
 
 
 _WRITES = {
@@ -134,7 +142,7 @@ _WRITES = {
     "archive.archive_dead_letters",
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
     "retention.merge_boundary", "retention.partitions", "incidents.add_feedback", "alerting.place",
-    "alerting.save_incident", "alerting.add_incident_history",
+    "alerting.save_incident", "alerting.add_incident_history", "desk.incidents.handle", "desk.incidents.mark",
 }  # fmt: skip
 """Rows written or changed by their primary key."""
 
@@ -222,6 +230,47 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("retention.delete_deliveries", {"before": now - 30 * day, **batch}),
         ("retention.delete_alerts", {"before": now - 400 * day, **batch}),
         ("retention.delete_incidents", {"before": now - 400 * day, **batch}),
+        *_of_the_desk(now, stories, uids),
+    ]  # fmt: skip
+
+
+def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What the pages of the desk ask for: the last day by the minute, longer spans by the hour."""
+    day, step = timedelta(days=1), {"step_s": 3600}
+    series = {"kind": "entity", "name": "E7"}
+    last = {"since": now - day, "until": now}
+    hours = {"since": now - 6 * day, "until": now}
+    some = {"kind": "entity", "names": [f"E{n}" for n in range(20)]}
+    everything = {"kind": "entity", "limit": 60}
+    of_series = {**series, **last, "sentiments": ["negative", "neutral", "positive"]}
+    found = {"sentiment": None, "before": None, "before_uid": None, "stored_from": (now - day).date(), "limit": 50}
+    incident = {"incident": uids[0]}
+    listed = {"state": None, "since": None, "before": None, "before_id": None, "limit": 50}
+    return [
+        ("desk.events.marks", {}),
+        ("desk.progress.progress", {}),
+        ("desk.counts.totals", {"kind": "all", "name": "all", **last}),
+        ("desk.counts.totals_by_hour", {"kind": "all", "name": "all", **hours}),
+        ("desk.counts.leading_by_minute", {**everything, **last}),
+        ("desk.counts.leading_by_hour", {**everything, **hours}),
+        ("desk.counts.buckets_by_minute", {**some, **last, "step_s": 900}),
+        ("desk.counts.buckets_by_hour", {**some, **hours, **step}),
+        ("desk.counts.negative_by_hour", {**some, **hours}),
+        ("desk.counts.known_series", {**everything, **hours, "holds": "7"}),
+        ("desk.stories.stories", {**of_series, "source": "s7", "before": None, "before_story": None, "limit": 50}),
+        ("desk.stories.described", {"stories": stories[:50], "uids": uids[:50]}),
+        ("desk.stories.story", {"story": stories[0]}),
+        ("desk.stories.messages", {"story": stories[0], "stored_from": (now - day).date(), "after": None,
+                                   "after_uid": None, "limit": 50}),
+        ("desk.stories.headlines", {**of_series, "limit": 1000}),
+        ("desk.search.matching", {**found, **last, "words": "title", "exact": "'entity=E7'", "runs": ["Title"]}),
+        ("desk.search.newest", {**found, **last}),
+        ("desk.incidents.incidents", listed),
+        ("desk.incidents.incident", incident),
+        ("desk.incidents.alerts", incident),
+        ("desk.incidents.history", incident),
+        ("desk.incidents.alerts_within", {**series, **last, "limit": 500}),
+        ("desk.incidents.pages", hours),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
 from desk import problems
-from desk.api import audit, events, oidc, session, tokens
+from desk.api import audit, events, incidents, mood, oidc, search, series, session, stories, tokens
 from desk.context import Desk
 from desk.events import Events
 from desk.security.accounts import Accounts
@@ -25,6 +25,18 @@ from desk.security.sessions import Sessions
 API = "/api/v1"
 PAGES = Path(__file__).with_name("web")
 
+_RESOURCES = (
+    session,
+    oidc,
+    tokens,
+    audit,
+    events,
+    mood,
+    series,
+    stories,
+    incidents,
+    search,
+)
 _LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
 _BURST = 10  # times the requests a second
 _DESCRIPTION = """The mood of financial news as newstide sees it, its incidents, and the labels of analysts.
@@ -58,7 +70,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.state.desk = desk
     problems.install(app)
-    for resource in (session, oidc, tokens, audit, events):
+    for resource in _RESOURCES:
         app.include_router(resource.router, prefix=API)
     _serve_pages(app)
     app.add_middleware(SecurityHeaders, https=desk.https)

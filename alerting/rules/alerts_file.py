@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from alerting.rules.alert_rules import AlertRules, Receiver, Rule
-from alerting.rules.budget import budget_per_week
 from alerting.rules.fields import Fields
 from alerting.rules.policy import KINDS, TIERS, Policy, Watch
 from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, read_receiver, read_rule
 from alerting.rules.templates import LINK_FIELDS, template_fault
+from core.budget import DEFAULT, budget_per_week, rules_file
 from core.columns import closest_hint
 from core.errors import InputError
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
 
-DEFAULT_FILE = Path("alerts.toml")
 RESERVED = ("kafka", "webhook")
 """Names of the receivers that the settings ask for, which are told everything."""
-
-
-def rules_file(settings: Settings) -> Path | None:
-    """The file in force: the one that `alerting.rules` names, else alerts.toml beside newstide.toml if there is one."""
-    return settings.alerting.rules or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
 
 
 def load_rules(settings: Settings) -> AlertRules:
@@ -80,7 +74,7 @@ def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:
     """Each rule watches what it names; tiers that no rule reaches leave their share to the others."""
     budget = 1.0
     try:
-        budget = budget_per_week(fields.given("budget", "1 per week"))
+        budget = budget_per_week(fields.given("budget", DEFAULT))
     except InputError as error:
         fields.fault(str(error))
     table = fields.table("tiers", KINDS)

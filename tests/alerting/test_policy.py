@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerting.detection.detector import ALL, Series
-from alerting.rules.budget import budget_per_week
+from core.budget import budget_per_week
 from alerting.rules.policy import Policy, Watch
 from alerting.rules.schedule import Schedule
 from core.errors import InputError

@@ -1,3 +1,31 @@
+-- Trends of series of one kind (all of them where `wanted_names` is NULL) in the hours from `since` up to `until`: rows
+-- to be added up.
+CREATE FUNCTION trend_hours(wanted_kind text, wanted_names text[], since timestamptz, until timestamptz)
+RETURNS TABLE (name text, hour timestamptz, negative integer, neutral integer, positive integer,
+               negative_stories integer, neutral_stories integer, positive_stories integer)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT trend.name, date_trunc('hour', trend.minute, 'UTC'), trend.negative, trend.neutral, trend.positive,
+           trend.negative_stories, trend.neutral_stories, trend.positive_stories
+    FROM trend_history AS trend
+    WHERE trend.kind = wanted_kind AND (wanted_names IS NULL OR trend.name = ANY(wanted_names))
+      AND trend.minute >= since AND trend.minute < until
+$$;
+
+-- What a message can be found by: its words, stemmed as English; each two neighbours in scripts that set no spaces, and
+-- the last character of such a run; and its series, as `topic=NAME`. Made with what every Postgres has: pg_trgm finds no
+-- letters but Latin ones in a database of the locale C.
+CREATE FUNCTION search_words(title text, body text, topic text, source text, entities text[])
+RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT to_tsvector('pg_catalog.english', regexp_replace(whole, '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', ' ', 'g'))
+           || array_to_tsvector(ARRAY['topic=' || topic, 'source=' || source]
+               || ARRAY(SELECT 'entity=' || entity FROM unnest(entities) AS entity WHERE entity IS NOT NULL)
+               || ARRAY(SELECT substr(run[1], place, 2)
+                        FROM regexp_matches(whole, '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g') AS run,
+                             generate_series(1, length(run[1])) AS place))
+    FROM (SELECT left(title || ' ' || body, 4000)) AS read (whole)
+$$;
+CREATE INDEX message_search ON message USING gin (search_words(title, text, topic, source, entities));
+
 -- People of the desk. Who comes through OIDC or a proxy has no password; `subject` is what OIDC knows them by.
 CREATE TABLE account (
     name text PRIMARY KEY,

@@ -1,0 +1,104 @@
+"""Series side by side: what stands out in a span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection
+
+from desk.expectation import Floats, surprise
+from desk.store.counts import Grid, Integers, Leading, read_counts, read_leading, read_source_names
+from desk.store.expected import read_expected
+from desk.store.progress import Progress
+
+_CANDIDATES = 3  # rows looked at for each one shown
+_FEWEST_CANDIDATES = 40
+FEW = 3
+"""Stories below which a cell is no ground to stand out."""
+
+
+@dataclass(frozen=True)
+class HeatRow:
+    """One series: arrays by step. `surprise` is NaN without a history, `expected` too."""
+
+    name: str
+    label: str
+    stories: Integers
+    negative: Integers
+    positive: Integers
+    messages: Integers
+    expected: Floats
+    surprise: Floats
+
+
+@dataclass(frozen=True)
+class Mover:
+    """One series over a whole span."""
+
+    counts: Leading
+    label: str
+    expected: float
+    surprise: float
+
+
+def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[HeatRow]:
+    """The `limit` series of `kind` in which the most surprising happened, among those with the most negative stories.
+
+    A step that is not complete yet can only gain stories, so it is never surprising for having few.
+    """
+    leading = read_leading(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
+    names = [each.name for each in leading]
+    if not names:
+        return []
+    counts = read_counts(connection, kind, names, grid)
+    expected = read_expected(connection, kind, names, grid, progress)
+    found = surprise(counts["negative"].astype(np.float64), expected.mean, expected.alpha)
+    found[:, complete_steps(grid, progress) :] = np.fmax(found[:, complete_steps(grid, progress) :], 0.0)
+    standing_out = np.where(counts["negative"] >= FEW, np.nan_to_num(found), 0.0).max(axis=1)
+    order = sorted(range(len(names)), key=lambda i: (-standing_out[i], -leading[i].negative, names[i]))[:limit]
+    labels = read_labels(connection, kind, names)
+    return [
+        HeatRow(
+            names[i],
+            labels[names[i]],
+            counts["negative"][i] + counts["neutral"][i] + counts["positive"][i],
+            counts["negative"][i],
+            counts["positive"][i],
+            counts["messages"][i],
+            expected.mean[i],
+            found[i],
+        )
+        for i in order
+    ]
+
+
+def movers(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[Mover]:
+    """The `limit` series whose negative stories in the whole span of `grid` are the most surprising."""
+    leading = read_leading(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
+    names = [each.name for each in leading]
+    if not names:
+        return []
+    expected = read_expected(connection, kind, names, grid, progress)
+    mean = expected.mean.sum(axis=1)
+    weight = np.where(expected.mean > 0, expected.mean, 0.0)
+    alpha = (expected.alpha * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
+    observed = np.array([each.negative for each in leading], np.float64)
+    found = surprise(observed, mean, alpha)
+    labels = read_labels(connection, kind, names)
+    order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(found[i]), -leading[i].negative, names[i]))[:limit]
+    return [Mover(leading[i], labels[names[i]], float(mean[i]), float(found[i])) for i in order]
+
+
+def complete_steps(grid: Grid, progress: Progress) -> int:
+    """How many steps of `grid` are complete, from the first on."""
+    if progress.complete_until is None:
+        return 0
+    passed = (progress.complete_until - grid.since).total_seconds() // grid.step_s
+    return int(min(max(passed, 0), len(grid)))
+
+
+def read_labels(connection: Connection, kind: str, names: list[str]) -> dict[str, str]:
+    """Name -> as people write it."""
+    written = read_source_names(connection, names) if kind == "source" else {}
+    return {name: written.get(name, name) for name in names}

@@ -1,0 +1,1 @@
+"""What the desk reads and writes in Postgres: each file beside its named queries."""

@@ -1,0 +1,157 @@
+"""Counts of series in steps of event time, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from core.store.sql import records
+from desk.store.sql import queries_beside
+
+_QUERIES = queries_beside(__file__)
+
+HOUR_S = 3600
+COUNTS = ("negative", "neutral", "positive", "messages")
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Stories by sentiment, and messages, in a span."""
+
+    negative: int
+    neutral: int
+    positive: int
+    messages: int
+
+    @property
+    def stories(self) -> int:
+        return self.negative + self.neutral + self.positive
+
+    @property
+    def mood(self) -> float | None:
+        """Net sentiment of the stories, -1 to 1; None where there is none."""
+        return (self.positive - self.negative) / self.stories if self.stories else None
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """A series and its counts in a span."""
+
+    name: str
+    negative: int
+    neutral: int
+    positive: int
+    messages: int
+
+    @property
+    def stories(self) -> int:
+        return self.negative + self.neutral + self.positive
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A series that was seen of late."""
+
+    name: str
+    stories: int
+    negative: int
+    last_hour: datetime
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Steps of `step_s` seconds from `since`, a multiple of that since 1970, up to `until`."""
+
+    since: datetime
+    until: datetime
+    step_s: int
+
+    @classmethod
+    def around(cls, since: datetime, until: datetime, step_s: int) -> Grid:
+        """The least grid that holds the span."""
+        first, last = since.timestamp() // step_s, -(-until.timestamp() // step_s)
+        return cls(moment(int(first) * step_s), moment(int(last) * step_s), step_s)
+
+    @property
+    def first(self) -> int:
+        """Number of the first step since 1970."""
+        return int(self.since.timestamp()) // self.step_s
+
+    def __len__(self) -> int:
+        return int(self.until.timestamp()) // self.step_s - self.first
+
+    @property
+    def times(self) -> list[datetime]:
+        """When each step begins."""
+        return [self.since + timedelta(seconds=self.step_s * i) for i in range(len(self))]
+
+
+def moment(seconds: float) -> datetime:
+    """The UTC time so many seconds after 1970."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def read_totals(connection: Connection, kind: str, name: str, since: datetime, until: datetime) -> Totals:
+    """Of whole minutes."""
+    values = {"kind": kind, "name": name, "since": since, "until": until}
+    return records(Totals, connection.execute(_QUERIES["totals"], values))[0]
+
+
+def read_totals_by_hour(connection: Connection, kind: str, name: str, since: datetime, until: datetime) -> Totals:
+    """Of the hours that begin in the span."""
+    values = {"kind": kind, "name": name, "since": since, "until": until}
+    return records(Totals, connection.execute(_QUERIES["totals_by_hour"], values))[0]
+
+
+def read_leading(connection: Connection, kind: str, grid: Grid, limit: int) -> list[Leading]:
+    """The series of `kind` with the most negative stories in the span of `grid`."""
+    values = {"kind": kind, "since": grid.since, "until": grid.until, "limit": limit}
+    return records(Leading, connection.execute(_QUERIES[f"leading_{_by(grid)}"], values))
+
+
+def read_counts(connection: Connection, kind: str, names: Sequence[str], grid: Grid) -> dict[str, Integers]:
+    """Arrays [series, step] for each of COUNTS; stories by sentiment, and messages."""
+    found = {count: np.zeros((len(names), len(grid)), np.int64) for count in COUNTS}
+    place = {name: i for i, name in enumerate(names)}
+    values = {"kind": kind, "names": list(names), "since": grid.since, "until": grid.until, "step_s": grid.step_s}
+    for row in connection.execute(_QUERIES[f"buckets_{_by(grid)}"], values):
+        steps = np.asarray(row.buckets, np.int64) - grid.first
+        for count in COUNTS:
+            found[count][place[row.name], steps] = np.asarray(getattr(row, count), np.int64)
+    return found
+
+
+def read_negative_hours(connection: Connection, kind: str, names: Sequence[str], hours: Grid) -> Integers:
+    """Negative stories, an array [series, hour]."""
+    found = np.zeros((len(names), len(hours)), np.int64)
+    place = {name: i for i, name in enumerate(names)}
+    values = {"kind": kind, "names": list(names), "since": hours.since, "until": hours.until}
+    for row in connection.execute(_QUERIES["negative_by_hour"], values):
+        found[place[row.name], np.asarray(row.buckets, np.int64) - hours.first] = np.asarray(row.negative, np.int64)
+    return found
+
+
+def find_series(
+    connection: Connection, kind: str, holds: str | None, since: datetime, until: datetime, limit: int
+) -> list[Known]:
+    """The busiest series of `kind` in these hours whose name holds `holds`."""
+    values = {"kind": kind, "holds": holds, "since": since, "until": until, "limit": limit}
+    return records(Known, connection.execute(_QUERIES["known_series"], values))
+
+
+def read_source_names(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
+    """Key -> name as it was written, where the two differ."""
+    if not keys:
+        return {}
+    return {row.key: row.name for row in connection.execute(_QUERIES["source_names"], {"keys": list(keys)})}
+
+
+def _by(grid: Grid) -> str:
+    return "by_hour" if grid.step_s % HOUR_S == 0 else "by_minute"

@@ -1,0 +1,80 @@
+-- name: totals
+-- Counts of one series in a span, by the minute.
+SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neutral_stories), 0)::bigint AS neutral,
+       coalesce(sum(positive_stories), 0)::bigint AS positive,
+       coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
+FROM trend_history WHERE kind = :kind AND name = :name AND minute >= :since AND minute < :until
+
+-- name: totals_by_hour
+SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neutral_stories), 0)::bigint AS neutral,
+       coalesce(sum(positive_stories), 0)::bigint AS positive,
+       coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
+FROM trend_hours(:kind, ARRAY[CAST(:name AS text)], :since, :until)
+
+-- name: leading_by_minute
+-- The series of a kind with the most negative stories in a span, their counts in it.
+SELECT name, sum(negative_stories)::bigint AS negative, sum(neutral_stories)::bigint AS neutral,
+       sum(positive_stories)::bigint AS positive, sum(negative + neutral + positive)::bigint AS messages
+FROM trend
+WHERE kind = :kind AND minute >= :since AND minute < :until
+GROUP BY name
+ORDER BY negative DESC, messages DESC, name
+LIMIT :limit
+
+-- name: leading_by_hour
+SELECT name, sum(negative_stories)::bigint AS negative, sum(neutral_stories)::bigint AS neutral,
+       sum(positive_stories)::bigint AS positive, sum(negative + neutral + positive)::bigint AS messages
+FROM trend_hours(:kind, NULL, :since, :until)
+GROUP BY name
+ORDER BY negative DESC, messages DESC, name
+LIMIT :limit
+
+-- name: buckets_by_minute
+-- Counts of some series in steps of `step_s`, numbered from 1970 on.
+SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative, array_agg(neutral) AS neutral,
+       array_agg(positive) AS positive, array_agg(messages) AS messages
+FROM (
+    SELECT name, floor(extract(epoch FROM minute) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative,
+           sum(neutral_stories) AS neutral, sum(positive_stories) AS positive,
+           sum(negative + neutral + positive) AS messages
+    FROM trend
+    WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
+    GROUP BY 1, 2
+) AS counted
+GROUP BY name
+
+-- name: buckets_by_hour
+SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative, array_agg(neutral) AS neutral,
+       array_agg(positive) AS positive, array_agg(messages) AS messages
+FROM (
+    SELECT name, floor(extract(epoch FROM hour) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative,
+           sum(neutral_stories) AS neutral, sum(positive_stories) AS positive,
+           sum(negative + neutral + positive) AS messages
+    FROM trend_hours(:kind, :names, :since, :until)
+    GROUP BY 1, 2
+) AS counted
+GROUP BY name
+
+-- name: negative_by_hour
+-- What an expectation is made of.
+SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative
+FROM (
+    SELECT name, floor(extract(epoch FROM hour) / 3600)::bigint AS bucket, sum(negative_stories) AS negative
+    FROM trend_hours(:kind, :names, :since, :until)
+    WHERE negative_stories <> 0
+    GROUP BY 1, 2
+) AS counted
+GROUP BY name
+
+-- name: known_series
+-- Series of the last weeks whose name holds a text, the busiest first.
+SELECT name, sum(negative_stories + neutral_stories + positive_stories)::bigint AS stories,
+       sum(negative_stories)::bigint AS negative, max(hour) AS last_hour
+FROM trend_hours(:kind, NULL, :since, :until)
+WHERE CAST(:holds AS text) IS NULL OR strpos(lower(name), lower(:holds)) > 0
+GROUP BY name
+ORDER BY stories DESC, name
+LIMIT :limit
+
+-- name: source_names
+SELECT key, name FROM source WHERE key = ANY(CAST(:keys AS text[]))

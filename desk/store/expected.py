@@ -1,0 +1,59 @@
+"""What is expected of stored series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from sqlalchemy import Connection
+
+from desk.expectation import HISTORY, Expectation, Floats, expect, in_steps
+from desk.store.counts import HOUR_S, Grid, read_negative_hours
+from desk.store.progress import Progress
+
+_DAY_S = 24 * HOUR_S
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Arrays [series, step]: mean and dispersion of negative stories; NaN where no earlier day was seen."""
+
+    mean: Floats
+    alpha: Floats
+
+
+@dataclass(frozen=True)
+class Hours:
+    """The hours behind an expectation: `counts` of negative stories, [series, hour], on `grid`; `begin` is the first
+    hour that the store has seen, `first` the first whose `expectation` is asked for."""
+
+    grid: Grid
+    counts: Floats
+    begin: int
+    first: int
+    expectation: Expectation
+
+
+def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Hours:
+    """The hours of `grid`, and the days before them."""
+    midnight = Grid.around(grid.since, grid.until, _DAY_S).since
+    hours = Grid(midnight - timedelta(hours=HISTORY), Grid.around(grid.since, grid.until, HOUR_S).until, HOUR_S)
+    counts = read_negative_hours(connection, kind, names, hours).astype(np.float64)
+    begin = len(hours)
+    if progress.first_minute is not None:
+        begin = max(0, -int(-progress.first_minute.timestamp() // HOUR_S) - hours.first)
+    first = int(grid.since.timestamp() // HOUR_S) - hours.first
+    return Hours(hours, counts, begin, first, expect(counts, begin, first))
+
+
+def read_expected(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Expected:
+    """What is expected of each step of `grid`."""
+    hours = read_hours(connection, kind, names, grid, progress)
+    found = hours.expectation
+    if grid.step_s >= HOUR_S:
+        each = grid.step_s // HOUR_S
+        return Expected(in_steps(found.hourly, each), found.alpha[:, ::each])
+    hour = np.arange(grid.first, grid.first + len(grid)) * grid.step_s // HOUR_S - hours.grid.first - hours.first
+    return Expected(found.hourly[:, hour] * (grid.step_s / HOUR_S), found.alpha[:, hour])

@@ -1,0 +1,59 @@
+-- name: stories
+-- Stories of a series, the last first: of each sentiment so many, in the order of the index.
+SELECT series.story, series.uid, series.first_at, series.sentiment
+FROM unnest(CAST(:sentiments AS text[])) AS wanted (sentiment)
+CROSS JOIN LATERAL (
+    SELECT story, uid, first_at, sentiment
+    FROM story_series
+    WHERE kind = :kind AND name = :name AND story_series.sentiment = wanted.sentiment
+      AND first_at >= :since AND first_at <= :until
+      AND (CAST(:before AS timestamptz) IS NULL OR (first_at, story) < (:before, CAST(:before_story AS uuid)))
+      AND (CAST(:source AS text) IS NULL OR EXISTS (
+          SELECT FROM story_series AS published
+          WHERE published.story = story_series.story AND published.kind = 'source' AND published.name = :source))
+    ORDER BY first_at DESC, story DESC
+    LIMIT :limit
+) AS series
+ORDER BY first_at DESC, story DESC
+LIMIT :limit
+
+-- name: described
+-- What is known of stories, and the message that leads each in a series.
+SELECT story.id, story.headline, story.first_at, story.last_at, story.messages AS copies, lead.uid, lead.url,
+       lead.title, lead.language, lead.topic, lead.sentiment, lead.sentiment_scores, lead.model,
+       coalesce(series.sources, '{}') AS sources, coalesce(series.entities, '{}') AS entities
+FROM unnest(CAST(:stories AS uuid[]), CAST(:uids AS uuid[])) AS wanted (story, uid)
+JOIN story ON story.id = wanted.story
+LEFT JOIN LATERAL (
+    SELECT array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'source') AS sources,
+           array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'entity') AS entities
+    FROM story_series WHERE story_series.story = wanted.story
+) AS series ON true
+LEFT JOIN message_key ON message_key.uid = wanted.uid
+LEFT JOIN message AS lead ON lead.uid = wanted.uid AND lead.stored_on = message_key.stored_on
+
+-- name: story
+SELECT id AS story, first_uid AS uid, first_at FROM story WHERE id = :story
+
+-- name: messages
+SELECT uid, source, kind, published_at, received_at, title, text, url, author, language, entities, topic, topic_scores,
+       sentiment, sentiment_scores, model
+FROM message
+WHERE story = :story AND stored_on >= :stored_from
+  AND (CAST(:after AS timestamptz) IS NULL OR (published_at, uid) > (:after, CAST(:after_uid AS uuid)))
+ORDER BY published_at, uid
+LIMIT :limit
+
+-- name: headlines
+-- Of the newest stories of a series in a span.
+SELECT story.headline
+FROM unnest(CAST(:sentiments AS text[])) AS wanted (sentiment)
+CROSS JOIN LATERAL (
+    SELECT story, first_at
+    FROM story_series
+    WHERE kind = :kind AND name = :name AND story_series.sentiment = wanted.sentiment
+      AND first_at >= :since AND first_at < :until
+    ORDER BY first_at DESC
+    LIMIT :limit
+) AS series
+JOIN story ON story.id = series.story
