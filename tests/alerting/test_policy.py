@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerting.detection.detector import ALL, Series
-from core.budget import budget_per_week
 from alerting.rules.policy import Policy, Watch
 from alerting.rules.schedule import Schedule
+from core.budget import budget_per_week
 from core.errors import InputError
 
 BANK = Series("entity", "BANK")
