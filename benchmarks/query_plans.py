@@ -36,7 +36,6 @@ WHOLE = {
     "shadows.agreement": "a command: all that one shadow labelled, at most `retention.shadow_days` of it",
     "dead_letters.open_ids": "a command: the ids of all letters that are open",
     "alerts.count": "once a run: alerts of the last `retention.alert_days`",
-    "labels.add": "an import reads the analyst's own labels once",
     "labels.newest": "an export reads labels, which are kept for good",
     "retention.note_dropped_day": "retention counts one day, once",
 }
@@ -363,8 +362,8 @@ _FILL = (
     SELECT id, 'closed', closed_at, 9, 1, 5, closed_at FROM made
     """,
     """
-    INSERT INTO label (uid, text, source, task, label, analyst, labelled_at)
-    SELECT uid, title, source, 'topic', topic, 'ann', published_at
+    INSERT INTO label (uid, text, source, task, label, analyst, labelled_at, story)
+    SELECT uid, title, source, 'topic', topic, 'ann', published_at, story
     FROM message WHERE stored_on = %(day)s AND id::integer %% 200 = 0
     """,
 )

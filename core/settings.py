@@ -156,6 +156,8 @@ Empty: `models` in `embedded.directory`."""
     """Share of the live messages that a shadow model labels too."""
     test_set: Path | None = None
     """Frozen test set that `newstide promote` judges on: lines `{"text", "<task>": "<label>"}`."""
+    train_after_labels: int = Field(200, ge=1)
+    """New labels after which `newstide train --schedule` trains, unless `--min-labels` says otherwise."""
     gate_p_value: float = Field(0.05, gt=0, lt=1)
     """McNemar p-value below which two models differ."""
     gate_equal_points: float = Field(1, gt=0, le=100)
@@ -276,6 +278,12 @@ class DeskSettings(Section):
     """Claim of the id token that holds the role."""
     oidc_default_role: Literal["viewer", "analyst", "admin"] | None = "viewer"
     """Role of a person without that claim; empty: such a person is turned away."""
+    lease_minutes: int = Field(15, ge=1, le=1440)
+    """How long a story that an analyst has on the screen is kept from the others."""
+    evaluation_share: float = Field(0.05, ge=0, le=1)
+    """Share of the stories that are labelled without seeing what the model said, so that they judge it honestly."""
+    second_share: float = Field(0.1, ge=0, le=1)
+    """Share of the labelled stories that a second analyst is asked about, blind."""
 
 
 class Settings(BaseSettings):

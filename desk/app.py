@@ -12,9 +12,28 @@ from sqlalchemy import Engine
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
 from desk import problems
-from desk.api import audit, events, incidents, mood, oidc, search, series, session, stories, tokens
+from desk.api import (
+    agreement,
+    audit,
+    events,
+    explain,
+    incidents,
+    labels,
+    models,
+    mood,
+    oidc,
+    queue,
+    search,
+    series,
+    session,
+    stories,
+    tokens,
+)
+from desk.api import settings as settings_
 from desk.context import Desk
 from desk.events import Events
+from desk.labelling.live_model import LiveModel
+from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
 from desk.security.headers import SecurityHeaders
 from desk.security.identity import proxy_networks
@@ -36,6 +55,12 @@ _RESOURCES = (
     stories,
     incidents,
     search,
+    queue,
+    labels,
+    agreement,
+    explain,
+    models,
+    settings_,
 )
 _LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
 _BURST = 10  # times the requests a second
@@ -58,6 +83,10 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         logins=RateLimit(_LOGINS_PER_SECOND, _LOGINS_AT_ONCE),
         events=Events(engine),
         provider=open_provider(settings.desk),
+        queue=LabelQueue(
+            engine, settings.desk.lease_minutes * 60, settings.desk.evaluation_share, settings.desk.second_share
+        ),
+        live_model=LiveModel(settings, engine),
         proxies=proxy_networks(settings.desk),
     )
     app = FastAPI(

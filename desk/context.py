@@ -11,6 +11,8 @@ from sqlalchemy import Engine
 from core.settings import Settings
 from core.taxonomy import Taxonomy
 from desk.events import Events
+from desk.labelling.live_model import LiveModel
+from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
 from desk.security.oidc import Provider
 from desk.security.rate_limit import RateLimit
@@ -30,6 +32,8 @@ class Desk:
     logins: RateLimit
     events: Events
     provider: Provider | None
+    queue: LabelQueue
+    live_model: LiveModel
     proxies: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
     @property

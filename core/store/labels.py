@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from core.errors import InputError, UndecodableMessage
 from core.labelled import check_labels, read_objects
@@ -30,15 +30,29 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What `analyst` said of a text in one task. `uid` names the stored message it was said of, if it was one."""
+    """What `analyst` said of a text in one task; a `label` of None takes back what they said before.
+
+    `uid` names the stored message it was said of, if it was one, and `story` that message's. `final`: a verdict on what
+    analysts disagree about, which outranks them.
+    """
 
     text: str
     source: str
     task: str
-    label: str
+    label: str | None
     analyst: str
     uid: UUID | None = None
     labelled_at: datetime | None = None
+    final: bool = False
+    story: UUID | None = None
+
+
+class LabelledMessage(NamedTuple):
+    """A stored message as labels know it: its text as it was classified, its source and its story."""
+
+    text: str
+    source: str
+    story: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,12 @@ def add_labels(engine: Engine, labels: Sequence[Label]) -> int:
 
     Times are the store's own: `labelled_at` is not looked at.
     """
+    with engine.begin() as connection:
+        return append_labels(connection, labels)
+
+
+def append_labels(connection: Connection, labels: Sequence[Label], step: int | None = None) -> int:
+    """The same within a transaction of the caller's; `step` is the deed that they belong to."""
     if not labels:
         return 0
     parameters = {
@@ -66,9 +86,11 @@ def add_labels(engine: Engine, labels: Sequence[Label]) -> int:
         "tasks": [label.task for label in labels],
         "labels": [label.label for label in labels],
         "analysts": [label.analyst for label in labels],
+        "finals": [label.final for label in labels],
+        "stories": [label.story for label in labels],
+        "step": step,
     }
-    with engine.begin() as connection:
-        return int(connection.execute(text(_SQL["add"]), parameters).rowcount)
+    return int(connection.execute(text(_SQL["add"]), parameters).rowcount)
 
 
 def read_labels(engine: Engine, analyst: str | None = None, newest: int | None = None) -> list[Label]:
@@ -108,14 +130,14 @@ def read_label_lines(path: Path, taxonomy: Taxonomy) -> list[LabelLine]:
     return [_line(f"{path} line {number}", number, entry, taxonomy) for number, entry in read_objects(path)]
 
 
-def find_messages(engine: Engine, uids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
-    """Text, as it was classified, and source of each stored message among `uids`."""
+def find_messages(engine: Engine, uids: Iterable[UUID]) -> dict[UUID, LabelledMessage]:
+    """Each stored message among `uids`."""
     wanted = list(uids)
     if not wanted:
         return {}
     with engine.connect() as connection:
         rows: Iterable[Any] = connection.execute(text(_SQL["messages"]), {"uids": wanted})
-        return {row.uid: (message_of(row).body, row.source) for row in rows}
+        return {row.uid: LabelledMessage(message_of(row).body, row.source, row.story) for row in rows}
 
 
 def _line(where: str, number: int, entry: Mapping[str, Any], taxonomy: Taxonomy) -> LabelLine:
@@ -142,12 +164,13 @@ def _line(where: str, number: int, entry: Mapping[str, Any], taxonomy: Taxonomy)
 
 
 def _resolve(
-    path: Path, lines: Sequence[LabelLine], messages: Mapping[UUID, tuple[str, str]], analyst: str
+    path: Path, lines: Sequence[LabelLine], messages: Mapping[UUID, LabelledMessage], analyst: str
 ) -> list[Label]:
     found: list[Label] = []
     seen: dict[tuple[str, str], tuple[str, int]] = {}
     for line in lines:
-        body, source = messages[line.uid] if line.uid is not None else (line.text, line.source)
+        known = messages.get(line.uid) if line.uid is not None else None
+        body, source, story = known or (line.text, line.source, None)
         for task, label in line.labels.items():
             earlier = seen.setdefault((body, task), (label, line.number))
             if earlier[0] != label:
@@ -156,5 +179,5 @@ def _resolve(
                     f"{earlier[0]!r}; keep one of them"
                 )
             if earlier[1] == line.number:
-                found.append(Label(body, source, task, label, analyst, line.uid))
+                found.append(Label(body, source, task, label, analyst, line.uid, story=story))
     return found

@@ -7,7 +7,7 @@ transaction, one change at a time, and is announced to the workers when it is co
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +85,14 @@ class WorkerModel:
     refused: str | None
     reason: str | None
     updated_at: datetime
+
+
+Deed = Callable[[Connection, StateChange], None]
+"""What a caller does in the transaction of a change."""
+
+
+def nothing_more(connection: Connection, change: StateChange) -> None:
+    """The deed of a caller who wants the change alone."""
 
 
 def list_models(engine: Engine, state: State | None = None) -> list[ModelRow]:
@@ -165,10 +173,11 @@ def move_model(
     reason: str,
     evidence: Mapping[str, Any] | None = None,
     judged_against: str | None = None,
+    also: Deed = nothing_more,
 ) -> StateChange:
     """Move a model to `state`; what was live is retired, what was shadow is a candidate again. One transaction.
 
-    A model that is in that state changes nothing.
+    A model that is in that state changes nothing. `also` is done in the transaction of the change.
     With `judged_against` the move is refused unless that model is the live one: another promotion may have come in
     between. Raises RegistryError for an unknown model or a move that is not allowed.
     """
@@ -188,7 +197,9 @@ def move_model(
                 f"{name} was judged against {judged_against}, but {live.name if live else 'nothing'} is live now; "
                 "promote it again"
             )
-        return _move(connection, model, state, actor, reason, evidence or {}, {})
+        change = _move(connection, model, state, actor, reason, evidence or {}, {})
+        also(connection, change)
+        return change
 
 
 def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, evidence: Mapping[str, Any]) -> None:
@@ -199,18 +210,21 @@ def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, eviden
         _record(connection, name, model.state, model.state, actor, reason, evidence)
 
 
-def roll_back(engine: Engine, *, actor: str, reason: str) -> StateChange:
+def roll_back(engine: Engine, *, actor: str, reason: str, also: Deed = nothing_more) -> StateChange:
     """Make the model live that was live before the present one; that one is retired as rolled back.
 
     Where it is the shadow now, nothing shadows it afterwards. A second time goes one step further back, never to a
-    model that was rolled back. Raises RegistryError where there is none.
+    model that was rolled back. `also` is done in the transaction of the change. Raises RegistryError where there is
+    none.
     """
     with engine.begin() as connection:
         _lock(connection)
         proven = records(ModelRow, connection.execute(_SQL["proven"]))
         if not proven:
             raise RegistryError("no model was live before this one, so there is none to go back to; promote another")
-        return _move(connection, proven[0], "live", actor, reason, {}, {_ROLLED_BACK: True})
+        change = _move(connection, proven[0], "live", actor, reason, {}, {_ROLLED_BACK: True})
+        also(connection, change)
+        return change
 
 
 def report_worker(

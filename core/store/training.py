@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from core.settings import Settings
 from core.store.connection import connect
+from core.store.models import find_model
 from core.store.sql import fetch_rows, load_queries, records
 
 _SQL = load_queries(Path(__file__).with_name("training.sql"))
@@ -121,6 +122,18 @@ def began_run_of(engine: Engine, model: str) -> datetime | None:
     """When the run began that `model` came of: labels given later it can't know. None where it came of no run."""
     with engine.connect() as connection:
         return cast("datetime | None", connection.execute(text(_SQL["began_run_of"]), {"model": model}).scalar_one())
+
+
+def learned_until(engine: Engine) -> datetime | None:
+    """Labels given after this moment no training has seen; None where nothing was ever learned.
+
+    A run builds its dataset as it begins and registers its model hours later: labels of those hours are in neither.
+    """
+    live = find_model(engine, state="live")
+    learned = [last_learned_at(engine)]
+    if live is not None:
+        learned.append(began_run_of(engine, live.name) or live.created_at)
+    return max((moment for moment in learned if moment is not None), default=None)
 
 
 def count_new_labels(engine: Engine, since: datetime | None) -> int:

@@ -19,8 +19,12 @@ SELECT max(began_at) FROM training_run WHERE outcome IN ('candidate', 'shadow', 
 SELECT max(began_at) FROM training_run WHERE model = :model
 
 -- name: new_labels
-SELECT count(DISTINCT (coalesce(uid::text, text), task)) FROM label
-WHERE CAST(:since AS timestamptz) IS NULL OR labelled_at > :since
+SELECT count(DISTINCT (story, text, task)) FROM label AS given
+WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
+  AND (SELECT label FROM label
+       WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
+         AND label.analyst = given.analyst AND label.final = given.final
+       ORDER BY id DESC LIMIT 1) IS NOT NULL
 
 -- name: take_lock
 SELECT pg_try_advisory_lock(%(key)s)

@@ -111,7 +111,7 @@ def list_(analyst: str | None, limit: int, ties: bool, as_json: bool) -> None:
     table = Table("when (UTC)", "analyst", "task", "label", "source", Column("text", ratio=1), box=None)
     for label in found:
         when = f"{label.labelled_at:%Y-%m-%d %H:%M}" if label.labelled_at else ""
-        texts = (label.analyst, label.task, label.label, label.source, label.text[:120])
+        texts = (label.analyst, label.task, label.label or "(taken back)", label.source, label.text[:120])
         table.add_row(when, *texts)
     open_console().print(table if found else "no labels")
 

@@ -15,6 +15,7 @@ from rich.status import Status
 from rich.text import Text
 
 from core.errors import InputError
+from core.rollback import go_back
 from core.settings import load_settings
 from core.store import models as registry
 from core.taxonomy import load_taxonomy
@@ -23,7 +24,7 @@ from newstide.commands.model_report import describe_models, show_gates, show_mod
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.judge.compare import read_examples
-from trainer.promote.promotion import PromotionRefused, Target, go_back
+from trainer.promote.promotion import PromotionRefused, Target
 from trainer.promote.promotion import promote as promote_model
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from core.errors import InputError
+from core.settings import load_settings
 from newstide.commands.options import Command, with_options
 from newstide.scheduled.schedule import ScheduleCheck, ScheduleOptions
 from trainer.watch.drift import SMALLEST_WINDOW, WINDOW
@@ -24,9 +25,7 @@ _OPTIONS = (
     click.option(
         "--min-labels",
         type=click.IntRange(1),
-        default=_DEFAULT.min_labels,
-        show_default=True,
-        help="Newly labelled texts that are a reason to train.",
+        help="Newly labelled texts that are a reason to train; `models.train_after_labels` by default.",
     ),
     click.option(
         "--max-age-days",
@@ -70,7 +69,7 @@ def schedule_options(command: Command) -> Command:
         schedule: bool,
         once: bool,
         promote: bool,
-        min_labels: int,
+        min_labels: int | None,
         max_age_days: float,
         drift_window: int,
         every: float,
@@ -79,6 +78,8 @@ def schedule_options(command: Command) -> Command:
     ) -> Any:
         if not schedule and (once or promote):
             raise InputError("--once and --promote belong to --schedule; add it, or leave them out")
+        if min_labels is None:
+            min_labels = load_settings().models.train_after_labels if schedule else _DEFAULT.min_labels
         options = ScheduleOptions(
             policy=Policy(min_labels=min_labels, max_age_days=max_age_days or None),
             promote=promote,

@@ -24,7 +24,7 @@ from core.settings import Settings
 from core.shelf import Shelf
 from core.store import training
 from core.store.connection import open_engine
-from core.store.models import ModelRow, find_model
+from core.store.models import find_model
 from newstide.stack.resources import database
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
 from trainer.watch.schedule import Policy, Reason, ScheduleState, describe_waiting, reasons_to_train
@@ -207,7 +207,6 @@ def _check(
 
 def _read_state(settings: Settings, options: ScheduleOptions, engine: Engine) -> ScheduleState:
     live = find_model(engine, state="live")
-    learned = [moment for moment in (_learned_at(engine, live), training.last_learned_at(engine)) if moment is not None]
     try:
         drift = measure_drift(engine, serving_bundle(settings, engine), window=options.window)
     except (BundleError, ShelfUnreachable) as error:  # labels and age are reasons all the same
@@ -215,20 +214,10 @@ def _read_state(settings: Settings, options: ScheduleOptions, engine: Engine) ->
     return ScheduleState(
         now=datetime.now(UTC),
         trained_at=live.created_at if live is not None else None,
-        new_labels=training.count_new_labels(engine, max(learned, default=None)),
+        new_labels=training.count_new_labels(engine, training.learned_until(engine)),
         last_run_at=_last_run_at(training.list_runs(engine, _INTERRUPTIONS)),
         drift=drift,
     )
-
-
-def _learned_at(engine: Engine, live: ModelRow | None) -> datetime | None:
-    """Labels given after this moment the live model can't know.
-
-    A run builds its dataset as it begins and registers its model hours later: labels of those hours are in neither.
-    """
-    if live is None:
-        return None
-    return training.began_run_of(engine, live.name) or live.created_at
 
 
 def _last_run_at(runs: Sequence[training.TrainingRun]) -> datetime | None:

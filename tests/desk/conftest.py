@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from fastapi.testclient import TestClient
+from people import ADDRESS, PASSWORD, Login
 from sqlalchemy import Engine
 
 from core.settings import DatabaseSettings, DeskSettings, Settings
 from desk.app import create_app
 from desk.context import Desk
 from desk.security.identity import CSRF_HEADER
-
-PASSWORD = "a long password of ann"
-ADDRESS = "http://desk.test"
-
-Login = Callable[..., TestClient]
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from conftest import ADDRESS, PASSWORD, Login
 from fastapi.testclient import TestClient
+from people import ADDRESS, PASSWORD, Login
 from sqlalchemy import Engine, text
 
 from core.errors import SettingsError

@@ -16,13 +16,14 @@ from tiny_bundles import write_tiny
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
+from core.rollback import go_back
 from core.settings import Settings, load_settings
 from core.store.models import State, find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
 from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
 from trainer.promote.gates import Limits, judge_classes, judge_improvement, judge_size, judge_speed
-from trainer.promote.promotion import PromotionRefused, go_back, promote
+from trainer.promote.promotion import PromotionRefused, promote
 
 LIMITS = Limits()
 LABELS = ("low", "high")

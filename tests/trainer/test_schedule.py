@@ -98,8 +98,8 @@ def add_labels(engine: Engine, count: int, first: int = 0, analyst: str = "ada")
         for number in range(first, first + count):
             connection.execute(
                 text(
-                    "INSERT INTO label (text, source, task, label, analyst) "
-                    "VALUES (:text, 'wire', 'topic', 'Macro', :analyst)"
+                    "INSERT INTO label (text, source, task, label, analyst, story) "
+                    "VALUES (:text, 'wire', 'topic', 'Macro', :analyst, md5(:text)::uuid)"
                 ),
                 {"text": f"text {number}", "analyst": analyst},
             )

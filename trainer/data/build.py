@@ -136,7 +136,7 @@ def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label])
         if corpus.part == PARTS[TRAIN]:
             train_only |= {word_form(example.text) for example in read.examples}
     # The table is append-only: labels of a taxonomy of the past stay in it and must not end every build.
-    current = [label for label in labels if label.label in taxonomy.tasks.get(label.task, ())]
+    current = [one for one in labels if one.label is None or one.label in taxonomy.tasks.get(one.task, ())]
     removed["labels outside the taxonomy"] = len(labels) - len(current)
     verdicts, ties = agree(current)
     decided = {(word_form(verdict.text), verdict.task): verdict.label for verdict in verdicts}

@@ -1,4 +1,4 @@
-"""What analysts agree on: the latest word of each analyst counts, the majority of analysts decides. Pure."""
+"""What analysts agree on: a verdict on them counts, else the majority of their latest words. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.data.examples import Tie
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The label that most analysts gave a text in one task."""
+    """The label that counts for a text in one task."""
 
     text: str
     source: str
@@ -24,19 +24,29 @@ class Verdict(msgspec.Struct, frozen=True):
 def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
     """Verdicts and ties over `labels`, given the oldest first; copies of a text (equal story forms) are one text.
 
-    Texts come out in the form a classifier reads.
+    The latest `final` label decides; without one, the majority of the latest words of the analysts. A label of None
+    takes back the one before it. Texts come out in the form a classifier reads.
     """
+    finals: dict[tuple[str, str], str | None] = {}
     votes: dict[tuple[str, str], dict[str, str]] = {}
     firsts: dict[tuple[str, str], Label] = {}
     for label in labels:
         # The form of the form a classifier reads, as corpora have it: there, user names are all the same.
         key = (word_form(model_input(label.text)), label.task)
         firsts.setdefault(key, label)
-        votes.setdefault(key, {})[label.analyst] = label.label
+        by_analyst = votes.setdefault(key, {})
+        if label.final:
+            finals[key] = label.label
+        elif label.label is None:
+            by_analyst.pop(label.analyst, None)
+        else:
+            by_analyst[label.analyst] = label.label
     verdicts, ties = [], []
     for key, by_analyst in votes.items():
-        first = firsts[key]
-        counts = Counter(by_analyst.values()).most_common()
+        first, final = firsts[key], finals.get(key)
+        counts = Counter([final] if final is not None else by_analyst.values()).most_common()
+        if not counts:
+            continue
         if len(counts) == 1 or counts[0][1] > counts[1][1]:
             verdicts.append(Verdict(model_input(first.text), first.source, first.task, counts[0][0]))
         else:

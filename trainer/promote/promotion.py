@@ -20,15 +20,12 @@ from core.settings import Settings
 from core.shelf import Shelf, bundle_checksum, rename_bundle
 from core.store.models import (
     ModelRow,
-    StateChange,
     check_name,
     find_model,
-    list_proven,
     list_workers,
     move_model,
     record_refusal,
     register_model,
-    roll_back,
 )
 from core.taxonomy import load_taxonomy
 from trainer.data.examples import Example
@@ -112,7 +109,8 @@ def promote(
         return Promotion(row.name, row.state, None, [], changed=False)
     gates = judge(settings, shelf, row, live, examples, to, report)
     failed = [gate for gate in gates if not gate.passed]
-    evidence = {"gates": msgspec.to_builtins(gates), "forced": bool(failed)}
+    against = live.name if live is not None else None
+    evidence = {"gates": msgspec.to_builtins(gates), "forced": bool(failed), "against": against}
     if failed and not (force and all(gate.forcible for gate in failed)):
         why = f"refused as {to}: {', '.join(gate.name for gate in failed)}"
         record_refusal(engine, row.name, actor=actor, reason=why, evidence=evidence)
@@ -124,22 +122,9 @@ def promote(
         actor=actor,
         reason=reason.strip() or "every gate passed",
         evidence=evidence,
-        judged_against=live.name if live else None,
+        judged_against=against,
     )
     return Promotion(row.name, change.state, change.displaced, gates, forced=bool(failed))
-
-
-def go_back(settings: Settings, engine: Engine, *, actor: str, reason: str) -> StateChange:
-    """Roll back to the model that was live before, once its bundle has proved to be whole.
-
-    Raises RegistryError where there is none, BundleError or ShelfUnreachable where its bundle can't be used: then
-    promote another by its name.
-    """
-    proven = list_proven(engine)
-    if proven:
-        bundle = Shelf(settings.shelf_location, settings.bundle_cache).fetch(proven[0].location, proven[0].checksum)
-        Classifier(bundle).self_test()
-    return roll_back(engine, actor=actor, reason=reason)
 
 
 def judge(

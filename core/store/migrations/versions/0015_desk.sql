@@ -82,15 +82,54 @@ END $$;
 CREATE TRIGGER audit_event_is_append_only BEFORE UPDATE ON audit_event
     FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit_event();
 
--- What an analyst has on the screen: nobody else gets it until `expires_at`. `blind`: a second opinion is asked for.
+-- What an analyst has on the screen: nobody else gets that story until `expires_at`. `blind`: a second opinion is asked
+-- for. `skipped`: the analyst gave it back and is not asked again; others are.
 CREATE TABLE label_lease (
-    story uuid NOT NULL,
+    story uuid PRIMARY KEY,
     analyst text NOT NULL,
+    reason text NOT NULL,
     blind boolean NOT NULL,
-    expires_at timestamptz NOT NULL,
-    PRIMARY KEY (story, analyst)
+    skipped boolean NOT NULL,
+    expires_at timestamptz NOT NULL
 );
 CREATE INDEX label_lease_expires_at ON label_lease (expires_at);
+CREATE INDEX label_lease_analyst ON label_lease (analyst, expires_at);
+
+-- Labels that an analyst gives at once and may take back at once. `request` is the client's own id for it: sent twice, it
+-- is done once. `undoes`: the step that this one took back.
+CREATE TABLE label_step (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    analyst text NOT NULL,
+    request uuid NOT NULL,
+    undoes bigint UNIQUE REFERENCES label_step (id),
+    at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (analyst, request)
+);
+CREATE INDEX label_step_analyst ON label_step (analyst, id);
+
+-- `label` NULL takes the analyst's former word back. `final`: a verdict on what analysts disagree about, which outranks
+-- them all. `story`: that of the message; a text that was never a message is known by its hash.
+ALTER TABLE label
+    ALTER COLUMN label DROP NOT NULL,
+    ADD COLUMN final boolean NOT NULL DEFAULT false,
+    ADD COLUMN step bigint REFERENCES label_step (id),
+    ADD COLUMN story uuid;
+ALTER TABLE label DISABLE TRIGGER label_is_append_only;
+UPDATE label SET story = coalesce(
+    (SELECT message.story FROM message WHERE message.uid = label.uid ORDER BY stored_on DESC LIMIT 1), md5(text)::uuid
+);
+ALTER TABLE label ENABLE TRIGGER label_is_append_only;
+ALTER TABLE label ALTER COLUMN story SET NOT NULL;
+CREATE INDEX label_story ON label (story, task, id);
+CREATE INDEX label_analyst ON label (analyst, id);
+CREATE INDEX label_step_labels ON label (step);
+
+-- The latest word of each analyst on a text, and the latest verdict on it.
+CREATE VIEW label_word AS
+SELECT DISTINCT ON (story, task, text, final, CASE WHEN NOT final THEN analyst END)
+       id, uid, text, source, task, label, analyst, labelled_at, final, step, story
+FROM label
+ORDER BY story, task, text, final, CASE WHEN NOT final THEN analyst END, id DESC;
 
 -- What people do with an incident besides marking it: the latest row counts.
 CREATE TABLE incident_handling (

@@ -1,0 +1,33 @@
+"""Going back to the model that was live before, once its bundle has proved to be whole."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from core.bundle import Bundle
+from core.classifier import Classifier
+from core.settings import Settings
+from core.shelf import Shelf
+from core.store.models import Deed, ModelRow, StateChange, list_proven, nothing_more, roll_back
+
+
+def go_back(settings: Settings, engine: Engine, *, actor: str, reason: str, also: Deed = nothing_more) -> StateChange:
+    """Roll back to the model that was live before; `also` is done in the same transaction.
+
+    Raises RegistryError where there is none, BundleError or ShelfUnreachable where its bundle can't be used: then
+    promote another by its name.
+    """
+    proven = list_proven(engine)
+    if proven:
+        prove(settings, proven[0])
+    return roll_back(engine, actor=actor, reason=reason, also=also)
+
+
+def prove(settings: Settings, row: ModelRow) -> Bundle:
+    """The bundle of a registered model, every file verified and its self-test passed.
+
+    Raises BundleError or ShelfUnreachable where it can't be used.
+    """
+    bundle = Shelf(settings.shelf_location, settings.bundle_cache).fetch(row.location, row.checksum)
+    Classifier(bundle, cache_texts=0).self_test()
+    return bundle

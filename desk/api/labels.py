@@ -1,0 +1,248 @@
+"""Labels: given one by one or many at once, taken back, and their history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field, model_validator
+from sqlalchemy import Connection
+
+from desk.context import Desk, desk_of
+from desk.labelling.figures import count_by_hour, count_labels, read_history
+from desk.labelling.steps import Saved, check_words, resolve, save, steps_left, undo
+from desk.paging import decode_cursor, encode_cursor
+from desk.problems import Problem, responses
+from desk.security.audit import note
+from desk.security.identity import Analyst, Viewer
+
+router = APIRouter(
+    prefix="/labels", tags=["labels"], responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+)
+
+MOST_ITEMS = 500
+Words = Annotated[
+    dict[str, str | None],
+    Field(
+        min_length=1,
+        max_length=20,
+        description="Label by task; null takes back what you said.",
+        examples=[{"sentiment": "negative"}],
+    ),
+]
+
+
+class LabelItem(BaseModel):
+    """What you say of a story: name it, or any message of it."""
+
+    uid: UUID | None = None
+    story: UUID | None = None
+    labels: Words
+
+    @model_validator(mode="after")
+    def _one_key(self) -> LabelItem:
+        if (self.uid is None) == (self.story is None):
+            raise ValueError("expected one of `uid` and `story`")
+        return self
+
+
+class NewLabels(BaseModel):
+    """One step: done once for each `request`, and taken back as one."""
+
+    request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
+    items: list[LabelItem] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class BulkLabels(BaseModel):
+    """The same labels for many messages, as one step."""
+
+    request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
+    uids: list[UUID] = Field(min_length=1, max_length=MOST_ITEMS)
+    labels: Words
+
+
+class Undo(BaseModel):
+    request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
+
+
+class SavedStory(BaseModel):
+    """What you say of a story now; null: nothing any more."""
+
+    story: UUID
+    labels: dict[str, str | None]
+
+
+class SavedLabels(BaseModel):
+    """What a step did."""
+
+    request: UUID
+    items: list[SavedStory]
+    rows: int = Field(description="Rows added; what you had said already adds none.")
+    again: bool = Field(description="It was done before, and was not done again.")
+    undoable: int = Field(description="Steps that you can take back now.")
+
+
+class LabelEvent(BaseModel):
+    """A row of the history of labels."""
+
+    id: int
+    story: UUID
+    uid: UUID | None
+    text: str
+    source: str
+    task: str
+    label: str | None = Field(description="Null: what was said before is taken back.")
+    analyst: str
+    labelled_at: datetime
+    final: bool = Field(description="A verdict on what analysts disagree about.")
+    counts: bool = Field(description="No later row replaced it.")
+
+
+class LabelPage(BaseModel):
+    items: list[LabelEvent]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+class LabelCounts(BaseModel):
+    """Rows of one analyst, task and label."""
+
+    analyst: str
+    task: str
+    label: str | None = Field(description="Null counts what was taken back.")
+    given: int = Field(description="Rows.")
+    stories: int = Field(description="Stories that they are of.")
+    current: int = Field(description="Rows that no later one replaced.")
+
+
+class HourOfLabels(BaseModel):
+    analyst: str
+    hour: datetime
+    labels: int
+
+
+class LabelFigures(BaseModel):
+    """`rows` and `current` are the sums of `given` and of `current` in `counts`; what was taken back is not current."""
+
+    rows: int
+    current: int
+    counts: list[LabelCounts]
+    hours: list[HourOfLabels] = Field(
+        description="Labels per hour of the last hours; hours without labels are left out."
+    )
+    undoable: int = Field(description="Steps that you can take back.")
+
+
+@router.post("", summary="Label stories", responses=responses(HTTPStatus.NOT_FOUND))
+def add_labels(given: NewLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
+    """A label is of the story, whatever message of it is named."""
+    for place, item in enumerate(given.items):
+        check_words(item.labels, desk.taxonomy, f"items.{place}.labels")
+    with desk.engine.begin() as connection:
+        keys = [item.uid or item.story for item in given.items]
+        stories = resolve(connection, [key for key in keys if key is not None])
+        words: dict[UUID, dict[str, str | None]] = {}
+        for key, item in zip(keys, given.items, strict=True):
+            assert key is not None  # checked by the model
+            words.setdefault(stories[key], {}).update(item.labels)
+        return _save(connection, desk, principal.name, given.request or uuid4(), words, "label")
+
+
+@router.post("/bulk", summary="Label many messages alike", responses=responses(HTTPStatus.NOT_FOUND))
+def add_labels_alike(given: BulkLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
+    check_words(given.labels, desk.taxonomy, "labels")
+    with desk.engine.begin() as connection:
+        stories = resolve(connection, given.uids)
+        words: dict[UUID, dict[str, str | None]] = {story: dict(given.labels) for story in stories.values()}
+        return _save(connection, desk, principal.name, given.request or uuid4(), words, "label in bulk")
+
+
+@router.post("/undo", summary="Take back your latest step", responses=responses(HTTPStatus.NOT_FOUND))
+def undo_step(given: Undo, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
+    """Again and again, up to 50 steps. What you had said before counts again; stories without a label come back to
+    your queue."""
+    request = given.request or uuid4()
+    with desk.engine.begin() as connection:
+        done = undo(connection, principal.name, request)
+        if done is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "there is no step of yours left to take back")
+        if not done.again:
+            note(connection, principal.name, "undo label", _subject(done), _detail(request, done))
+        left = steps_left(connection, principal.name)
+    if not done.again:
+        desk.queue.take_again(
+            principal.name, [story for story, words in done.stories.items() if None in words.values()]
+        )
+    return _answer(request, done, left)
+
+
+@router.get("", summary="The history of labels, the newest first")
+def list_labels(
+    principal: Viewer,
+    desk: Annotated[Desk, Depends(desk_of)],
+    mine: Annotated[bool, Query(description="Only yours.")] = False,
+    analyst: Annotated[str | None, Query(max_length=100)] = None,
+    task: Annotated[str | None, Query(max_length=100)] = None,
+    story: UUID | None = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words somewhere in the text.")] = None,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> LabelPage:
+    before = decode_cursor(cursor, [int])[0] if cursor else None
+    who = principal.name if mine else analyst
+    found = read_history(desk.engine, before=before, analyst=who, task=task, story=story, words=q, limit=limit + 1)
+    items = [LabelEvent.model_validate(row, from_attributes=True) for row in found[:limit]]
+    return LabelPage(items=items, next=encode_cursor([items[-1].id]) if len(found) > limit else None)
+
+
+@router.get("/figures", summary="How many labels there are, and labels per hour")
+def read_figures(
+    principal: Viewer,
+    desk: Annotated[Desk, Depends(desk_of)],
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+) -> LabelFigures:
+    counts = count_labels(desk.engine)
+    with desk.engine.connect() as connection:
+        left = steps_left(connection, principal.name)
+    return LabelFigures(
+        rows=sum(count.given for count in counts),
+        current=sum(count.current for count in counts if count.label is not None),
+        counts=[LabelCounts.model_validate(count, from_attributes=True) for count in counts],
+        hours=[HourOfLabels.model_validate(hour, from_attributes=True) for hour in count_by_hour(desk.engine, hours)],
+        undoable=left,
+    )
+
+
+def _save(
+    connection: Connection,
+    desk: Desk,
+    analyst: str,
+    request: UUID,
+    words: dict[UUID, dict[str, str | None]],
+    action: str,
+) -> SavedLabels:
+    done = save(connection, analyst, request, words)
+    if not done.again:
+        note(connection, analyst, action, _subject(done), _detail(request, done))
+        for story, given in words.items():
+            desk.queue.candidates.note_labelled(story, frozenset(task for task, label in given.items() if label))
+    return _answer(request, done, steps_left(connection, analyst))
+
+
+def _subject(done: Saved) -> str:
+    return str(next(iter(done.stories))) if len(done.stories) == 1 else f"{len(done.stories)} stories"
+
+
+def _detail(request: UUID, done: Saved) -> dict[str, object]:
+    return {
+        "request": str(request),
+        "rows": done.rows,
+        "labels": {str(story): words for story, words in done.stories.items()},
+    }
+
+
+def _answer(request: UUID, done: Saved, left: int) -> SavedLabels:
+    items = [SavedStory(story=story, labels=words) for story, words in done.stories.items()]
+    return SavedLabels(request=request, items=items, rows=done.rows, again=done.again, undoable=left)

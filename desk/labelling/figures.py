@@ -1,0 +1,125 @@
+"""Figures and lists of labels, as the store has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from core.store.sql import records
+from desk.labelling.agreement import Word
+from desk.labelling.sql import QUERIES
+
+AGREEMENT_POOL = 20_000  # the latest labels, which agreement and disputes are looked for in
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A row of the table of labels; `label` None takes back what was said. `counts`: no later row replaced it."""
+
+    id: int
+    story: UUID
+    uid: UUID | None
+    text: str
+    source: str
+    task: str
+    label: str | None
+    analyst: str
+    labelled_at: datetime
+    final: bool
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """Rows of one analyst, task and label: `given` all of them, `stories` they are of, `current` those that count."""
+
+    analyst: str
+    task: str
+    label: str | None
+    given: int
+    stories: int
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """Labels that an analyst gave in the hour that begins with `hour`."""
+
+    analyst: str
+    hour: datetime
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A text that analysts are split on, with the label of each of them. `at` orders disputes by their latest label."""
+
+    at: int
+    story: UUID
+    task: str
+    text: str
+    uid: UUID | None
+    source: str
+    analysts: list[str]
+    labels: list[str]
+
+
+def read_history(
+    engine: Engine,
+    *,
+    before: int | None = None,
+    analyst: str | None = None,
+    task: str | None = None,
+    story: UUID | None = None,
+    words: str | None = None,
+    limit: int = 50,
+) -> list[LabelRow]:
+    """Rows with ids below `before`, the newest first; `words` are somewhere in the text."""
+    values = {"before": before, "analyst": analyst, "task": task, "story": story, "limit": limit}
+    pattern = f"%{_escaped(words)}%" if words else None
+    with engine.connect() as connection:
+        return records(LabelRow, connection.execute(QUERIES["history"], {**values, "words": pattern}))
+
+
+def count_labels(engine: Engine) -> list[LabelCount]:
+    """Every row there is, by analyst, task and label."""
+    with engine.connect() as connection:
+        return records(LabelCount, connection.execute(QUERIES["counts"]))
+
+
+def count_by_hour(engine: Engine, hours: int) -> list[HourCount]:
+    """Labels of each analyst in the last `hours`, the present one included."""
+    with engine.connect() as connection:
+        return records(HourCount, connection.execute(QUERIES["hours"], {"hours": hours}))
+
+
+def read_words(engine: Engine, pool: int = AGREEMENT_POOL) -> list[Word]:
+    """What analysts say of the texts that more than one of them labelled, among the `pool` latest labels."""
+    with engine.connect() as connection:
+        return [
+            Word(row.story, row.text, row.task, row.analyst, row.label)
+            for row in connection.execute(QUERIES["labelled_twice"], {"pool": pool})
+        ]
+
+
+def read_disputes(
+    engine: Engine, *, task: str | None = None, before: tuple[int, str] | None = None, limit: int = 50
+) -> list[Dispute]:
+    """Disputes without a verdict, the latest first; `before`: `at` and task of the last one of the page before."""
+    at, of_task = before or (None, None)
+    values = {"task": task, "before": at, "before_task": of_task, "limit": limit, "pool": AGREEMENT_POOL}
+    with engine.connect() as connection:
+        return records(Dispute, connection.execute(QUERIES["disputed"], values))
+
+
+def disputants(connection: Connection, story: UUID, task: str) -> set[str]:
+    """Who disagrees about a story in one task; nobody where it is not disputed."""
+    rows = connection.execute(QUERIES["disputed_story"], {"story": story, "task": task})
+    return {analyst for row in rows for analyst in row.analysts}
+
+
+def _escaped(words: str) -> str:
+    return words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")

@@ -1,0 +1,131 @@
+"""What analysts say: each deed is one step, done once however often it is sent, and taken back as one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from core.errors import InputError
+from core.store.labels import Label, append_labels
+from core.store.sql import records
+from core.taxonomy import Taxonomy
+from desk.labelling.items import find_stories, read_items
+from desk.labelling.sql import QUERIES
+from desk.problems import Problem
+
+UNDO_STEPS = 50
+
+Words = Mapping[str, str | None]
+"""Label by task; None takes back what was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a step did: `labels` by task of each story that it changed, `rows` added. `again`: it was sent before."""
+
+    stories: dict[UUID, dict[str, str | None]]
+    rows: int
+    again: bool = False
+
+
+def check_words(words: Words, taxonomy: Taxonomy, where: str) -> None:
+    """Raise InputError unless `words` name tasks and labels of `taxonomy`, at least one."""
+    if not words:
+        raise InputError(f"{where} has no label; expected a label for one of {', '.join(taxonomy.tasks)}")
+    for task, label in words.items():
+        if task not in taxonomy.tasks:
+            raise InputError(f"{where}: {task[:80]!r} is no task; expected one of {', '.join(taxonomy.tasks)}")
+        if label is not None and label not in taxonomy.tasks[task]:
+            raise InputError(f"{where}: {task} is {label[:80]!r}; expected one of {', '.join(taxonomy.tasks[task])}")
+
+
+def resolve(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The story of each of `keys`, messages or stories. Raises Problem 404 naming one that is neither."""
+    found = find_stories(connection, keys)
+    left = [key for key in keys if key not in found]
+    known = read_items(connection, left)
+    missing = next((key for key in left if key not in known), None)
+    if missing is not None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"no message {missing} is stored, and no label is of it")
+    return {key: found.get(key, key) for key in keys}
+
+
+def save(
+    connection: Connection,
+    analyst: str,
+    request: UUID,
+    given: Mapping[UUID, Words],
+    *,
+    final: bool = False,
+) -> Saved:
+    """Say of each story what `given` holds; as the verdict on it with `final`.
+
+    A request of this analyst that was done before changes nothing and answers as it did then. Raises Problem 404 for a
+    story without a text.
+    """
+    step = _begin(connection, analyst, request)
+    if step is None:
+        return _done(connection, analyst, request)
+    items = read_items(connection, list(given))
+    missing = next((story for story in given if story not in items), None)
+    if missing is not None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"story {missing} has no text that is stored; it can't be labelled")
+    labels = [
+        Label(item.body, item.source, task, label, analyst, item.uid, final=final, story=item.story)
+        for item in (items[story] for story in given)
+        for task, label in given[item.story].items()
+    ]
+    rows = append_labels(connection, labels, step)
+    return Saved({story: dict(words) for story, words in given.items()}, rows)
+
+
+def undo(connection: Connection, analyst: str, request: UUID) -> Saved | None:
+    """Take back the analyst's latest step that was not taken back yet, of their last 50: what it replaced counts again.
+
+    None where there is none. Labels that somebody gave anew since then stay.
+    """
+    connection.execute(QUERIES["lock_steps"], {"analyst": analyst})
+    known = connection.execute(QUERIES["step_of"], {"analyst": analyst, "request": request}).one_or_none()
+    if known is not None:
+        return _done(connection, analyst, request)
+    last = connection.execute(QUERIES["last_step"], {"analyst": analyst, "steps": UNDO_STEPS}).one_or_none()
+    if last is None:
+        return None
+    step = _begin(connection, analyst, request, undoes=last.id)
+    former = records(Label, connection.execute(QUERIES["former_labels"], {"step": last.id}))
+    rows = append_labels(connection, former, step)
+    return Saved(_by_story(former), rows)
+
+
+def steps_left(connection: Connection, analyst: str) -> int:
+    """How many steps `analyst` can take back."""
+    last = connection.execute(QUERIES["last_step"], {"analyst": analyst, "steps": UNDO_STEPS}).one_or_none()
+    return 0 if last is None else int(last.left)
+
+
+def _begin(connection: Connection, analyst: str, request: UUID, undoes: int | None = None) -> int | None:
+    values = {"analyst": analyst, "request": request, "undoes": undoes}
+    row = connection.execute(QUERIES["begin_step"], values).one_or_none()
+    return None if row is None else int(row.id)
+
+
+def _done(connection: Connection, analyst: str, request: UUID) -> Saved:
+    step = connection.execute(QUERIES["step_of"], {"analyst": analyst, "request": request}).one()
+    rows = list(connection.execute(QUERIES["step_labels"], {"step": step.id}))
+    stories: dict[UUID, dict[str, str | None]] = defaultdict(dict)
+    for row in rows:
+        stories[row.story][row.task] = row.label
+    return Saved(dict(stories), len(rows), again=True)
+
+
+def _by_story(labels: Sequence[Label]) -> dict[UUID, dict[str, str | None]]:
+    stories: dict[UUID, dict[str, str | None]] = defaultdict(dict)
+    for label in labels:
+        assert label.story is not None  # every stored label has one
+        stories[label.story][label.task] = label.label
+    return dict(stories)

@@ -1,0 +1,89 @@
+"""The registry of models as the desk reads it, and the gates' verdict that a promotion rests on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from core.bundle import SERVED
+from core.store.models import ModelEvent, ModelRow
+
+IMPROVEMENT = "improvement"  # the gate that takes a test set: without its verdict nothing goes live
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What one gate said; one that is not `forcible` can't be overruled, since workers would refuse the model."""
+
+    name: str
+    passed: bool
+    summary: str
+    forcible: bool = True
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The latest verdicts of the gates on a model: when they were given, and against which live model."""
+
+    at: datetime
+    against: str | None
+    gates: list[GateVerdict]
+
+    @property
+    def failed(self) -> list[GateVerdict]:
+        return [gate for gate in self.gates if not gate.passed]
+
+
+def latest_verdict(history: Sequence[ModelEvent]) -> Verdict | None:
+    """The latest verdict in the history of one model, the newest event first."""
+    for event in history:
+        gates = event.evidence.get("gates")
+        if gates:
+            return Verdict(event.at, event.evidence.get("against"), [_gate(gate) for gate in gates])
+    return None
+
+
+def objection(model: ModelRow, live: ModelRow | None, verdict: Verdict | None, to: str, force: bool) -> str | None:
+    """Why `model` may not become `to` (`live` or `shadow`); None if it may.
+
+    Any model may be the shadow whose unforcible gates passed. To go live, every gate must have passed against the model
+    that is live now; `force` overrules those that can be overruled.
+    """
+    judge = f"judge it: newstide promote {model.name} --check"
+    if verdict is None:
+        return f"no gate ever judged {model.name}; {judge}"
+    broken = [gate for gate in verdict.failed if not gate.forcible]
+    if broken:
+        return f"this can't be overruled, since workers would refuse it: {_listed(broken)}"
+    if to == "shadow":
+        return None
+    if live is not None and verdict.against != live.name:
+        return f"{model.name} was judged against {verdict.against or 'no model'}, but {live.name} is live now; {judge}"
+    if force:
+        return None
+    if all(gate.name != IMPROVEMENT for gate in verdict.gates):
+        return f"{model.name} was not compared with the live model on a test set; {judge}"
+    if verdict.failed:
+        return f"gates failed: {_listed(verdict.failed)}"
+    return None
+
+
+def served_figures(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Figures per task of the variant that a bundle holds; a bundle of another make may have one of its own."""
+    evaluation: dict[str, list[dict[str, Any]]] = manifest.get("evaluation") or {}
+    if SERVED in evaluation:
+        return evaluation[SERVED]
+    return next(reversed(evaluation.values()), [])
+
+
+def _gate(gate: dict[str, Any]) -> GateVerdict:
+    return GateVerdict(
+        gate["name"], gate["passed"], gate["summary"], gate.get("forcible", True), gate.get("figures") or {}
+    )
+
+
+def _listed(gates: Sequence[GateVerdict]) -> str:
+    return "; ".join(f"{gate.name}: {gate.summary}" for gate in gates)
