@@ -1,0 +1,73 @@
+// What a view shows: the answer at an address, asked for again when something of its topics changes.
+import { useSignal, type Signal } from "@preact/signals";
+import { useCallback, useEffect, useRef } from "preact/hooks";
+import { request } from "./client";
+import { changes, type Topic } from "./live";
+
+export interface Loaded<T> {
+  /** The latest answer; that of the address before stays until the new one is here. */
+  data: T | undefined;
+  error: Error | undefined;
+  loading: boolean;
+  reload: () => void;
+}
+
+const MOST_KEPT = 60;
+const kept = new Map<string, unknown>();
+
+function keep(address: string, answer: unknown): void {
+  kept.delete(address);
+  kept.set(address, answer);
+  const oldest = kept.keys().next();
+  if (kept.size > MOST_KEPT && !oldest.done) kept.delete(oldest.value);
+}
+
+export function forget(): void {
+  kept.clear();
+}
+
+interface State<T> {
+  address: string | null;
+  data: T | undefined;
+  error: Error | undefined;
+  loading: boolean;
+}
+
+export function useData<T>(address: string | null, topics: readonly Topic[] = []): Loaded<T> {
+  const state: Signal<State<T>> = useSignal({ address: null, data: undefined, error: undefined, loading: false });
+  const running = useRef<AbortController | null>(null);
+  let version = 0;
+  for (const topic of topics) version += changes[topic].value;
+
+  const load = useCallback((wanted: string) => {
+    running.current?.abort();
+    const abort = new AbortController();
+    running.current = abort;
+    const known = kept.get(wanted) as T | undefined;
+    const before = state.peek();
+    state.value = { address: wanted, data: known ?? before.data, error: undefined, loading: true };
+    request<T>("GET", wanted, undefined, abort.signal)
+      .then((data) => {
+        if (abort.signal.aborted) return;
+        keep(wanted, data);
+        state.value = { address: wanted, data, error: undefined, loading: false };
+      })
+      .catch((error: unknown) => {
+        if (abort.signal.aborted) return;
+        state.value = { ...state.peek(), error: error instanceof Error ? error : new Error(String(error)), loading: false };
+      });
+  }, []);
+
+  useEffect(() => {
+    if (address) load(address);
+    else state.value = { address: null, data: undefined, error: undefined, loading: false };
+  }, [address, version]);
+  useEffect(() => () => running.current?.abort(), []);
+
+  const { data, error, loading } = state.value;
+  const reload = useCallback(() => {
+    const wanted = state.peek().address;
+    if (wanted) load(wanted);
+  }, []);
+  return { data, error, loading, reload };
+}

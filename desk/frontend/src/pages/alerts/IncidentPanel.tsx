@@ -1,0 +1,158 @@
+// One incident: what happened, what drove it, and what people did about it.
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { address, post } from "../../api/client";
+import { nameOf, sentenceOf, seriesOf } from "../../api/incidents";
+import type { IncidentDetail } from "../../api/types";
+import { useData } from "../../api/useData";
+import { duration, iso, number } from "../../format";
+import { named, t } from "../../i18n";
+import { href } from "../../router";
+import { may } from "../../state/session";
+import { useKeys } from "../../ui/keys";
+import { Failed, OutLink, Panel, Skeleton, Time } from "../../ui/parts";
+import { say, sayError } from "../../ui/toasts";
+import { Badges } from "./Badges";
+
+const HOUR = 3_600_000;
+const SNOOZES = [1, 4, 24];
+
+export function IncidentPanel({ id }: { id: string }): JSX.Element {
+  const found = useData<IncidentDetail>(address(`/incidents/${id}`), ["incidents"]);
+  const changed = useSignal<IncidentDetail | null>(null);
+  const note = useSignal("");
+  const change = async (what: string, body: unknown, done: string): Promise<void> => {
+    try {
+      changed.value = await post<IncidentDetail>(`/incidents/${id}/${what}`, body);
+      say(done);
+      found.reload();
+    } catch (error) {
+      sayError(error);
+    }
+  };
+  const acknowledge = (): void => void change("acknowledgement", {}, t("incident.acknowledged"));
+  const mark = (verdict: "useful" | "false"): void => void change("feedback", { verdict, note: note.value }, t(`verdict.${verdict}`));
+  const snooze = (hours: number): void => void change("snooze", { until: iso(Date.now() + hours * HOUR) }, t("incident.snooze.done"));
+  useKeys(
+    "keys.incident",
+    [
+      { key: "c", text: "action.acknowledge", run: acknowledge },
+      { key: "u", text: "action.useful", run: () => mark("useful") },
+      { key: "f", text: "action.false", run: () => mark("false") },
+      { key: "s", text: "action.snooze", run: () => snooze(1) },
+    ],
+    may("analyst"),
+  );
+
+  if (found.error) return <Failed error={found.error} retry={found.reload} />;
+  const detail = changed.value ?? found.data;
+  if (!detail) return <Skeleton rows={10} />;
+  const { incident } = detail;
+  const from = Date.parse(incident.opened_at) - 6 * HOUR;
+  const to = Date.parse(incident.last_at) + HOUR;
+  const until = iso(Math.max(to, from + 24 * HOUR));
+  return (
+    <Panel title={nameOf(incident)} class="incident" note={<Badges incident={incident} />}>
+      <p class="lead">{sentenceOf(incident)}</p>
+      <dl class="facts figures">
+        <Fact name={t("incident.opened")} value={<Time at={incident.opened_at} />} />
+        <Fact name={t("incident.peak")} value={<Time at={incident.peak_at} />} />
+        <Fact name={t("incident.lasted")} value={duration(Date.parse(incident.closed_at ?? incident.last_at) - Date.parse(incident.opened_at))} />
+        <Fact name={t("incident.score")} value={number(incident.score, 1)} help={t("incident.score.help")} />
+      </dl>
+      <p class="buttons">
+        <a class="button" href={href("/", { series: seriesOf(incident), kind: incident.kind === "all" ? null : incident.kind, until, from: incident.opened_at, to: iso(to) })}>
+          {t("incident.mood")}
+        </a>
+        <a class="button" href={href("/search", { series: seriesOf(incident), from: incident.opened_at, to: iso(to), sentiment: "negative" })}>
+          {t("incident.search")}
+        </a>
+      </p>
+      {may("analyst") && (
+        <div class="handling">
+          <button type="button" class="primary" disabled={incident.acknowledged} onClick={acknowledge}>
+            {t("action.acknowledge")} <kbd>c</kbd>
+          </button>
+          <span class="group" role="group" aria-label={t("action.snooze")}>
+            {t("action.snooze")}
+            {SNOOZES.map((hours) => (
+              <button key={hours} type="button" onClick={() => snooze(hours)}>
+                {t("unit.h", { n: hours })}
+              </button>
+            ))}
+          </span>
+          <span class="grow" />
+          <input aria-label={t("incident.note")} placeholder={t("incident.note")} maxLength={2000} value={note.value} onInput={(event) => (note.value = event.currentTarget.value)} />
+          <button type="button" aria-pressed={incident.verdict === "useful"} onClick={() => mark("useful")}>
+            {t("action.useful")} <kbd>u</kbd>
+          </button>
+          <button type="button" aria-pressed={incident.verdict === "false"} onClick={() => mark("false")}>
+            {t("action.false")} <kbd>f</kbd>
+          </button>
+        </div>
+      )}
+      {detail.alerts.map((alert) => (
+        <section key={alert.id} class="alert" aria-label={nameOf(alert)}>
+          <h3>
+            <a href={href("/", { series: seriesOf(alert), until })}>{nameOf(alert)}</a> · {named("signal", alert.signal)} · {sentenceOf(alert)}
+          </h3>
+          <ul class="evidence">
+            {alert.evidence.stories?.map((story) => (
+              <li key={story.headline + story.first_at}>
+                <OutLink url={story.url} class="headline">
+                  {story.headline}
+                </OutLink>
+                <span class="muted small">
+                  <Time at={story.first_at} /> · {story.sources.join(", ")}{story.messages > 1 && ` · ${t("story.copies", { n: number(story.messages) })}`}
+                </span>
+              </li>
+            ))}
+          </ul>
+          {alert.evidence.words && alert.evidence.words.length > 0 && (
+            <p class="words">
+              {alert.evidence.words.map((word) => (
+                <a key={word} class="badge" href={href("/search", { q: word, series: seriesOf(alert) })}>
+                  {word}
+                </a>
+              ))}
+            </p>
+          )}
+        </section>
+      ))}
+      <History detail={detail} />
+    </Panel>
+  );
+}
+
+function Fact({ name, value, help }: { name: string; value: JSX.Element | string; help?: string }): JSX.Element {
+  return (
+    <div title={help}>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+/** All that was told, done and said, the latest first. */
+function History({ detail }: { detail: IncidentDetail }): JSX.Element {
+  const lines = [
+    ...detail.history.map((each) => ({ at: each.at, text: t("history.told", { change: named("change", each.change) }) })),
+    ...detail.handling.map((each) => ({
+      at: each.at,
+      text: each.snoozed_until ? t("history.snoozed", { who: each.account }) : t("history.acknowledged", { who: each.account }),
+    })),
+    ...detail.feedback.map((each) => ({ at: each.at, text: `${t("history.marked", { who: each.analyst, verdict: t(`verdict.${each.verdict}`) })}${each.note ? `: ${each.note}` : ""}` })),
+  ].sort((one, other) => other.at.localeCompare(one.at));
+  return (
+    <section class="history">
+      <h3>{t("incident.history")}</h3>
+      <ol>
+        {lines.map((line) => (
+          <li key={line.at + line.text}>
+            <Time at={line.at} /> <span>{line.text}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

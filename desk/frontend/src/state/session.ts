@@ -1,0 +1,65 @@
+// Who is logged in, and what they may do.
+import { effect, signal } from "@preact/signals";
+import { ApiError, csrf, get, loggedOut, post, remove } from "../api/client";
+import { listen, stopListening } from "../api/live";
+import type { Me, Role } from "../api/types";
+import { forget } from "../api/useData";
+import { go } from "../router";
+
+const ROLES: readonly Role[] = ["viewer", "analyst", "admin"];
+
+/** undefined: not known yet; null: nobody. */
+export const me = signal<Me | null | undefined>(undefined);
+
+export function may(role: Role): boolean {
+  return me.value ? ROLES.indexOf(me.value.role) >= ROLES.indexOf(role) : false;
+}
+
+export async function beginSession(): Promise<void> {
+  effect(() => {
+    if (loggedOut.value > 0 && me.peek()) enter(null);
+  });
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) {
+    history.replaceState(null, "", location.pathname + location.search);
+    try {
+      enter(await post<Me>("/session/link", { token }));
+      return;
+    } catch (error) {
+      linkProblem.value = error instanceof Error ? error.message : String(error);
+    }
+  }
+  try {
+    enter(await get<Me>("/session"));
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) linkProblem.value = (error as Error).message;
+    enter(null);
+  }
+}
+
+/** Why a one-time link, or the server, did not let the reader in. */
+export const linkProblem = signal("");
+
+export function enter(who: Me | null): void {
+  csrf.value = who?.csrf ?? null;
+  me.value = who;
+  if (who) listen();
+  else {
+    stopListening();
+    forget();
+  }
+}
+
+export async function logIn(name: string, password: string): Promise<void> {
+  enter(await post<Me>("/session", { name, password }));
+  linkProblem.value = "";
+}
+
+export async function logOut(): Promise<void> {
+  try {
+    await remove("/session");
+  } finally {
+    enter(null);
+    go("/");
+  }
+}

@@ -1,0 +1,151 @@
+"""A desk as its process serves it, on a filled store, and Chromium that looks at it."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from invented_store import fill_store
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from core.settings import DatabaseSettings, DeskSettings, MetricsSettings, Settings
+from core.store.connection import open_engine
+from core.store.migration import migrate
+from desk.security.accounts import Accounts
+from desk.server import run_desk
+from newstide.embedded.postgres import EmbeddedPostgres
+
+PASSWORD = "a long password of theirs"
+PEOPLE = {"ann": "analyst", "ben": "analyst", "boss": "admin", "vic": "viewer"}
+WIDE, PHONE = (1280, 800), (390, 844)
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class ServedDesk:
+    """Where it answers, and the database it answers from."""
+
+    address: str
+    database_url: str
+
+
+@pytest.fixture(scope="session")
+def served(postgres: EmbeddedPostgres) -> Iterator[ServedDesk]:
+    """One desk for all tests of a session: they leave what it shows of the news as it is."""
+    name = f"browser_{next(_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = postgres.url.rsplit("/", 1)[0] + f"/{name}"
+    settings = Settings(
+        database=DatabaseSettings(url=url),
+        desk=DeskSettings(port=0, requests_per_second=1000),
+        metrics=MetricsSettings(desk_port=0),
+    )
+    engine = open_engine(settings)
+    migrate(engine)
+    fill_store(url)
+    accounts = Accounts(engine)
+    for person, role in PEOPLE.items():
+        accounts.add(person, role, PASSWORD)
+    stop, ready = threading.Event(), queue.Queue[str]()
+    thread = threading.Thread(target=run_desk, args=(settings, stop, ready.put), name="desk of the browser tests")
+    thread.start()
+    try:
+        yield ServedDesk(ready.get(timeout=60), url)
+    finally:
+        stop.set()
+        thread.join(timeout=30)
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """Somebody's browser, and what it complained of."""
+
+    page: Page
+    address: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Go to a page, and wait until it stands still."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector("main[id=page], main.login")
+        self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        """Wait until nothing on the page is loading."""
+        self.page.wait_for_function(
+            "() => !document.querySelector('[aria-busy=true], .skeleton') && document.fonts.status === 'loaded'"
+        )
+
+
+VisitAs = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(served: ServedDesk, chromium: Browser) -> Iterator[VisitAs]:
+    """Makes a browser in which somebody is logged in; fails the test if a page complains of anything."""
+    contexts: list[BrowserContext] = []
+    visits: list[Visit] = []
+
+    def make(
+        person: str | None = "ann", size: tuple[int, int] = WIDE, theme: str = "light", language: str = "en-GB"
+    ) -> Visit:
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=theme,  # type: ignore[arg-type]
+            locale=language,
+            timezone_id="Europe/Berlin",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        made = Visit(page, served.address)
+        visits.append(made)
+
+        def hear(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning") and "401" not in message.text:
+                made.complaints.append(message.text)
+
+        page.on("console", hear)
+        page.on("pageerror", lambda error: made.complaints.append(str(error)))
+        if person is not None:
+            made.open("/")
+            page.fill("input[name=name]", person)
+            page.fill("input[name=password]", PASSWORD)
+            page.click("button[type=submit]")
+            page.wait_for_selector("header.top")
+        return made
+
+    yield make
+    complaints = [complaint for each in visits for complaint in each.complaints]
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Where screenshots are kept for people to look at."""
+    folder = Path(__file__).resolve().parents[3] / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
