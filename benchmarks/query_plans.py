@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,37 @@ class Cost:
     scanned: tuple[str, ...]
 
 
-def fill(connection: psycopg.Connection[Any], first: date, last: date, per_day: int) -> None:
+@dataclass(frozen=True)
+class Wording:
+    """What invented messages say: titles and texts of so many words out of `vocabulary`, w0 being the most frequent and
+    two of the frequent ones Chinese; stories of the first so many of the three `sentiments`."""
+
+    vocabulary: int = 1
+    title: int = 1
+    text: int = 0
+    sentiments: int = 1
+
+
+ONE_WORD = Wording()
+
+
+def fill(
+    connection: psycopg.Connection[Any],
+    first: date,
+    last: date,
+    per_day: int,
+    wording: Wording = ONE_WORD,
+) -> None:
     """Add history for the days from `first` to `last` (included), `per_day` messages each."""
     connection.execute("SET synchronous_commit = off")
+    said = asdict(wording)
     day = first
     while day <= last:
         ensure_partitions(connection, day)
         age = (datetime.now(UTC).date() - day).days
         with connection.transaction():
             for statement in _FILL:
-                connection.execute(statement, {"day": day, "n": per_day, "entities": ENTITIES, "age": age})
+                connection.execute(statement, {**said, "day": day, "n": per_day, "entities": ENTITIES, "age": age})
             connection.execute(
                 sql.SQL(_TRENDS).format(
                     table=sql.Identifier("trend_hour" if age > MINUTE_DAYS else "trend"),
@@ -292,11 +313,23 @@ _FILL = (
     INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author,
                          language, entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic,
                          topic_scores, model)
-    SELECT md5(%(day)s::text || n)::uuid, %(day)s, 's' || n %% 50, n::text, 'news', at, at, 'Title of it', '', '', '',
+    SELECT md5(%(day)s::text || n)::uuid, %(day)s, 's' || n %% 50, n::text, 'news', at, at, title, text, '', '',
            'en', ARRAY['E' || (n / 5) %% %(entities)s], '{}', '{}', md5('s' || %(day)s::text || n / 5)::uuid,
-           md5('t' || %(day)s::text || n / 5)::uuid, 'negative', '{0.8,0.1,0.1}', 'T' || (n / 5) %% 10, '{0.6,0.4}', 'm'
+           md5('t' || %(day)s::text || n / 5)::uuid,
+           (ARRAY['negative', 'neutral', 'positive'])[1 + (n / 5 + n / 35) %% %(sentiments)s], '{0.8,0.1,0.1}',
+           'T' || (n / 5) %% 10, '{0.6,0.4}', 'm'
     FROM generate_series(1, %(n)s) AS n,
-         LATERAL (SELECT %(day)s::timestamptz + n * interval '1 day' / (%(n)s + 1) AS at) AS t
+         LATERAL (SELECT %(day)s::timestamptz + n * interval '1 day' / (%(n)s + 1) AS at) AS t,
+         LATERAL (
+             SELECT coalesce(string_agg(word, ' ') FILTER (WHERE i <= %(title)s), '') AS title,
+                    coalesce(string_agg(word, ' ') FILTER (WHERE i > %(title)s), '') AS text
+             FROM generate_series(1, %(title)s + %(text)s) AS i,
+                  LATERAL (SELECT hashtext(%(day)s::text || n / 5 || '.' || i) / 4294967296.0 + 0.5 AS chance) AS c,
+                  LATERAL (SELECT floor(chance ^ 3 * %(vocabulary)s)::integer AS place) AS p,
+                  LATERAL (
+                      SELECT CASE place WHEN 50 THEN '盈利预警' WHEN 51 THEN '美联储' ELSE 'w' || place END AS word
+                  ) AS w
+         ) AS written
     """,
     "INSERT INTO message_key (uid, stored_on) SELECT uid, stored_on FROM message WHERE stored_on = %(day)s",
     """
@@ -370,8 +403,12 @@ _FILL = (
 _TRENDS = """
     INSERT INTO {table} (kind, name, {time}, negative, neutral, positive, negative_stories, neutral_stories,
                          positive_stories, p_negative, p_neutral, p_positive)
-    SELECT series.kind, series.name, date_trunc(%(unit)s, published_at, 'UTC'), count(*), 0, 0, count(DISTINCT story),
-           0, 0, 1000000, 0, 0
+    SELECT series.kind, series.name, date_trunc(%(unit)s, published_at, 'UTC'),
+           count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
+           count(*) FILTER (WHERE sentiment = 'positive'),
+           count(DISTINCT story) FILTER (WHERE sentiment = 'negative'),
+           count(DISTINCT story) FILTER (WHERE sentiment = 'neutral'),
+           count(DISTINCT story) FILTER (WHERE sentiment = 'positive'), 1000000, 0, 0
     FROM message,
          LATERAL (VALUES ('all', 'all'), ('topic', topic), ('source', source), ('entity', entities[1]))
              AS series (kind, name)

@@ -17,6 +17,7 @@ from desk.api import (
     audit,
     events,
     explain,
+    exports,
     incidents,
     labels,
     models,
@@ -50,6 +51,7 @@ _RESOURCES = (
     tokens,
     audit,
     events,
+    exports,  # before what takes any name
     mood,
     series,
     stories,

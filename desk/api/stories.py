@@ -46,7 +46,7 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
 )
 
-_A_DAY = timedelta(days=1)
+A_DAY = timedelta(days=1)
 _MOST_HEADLINES = 2000  # of each sentiment, inside the span and before it
 _BY_HOUR = timedelta(days=2)
 _MOST_BEFORE = timedelta(days=7)
@@ -154,7 +154,7 @@ def read_stories(
 ) -> StoryPage:
     """Folded: copies of a story are one item. A story belongs to a span by its first message in the series."""
     with desk.engine.connect() as connection:
-        chosen = span(since, until, read_progress(connection).present, _A_DAY)
+        chosen = span(since, until, read_progress(connection).present, A_DAY)
         kind, name = parse_series(series)
         wanted = StoryFilter(kind, name, chosen.since, chosen.until, sentiment, source_key(source) if source else None)
         placed = list_stories(connection, wanted, key_of(cursor), limit + 1)
@@ -206,7 +206,7 @@ def read_terms(
 ) -> Terms:
     """Against the same series before. Of a busy span the last 2000 stories of each sentiment are read."""
     with desk.engine.connect() as connection:
-        chosen = span(since, until, read_progress(connection).present, _A_DAY)
+        chosen = span(since, until, read_progress(connection).present, A_DAY)
         kind, name = parse_series(series)
         before = chosen.since - min(chosen.until - chosen.since, _MOST_BEFORE)
         inside = read_headlines(
@@ -239,7 +239,7 @@ def read_sources(
     """Spans of up to two days are taken by five minutes, longer ones by whole hours."""
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
-        chosen = span(since, until, progress.present, _A_DAY)
+        chosen = span(since, until, progress.present, A_DAY)
         hours = chosen.until - chosen.since > _BY_HOUR or (
             progress.merged_until is not None and chosen.since < progress.merged_until
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from fastapi.testclient import TestClient
+from newsroom import fill_newsroom
 from people import ADDRESS, PASSWORD, Login
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from core.settings import DatabaseSettings, DeskSettings, Settings
 from desk.app import create_app
@@ -44,3 +47,22 @@ def login(settings: Settings, engine: Engine) -> Login:
         return browser
 
     return make
+
+
+@pytest.fixture
+def newsroom(settings: Settings, engine: Engine) -> None:
+    """Three weeks of news in the store."""
+    fill_newsroom(settings)
+
+
+@pytest.fixture
+def ann(newsroom: None, login: Login) -> TestClient:
+    """An analyst of that newsroom."""
+    return login("ann", "analyst")
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Iterator[Connection]:
+    """To count in the store what the API tells."""
+    with engine.connect() as connection:
+        yield connection

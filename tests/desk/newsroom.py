@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
+from fastapi.testclient import TestClient
 from psycopg.types.json import Jsonb
 
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.partitions import ensure_partitions
 
+API = "/api/v1"
 PRESENT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FIRST = PRESENT - timedelta(days=21)
 TOPICS = ("Earnings", "Energy | Oil", "M&A | Investments")
@@ -47,6 +49,13 @@ def fill_newsroom(settings: Settings, per_day: int = 60, seed: int = 11) -> None
         rows.append({**row, "title": title, "text": text, "story": uuid5(_SPACE, title)})
     with connect(settings, autocommit=True) as connection:
         _store(connection, rows)
+
+
+def get(browser: TestClient, address: str, status: int = 200, **parameters: Any) -> Any:
+    """The JSON at an address of the API."""
+    answer = browser.get(API + address, params=parameters or None)
+    assert answer.status_code == status, answer.text
+    return answer.json()
 
 
 def _message(

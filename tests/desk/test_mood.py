@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
-import pytest
-from conftest import Login
 from fastapi.testclient import TestClient
-from newsroom import PRESENT, fill_newsroom
-from sqlalchemy import Connection, Engine, text
-
-from core.settings import Settings
-
-API = "/api/v1"
-
-
-@pytest.fixture
-def ann(settings: Settings, engine: Engine, login: Login) -> TestClient:
-    fill_newsroom(settings)
-    return login("ann", "analyst")
-
-
-@pytest.fixture
-def rows(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as connection:
-        yield connection
-
-
-def get(browser: TestClient, address: str, **parameters: Any) -> Any:
-    answer = browser.get(f"{API}{address}", params=parameters or None)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+from newsroom import PRESENT, get
+from sqlalchemy import Connection, text
 
 
 def test_the_strip_counts_the_stories_of_its_window(ann: TestClient, rows: Connection) -> None:
