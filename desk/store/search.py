@@ -113,8 +113,10 @@ def search_page(connection: Connection, wanted: Search, before: MessageKey | Non
 def search_all(connection: Connection, wanted: Search, batch: int) -> Iterator[list[FoundMessage]]:
     """Everything that is found, the newest first, in batches; read through a cursor of the server."""
     values = {**wanted.values(), "before": None, "before_uid": None, "limit": None}
-    with connection.execute(_query(wanted), values, execution_options={"yield_per": batch}) as result:
-        for rows in result.partitions():
+    with connection.execute(
+        _query(wanted), values, execution_options={"stream_results": True, "max_row_buffer": batch}
+    ) as result:
+        for rows in result.partitions(batch):
             yield records(FoundMessage, rows)
 
 
