@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -58,22 +58,25 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises InputError naming the line that is none, or is longer than MAX_LINE_BYTES.
     """
-    decoder = msgspec.json.Decoder(dict[str, Any])
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
-                if len(line) > MAX_LINE_BYTES:
-                    raise InputError(
-                        f"{path} line {number} is longer than {MAX_LINE_BYTES} bytes; split the file by lines"
-                    )
-                if not line.strip():
-                    continue
-                try:
-                    yield number, decoder.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    raise InputError(f"{path} line {number} is no JSON object: {error}; mend or remove it") from error
+            yield from objects_in(file, str(path))
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
+
+
+def objects_in(file: BinaryIO, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The same for an open file, which `where` names."""
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise InputError(f"{where} line {number} is longer than {MAX_LINE_BYTES} bytes; split the file by lines")
+        if not line.strip():
+            continue
+        try:
+            yield number, decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"{where} line {number} is no JSON object: {error}; mend or remove it") from error
 
 
 def _short(value: object) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.classifier import Classifier
 from core.errors import InputError
+from core.explanation import explain
 from core.labelled import read_labelled_lines, read_objects
 from core.scoring import TaskScore, score_task
 from core.slices import Slice, gather_slices, score_slices, slice_keys
@@ -28,11 +29,17 @@ class _Text(msgspec.Struct):
     text: str
 
 
-def classify_lines(classifier: Classifier, lines: Iterable[tuple[str | int, str]]) -> Iterator[dict[str, Any]]:
-    """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}."""
+def classify_lines(
+    classifier: Classifier, lines: Iterable[tuple[str | int, str]], explained: bool = False
+) -> Iterator[dict[str, Any]]:
+    """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}.
+
+    Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
+    "text", "weight"}]}}, as `core.explanation.explain` has it.
+    """
     for group in _groups(lines):
         predicted = classifier.predict([text for _, text in group])
-        for row, (identity, _) in enumerate(group):
+        for row, (identity, text) in enumerate(group):
             answer: dict[str, Any] = {"id": identity}
             for task, scores in predicted.items():
                 labels = classifier.labels(task)
@@ -44,6 +51,8 @@ def classify_lines(classifier: Classifier, lines: Iterable[tuple[str | int, str]
                     },
                 }
             answer["model"] = classifier.name
+            if explained:
+                answer["explanation"] = explain(classifier, text)
             yield answer
 
 
@@ -51,7 +60,13 @@ def _ignore_progress(done: int) -> None:
     pass
 
 
-def classify_file(classifier: Classifier, source: Path, target: Path, report: ProgressReport = _ignore_progress) -> int:
+def classify_file(
+    classifier: Classifier,
+    source: Path,
+    target: Path,
+    report: ProgressReport = _ignore_progress,
+    explained: bool = False,
+) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
 
     Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
@@ -64,7 +79,7 @@ def classify_file(classifier: Classifier, source: Path, target: Path, report: Pr
     partial = target if direct else target.with_name(f".{target.name}.partial")
     try:
         with partial.open("wb") as output:
-            for answer in classify_lines(classifier, texts):
+            for answer in classify_lines(classifier, texts, explained):
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
                 if count % BATCH_TEXTS == 0:

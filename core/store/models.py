@@ -202,8 +202,8 @@ def move_model(
         return change
 
 
-def record_refusal(engine: Engine, name: str, *, actor: str, reason: str, evidence: Mapping[str, Any]) -> None:
-    """Note in the history that a model was not let further, and why; its state stays. RegistryError if unknown."""
+def record_verdict(engine: Engine, name: str, *, actor: str, reason: str, evidence: Mapping[str, Any]) -> None:
+    """Note in the history how a model was judged that stays what it is. RegistryError if it is unknown."""
     with engine.begin() as connection:
         _lock(connection)
         model = _known(connection, name)

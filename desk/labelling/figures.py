@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from core.store.labels import Label
 from core.store.sql import records
 from desk.labelling.agreement import Word
 from desk.labelling.sql import QUERIES
 
+_PAGE = 1_000
 AGREEMENT_POOL = 20_000  # the latest labels, which agreement and disputes are looked for in
 
 
@@ -103,6 +106,12 @@ def read_words(engine: Engine, pool: int = AGREEMENT_POOL) -> list[Word]:
             Word(row.story, row.text, row.task, row.analyst, row.label)
             for row in connection.execute(QUERIES["labelled_twice"], {"pool": pool})
         ]
+
+
+def read_counting(connection: Connection) -> Iterator[Label]:
+    """Every label that counts, and every verdict, text by text; rows come as they are read."""
+    rows = connection.execution_options(stream_results=True, yield_per=_PAGE).execute(QUERIES["words"])
+    return (Label(**row._mapping) for row in rows)
 
 
 def read_disputes(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from core.bundle import Manifest
 from core.store.messages import message_of
+from core.text import clean
 from desk.labelling.sql import QUERIES
 
 
@@ -76,6 +77,6 @@ def _item(row: Any) -> Item:
         if scores
     }
     return Item(
-        row.story, row.uid, row.title, row.text, row.labelled_text or message_of(row).body, row.source, row.url,
+        row.story, row.uid, row.title, row.text, row.labelled_text or clean(message_of(row).body), row.source, row.url,
         row.published_at, row.copies, row.model, guesses,
     )  # fmt: skip

@@ -291,10 +291,10 @@ GROUP BY task, text
 HAVING count(DISTINCT label) > 1
 
 -- name: words
--- What counts, in the order it was given.
-SELECT id, text, source, task, label, analyst, uid, labelled_at, final, story
+-- What counts, text by text.
+SELECT text, source, task, label, analyst, uid, labelled_at, final, story
 FROM label_word WHERE label IS NOT NULL
-ORDER BY id
+ORDER BY story, text, id
 
 -- name: lock_steps
 -- One step back at a time.

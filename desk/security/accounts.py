@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Engine
 
 from core.errors import InputError
-from core.store.labels import MAX_ANALYST_CHARACTERS
+from core.label_lines import MAX_ANALYST_CHARACTERS
 from core.store.sql import records
 from desk.security.roles import ROLES, Role
 from desk.security.sql import QUERIES

@@ -34,11 +34,12 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.argument("target", metavar="OUT.jsonl", type=_FILE)
 @click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
-def classify(source: Path, target: Path, bundle: Path | None, threads: int) -> None:
+@click.option("--explain", is_flag=True, help="Also the words that moved each score, found by leaving them out.")
+def classify(source: Path, target: Path, bundle: Path | None, threads: int, explain: bool) -> None:
     """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order."""
     classifier = _classifier(bundle, threads)
     with counted_lines(source, "classifying") as report:
-        count = classify_file(classifier, source, target, report)
+        count = classify_file(classifier, source, target, report, explain)
     click.echo(f"{count} texts classified into {target}", err=True)
 
 

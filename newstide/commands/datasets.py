@@ -1,4 +1,4 @@
-"""`newstide dataset build` and `newstide labels import | list`: what the trainer learns from."""
+"""`newstide dataset build` and `newstide labels import | export | list`: what the trainer learns from."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import msgspec
 from rich.table import Column, Table
 from rich.text import Text
 
+from core.errors import InputError
 from core.settings import load_settings
 from core.store.labels import Label, import_labels, read_labels
 from core.taxonomy import load_taxonomy
 from core.terminal import PlainConsole
+from desk.labelling.figures import read_counting
+from desk.labelling.files import LAYOUTS, Layout, write_labels
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.data.build import build_dataset
@@ -78,10 +81,10 @@ def labels_() -> None:
 
 @labels_.command("import")
 @click.argument("file", metavar="FILE.jsonl", type=_FILE)
-@click.option("--analyst", required=True, help="Whose labels these are.")
+@click.option("--analyst", help="Whose labels these are; whom each line names, if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_(file: Path, analyst: str, as_json: bool) -> None:
-    """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?}. All of them, or none if one is wrong."""
+def import_(file: Path, analyst: str | None, as_json: bool) -> None:
+    """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?, "analyst"?}. All, or none if one is wrong."""
     settings = load_settings()
     taxonomy = load_taxonomy(settings.taxonomy)
     with store(settings) as engine:
@@ -90,6 +93,30 @@ def import_(file: Path, analyst: str, as_json: bool) -> None:
         click.echo(json.dumps({"added": added, "already_given": known}))
     else:
         click.echo(f"{added} labels added, {known} were given already")
+
+
+@labels_.command("export")
+@click.argument("file", metavar="FILE", type=_FILE)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(LAYOUTS),
+    default=LAYOUTS[0],
+    show_default=True,
+    help="JSON lines as `labels import` reads them, or JSON as Label Studio imports it.",
+)
+def export(file: Path, layout: Layout) -> None:
+    """Write what analysts say, and verdicts on it, into FILE: the labels that count."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        with store(load_settings()) as engine, engine.connect() as connection, partial.open("wb") as output:
+            output.writelines(write_labels(read_counting(connection), layout))
+        partial.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} can't be written: {error.strerror}; choose another path") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    click.echo(f"labels written to {file}", err=True)
 
 
 @labels_.command("list")

@@ -6,6 +6,7 @@ import getpass
 import json
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.judge.compare import read_examples
 from trainer.promote.promotion import PromotionRefused, Target
+from trainer.promote.promotion import check as check_model
 from trainer.promote.promotion import promote as promote_model
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -48,11 +50,12 @@ def models(history: int, as_json: bool) -> None:
 @click.option("--shadow", is_flag=True, help="Only label a sample of the live traffic beside the live model.")
 @click.option("--data", type=_FILE, help='Frozen test set, lines {"text", "<task>": "<label>"}; `models.test_set`.')
 @click.option("--name", help="Register the bundle under this name; names must be unique.")
+@click.option("--check", is_flag=True, help="Only judge it, as if it were to go live, and record the verdict.")
 @click.option("--force", is_flag=True, help="Overrule gates that failed; needs --reason, and is recorded.")
 @click.option("--reason", default="", help="Why, for the history.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def promote(
-    what: str, shadow: bool, data: Path | None, name: str | None, force: bool, reason: str, as_json: bool
+    what: str, shadow: bool, data: Path | None, name: str | None, check: bool, force: bool, reason: str, as_json: bool
 ) -> None:
     """Put a bundle directory, or a registered model, into service in all workers, if it passes the gates."""
     settings = load_settings()
@@ -60,6 +63,18 @@ def promote(
     data = data or settings.models.test_set
     examples = read_examples(data, load_taxonomy(settings.taxonomy).tasks) if data is not None else None
     quiet = as_json or not sys.stderr.isatty()
+    if check:
+        if shadow or force:
+            raise InputError("--check changes nothing; leave --shadow and --force out")
+        with store(settings) as engine, _progress(quiet) as status:
+            judged = check_model(
+                settings, engine, what, examples=examples, name=name, actor=_who(), report=_reporter(status)
+            )
+        if as_json:
+            click.echo(json.dumps(msgspec.to_builtins(judged)))
+        else:
+            show_gates(open_console(), judged.gates)
+        return
     with store(settings) as engine, _progress(quiet) as status:
         try:
             done = promote_model(
@@ -72,7 +87,7 @@ def promote(
                 force=force,
                 actor=_who(),
                 reason=reason,
-                report=(lambda line: status.update(Text(line))) if status is not None else (lambda line: None),
+                report=_reporter(status),
             )
         except PromotionRefused as refused:
             if as_json:
@@ -125,6 +140,10 @@ def _who() -> str:
     except (KeyError, OSError):  # a container may run as a number without a name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def _reporter(status: Status | None) -> Callable[[str], None]:
+    return (lambda line: status.update(Text(line))) if status is not None else (lambda line: None)
 
 
 def _progress(quiet: bool) -> AbstractContextManager[Status | None]:

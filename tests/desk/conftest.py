@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 from newsroom import fill_newsroom
-from people import ADDRESS, PASSWORD, Login
+from people import ADDRESS, Login, log_in
 from sqlalchemy import Connection, Engine
 
 from core.settings import DatabaseSettings, DeskSettings, Settings
 from desk.app import create_app
 from desk.context import Desk
-from desk.security.identity import CSRF_HEADER
 
 
 @pytest.fixture
@@ -36,17 +36,7 @@ def stranger(settings: Settings, engine: Engine) -> TestClient:
 @pytest.fixture
 def login(settings: Settings, engine: Engine) -> Login:
     """Makes an account of a name and role, and a browser in which it is logged in."""
-    app = create_app(settings, engine)
-
-    def make(name: str = "ann", role: str = "analyst") -> TestClient:
-        app.state.desk.accounts.add(name, role, PASSWORD)
-        browser = TestClient(app, base_url=ADDRESS)
-        answer = browser.post("/api/v1/session", json={"name": name, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        browser.headers[CSRF_HEADER] = answer.json()["csrf"]
-        return browser
-
-    return make
+    return functools.partial(log_in, create_app(settings, engine))
 
 
 @pytest.fixture

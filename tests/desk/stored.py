@@ -1,11 +1,13 @@
-"""Stories in a store, as a worker leaves them."""
+"""Stories in a store, as a worker leaves them, and labels of them."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid5
 
+from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from core.records import Message
@@ -13,6 +15,7 @@ from core.taxonomy import load_taxonomy
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 _SPACE = UUID("00000000-0000-0000-0000-00000000002a")
+LABELS = "/api/v1/labels"
 TOPICS = load_taxonomy().tasks["topic"]
 
 
@@ -135,3 +138,15 @@ def add_shadow_difference(engine: Engine, uid: UUID, task: str = "sentiment") ->
             ),
             {"uid": uid, "at": NOW, "live": json.dumps(live), "shadow": json.dumps(shadow)},
         )
+
+
+def label(browser: TestClient, number: int, *, copy: int = 0, request: str | None = None, **labels: str | None) -> Any:
+    """Label a story by one of its copies; the answer."""
+    body: dict[str, Any] = {"items": [{"uid": str(uid_of(number, copy)), "labels": labels}]}
+    answer = browser.post(LABELS, json={**body, "request": request} if request else body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def body_of(number: int) -> str:
+    return f"Acme {number} cuts its outlook. Shares of company {number} fell after it warned."

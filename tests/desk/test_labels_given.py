@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from fastapi.testclient import TestClient
 from people import Login
 from sqlalchemy import Engine, text
-from stored import add_story, story_of, uid_of
+from stored import LABELS, add_story, body_of, label, story_of, uid_of
 
 from core.store.labels import Label, add_labels, read_labels
 from trainer.data.consensus import agree
-
-LABELS = "/api/v1/labels"
-
-
-def label(browser: TestClient, number: int, *, copy: int = 0, request: str | None = None, **labels: str | None) -> Any:
-    body: dict[str, Any] = {"items": [{"uid": str(uid_of(number, copy)), "labels": labels}]}
-    answer = browser.post(LABELS, json={**body, "request": request} if request else body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def words(engine: Engine, task: str = "sentiment") -> list[tuple[str, str]]:
     """What a dataset would learn of `task`."""
     return [(one.text, one.label) for one in agree(read_labels(engine))[0] if one.task == task]
-
-
-def body_of(number: int) -> str:
-    return f"Acme {number} cuts its outlook. Shares of company {number} fell after it warned."
 
 
 def test_a_label_is_of_the_story_whatever_copy_is_named(login: Login, engine: Engine) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Engine
@@ -24,7 +24,7 @@ from core.store.models import (
     find_model,
     list_workers,
     move_model,
-    record_refusal,
+    record_verdict,
     register_model,
 )
 from core.taxonomy import load_taxonomy
@@ -77,6 +77,35 @@ class PromotionRefused(NewstideError):
         self.gates = gates
 
 
+def check(
+    settings: Settings,
+    engine: Engine,
+    what: str | Path,
+    *,
+    examples: Sequence[Example] | None = None,
+    name: str | None = None,
+    actor: str,
+    report: Callable[[str], None] = log.info,
+) -> Promotion:
+    """Judge a bundle directory, or the registered model of that name, as if it were to go live, and change nothing.
+
+    The history keeps the verdict: on the desk an admin may promote the model by it, while the same one is live. Raises
+    what `promote` does, but for PromotionRefused.
+    """
+    shelf = Shelf(settings.shelf_location, settings.bundle_cache)
+    report(f"reading {what}")
+    _check_argument(engine, what, name)
+    live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
+    row = _find_candidate(engine, shelf, what, name, actor)
+    if row.state == "live":
+        return Promotion(row.name, row.state, None, [], changed=False)
+    gates = judge(settings, shelf, row, live, examples, "live", report)
+    failed = [gate.name for gate in gates if not gate.passed]
+    why = f"judged: {', '.join(failed)} failed" if failed else "judged: every gate passed"
+    record_verdict(engine, row.name, actor=actor, reason=why, evidence=_evidence(gates, live, forced=False))
+    return Promotion(row.name, row.state, None, gates, changed=False)
+
+
 def promote(
     settings: Settings,
     engine: Engine,
@@ -109,11 +138,10 @@ def promote(
         return Promotion(row.name, row.state, None, [], changed=False)
     gates = judge(settings, shelf, row, live, examples, to, report)
     failed = [gate for gate in gates if not gate.passed]
-    against = live.name if live is not None else None
-    evidence = {"gates": msgspec.to_builtins(gates), "forced": bool(failed), "against": against}
+    evidence = _evidence(gates, live, forced=bool(failed))
     if failed and not (force and all(gate.forcible for gate in failed)):
         why = f"refused as {to}: {', '.join(gate.name for gate in failed)}"
-        record_refusal(engine, row.name, actor=actor, reason=why, evidence=evidence)
+        record_verdict(engine, row.name, actor=actor, reason=why, evidence=evidence)
         raise PromotionRefused(row.name, to, gates)
     change = move_model(
         engine,
@@ -122,9 +150,15 @@ def promote(
         actor=actor,
         reason=reason.strip() or "every gate passed",
         evidence=evidence,
-        judged_against=against,
+        judged_against=live.name if live is not None else None,
     )
     return Promotion(row.name, change.state, change.displaced, gates, forced=bool(failed))
+
+
+def _evidence(gates: Sequence[Gate], live: ModelRow | None, forced: bool) -> dict[str, Any]:
+    """What the history keeps of a verdict."""
+    against = live.name if live is not None else None
+    return {"gates": msgspec.to_builtins(gates), "forced": forced, "against": against}
 
 
 def judge(
