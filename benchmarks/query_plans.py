@@ -38,6 +38,8 @@ WHOLE = {
     "alerts.count": "once a run: alerts of the last `retention.alert_days`",
     "labels.newest": "an export reads labels, which are kept for good",
     "retention.note_dropped_day": "retention counts one day, once",
+    "desk.labelling.counts": "counts every label, which people give one by one and which are kept for good",
+    "desk.labelling.words": "an export of labels",
 }
 """Queries that read a whole history, and why they may."""
 
@@ -163,6 +165,7 @@ _WRITES = {
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
     "retention.merge_boundary", "retention.partitions", "incidents.add_feedback", "alerting.place",
     "alerting.save_incident", "alerting.add_incident_history", "desk.incidents.handle", "desk.incidents.mark",
+    "desk.labelling.reserve", "desk.labelling.give_back", "desk.labelling.take_again", "desk.labelling.forget_leases",
 }  # fmt: skip
 """Rows written or changed by their primary key."""
 
@@ -251,6 +254,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("retention.delete_alerts", {"before": now - 400 * day, **batch}),
         ("retention.delete_incidents", {"before": now - 400 * day, **batch}),
         *_of_the_desk(now, stories, uids),
+        *_of_labelling(stories, uids),
     ]  # fmt: skip
 
 
@@ -291,6 +295,48 @@ def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tup
         ("desk.incidents.history", incident),
         ("desk.incidents.alerts_within", {**series, **last, "limit": 500}),
         ("desk.incidents.pages", hours),
+    ]  # fmt: skip
+
+
+def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What the desk asks for where people label: the newest stories and the latest labels."""
+    offered = {"stories": stories[:20], "reasons": ["random"] * 20, "blind": [False, True] * 10}
+    ann = {"analyst": "ann", "task": None}
+    label = {
+        "uids": uids[:2],
+        "texts": ["a", "b"],
+        "sources": ["s"] * 2,
+        "tasks": ["topic"] * 2,
+        "labels": ["T1", None],
+        "analysts": ["ann"] * 2,
+        "finals": [False] * 2,
+        "stories": stories[:2],
+        "step": None,
+    }
+    history = {"before": None, "analyst": None, "task": None, "story": None, "words": None, "limit": 50}
+    disputed = {"pool": 100, "task": None, "before": None, "before_task": None, "limit": 50}
+    return [
+        ("labels.add", label),
+        ("desk.labelling.newest_stories", {"pool": 300}),
+        ("desk.labelling.alert_stories", {"alerts": 20, "stories": 25}),
+        ("desk.labelling.shadow_differences", {"pool": 100}),
+        ("desk.labelling.labelled_tasks", {"stories": stories}),
+        ("desk.labelling.seconds", {"analyst": "bob", "pool": 100}),
+        ("desk.labelling.lease", {**offered, **ann, "count": 3, "seconds": 900}),
+        ("desk.labelling.held", {**ann, "holding": [], "most": 50, "seconds": 900}),
+        ("desk.labelling.unlabelled_lease", {"story": stories[0], "analyst": "ann"}),
+        ("desk.labelling.items", {"stories": stories[:20]}),
+        ("desk.labelling.stories_of", {"uids": uids[:20]}),
+        ("desk.labelling.step_labels", {"step": 1}),
+        ("desk.labelling.last_step", {"analyst": "ann", "steps": 50}),
+        ("desk.labelling.former_labels", {"step": 1}),
+        ("desk.labelling.history", history),
+        ("desk.labelling.history", {**history, "analyst": "ann"}),
+        ("desk.labelling.history", {**history, "story": stories[0]}),
+        ("desk.labelling.hours", {"hours": 24}),
+        ("desk.labelling.labelled_twice", {"pool": 100}),
+        ("desk.labelling.disputed", disputed),
+        ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic"}),
     ]  # fmt: skip
 
 

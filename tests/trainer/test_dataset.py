@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def test_analysts_outrank_corpora(tmp_path: Path, build: Build) -> None:
     lines = lines_of(150)
     write_lines(tmp_path / "wire.jsonl", lines)
 
-    def say(analyst: str, text: str, label: str, task: str = "sentiment") -> Label:
+    def say(analyst: str, text: str, label: str | None, task: str = "sentiment") -> Label:
         return Label(text, "desk", task, label, analyst)
 
     labels = [
@@ -247,6 +248,10 @@ def test_analysts_outrank_corpora(tmp_path: Path, build: Build) -> None:
         say("ada", "a text of our own @joe", "Energy", "topic"),
         say("bob", "a text of our own @jim", "Energy", "topic"),
         say("ada", "an old one", "Tulips", "topic"),
+        say("ada", "one that was a mistake", "Energy", "topic"),
+        say("ada", "one that was a mistake", None, "topic"),
+        replace(say("eve", lines[2]["text"], "neutral"), final=True),
+        say("ada", lines[2]["text"], "negative"),
     ]
     made = build(corpus(), labels=labels)
     by_text = {example.text: example for example in everything(made)}
@@ -254,7 +259,9 @@ def test_analysts_outrank_corpora(tmp_path: Path, build: Build) -> None:
     assert "sentiment" not in by_text[lines[1]["text"]].labels
     assert by_text[lines[1]["text"]].labels["topic"] == lines[1]["topic"]
     assert by_text["a text of our own @user"] == Example("a text of our own @user", {"topic": "Energy"}, "desk")
-    assert (made.ties, made.record.analysts) == (1, 2)
+    assert "one that was a mistake" not in by_text
+    assert by_text[lines[2]["text"]].labels["sentiment"] == "neutral"
+    assert (made.ties, made.record.analysts) == (1, 3)
     assert made.removed["labels outside the taxonomy"] == 1
     (tie,) = map(json.loads, (tmp_path / "out" / "ties.jsonl").read_text().splitlines())
     assert tie["votes"] == {"negative": 1, "positive": 1}
@@ -272,6 +279,19 @@ def test_agreement_by_hand() -> None:
     assert ties == []
     assert agree([say("a", "x"), say("b", "y")])[1][0].votes == {"x": 1, "y": 1}
     assert agree([]) == ([], [])
+
+
+def test_a_word_can_be_taken_back_and_a_verdict_outranks_all() -> None:
+    def say(analyst: str, label: str | None, final: bool = False) -> Label:
+        return Label("Acme", "desk", "topic", label, analyst, final=final)
+
+    split = [say("a", "x"), say("b", "y")]
+    assert agree([say("a", "x"), say("a", None)]) == ([], [])
+    assert [one.label for one in agree([*split, say("a", None)])[0]] == ["y"]
+    assert [one.label for one in agree([*split, say("c", "z", final=True)])[0]] == ["z"]
+    assert [one.label for one in agree([say("c", "z", final=True), *split, say("d", "y")])[0]] == ["z"]
+    assert [one.label for one in agree([*split, say("c", "z", final=True), say("c", "x", final=True)])[0]] == ["x"]
+    assert agree([*split, say("c", "z", final=True), say("c", None, final=True)])[1][0].votes == {"x": 1, "y": 1}
 
 
 def test_class_weights_average_to_one() -> None:
