@@ -26,6 +26,8 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
         keys = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if not isinstance(keys, list) or [type(key) for key in keys] != list(kinds):
             raise ValueError("other keys")
+        if any(abs(key) >= 2**63 if isinstance(key, int) else "\x00" in str(key) for key in keys):
+            raise ValueError("keys that no row has")
     except (ValueError, binascii.Error, RecursionError):
         raise InputError("`cursor` is not one that a page gave; leave it out to begin with the first page") from None
     return keys

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from desk.api.parameters import Cursor, TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.agreement import pair_agreements
 from desk.labelling.figures import disputants, read_disputes, read_words
@@ -82,8 +83,8 @@ def read_agreement(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -
 def list_disputes(
     principal: Analyst,
     desk: Annotated[Desk, Depends(desk_of)],
-    task: Annotated[str | None, Query(max_length=100)] = None,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    task: TaskName = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DisputePage:
     at, of_task = decode_cursor(cursor, [int, str]) if cursor else (None, None)

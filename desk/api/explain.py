@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from core.errors import BundleError, ShelfUnreachable
 from core.explanation import explain
+from desk.api.parameters import TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.items import find_stories, read_items
 from desk.labelling.live_model import Busy
@@ -55,9 +56,10 @@ def explain_message(
     uid: UUID,
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
-    task: Annotated[str | None, Query(max_length=100, description="Only this task.")] = None,
+    task: TaskName = None,
 ) -> Explanation:
-    """Each word is left out in turn and the rest is scored by the live model, as `newstide classify --explain` does."""
+    """Each word is left out in turn and the rest is scored by the live model, as `newstide classify --explain` does.
+    `task`: only this one."""
     with desk.engine.connect() as connection:
         stories = find_stories(connection, [uid])
         items = read_items(connection, list(stories.values()))

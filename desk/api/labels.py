@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
+from desk.api.parameters import AccountName, Cursor, TaskName, Words
 from desk.context import Desk, desk_of
 from desk.labelling.figures import count_by_hour, count_labels, read_history
 from desk.labelling.steps import Saved, check_words, resolve, save, steps_left, undo
@@ -24,7 +25,7 @@ router = APIRouter(
 )
 
 MOST_ITEMS = 500
-Words = Annotated[
+LabelByTask = Annotated[
     dict[str, str | None],
     Field(
         min_length=1,
@@ -40,7 +41,7 @@ class LabelItem(BaseModel):
 
     uid: UUID | None = None
     story: UUID | None = None
-    labels: Words
+    labels: LabelByTask
 
     @model_validator(mode="after")
     def _one_key(self) -> LabelItem:
@@ -61,7 +62,7 @@ class BulkLabels(BaseModel):
 
     request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
     uids: list[UUID] = Field(min_length=1, max_length=MOST_ITEMS)
-    labels: Words
+    labels: LabelByTask
 
 
 class Undo(BaseModel):
@@ -183,13 +184,14 @@ def list_labels(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     mine: Annotated[bool, Query(description="Only yours.")] = False,
-    analyst: Annotated[str | None, Query(max_length=100)] = None,
-    task: Annotated[str | None, Query(max_length=100)] = None,
+    analyst: AccountName = None,
+    task: TaskName = None,
     story: UUID | None = None,
-    q: Annotated[str | None, Query(max_length=200, description="Words somewhere in the text.")] = None,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    q: Words = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> LabelPage:
+    """`q`: words somewhere in the text."""
     before = decode_cursor(cursor, [int])[0] if cursor else None
     who = principal.name if mine else analyst
     found = read_history(desk.engine, before=before, analyst=who, task=task, story=story, words=q, limit=limit + 1)

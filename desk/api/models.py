@@ -15,6 +15,7 @@ from core.rollback import go_back, prove
 from core.store import training
 from core.store.models import ModelRow, StateChange, find_model, list_models, list_workers, move_model, read_history
 from core.store.shadows import read_agreement
+from desk.api.parameters import ModelName, PlainText
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.registry import latest_verdict, objection, served_figures
@@ -165,12 +166,12 @@ class Promotion(BaseModel):
     """What to do with a model, and why."""
 
     to: Literal["live", "shadow"] = "live"
-    reason: str = Field("", max_length=1000, description="For the history; needed to overrule a gate.")
+    reason: PlainText = Field("", max_length=1000, description="For the history; needed to overrule a gate.")
     force: bool = Field(False, description="Overrule gates that failed.")
 
 
 class Rollback(BaseModel):
-    reason: str = Field("rolled back", min_length=1, max_length=1000)
+    reason: PlainText = Field("rolled back", min_length=1, max_length=1000)
 
 
 class Change(BaseModel):
@@ -251,7 +252,7 @@ def roll_back(wanted: Rollback, principal: Admin, desk: Annotated[Desk, Depends(
 
 
 @router.get("/{name}", summary="One model, with its figures per label", responses=responses(HTTPStatus.NOT_FOUND))
-def read_model(name: str, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> ModelDetail:
+def read_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> ModelDetail:
     row = _known(desk, name)
     history = read_history(desk.engine, name, _HISTORY)
     return ModelDetail(
@@ -276,7 +277,7 @@ def read_model(name: str, principal: Viewer, desk: Annotated[Desk, Depends(desk_
 
 
 @router.get("/{name}/comparison", summary="A model beside the live one", responses=responses(HTTPStatus.NOT_FOUND))
-def compare_model(name: str, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Comparison:
+def compare_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Comparison:
     """Figures of both test sets side by side; the verdict is from one test set, where there is one."""
     row, live = _known(desk, name), find_model(desk.engine, state="live")
     verdict = latest_verdict(read_history(desk.engine, name, _HISTORY))
@@ -299,7 +300,7 @@ def compare_model(name: str, principal: Viewer, desk: Annotated[Desk, Depends(de
     summary="Put a model into service",
     responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
-def promote(name: str, wanted: Promotion, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
+def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
     """The gates must have passed it against the model that is live now. The bundle is verified once more."""
     if wanted.force and not wanted.reason.strip():
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the history must say why a gate was overruled: give a reason")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, WithJsonSchema
+from fastapi import Path, Query
+from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
 
 from core.errors import InputError
 from core.store.trends import parse_series
@@ -59,6 +59,11 @@ SeriesName = Annotated[
 SourceName = Annotated[
     str | None, Query(max_length=64, pattern=_NO_NUL, description="Published by this source.", examples=["globalwire"])
 ]
+AccountName = Annotated[str | None, Query(max_length=100, pattern=_NO_NUL, examples=["ann"])]
+TaskName = Annotated[str | None, Query(max_length=100, pattern=_NO_NUL, examples=["sentiment"])]
+ModelName = Annotated[str, Path(max_length=100, pattern=_NO_NUL, examples=["newstide-2026.11.3"])]
+PlainText = Annotated[str, Field(pattern=_NO_NUL)]
+"""Text of a body that Postgres can keep."""
 Words = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL)]
 
 

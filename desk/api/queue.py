@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
+from desk.api.parameters import SourceName, TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.items import Item
 from desk.labelling.queue import MOST_HELD, Queued
@@ -55,15 +56,14 @@ def take_items(
     principal: Analyst,
     desk: Annotated[Desk, Depends(desk_of)],
     count: Annotated[int, Query(ge=1, le=20)] = 3,
-    task: Annotated[
-        str | None, Query(max_length=100, description="Only stories that lack a label of this task.")
-    ] = None,
-    source: Annotated[str | None, Query(max_length=200)] = None,
+    task: TaskName = None,
+    source: SourceName = None,
     holding: Annotated[
         list[UUID] | None, Query(max_length=MOST_HELD, description="Stories that you have on the page: others come.")
     ] = None,
 ) -> Queue:
-    """Stories you were given before and did not label come first, unless they are named in `holding`."""
+    """Stories you were given before and did not label come first, unless they are named in `holding`. With `task`, only
+    stories that lack a label of it; otherwise those without any label."""
     if task is not None and task not in desk.taxonomy.tasks:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"there is no task {task!r:.80}; see /settings/taxonomy")
     found = desk.queue.take(principal.name, count, task=task, source=source, holding=holding or [])

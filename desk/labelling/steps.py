@@ -92,6 +92,8 @@ def undo(connection: Connection, analyst: str, request: UUID) -> Saved | None:
     connection.execute(QUERIES["lock_steps"], {"analyst": analyst})
     known = connection.execute(QUERIES["step_of"], {"analyst": analyst, "request": request}).one_or_none()
     if known is not None:
+        if known.undoes is None:
+            raise InputError(f"request {request} gave labels; take an id of its own for each step")
         return _done(connection, analyst, request)
     last = connection.execute(QUERIES["last_step"], {"analyst": analyst, "steps": UNDO_STEPS}).one_or_none()
     if last is None:
