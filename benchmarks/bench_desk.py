@@ -268,7 +268,15 @@ def resident_mb(process: int) -> float:
 
 
 def wait_until_rolled_up(url: str) -> None:
-    """Return once the desk has added up the hours that are over, as it does before anybody has been there for long."""
+    """Return once the desk has added up the hours that are over, and Postgres knows how many rows that made."""
+    rolled = (
+        "SELECT rolled_until > max(minute) - interval '2 hours' FROM trend_rolling, trend "
+        "WHERE kind = 'all' AND name = 'all' GROUP BY rolled_until"
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(rolled).fetchone() != (True,):
+            time.sleep(0.5)
+        connection.execute("ANALYZE trend_rolled, trend_rolling, trend_unrolled")
 
 
 def show(report: dict[str, Any], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import DAY, DAYS, HISTORY, WEEKS, lower_tail, surprise, upper_tail
-from desk.store.counts import Grid, read_counts
+from desk.store.counts import Grid
 from desk.store.expected import Hours, read_expected, read_hours
 from desk.store.progress import Progress
 
@@ -38,8 +38,8 @@ class Explanation:
 
 def explain(connection: Connection, kind: str, name: str, grid: Grid, progress: Progress) -> Explanation:
     """Of the one step of `grid`."""
-    observed = read_counts(connection, kind, [name], grid)["negative"].astype(np.float64)
     expected = read_expected(connection, kind, [name], grid, progress)
+    observed = expected.observed
     above, below = (side(observed, expected.mean, expected.alpha) for side in (upper_tail, lower_tail))
     tail = np.where(observed >= expected.mean, above, below)
     hours = read_hours(connection, kind, [name], grid, progress)

@@ -116,10 +116,11 @@ def lower_tail(observed: Floats, mean: Floats, alpha: Floats) -> Floats:
 
 def surprise(observed: Floats, mean: Floats, alpha: Floats) -> Floats:
     """-log10 of the tail that `observed` lies in: positive above the mean, negative below it, NaN without one."""
-    above, below = upper_tail(observed, mean, alpha), lower_tail(observed, mean, alpha)
-    over = observed >= mean
-    signed = np.where(over, -1.0, 1.0) * np.log10(np.maximum(np.where(over, above, below), _LEAST_TAIL))
-    return np.where(np.isnan(mean), np.nan, signed)
+    signed = np.full(mean.shape, np.nan)
+    for side, sign, chosen in ((upper_tail, -1.0, observed >= mean), (lower_tail, 1.0, observed < mean)):
+        tail = side(observed[chosen], mean[chosen], alpha[chosen])
+        signed[chosen] = sign * np.log10(np.maximum(tail, _LEAST_TAIL))
+    return signed
 
 
 def band(mean: Floats, alpha: Floats) -> tuple[Floats, Floats]:

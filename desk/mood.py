@@ -8,11 +8,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import Floats, surprise
-from desk.store.counts import Grid, Integers, Leading, read_counts, read_leading, read_source_names
+from desk.store.counts import Grid, Integers, Leading, read_counts, read_leading, read_source_names, read_sums
 from desk.store.expected import read_expected
 from desk.store.progress import Progress
 
-_CANDIDATES = 3  # rows looked at for each one shown
+_CANDIDATES = 2  # rows looked at for each one shown
 _FEWEST_CANDIDATES = 40
 FEW = 3
 """Stories below which a cell is no ground to stand out."""
@@ -51,31 +51,34 @@ def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limi
     names = [each.name for each in leading]
     if not names:
         return []
-    counts = read_counts(connection, kind, names, grid)
     expected = read_expected(connection, kind, names, grid, progress)
-    found = surprise(counts["negative"].astype(np.float64), expected.mean, expected.alpha)
-    found[:, complete_steps(grid, progress) :] = np.fmax(found[:, complete_steps(grid, progress) :], 0.0)
-    standing_out = np.where(counts["negative"] >= FEW, np.nan_to_num(found), 0.0).max(axis=1)
+    found = surprise(expected.observed, expected.mean, expected.alpha)
+    complete = complete_steps(grid, progress)
+    found[:, complete:] = np.fmax(found[:, complete:], 0.0)
+    standing_out = np.where(expected.observed >= FEW, np.nan_to_num(found), 0.0).max(axis=1)
     order = sorted(range(len(names)), key=lambda i: (-standing_out[i], -leading[i].negative, names[i]))[:limit]
-    labels = read_labels(connection, kind, names)
+    shown = [names[i] for i in order]
+    counts = read_counts(connection, kind, shown, grid)
+    labels = read_labels(connection, kind, shown)
     return [
         HeatRow(
-            names[i],
-            labels[names[i]],
-            counts["negative"][i] + counts["neutral"][i] + counts["positive"][i],
-            counts["negative"][i],
-            counts["positive"][i],
-            counts["messages"][i],
-            expected.mean[i],
-            found[i],
+            name,
+            labels[name],
+            counts["negative"][row] + counts["neutral"][row] + counts["positive"][row],
+            counts["negative"][row],
+            counts["positive"][row],
+            counts["messages"][row],
+            expected.mean[order[row]],
+            found[order[row]],
         )
-        for i in order
+        for row, name in enumerate(shown)
+        if counts["messages"][row].any()
     ]
 
 
 def movers(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[Mover]:
     """The `limit` series whose negative stories in the whole span of `grid` are the most surprising."""
-    leading = read_leading(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
+    leading = read_sums(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
     names = [each.name for each in leading]
     if not names:
         return []

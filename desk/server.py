@@ -15,6 +15,7 @@ from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
 from desk.app import create_app
+from desk.rollup import Rollup
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,10 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
         try:
             migrate(engine)
             app = create_app(settings, engine)
-            events = app.state.desk.events
+            events, rollup = app.state.desk.events, Rollup(engine)
             events.start()
-            health.essential([events.thread_name])
+            rollup.start()
+            health.essential([events.thread_name, rollup.thread_name])
             health.watch()
             serving.good()
             host, port = listener.getsockname()[:2]
@@ -51,6 +53,7 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             finally:
                 health.close()
                 events.stop()
+                rollup.stop()
         finally:
             engine.dispose()
 

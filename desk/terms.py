@@ -7,11 +7,10 @@ A word's strength is the z-score of its log-odds ratio with an informative Diric
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from core.text import word_form
 
 _PRIOR = 500.0  # words that the prior weighs as much as
 _FUNCTION_WORDS = (
@@ -21,6 +20,8 @@ _FUNCTION_WORDS = (
     "today too up us via was we were what when where which while who why will with would you your rt amp s t re user"
 )
 _COMMON = frozenset(_FUNCTION_WORDS.split())
+_WORD = re.compile(r"\w+")
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 _FIRST_WITHOUT_SPACES = "\u2e80"  # scripts from here on set no spaces: pairs of characters stand for words
 
 
@@ -42,23 +43,24 @@ def surging_terms(inside: Iterable[str], background: Iterable[str], limit: int) 
         ours.update(words(headline))
     for headline in background:
         theirs.update(words(headline))
-    terms = (log_odds(word, ours, theirs) for word, count in ours.items() if count >= 2)
+    size, others = ours.total(), theirs.total()
+    terms = (log_odds(word, count, theirs[word], size, others) for word, count in ours.items() if count >= 2)
     return sorted((term for term in terms if term.strength > 0), key=lambda term: (-term.strength, term.word))[:limit]
 
 
-def log_odds(word: str, ours: Counter[str], theirs: Counter[str]) -> Term:
-    """The term of `word`: delta and delta / sqrt(variance) of equations 16, 20 and 22."""
-    size, others = ours.total(), theirs.total()
-    prior = _PRIOR * (ours[word] + theirs[word]) / (size + others)
-    mine, other = ours[word] + prior, theirs[word] + prior
+def log_odds(word: str, inside: int, background: int, size: int, others: int) -> Term:
+    """The term of a word that counts `inside` of `size` and `background` of `others`: delta, and delta over the root of
+    its variance, of equations 16, 20 and 22."""
+    prior = _PRIOR * (inside + background) / (size + others)
+    mine, other = inside + prior, background + prior
     delta = math.log(mine / (size + _PRIOR - mine)) - math.log(other / (others + _PRIOR - other))
-    return Term(word, ours[word], theirs[word], delta, delta / math.sqrt(1 / mine + 1 / other))
+    return Term(word, inside, background, delta, delta / math.sqrt(1 / mine + 1 / other))
 
 
 def words(headline: str) -> set[str]:
     """The words that are counted of a headline, each once."""
     found: set[str] = set()
-    for word in word_form(headline).split():
+    for word in _WORD.findall(_ADDRESS.sub(" ", headline).casefold()):
         if word[-1] >= _FIRST_WITHOUT_SPACES:
             found.update(word[i : i + 2] for i in range(max(1, len(word) - 1)))
         elif len(word) > 1 and word not in _COMMON and not word.isdigit():

@@ -15,7 +15,7 @@ from core.store.trends import parse_series
 from desk.paging import decode_cursor, encode_cursor
 from desk.store.counts import Grid
 
-_EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
 _NO_NUL = r"^[^\x00]*$"
 
 Kind = Literal["topic", "entity", "source"]
@@ -30,7 +30,7 @@ _LONGEST = timedelta(days=1200)
 
 
 def _possible(moment: datetime) -> datetime:
-    if not _EARLIEST <= moment <= _LATEST:
+    if not EARLIEST <= moment <= LATEST:
         raise ValueError("expected a time between 1980 and 2199")
     return moment.astimezone(UTC)
 

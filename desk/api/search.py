@@ -12,11 +12,22 @@ from pydantic import BaseModel, Field
 
 from core.sources import source_key
 from core.store.trends import parse_series
-from desk.api.parameters import Cursor, Moment, Sentiment, SeriesName, SourceName, Words, key_cursor, key_of
+from desk.api.parameters import (
+    EARLIEST,
+    LATEST,
+    Cursor,
+    Moment,
+    Sentiment,
+    SeriesName,
+    SourceName,
+    Words,
+    key_cursor,
+    key_of,
+)
 from desk.context import Desk, desk_of
 from desk.problems import responses
 from desk.security.identity import Viewer
-from desk.store.counts import moment, read_source_names
+from desk.store.counts import read_source_names
 from desk.store.search import Search, search_page
 
 router = APIRouter(
@@ -25,7 +36,6 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
 )
 
-_EVER, _NEVER = moment(0), datetime.fromisoformat("2200-01-01T00:00:00+00:00")
 
 Query_ = Annotated[
     Words,
@@ -78,7 +88,7 @@ def chosen_search(
     wanted = [parse_series(series)]
     if source:
         wanted.append(("source", source_key(source)))
-    return Search(q or "", tuple(wanted), since or _EVER, until or _NEVER, sentiment)
+    return Search(q or "", tuple(wanted), since or EARLIEST, until or LATEST, sentiment)
 
 
 @router.get("", summary="Find messages, the newest first")
@@ -89,10 +99,10 @@ def search(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> FoundPage:
-    """English words are found in all their forms, words of other languages as they are written."""
+    """English words are found in all their forms, words of other languages as they are written. A page may hold fewer
+    items than were asked for, or none, and go on at `next`: what takes long to look up comes a part at a time."""
     with desk.engine.connect() as connection:
-        found = search_page(connection, wanted, key_of(cursor), limit + 1)
-        shown = found[:limit]
+        shown, after = search_page(connection, wanted, key_of(cursor), limit)
         labels = read_source_names(connection, sorted({message.source for message in shown}))
     items = [
         FoundBody(
@@ -114,5 +124,4 @@ def search(
         )
         for message in shown
     ]
-    after = key_cursor(shown[-1].published_at, shown[-1].uid) if len(found) > limit else None
-    return FoundPage(items=items, next=after)
+    return FoundPage(items=items, next=key_cursor(*after) if after else None)

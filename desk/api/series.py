@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-import numpy as np
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
@@ -32,6 +31,7 @@ router = APIRouter(
 )
 
 _A_DAY = timedelta(days=1)
+_BUSY_WITHIN = timedelta(days=7)
 _SEEN_WITHIN = timedelta(days=28)
 _MOST_NAME = 200
 
@@ -48,12 +48,12 @@ Name = Annotated[
 
 
 class FoundSeries(BaseModel):
-    """A series with news of the last 28 days."""
+    """A series with news."""
 
     kind: Kind
     name: str
     label: str
-    stories: int = Field(description="Stories of those days.")
+    stories: int = Field(description="Stories of the last 28 days where its name was asked for, else of seven.")
     negative: int
     last_at: datetime = Field(description="The hour of its last news.")
 
@@ -151,13 +151,15 @@ def list_series(
     kind: Annotated[Kind | None, Query(description="All kinds if empty.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Series of each kind.")] = 20,
 ) -> SeriesList:
-    """Those with news of the last 28 days, the busiest first within each kind."""
+    """Those with news of the last 28 days whose name holds `q`, or else the busiest of the last seven days."""
     kinds: tuple[Kind, ...] = (kind,) if kind else ("topic", "entity", "source")
     items = []
     with desk.engine.connect() as connection:
         present = read_progress(connection).present
         for each in kinds:
-            found = find_series(connection, each, q or None, present - _SEEN_WITHIN, present, limit)
+            found = find_series(
+                connection, each, q or None, present - (_SEEN_WITHIN if q else _BUSY_WITHIN), present, limit
+            )
             labels = read_labels(connection, each, [series.name for series in found])
             items += [
                 FoundSeries(
@@ -246,7 +248,7 @@ def read_course(
         expected=plain(expected.mean[0]),
         low=plain(low, 2),
         high=plain(high, 2),
-        surprise=plain(surprise(counts["negative"].astype(np.float64), expected.mean[0], expected.alpha[0]), 3),
+        surprise=plain(surprise(expected.observed[0], expected.mean[0], expected.alpha[0]), 3),
         complete_until=progress.complete_until,
         judged_until=progress.judged_until,
         stale_from=progress.stale_from,

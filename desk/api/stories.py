@@ -28,7 +28,7 @@ from desk.api.parameters import (
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.security.identity import Viewer
-from desk.store.counts import HOUR_S, Grid, read_leading, read_source_names
+from desk.store.counts import HOUR_S, Grid, read_source_names, read_sums
 from desk.store.progress import read_progress
 from desk.store.stories import (
     Placed,
@@ -47,7 +47,7 @@ router = APIRouter(
 )
 
 A_DAY = timedelta(days=1)
-_MOST_HEADLINES = 2000  # of each sentiment, inside the span and before it
+_MOST_HEADLINES = 1000  # of each sentiment, inside the span and before it
 _BY_HOUR = timedelta(days=2)
 _MOST_BEFORE = timedelta(days=7)
 
@@ -204,7 +204,7 @@ def read_terms(
     until: To = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Terms:
-    """Against the same series before. Of a busy span the last 2000 stories of each sentiment are read."""
+    """Against the same series before. Of a busy span the last 1000 stories of each sentiment are read."""
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
         kind, name = parse_series(series)
@@ -244,7 +244,7 @@ def read_sources(
             progress.merged_until is not None and chosen.since < progress.merged_until
         )
         grid = Grid.around(chosen.since, chosen.until, HOUR_S if hours else 300)
-        found = read_leading(connection, "source", grid, limit)
+        found = read_sums(connection, "source", grid, limit)
         labels = read_source_names(connection, [each.name for each in found])
     items = [
         SourceBody(

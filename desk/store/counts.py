@@ -16,6 +16,8 @@ from desk.store.sql import queries_beside
 _QUERIES = queries_beside(__file__)
 
 HOUR_S = 3600
+_RECENT = timedelta(hours=3)
+_MOST_NAMES = 100
 COUNTS = ("negative", "neutral", "positive", "messages")
 
 Integers = NDArray[np.int64]
@@ -111,9 +113,22 @@ def read_totals_by_hour(connection: Connection, kind: str, name: str, since: dat
 
 
 def read_leading(connection: Connection, kind: str, grid: Grid, limit: int) -> list[Leading]:
-    """The series of `kind` with the most negative stories in the span of `grid`."""
-    values = {"kind": kind, "since": grid.since, "until": grid.until, "limit": limit}
-    return records(Leading, connection.execute(_QUERIES[f"leading_{_by(grid)}"], values))
+    """The series of `kind` with the most negative stories in the hours around `grid`, and their counts in those."""
+    hours = Grid.around(grid.since, grid.until, HOUR_S)
+    values = {"kind": kind, "since": hours.since, "until": hours.until, "limit": limit}
+    return records(Leading, connection.execute(_QUERIES["leading"], values))
+
+
+def read_sums(connection: Connection, kind: str, grid: Grid, limit: int) -> list[Leading]:
+    """The series of `kind` with the most negative stories, and their counts in the span of `grid`: those of parts of an
+    hour are counted among the leaders of the whole hours."""
+    leading = read_leading(connection, kind, grid, limit)
+    if Grid.around(grid.since, grid.until, HOUR_S) == Grid(grid.since, grid.until, HOUR_S):
+        return leading
+    names = [each.name for each in leading]
+    sums = {count: found.sum(axis=1) for count, found in read_counts(connection, kind, names, grid).items()}
+    exact = [Leading(name, *(int(sums[count][i]) for count in COUNTS)) for i, name in enumerate(names)]
+    return sorted((each for each in exact if each.messages or each.stories), key=lambda each: -each.negative)
 
 
 def read_counts(connection: Connection, kind: str, names: Sequence[str], grid: Grid) -> dict[str, Integers]:
@@ -128,21 +143,27 @@ def read_counts(connection: Connection, kind: str, names: Sequence[str], grid: G
     return found
 
 
-def read_negative_hours(connection: Connection, kind: str, names: Sequence[str], hours: Grid) -> Integers:
-    """Negative stories, an array [series, hour]."""
-    found = np.zeros((len(names), len(hours)), np.int64)
+def read_negative(connection: Connection, kind: str, names: Sequence[str], grid: Grid) -> Integers:
+    """Negative stories by hours or parts of them, an array [series, step]."""
+    found = np.zeros((len(names), len(grid)), np.int64)
     place = {name: i for i, name in enumerate(names)}
-    values = {"kind": kind, "names": list(names), "since": hours.since, "until": hours.until}
-    for row in connection.execute(_QUERIES["negative_by_hour"], values):
-        found[place[row.name], np.asarray(row.buckets, np.int64) - hours.first] = np.asarray(row.negative, np.int64)
+    values = {"kind": kind, "names": list(names), "since": grid.since, "until": grid.until, "step_s": grid.step_s}
+    for row in connection.execute(_QUERIES[f"negative_{_by(grid)}"], values):
+        steps = np.asarray(row.buckets, np.int64) - grid.first
+        found[place[row.name], steps] = np.asarray(row.negative, np.int64)
     return found
 
 
 def find_series(
     connection: Connection, kind: str, holds: str | None, since: datetime, until: datetime, limit: int
 ) -> list[Known]:
-    """The busiest series of `kind` in these hours whose name holds `holds`."""
-    values = {"kind": kind, "holds": holds, "since": since, "until": until, "limit": limit}
+    """The busiest series of `kind` in the hours of a span; of those whose name holds `holds`, up to a hundred with the
+    shortest names."""
+    names = None
+    if holds:
+        looked = {"kind": kind, "holds": holds, "recent": until - _RECENT, "until": until, "limit": _MOST_NAMES}
+        names = [row.name for row in connection.execute(_QUERIES["names"], looked)]
+    values = {"kind": kind, "names": names, "since": since, "until": until, "limit": limit}
     return records(Known, connection.execute(_QUERIES["known_series"], values))
 
 

@@ -11,17 +11,8 @@ SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neut
        coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
 FROM trend_hours(:kind, ARRAY[CAST(:name AS text)], :since, :until)
 
--- name: leading_by_minute
--- The series of a kind with the most negative stories in a span, their counts in it.
-SELECT name, sum(negative_stories)::bigint AS negative, sum(neutral_stories)::bigint AS neutral,
-       sum(positive_stories)::bigint AS positive, sum(negative + neutral + positive)::bigint AS messages
-FROM trend
-WHERE kind = :kind AND minute >= :since AND minute < :until
-GROUP BY name
-ORDER BY negative DESC, messages DESC, name
-LIMIT :limit
-
--- name: leading_by_hour
+-- name: leading
+-- The series of a kind with the most negative stories in the hours of a span, their counts in them.
 SELECT name, sum(negative_stories)::bigint AS negative, sum(neutral_stories)::bigint AS neutral,
        sum(positive_stories)::bigint AS positive, sum(negative + neutral + positive)::bigint AS messages
 FROM trend_hours(:kind, NULL, :since, :until)
@@ -55,6 +46,17 @@ FROM (
 ) AS counted
 GROUP BY name
 
+-- name: negative_by_minute
+SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative
+FROM (
+    SELECT name, floor(extract(epoch FROM minute) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative
+    FROM trend
+    WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
+      AND negative_stories <> 0
+    GROUP BY 1, 2
+) AS counted
+GROUP BY name
+
 -- name: negative_by_hour
 -- What an expectation is made of.
 SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative
@@ -66,12 +68,27 @@ FROM (
 ) AS counted
 GROUP BY name
 
+-- name: names
+-- Names of series of a kind that hold a text, each looked up once: those of all hours that are kept, and of the last ones.
+WITH RECURSIVE each (name) AS (
+    SELECT min(name) FROM trend_rolled WHERE kind = :kind
+    UNION ALL
+    SELECT (SELECT min(name) FROM trend_rolled WHERE kind = :kind AND name > each.name)
+    FROM each WHERE each.name IS NOT NULL
+),
+latest AS (
+    SELECT DISTINCT name FROM trend_hours(:kind, NULL, :recent, :until)
+)
+SELECT name FROM (SELECT name FROM each UNION SELECT name FROM latest) AS known
+WHERE strpos(lower(name), lower(:holds)) > 0
+ORDER BY length(name), name
+LIMIT :limit
+
 -- name: known_series
--- Series of the last weeks whose name holds a text, the busiest first.
+-- The busiest series of a kind in a span, or of some.
 SELECT name, sum(negative_stories + neutral_stories + positive_stories)::bigint AS stories,
        sum(negative_stories)::bigint AS negative, max(hour) AS last_hour
-FROM trend_hours(:kind, NULL, :since, :until)
-WHERE CAST(:holds AS text) IS NULL OR strpos(lower(name), lower(:holds)) > 0
+FROM trend_hours(:kind, CAST(:names AS text[]), :since, :until)
 GROUP BY name
 ORDER BY stories DESC, name
 LIMIT :limit

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import HISTORY, Expectation, Floats, expect, in_steps
-from desk.store.counts import HOUR_S, Grid, read_negative_hours
+from desk.store.counts import HOUR_S, Grid, read_negative
 from desk.store.progress import Progress
 
 _DAY_S = 24 * HOUR_S
@@ -18,8 +18,9 @@ _DAY_S = 24 * HOUR_S
 
 @dataclass(frozen=True)
 class Expected:
-    """Arrays [series, step]: mean and dispersion of negative stories; NaN where no earlier day was seen."""
+    """Arrays [series, step] of negative stories: observed, mean and dispersion; NaN where no earlier day was seen."""
 
+    observed: Floats
     mean: Floats
     alpha: Floats
 
@@ -40,7 +41,7 @@ def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Gr
     """The hours of `grid`, and the days before them."""
     midnight = Grid.around(grid.since, grid.until, _DAY_S).since
     hours = Grid(midnight - timedelta(hours=HISTORY), Grid.around(grid.since, grid.until, HOUR_S).until, HOUR_S)
-    counts = read_negative_hours(connection, kind, names, hours).astype(np.float64)
+    counts = read_negative(connection, kind, names, hours).astype(np.float64)
     begin = len(hours)
     if progress.first_minute is not None:
         begin = max(0, -int(-progress.first_minute.timestamp() // HOUR_S) - hours.first)
@@ -49,11 +50,13 @@ def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Gr
 
 
 def read_expected(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Expected:
-    """What is expected of each step of `grid`."""
+    """What is observed, and what is expected, of each step of `grid`."""
     hours = read_hours(connection, kind, names, grid, progress)
     found = hours.expectation
     if grid.step_s >= HOUR_S:
         each = grid.step_s // HOUR_S
-        return Expected(in_steps(found.hourly, each), found.alpha[:, ::each])
+        observed = in_steps(hours.counts[:, hours.first :], each)
+        return Expected(observed, in_steps(found.hourly, each), found.alpha[:, ::each])
     hour = np.arange(grid.first, grid.first + len(grid)) * grid.step_s // HOUR_S - hours.grid.first - hours.first
-    return Expected(found.hourly[:, hour] * (grid.step_s / HOUR_S), found.alpha[:, hour])
+    observed = read_negative(connection, kind, names, grid).astype(np.float64)
+    return Expected(observed, found.hourly[:, hour] * (grid.step_s / HOUR_S), found.alpha[:, hour])

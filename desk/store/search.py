@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, TextClause
@@ -24,7 +25,9 @@ _WITHOUT_SPACES = re.compile(
 # A word that many hold fills a page from the last hours alone, and one that few hold is soon looked up everywhere.
 _FIRST_SPAN = timedelta(hours=6)
 _WIDER = 8
-FOREVER = datetime(1970, 1, 1, tzinfo=UTC)
+_QUICK_S, _PATIENCE_S = 0.02, 0.1
+_LEAST_ID = UUID(int=0)
+
 
 MessageKey = tuple[datetime, UUID]
 
@@ -89,12 +92,24 @@ class Search:
         }
 
 
-def search_page(connection: Connection, wanted: Search, before: MessageKey | None, limit: int) -> list[FoundMessage]:
-    """The newest first, those before the key `before`."""
+def search_page(
+    connection: Connection, wanted: Search, before: MessageKey | None, limit: int
+) -> tuple[list[FoundMessage], MessageKey | None]:
+    """Up to `limit` messages, the newest first, those before the key `before`; and after which key to go on, None where
+    there is nothing more.
+
+    It looks through longer and longer spans of the past, and ends early once it has looked for `_PATIENCE_S`: a phrase
+    of frequent words can't be looked up, its words can.
+    """
     found: list[FoundMessage] = []
     until = min(wanted.until, before[0] + timedelta(microseconds=1)) if before else wanted.until
+    newest = connection.execute(_QUERIES["last"]).one().at
+    until = min(until, newest + timedelta(microseconds=1)) if newest else wanted.since
     length = _FIRST_SPAN
-    while until > wanted.since and len(found) < limit:
+    began = time.monotonic()
+    while until > wanted.since:
+        if time.monotonic() - began > _PATIENCE_S:
+            return found, (until, _LEAST_ID)
         since = max(wanted.since, until - length) if length < until - wanted.since else wanted.since
         values = {
             **wanted.values(),
@@ -103,11 +118,16 @@ def search_page(connection: Connection, wanted: Search, before: MessageKey | Non
             "stored_from": (since - _ONE_DAY).date(),
             "before": before and before[0],
             "before_uid": before and before[1],
-            "limit": limit - len(found),
+            "limit": limit + 1 - len(found),
         }
+        looked = time.monotonic()
         found += records(FoundMessage, connection.execute(_query(wanted), values))
-        until, length = since, length * _WIDER
-    return found
+        if len(found) > limit:
+            return found[:limit], (found[limit - 1].published_at, found[limit - 1].uid)
+        if time.monotonic() - looked < _QUICK_S:
+            length *= _WIDER
+        until = since
+    return found, None
 
 
 def search_all(connection: Connection, wanted: Search, batch: int) -> Iterator[list[FoundMessage]]:

@@ -20,3 +20,6 @@ WHERE published_at >= :since AND published_at < :until AND stored_on >= :stored_
   AND (CAST(:before AS timestamptz) IS NULL OR (published_at, uid) < (:before, CAST(:before_uid AS uuid)))
 ORDER BY published_at DESC, uid DESC
 LIMIT :limit
+
+-- name: last
+SELECT max(minute) + interval '1 minute' AS at FROM trend WHERE kind = 'all' AND name = 'all'

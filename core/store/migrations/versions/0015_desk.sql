@@ -1,29 +1,109 @@
--- Trends of series of one kind (all of them where `wanted_names` is NULL) in the hours from `since` up to `until`: rows
--- to be added up.
+-- Trends by the hour, of the hours between `trend_rollup.merged_until` and `rolled_until` but for those in
+-- `trend_unrolled`: what `trend` holds of them by the minute, added up by the desk. Nothing else needs these rows.
+CREATE TABLE trend_rolled (
+    kind text NOT NULL,
+    name text NOT NULL,
+    hour timestamptz NOT NULL,
+    negative integer NOT NULL,
+    neutral integer NOT NULL,
+    positive integer NOT NULL,
+    negative_stories integer NOT NULL,
+    neutral_stories integer NOT NULL,
+    positive_stories integer NOT NULL,
+    PRIMARY KEY (kind, name, hour)
+);
+CREATE INDEX trend_rolled_hour ON trend_rolled (kind, hour);
+CREATE TABLE trend_rolling (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    marked_until timestamptz NOT NULL,
+    rolled_until timestamptz NOT NULL CHECK (rolled_until <= marked_until)
+);
+INSERT INTO trend_rolling (marked_until, rolled_until) VALUES ('epoch', 'epoch');
+
+-- Hours before `marked_until` in which a worker changed trends, noted in its transaction.
+CREATE TABLE trend_unrolled (hour timestamptz NOT NULL);
+CREATE INDEX trend_unrolled_hour ON trend_unrolled (hour);
+CREATE FUNCTION note_unrolled() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO trend_unrolled (hour)
+    SELECT DISTINCT date_trunc('hour', minute, 'UTC')
+    FROM noted, unnest(noted.minutes) AS minute, trend_rolling
+    WHERE minute < marked_until;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER trend_change_unrolls AFTER INSERT ON trend_change
+    REFERENCING NEW TABLE AS noted FOR EACH STATEMENT EXECUTE FUNCTION note_unrolled();
+
+-- Trends of series of one kind (all of them where `wanted_names` is NULL) in the hours that begin from `since` up to
+-- `until`: rows to be added up. From `trend` come the minutes that are in no other table yet.
 CREATE FUNCTION trend_hours(wanted_kind text, wanted_names text[], since timestamptz, until timestamptz)
 RETURNS TABLE (name text, hour timestamptz, negative integer, neutral integer, positive integer,
                negative_stories integer, neutral_stories integer, positive_stories integer)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT trend.name, date_trunc('hour', trend.minute, 'UTC'), trend.negative, trend.neutral, trend.positive,
-           trend.negative_stories, trend.neutral_stories, trend.positive_stories
-    FROM trend_history AS trend
-    WHERE trend.kind = wanted_kind AND (wanted_names IS NULL OR trend.name = ANY(wanted_names))
-      AND trend.minute >= since AND trend.minute < until
+    SELECT merged.name, merged.hour, merged.negative, merged.neutral, merged.positive,
+           merged.negative_stories, merged.neutral_stories, merged.positive_stories
+    FROM trend_hour AS merged
+    WHERE merged.kind = wanted_kind AND (wanted_names IS NULL OR merged.name = ANY(wanted_names))
+      AND merged.hour >= since AND merged.hour < until
+    UNION ALL
+    SELECT rolled.name, rolled.hour, rolled.negative, rolled.neutral, rolled.positive,
+           rolled.negative_stories, rolled.neutral_stories, rolled.positive_stories
+    FROM trend_rolled AS rolled
+    WHERE rolled.kind = wanted_kind AND (wanted_names IS NULL OR rolled.name = ANY(wanted_names))
+      AND rolled.hour >= greatest(since, (SELECT merged_until FROM trend_rollup))
+      AND rolled.hour < least(until, (SELECT rolled_until FROM trend_rolling))
+      AND NOT EXISTS (SELECT FROM trend_unrolled WHERE trend_unrolled.hour = rolled.hour)
+    UNION ALL
+    SELECT recent.name, date_trunc('hour', recent.minute, 'UTC'), recent.negative, recent.neutral, recent.positive,
+           recent.negative_stories, recent.neutral_stories, recent.positive_stories
+    FROM trend AS recent
+    WHERE recent.kind = wanted_kind AND (wanted_names IS NULL OR recent.name = ANY(wanted_names))
+      AND recent.minute >= greatest(since, (SELECT rolled_until FROM trend_rolling)) AND recent.minute < until
+    UNION ALL
+    SELECT late.name, date_trunc('hour', late.minute, 'UTC'), late.negative, late.neutral, late.positive,
+           late.negative_stories, late.neutral_stories, late.positive_stories
+    FROM trend AS late
+    WHERE late.kind = wanted_kind AND (wanted_names IS NULL OR late.name = ANY(wanted_names))
+      AND late.minute >= since
+      AND late.minute < least(until, (SELECT coalesce(max(merged_until), '-infinity') FROM trend_rollup),
+                              (SELECT rolled_until FROM trend_rolling))
+    UNION ALL
+    SELECT changed.name, marked.hour, changed.negative, changed.neutral, changed.positive,
+           changed.negative_stories, changed.neutral_stories, changed.positive_stories
+    FROM (SELECT DISTINCT trend_unrolled.hour FROM trend_unrolled
+          WHERE trend_unrolled.hour >= greatest(since, (SELECT merged_until FROM trend_rollup))
+            AND trend_unrolled.hour < least(until, (SELECT rolled_until FROM trend_rolling))) AS marked
+    CROSS JOIN LATERAL (
+        SELECT * FROM trend
+        WHERE trend.minute >= marked.hour AND trend.minute < marked.hour + interval '1 hour'
+          AND trend.kind = wanted_kind AND (wanted_names IS NULL OR trend.name = ANY(wanted_names))
+        OFFSET 0  -- hour by hour: there are few of them
+    ) AS changed
 $$;
 
 -- What a message can be found by: its words, stemmed as English; each two neighbours in scripts that set no spaces, and
 -- the last character of such a run; and its series, as `topic=NAME`. Made with what every Postgres has: pg_trgm finds no
 -- letters but Latin ones in a database of the locale C.
 CREATE FUNCTION search_words(title text, body text, topic text, source text, entities text[])
-RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT to_tsvector('pg_catalog.english', regexp_replace(whole, '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', ' ', 'g'))
-           || array_to_tsvector(ARRAY['topic=' || topic, 'source=' || source]
-               || ARRAY(SELECT 'entity=' || entity FROM unnest(entities) AS entity WHERE entity IS NOT NULL)
-               || ARRAY(SELECT substr(run[1], place, 2)
-                        FROM regexp_matches(whole, '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g') AS run,
-                             generate_series(1, length(run[1])) AS place))
-    FROM (SELECT left(title || ' ' || body, 4000)) AS read (whole)
-$$;
+RETURNS tsvector LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $$  -- dear, so look it up
+DECLARE
+    no_spaces CONSTANT text :=
+        '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+';
+    whole text := left(title || ' ' || body, 4000);
+    found text[] := ARRAY['topic=' || topic, 'source=' || source];
+    entity text;
+BEGIN
+    FOREACH entity IN ARRAY entities LOOP
+        found := found || ('entity=' || entity);
+    END LOOP;
+    IF octet_length(whole) > length(whole) AND whole ~ no_spaces THEN
+        found := found || ARRAY(
+            SELECT substr(run[1], place, 2)
+            FROM regexp_matches(whole, no_spaces, 'g') AS run, generate_series(1, length(run[1])) AS place);
+        whole := regexp_replace(whole, no_spaces, ' ', 'g');
+    END IF;
+    RETURN to_tsvector('pg_catalog.english', whole) || array_to_tsvector(found);
+END $$;
 CREATE INDEX message_search ON message USING gin (search_words(title, text, topic, source, entities));
 
 -- People of the desk. Who comes through OIDC or a proxy has no password; `subject` is what OIDC knows them by.
