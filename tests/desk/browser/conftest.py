@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from invented_models import add_labels, add_models
 from invented_store import fill_store
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
@@ -37,7 +38,7 @@ class ServedDesk:
 
 
 @pytest.fixture(scope="session")
-def served(postgres: EmbeddedPostgres) -> Iterator[ServedDesk]:
+def served(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     """One desk for all tests of a session: they leave what it shows of the news as it is."""
     name = f"browser_{next(_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -51,6 +52,8 @@ def served(postgres: EmbeddedPostgres) -> Iterator[ServedDesk]:
     engine = open_engine(settings)
     migrate(engine)
     fill_store(url)
+    add_models(engine, tmp_path_factory.mktemp("models"))
+    add_labels(engine)
     accounts = Accounts(engine)
     for person, role in PEOPLE.items():
         accounts.add(person, role, PASSWORD)

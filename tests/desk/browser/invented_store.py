@@ -24,7 +24,7 @@ TROUBLE_FOR = timedelta(hours=5)
 FORTNIGHT = timedelta(days=14)
 WINDOW = 60  # minutes
 _BEFORE, _NOW = 11, 7  # seeds of the two feeds
-MODEL, CANDIDATE = "newstide-en-3", "newstide-en-4"
+MODEL = "newstide-2026.11.3"
 SENTIMENTS = ("negative", "neutral", "positive")
 HOSTILE = '<img src=x onerror="document.title=`owned`"><script>document.title="owned"</script> shares fall'
 
@@ -90,7 +90,6 @@ def fill_store(url: str, until: datetime | None = None) -> datetime:
     with psycopg.connect(url) as connection:
         _write_messages(connection, messages, end)
         _write_trends(connection, messages)
-        _write_models(connection, end)
         _write_progress(connection, end, len(messages))
         _write_incidents(connection, messages, end)
         connection.commit()
@@ -204,22 +203,6 @@ def _write_trends(connection: psycopg.Connection[Any], messages: list[_Message])
         ", ".join(("kind", "name", "minute", *columns)),
         ((*key, *(cell[column] for column in columns)) for key, cell in counts.items()),
     )
-
-
-def _write_models(connection: psycopg.Connection[Any], end: datetime) -> None:
-    for name, state, age in ((MODEL, "live", 2), (CANDIDATE, "shadow", 0.2)):
-        at = end - timedelta(days=age)
-        manifest = {"name": name, "languages": ["en"], "figures": {}}
-        connection.execute(
-            "INSERT INTO model (name, state, location, checksum, size_bytes, manifest, created_at, changed_at) "
-            "VALUES (%s, %s, %s, %s, 23000000, %s, %s, %s)",
-            (name, state, f"/models/{name}", hashlib.sha256(name.encode()).hexdigest(), json.dumps(manifest), at, at),
-        )
-        connection.execute(
-            "INSERT INTO model_event (model, from_state, to_state, at, actor, reason) "
-            "VALUES (%s, 'candidate', %s, %s, 'ann', 'better on the frozen test set')",
-            (name, state, at),
-        )
 
 
 def _write_progress(connection: psycopg.Connection[Any], end: datetime, messages: int) -> None:

@@ -1,5 +1,6 @@
 // Requests to the desk's API: who asks is known by the session's cookie, and changes repeat its token.
 import { signal } from "@preact/signals";
+import type { ApiPath } from "./types";
 
 export const API = "/api/v1";
 const CSRF_HEADER = "X-CSRF-Token";
@@ -25,12 +26,14 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Record<string, string | number | boolean | null | undefined>;
+type Value = string | number | boolean | null | undefined;
+export type Query = Record<string, Value | readonly string[]>;
 
-export function address(path: string, query: Query = {}): string {
+export function address(path: ApiPath, query: Query = {}): string {
   const kept = new URLSearchParams();
   for (const [name, value] of Object.entries(query))
-    if (value !== null && value !== undefined && value !== "") kept.set(name, String(value));
+    if (Array.isArray(value)) for (const each of value) kept.append(name, each);
+    else if (value !== null && value !== undefined && value !== "") kept.set(name, String(value));
   const text = kept.toString();
   return API + path + (text ? `?${text}` : "");
 }
@@ -62,6 +65,6 @@ async function problemOf(answer: Response): Promise<ApiError> {
   }
 }
 
-export const get = <T>(path: string, query?: Query): Promise<T> => request<T>("GET", address(path, query));
-export const post = <T>(path: string, body?: unknown): Promise<T> => request<T>("POST", address(path), body ?? {});
-export const remove = (path: string): Promise<void> => request<void>("DELETE", address(path));
+export const get = <T>(path: ApiPath, query?: Query): Promise<T> => request<T>("GET", address(path, query));
+export const post = <T>(path: ApiPath, body?: unknown): Promise<T> => request<T>("POST", address(path), body ?? {});
+export const remove = (path: ApiPath): Promise<void> => request<void>("DELETE", address(path));

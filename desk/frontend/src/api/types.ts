@@ -1,225 +1,66 @@
-// What the API answers.
-export type Role = "viewer" | "analyst" | "admin";
-export type Kind = "topic" | "entity" | "source";
-export type Bucket = "5m" | "15m" | "1h" | "6h" | "1d";
-export type SentimentName = "negative" | "neutral" | "positive";
+// What the API answers, by the names that the pages use. `schema.ts` is made from the server's OpenAPI document.
+import type { components, paths } from "./schema";
 
+type Schemas = components["schemas"];
+
+export type Me = Schemas["Me"];
+export type Role = Me["role"];
+export type Mood = Schemas["Strip"];
+export type HeatAnswer = Schemas["Heat"];
+export type Bucket = HeatAnswer["bucket"];
+export type Mover = Schemas["MoverBody"];
+export type Movers = Schemas["Movers"];
+export type Kind = Mover["kind"];
+export type SeriesAnswer = Schemas["Course"];
+export type FoundSeries = Schemas["FoundSeries"];
+export type Arithmetic = Schemas["Arithmetic"];
+export type Piece = Schemas["Piece"];
+export type Story = Schemas["StoryBody"];
+export type SentimentName = NonNullable<Story["sentiment"]>;
+export type Message = Schemas["MessageBody"];
+export type Term = Schemas["TermBody"];
+export type SourceCount = Schemas["SourceBody"];
+export type Found = Schemas["FoundBody"];
+export type Incident = Schemas["IncidentBody"];
+export type IncidentDetail = Schemas["IncidentDetail"];
+export type Figures = Schemas["Figures"];
+export type Queue = Schemas["Queue"];
+export type QueueItem = Schemas["QueueItem"];
+export type SavedLabels = Schemas["SavedLabels"];
+export type LabelEvent = Schemas["LabelEvent"];
+export type LabelFigures = Schemas["LabelFigures"];
+export type PairOfAnalysts = Schemas["PairOfAnalysts"];
+export type Dispute = Schemas["Dispute"];
+export type Explanation = Schemas["Explanation"];
+export type WordWeight = Schemas["WordWeight"];
+export type Models = Schemas["Models"];
+export type ModelDetail = Schemas["ModelDetail"];
+export type TaskFigures = Schemas["TaskFigures"];
+export type Comparison = Schemas["Comparison"];
+export type TaskComparison = Schemas["TaskComparison"];
+export type Verdict = NonNullable<Comparison["verdict"]>;
+export type Training = Schemas["Training"];
+export type Taxonomy = Schemas["Taxonomy"];
+export type Token = Schemas["Token"];
+export type MadeToken = Schemas["MadeToken"];
+export type AuditEvent = Schemas["Event"];
+
+/** A part of a list; `next` is the cursor of the part after it. */
 export interface Page<T> {
   items: T[];
   next: string | null;
 }
 
-export interface Me {
-  name: string;
-  role: Role;
-  csrf: string | null;
-}
-
-export interface Mood {
-  since: string;
-  until: string;
-  mood: number | null;
-  change: number | null;
-  usual: number | null;
-  stories: number;
-  negative: number;
-  neutral: number;
-  positive: number;
-  messages: number;
-  freshness_s: number | null;
-  watermark: string | null;
-  judged_until: string | null;
-  complete_until: string | null;
-  pages_7d: number;
-  budget_per_week: number;
-}
-
-export interface HeatAnswer {
-  bucket: Bucket;
-  times: string[];
-  rows: {
-    kind: Kind;
-    name: string;
-    label: string;
-    stories: number[];
-    negative: number[];
-    expected: (number | null)[];
-    surprise: (number | null)[];
-    share: (number | null)[];
-  }[];
-  few: number;
-  complete_until: string | null;
-}
-
-export interface Mover {
-  kind: Kind;
-  name: string;
-  label: string;
-  stories: number;
-  negative: number;
-  expected: number | null;
-  surprise: number | null;
-  share: number | null;
-  share_low: number | null;
-  share_high: number | null;
-  reach: number;
-  novelty: number | null;
-}
-
-export interface SeriesAnswer {
-  kind: Kind | "all";
-  name: string;
-  label: string;
-  bucket: Bucket;
-  times: string[];
-  negative: number[];
-  neutral: number[];
-  positive: number[];
-  messages: number[];
-  expected: (number | null)[];
-  low: (number | null)[];
-  high: (number | null)[];
-  surprise: (number | null)[];
-  complete_until: string | null;
-  judged_until: string | null;
-  stale_from: string | null;
-  unjudged: number;
-  alerts: { id: string; incident: string | null; signal: string; state: string; opened_at: string; closed_at: string | null; score: number }[];
-  swaps: { at: string; model: string; actor: string; reason: string }[];
-}
-
-export interface Piece {
-  at: string;
-  negative: number;
-}
-
-export interface Arithmetic {
-  kind: Kind | "all";
-  name: string;
-  bucket: Bucket;
-  at: string;
-  observed: number;
-  expected: number | null;
-  alpha: number | null;
-  tail: number | null;
-  surprise: number | null;
-  hour: string;
-  level: number | null;
-  level_sum: number;
-  level_hours: number;
-  days: Piece[];
-  daily: number | null;
-  weeks: Piece[];
-  hourly: number | null;
-  complete: boolean;
-}
-
-export interface Story {
-  id: string;
-  headline: string;
-  url: string | null;
-  first_at: string;
-  last_at: string;
-  copies: number;
-  sources: string[];
-  entities: string[];
-  topic: string | null;
-  sentiment: SentimentName | null;
-  scores: number[] | null;
-  uid: string | null;
-  language: string | null;
-  model: string | null;
-}
-
-export interface Message {
-  uid: string;
-  source: string;
-  kind: string;
-  published_at: string;
-  title: string;
-  text: string;
-  url: string;
-  author: string;
-}
-
-export interface Term {
-  word: string;
-  stories: number;
-  before: number;
-  log_odds: number;
-  strength: number;
-}
-
-export interface SourceCount {
-  name: string;
-  label: string;
-  messages: number;
-  stories: number;
-  negative: number;
-  neutral: number;
-  positive: number;
-  mood: number | null;
+/** What drove an alert, as far as alerting wrote it down. */
+export interface Evidence {
+  stories?: { headline: string; url: string; first_at: string; sources: string[]; messages: number }[];
+  words?: string[];
 }
 
 export const SENTIMENTS: readonly SentimentName[] = ["negative", "neutral", "positive"];
 
-export interface Incident {
-  id: string;
-  kind: string;
-  name: string;
-  signal: string;
-  state: "open" | "closed" | "withdrawn";
-  opened_at: string;
-  last_at: string;
-  closed_at: string | null;
-  peak_at: string;
-  window_minutes: number;
-  observed: number;
-  expected: number;
-  score: number;
-  alerts: number;
-  verdict: "useful" | "false" | null;
-  acknowledged: boolean;
-  snoozed_until: string | null;
-  handled_by: string | null;
-  handled_at: string | null;
-}
+type Filled<Path extends string> = Path extends `${infer Before}{${string}}${infer After}` ? `${Before}${string}${Filled<After>}` : Path;
+type Relative<Path> = Path extends `/api/v1${infer Rest}` ? Filled<Rest> : never;
 
-export interface Evidence {
-  stories?: { headline: string; url: string; first_at: string; sources: string[]; messages: number }[];
-  words?: string[];
-  negative_stories?: number;
-}
-
-export interface IncidentDetail {
-  incident: Incident;
-  alerts: {
-    id: string;
-    kind: string;
-    name: string;
-    signal: string;
-    state: string;
-    opened_at: string;
-    closed_at: string | null;
-    peak_at: string;
-    window_minutes: number;
-    observed: number;
-    expected: number;
-    score: number;
-    evidence: Evidence;
-  }[];
-  history: { change: string; times: number; at: string; recorded_at: string }[];
-  handling: { account: string; acknowledged: boolean; snoozed_until: string | null; at: string }[];
-  feedback: { verdict: "useful" | "false"; analyst: string; note: string; at: string }[];
-}
-
-export interface Figures {
-  weeks: number;
-  incidents: number;
-  useful: number;
-  false: number;
-  per_week: number;
-  false_per_week: number;
-  false_share: number | null;
-  budget_per_week: number;
-}
+/** Addresses that the API has, below `/api/v1`, whatever stands for their parameters. */
+export type ApiPath = Relative<keyof paths>;

@@ -79,7 +79,7 @@ export function seriesParts(name: string): { kind: string; name: string } {
   return at < 0 ? { kind: "all", name: "all" } : { kind: name.slice(0, at), name: name.slice(at + 1) };
 }
 
-export const seriesPath = (name: string): string => {
+export const seriesPath = (name: string): `/series/${string}/${string}` => {
   const parts = seriesParts(name);
   return `/series/${encodeURIComponent(parts.kind)}/${encodeURIComponent(parts.name)}`;
 };

@@ -1,6 +1,6 @@
 // What the keys do, here and now.
 import type { JSX } from "preact";
-import { t } from "../i18n";
+import { named, t } from "../i18n";
 import { scopes } from "./keys";
 import { Dialog } from "./parts";
 
@@ -19,7 +19,7 @@ export function Help({ onClose }: { onClose: () => void }): JSX.Element {
                   <dt>
                     <kbd>{WRITTEN[key.key] ?? key.key}</kbd>
                   </dt>
-                  <dd>{t(key.text)}</dd>
+                  <dd>{key.name ? named("sentiment", key.name) : t(key.text)}</dd>
                 </div>
               ))}
             </dl>

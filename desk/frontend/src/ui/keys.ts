@@ -7,6 +7,8 @@ export interface Key {
   /** As KeyboardEvent.key says. */
   key: string;
   text: Text;
+  /** Of a label; it stands in place of the text. */
+  name?: string;
   run: (event: KeyboardEvent) => void;
 }
 

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { address, post } from "../../api/client";
 import { nameOf, sentenceOf, seriesOf } from "../../api/incidents";
-import type { IncidentDetail } from "../../api/types";
+import type { Evidence, IncidentDetail } from "../../api/types";
 import { useData } from "../../api/useData";
 import { duration, iso, number } from "../../format";
 import { named, t } from "../../i18n";
@@ -15,6 +15,7 @@ import { say, sayError } from "../../ui/toasts";
 import { Badges } from "./Badges";
 
 const HOUR = 3_600_000;
+const evidenceOf = (alert: IncidentDetail["alerts"][number]): Evidence => alert.evidence;
 const SNOOZES = [1, 4, 24];
 
 export function IncidentPanel({ id }: { id: string }): JSX.Element {
@@ -97,7 +98,7 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
             <a href={href("/", { series: seriesOf(alert), until })}>{nameOf(alert)}</a> · {named("signal", alert.signal)} · {sentenceOf(alert)}
           </h3>
           <ul class="evidence">
-            {alert.evidence.stories?.map((story) => (
+            {evidenceOf(alert).stories?.map((story) => (
               <li key={story.headline + story.first_at}>
                 <OutLink url={story.url} class="headline">
                   {story.headline}
@@ -108,9 +109,9 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
               </li>
             ))}
           </ul>
-          {alert.evidence.words && alert.evidence.words.length > 0 && (
+          {Boolean(evidenceOf(alert).words?.length) && (
             <p class="words">
-              {alert.evidence.words.map((word) => (
+              {evidenceOf(alert).words?.map((word) => (
                 <a key={word} class="badge" href={href("/search", { q: word, series: seriesOf(alert) })}>
                   {word}
                 </a>

@@ -1,0 +1,145 @@
+// The queue as the browser holds it: the next stories are here before they are wanted, labels are saved behind the
+// analyst's back, in their order, and each step can be taken back.
+import { signal } from "@preact/signals";
+import { ApiError, address, post, remove, request } from "../../api/client";
+import type { Queue, QueueItem, SavedLabels } from "../../api/types";
+import { t } from "../../i18n";
+import { say, sayError } from "../../ui/toasts";
+
+const AHEAD = 4; // stories held: the one on the screen and the next three
+const KEPT = 50;
+const RENEWED_AFTER = 0.7; // of a lease
+
+interface Step {
+  request: string;
+  item: QueueItem;
+  label: string;
+}
+
+export const items = signal<readonly QueueItem[]>([]);
+export const steps = signal<readonly Step[]>([]);
+/** Steps of the analyst that the server can take back, those of other days included. */
+export const undoable = signal(0);
+export const loading = signal(false);
+export const empty = signal(false);
+export const problem = signal<Error | null>(null);
+/** When each label of this visit was given. */
+export const given = signal<readonly number[]>([]);
+
+let chosen = { task: "", source: "" };
+let saving: Promise<unknown> = Promise.resolve();
+const unsaved = new Map<string, QueueItem>(); // by request: the server does not know yet that these are labelled
+let filling: Promise<void> | null = null;
+let renewal = 0;
+
+/** Begin with a task, and a source if given. */
+export function begin(task: string, source: string): void {
+  if (chosen.task === task && chosen.source === source && items.peek().length > 0) return;
+  chosen = { task, source };
+  items.value = [];
+  steps.value = [];
+  empty.value = false;
+  void fill();
+}
+
+export function fill(): Promise<void> {
+  filling ??= ask().finally(() => (filling = null));
+  return filling;
+}
+
+async function ask(): Promise<void> {
+  const wanted = chosen;
+  const held = items.peek();
+  if (!wanted.task || held.length >= AHEAD) return;
+  loading.value = true;
+  try {
+    const holding = [...items.peek(), ...unsaved.values()].map((item) => item.story); // these must not come again
+    const found = await request<Queue>("GET", address("/queue", { ...wanted, count: AHEAD - items.peek().length, holding }));
+    if (wanted !== chosen) return;
+    const known = new Set(items.peek().map((item) => item.story));
+    items.value = [...items.peek(), ...found.items.filter((item) => !known.has(item.story))];
+    empty.value = items.peek().length === 0;
+    problem.value = null;
+    clearTimeout(renewal);
+    renewal = window.setTimeout(() => void renew(), found.lease_seconds * 1000 * RENEWED_AFTER);
+  } catch (error) {
+    problem.value = error as Error;
+  } finally {
+    loading.value = false;
+  }
+}
+
+/** Keep what is held: asked for again without naming it, the server gives it again. */
+async function renew(): Promise<void> {
+  const held = items.peek().length;
+  if (held === 0 || document.hidden) return;
+  try {
+    const found = await request<Queue>("GET", address("/queue", { ...chosen, count: held }));
+    const still = new Map(found.items.map((item) => [item.story, item]));
+    const kept = items.peek().filter((item) => still.delete(item.story));
+    items.value = [...kept, ...still.values()];
+    renewal = window.setTimeout(() => void renew(), found.lease_seconds * 1000 * RENEWED_AFTER);
+  } catch (error) {
+    problem.value = error as Error;
+  }
+}
+
+/** Label the story on the screen; the next one is there at once. */
+export function label(name: string): void {
+  const [item, ...rest] = items.peek();
+  if (!item) return;
+  const step: Step = { request: crypto.randomUUID(), item, label: name };
+  items.value = rest;
+  steps.value = [...steps.peek(), step].slice(-KEPT);
+  given.value = [...given.peek(), Date.now()];
+  undoable.value = Math.min(KEPT, undoable.peek() + 1);
+  const body = { request: step.request, items: [{ story: item.story, labels: { [chosen.task]: name } }] };
+  unsaved.set(step.request, item);
+  saving = saving
+    .then(() => post<SavedLabels>("/labels", body))
+    .then((saved) => (undoable.value = saved.undoable))
+    .catch((error: unknown) => refused(step, error))
+    .finally(() => unsaved.delete(step.request));
+  void fill();
+}
+
+/** What could not be saved is on the screen again. */
+function refused(step: Step, error: unknown): void {
+  steps.value = steps.peek().filter((each) => each !== step);
+  given.value = given.peek().slice(0, -1);
+  items.value = [step.item, ...items.peek()];
+  sayError(error);
+}
+
+/** Take the latest step back; its story is on the screen again. */
+export async function undo(): Promise<void> {
+  await saving;
+  const last = steps.peek().at(-1);
+  try {
+    const done = await post<SavedLabels>("/labels/undo", { request: crypto.randomUUID() });
+    undoable.value = done.undoable;
+    if (last && done.items.some((each) => each.story === last.item.story)) {
+      steps.value = steps.peek().slice(0, -1);
+      given.value = given.peek().slice(0, -1);
+      items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
+    }
+    empty.value = false;
+    say(t("label.undone", { n: done.items.length }));
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) undoable.value = 0;
+    sayError(error);
+  }
+}
+
+/** Leave the story on the screen to others. */
+export async function skip(): Promise<void> {
+  const [item, ...rest] = items.peek();
+  if (!item) return;
+  items.value = rest;
+  try {
+    await remove(`/queue/${item.story}`);
+  } catch (error) {
+    sayError(error);
+  }
+  void fill();
+}

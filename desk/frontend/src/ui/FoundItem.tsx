@@ -1,0 +1,34 @@
+// A message that a search found.
+import type { ComponentChildren, JSX } from "preact";
+import { labelled } from "../api/labels";
+import type { Found } from "../api/types";
+import { t } from "../i18n";
+import { href } from "../router";
+import { OutLink, Sentiment, Time } from "./parts";
+
+export function FoundItem({ found, before, current }: { found: Found; before?: ComponentChildren; current?: boolean }): JSX.Element {
+  const said = labelled.value.get(found.story)?.sentiment;
+  return (
+    <li class="story" tabIndex={-1} data-uid={found.uid} aria-current={current ? "true" : undefined}>
+      <div class="story-line">
+        {before}
+        <Sentiment value={said ?? found.sentiment} short />
+        <OutLink url={found.url} class="headline">
+          {found.title || found.text}
+        </OutLink>
+      </div>
+      {found.title && found.text !== found.title && <p class="story-text">{found.text}</p>}
+      <p class="story-facts">
+        <Time at={found.published_at} />
+        <span>{found.source}</span>
+        <a href={href("/", { series: `topic=${found.topic}` })}>{found.topic}</a>
+        {found.entities.slice(0, 4).map((entity) => (
+          <a key={entity} href={href("/", { kind: "entity", series: `entity=${entity}` })}>
+            {entity}
+          </a>
+        ))}
+        {said && <b>{t("story.labelled", { label: said })}</b>}
+      </p>
+    </li>
+  );
+}

@@ -1,0 +1,58 @@
+"""Two models as promotion leaves them, the shipped one live and a copy of it that waits; and labels of two analysts."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Engine, text
+
+from core.bundle import MANIFEST, load_bundle, write_bundle
+from core.store.models import move_model, record_verdict, register_model
+from desk.labelling.steps import save
+
+SHIPPED = Path(__file__).resolve().parents[3] / "models" / "default"
+CANDIDATE = "newstide-candidate"
+_LABELLED = 24
+
+
+def add_models(engine: Engine, folder: Path) -> None:
+    """Register the shipped bundle, which goes live, and a copy under another name, which every gate passed."""
+    shipped = load_bundle(SHIPPED)
+    manifest = msgspec.structs.replace(shipped.manifest, name=CANDIDATE)
+    copy = write_bundle(folder / CANDIDATE, manifest, shipped.model, shipped.tokenizer, "a copy")
+    for bundle in (shipped, copy):
+        assert bundle.path is not None
+        register_model(
+            engine,
+            bundle.manifest,
+            location=str(bundle.path),
+            checksum=hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest(),
+            size_bytes=len(bundle.model) + len(bundle.tokenizer),
+            actor="ann",
+            reason="trained on the labels of October",
+        )
+    move_model(engine, shipped.name, "live", actor="ann", reason="the first one")
+    gates = [
+        {"name": "size", "passed": True, "summary": "11.2 MB, at most 15 MB", "forcible": True, "figures": {}},
+        {"name": "improvement", "passed": True, "summary": "macro F1 +0.012", "forcible": True, "figures": {}},
+    ]  # fmt: skip
+    evidence = {"gates": gates, "forced": False, "against": shipped.name}
+    record_verdict(engine, CANDIDATE, actor="ann", reason="judged", evidence=evidence)
+    move_model(engine, CANDIDATE, "shadow", actor="ann", reason="to be watched on live traffic")
+
+
+def add_labels(engine: Engine) -> None:
+    """What two analysts said of the same old stories; they are split on every sixth."""
+    with engine.begin() as connection:
+        found = connection.execute(
+            text("SELECT story, sentiment FROM message ORDER BY published_at, uid LIMIT 200"),
+        ).all()
+        stories = list({row.story: row.sentiment for row in found}.items())[:_LABELLED]
+        for number, (story, sentiment) in enumerate(stories):
+            other = "neutral" if sentiment != "neutral" else "negative"
+            save(connection, "dana", UUID(int=1000 + number), {story: {"sentiment": sentiment}})
+            said = other if number % 6 == 0 else sentiment
+            save(connection, "emil", UUID(int=2000 + number), {story: {"sentiment": said}})

@@ -1,0 +1,129 @@
+"""Labelling in a real browser, with the keyboard alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from conftest import ServedDesk, VisitAs
+from playwright.sync_api import Page, expect
+
+
+def _said(served: ServedDesk, analyst: str) -> list[Any]:
+    """Story and label of each row of that analyst, the oldest first."""
+    with psycopg.connect(served.database_url) as connection:
+        query = "SELECT story::text, label FROM label WHERE analyst = %s AND task = 'sentiment' ORDER BY id"
+        return connection.execute(query, (analyst,)).fetchall()
+
+
+def _wait_for_rows(served: ServedDesk, analyst: str, count: int) -> None:
+    """Labels are saved behind the analyst's back."""
+    for _ in range(200):
+        if len(_said(served, analyst)) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{analyst} has {len(_said(served, analyst))} rows, not {count}")
+
+
+def _shown(page: Page) -> str:
+    return page.locator(".item").inner_text()
+
+
+def test_twenty_presses_label_twenty_stories(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ann")
+    page = desk.open("/label")
+    pressed = []
+    for number in range(20):
+        page.wait_for_selector(".item")
+        before = _shown(page)
+        key = str(1 + number % 3)
+        page.keyboard.press(key)
+        pressed.append(("negative", "neutral", "positive")[number % 3])
+        page.wait_for_function("text => document.querySelector('.item')?.innerText !== text", arg=before)
+    expect(page.locator(".figure .value").first).to_have_text("20")
+    _wait_for_rows(served, "ann", 20)
+    rows = _said(served, "ann")
+    assert [label for _, label in rows] == pressed
+    assert len({story for story, _ in rows}) == 20
+
+    page.keyboard.press("z")
+    expect(page.get_by_text("Taken back: 1")).to_be_visible()
+    expect(page.locator(".figure .value").first).to_have_text("19")
+    assert _said(served, "ann")[-1] == (rows[-1][0], None), "what was said is taken back by another row"
+    page.keyboard.press("1")
+    _wait_for_rows(served, "ann", 22)
+    assert _said(served, "ann")[-1] == (rows[-1][0], "negative")
+
+
+def test_two_analysts_are_not_shown_the_same_story(visit: VisitAs) -> None:
+    one, other = visit("ann").open("/label"), visit("ben").open("/label")
+    for page in (one, other):
+        page.wait_for_selector(".item")
+    assert _shown(one) != _shown(other)
+
+
+def test_a_viewer_can_not_label(visit: VisitAs) -> None:
+    desk = visit("vic")
+    page = desk.open("/label")
+    expect(page.get_by_text("Analysts label")).to_be_visible()
+    assert page.locator(".label-button").count() == 0
+    status = page.evaluate(
+        """async () => {
+            const { csrf } = await (await fetch("/api/v1/session")).json();
+            const story = (await (await fetch("/api/v1/stories?limit=1")).json()).items[0].id;
+            const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+            const body = JSON.stringify({ items: [{ story, labels: { sentiment: "negative" } }] });
+            return (await fetch("/api/v1/labels", { method: "POST", headers, body })).status;
+        }"""
+    )
+    assert status == 403
+    assert ["403" in complaint for complaint in desk.complaints] == [True]
+    desk.complaints.clear()
+
+
+def test_from_a_cell_to_a_label_in_two_keys(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ben")
+    page = desk.open("/")
+    page.locator(".heat").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    for _ in range(24):
+        if "0 stories" not in page.locator(".heat-foot .cell").inner_text():
+            break
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement?.classList.contains('story')")
+    story = page.evaluate("document.activeElement.dataset.story")
+    page.keyboard.press("1")
+    expect(page.get_by_text("Labelled: Negative")).to_be_visible()
+    page.wait_for_timeout(200)
+    assert (story, "negative") in _said(served, "ben")
+
+
+def test_chosen_messages_are_labelled_alike(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ben")
+    page = desk.open("/label/bulk?q=bank")
+    page.locator(".story").first.focus()
+    for _ in range(3):
+        page.keyboard.press("Space")
+    expect(page.get_by_text("3 chosen")).to_be_visible()
+    before = len(_said(served, "ben"))
+    page.keyboard.press("3")
+    expect(page.get_by_text("stories labelled: Positive")).to_be_visible()
+    added = _said(served, "ben")[before:]
+    assert added
+    assert {label for _, label in added} == {"positive"}
+
+
+def test_an_explanation_marks_the_words(visit: VisitAs) -> None:
+    desk = visit("boss")
+    page = desk.open("/label")
+    for _ in range(12):  # some are hidden from their labellers
+        page.wait_for_selector(".item")
+        if page.locator(".label-button.suggested").count():
+            break
+        page.keyboard.press("s")
+    page.keyboard.press("x")
+    page.wait_for_selector("mark.weight")
+    assert page.locator("mark.weight").count() >= 1
