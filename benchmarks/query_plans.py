@@ -38,6 +38,7 @@ WHOLE = {
     "alerts.count": "once a run: alerts of the last `retention.alert_days`",
     "labels.newest": "an export reads labels, which are kept for good",
     "retention.note_dropped_day": "retention counts one day, once",
+    "alerting.still_open": "once a start: what one channel was told in the last `retention.delivery_days`",
     "desk.labelling.counts": "counts every label, which people give one by one and which are kept for good",
     "desk.labelling.words": "an export of labels",
 }
@@ -159,7 +160,7 @@ def _prefix(file: Path) -> str:
 
 _WRITES = {
     "alerting.save_alert", "alerting.enqueue", "alerting.mark_delivered", "alerting.mark_failed", "alerting.give_up",
-    "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
+    "alerting.hold", "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
     "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
     "archive.archive_dead_letters",
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
@@ -225,7 +226,10 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.window_stories", {**series, "start": now - 6 * hours, "end": now, "limit": 500}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
-        ("alerting.due", {"channel": "kafka"}),
+        ("alerting.due", {"channel": "kafka", "now": now}),
+        ("alerting.held_due", {"channel": "kafka", "now": now}),
+        ("alerting.told", {"incident": incident}),
+        ("alerting.orphans", {"channels": ["kafka"]}),
         ("alerting.pending", {}),
         ("trends.busiest", {"since": now - 2 * day, "until": now, "step_s": 3600, "limit": 12}),
         ("trends.rows", {**series, "since": now - 7 * day, "until": None, "bucket": "day"}),
@@ -299,6 +303,8 @@ def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tup
         ("desk.incidents.incident", incident),
         ("desk.incidents.alerts", incident),
         ("desk.incidents.history", incident),
+        ("desk.incidents.feedback", incident),
+        ("desk.incidents.handling", incident),
         ("desk.incidents.alerts_within", {**series, **last, "limit": 500}),
         ("desk.incidents.pages", hours),
     ]  # fmt: skip
