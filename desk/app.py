@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -66,6 +67,7 @@ _RESOURCES = (
     models,
     settings_,
 )
+_OF_ANY = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
 _BURST = 10  # times the requests a second
 _DESCRIPTION = """The mood of financial news as newstide sees it, its incidents, and the labels of analysts.
@@ -100,6 +102,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{API}/openapi.json",
+        responses=problems.responses(*_OF_ANY),
     )
     app.state.desk = desk
     problems.install(app)

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 
 from core.errors import DatabaseUnreachable, InputError
@@ -89,6 +89,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(InputError)
     def unreadable(request: Request, error: InputError) -> JSONResponse:
         return answer(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+    @app.exception_handler(DataError)
+    def unstorable(request: Request, error: DataError) -> JSONResponse:
+        detail = "the request holds something that can't be stored, such as the character 0 or a number out of range"
+        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
     @app.exception_handler(DBAPIError)
     @app.exception_handler(DatabaseUnreachable)

@@ -22,7 +22,7 @@ from desk.store import incidents as store
 router = APIRouter(
     prefix="/incidents",
     tags=["incidents"],
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 _CHANGES = responses(HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 

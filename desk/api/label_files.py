@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
@@ -25,7 +25,10 @@ router = APIRouter(
 MOST_BYTES = 32_000_000
 _PIECE_BYTES = 65_536
 _Format = Annotated[Layout, Query(alias="format", description="JSON lines, or Label Studio's JSON.")]
-_CONTENT = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()}
+_CONTENT: dict[str, dict[str, Any]] = {
+    media: {"schema": {"type": "array", "items": {}} if media == "application/json" else {"type": "string"}}
+    for media in MEDIA_TYPES.values()
+}
 
 
 class Imported(BaseModel):

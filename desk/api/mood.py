@@ -24,7 +24,7 @@ from desk.store.progress import read_progress
 router = APIRouter(
     prefix="/mood",
     tags=["mood"],
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 
 _A_DAY = timedelta(days=1)

@@ -33,7 +33,7 @@ from desk.store.search import Search, search_page
 router = APIRouter(
     prefix="/search",
     tags=["search"],
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 
 

@@ -27,7 +27,7 @@ from desk.store.progress import read_progress
 router = APIRouter(
     prefix="/series",
     tags=["series"],
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 
 _A_DAY = timedelta(days=1)

@@ -43,7 +43,7 @@ from desk.store.stories import (
 from desk.terms import surging_terms
 
 router = APIRouter(
-    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 
 A_DAY = timedelta(days=1)

@@ -1,0 +1,58 @@
+"""The API is what its OpenAPI document says: no request makes it fail, and every answer is one that it tells of."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from people import Login
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+ENDLESS = "/api/v1/events"
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 6
+
+
+@pytest.fixture
+def admin(newsroom: None, login: Login) -> TestClient:
+    return login("boss", "admin")
+
+
+def test_every_answer_is_one_that_is_documented(admin: TestClient) -> None:
+    token = admin.post("/api/v1/tokens", json={"name": "fuzz", "role": "admin"}).json()["token"]
+    app = admin.app
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+    asked = 0
+    faults: list[str] = []
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.path == ENDLESS:
+            continue
+
+        @examples(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def conforms(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS)
+
+        try:
+            conforms()
+        except (Exception, BaseExceptionGroup) as fault:
+            told = fault.exceptions if isinstance(fault, BaseExceptionGroup) else (fault,)
+            faults += [f"{operation.method.upper()} {operation.path}: {str(each)[:600]}" for each in told]
+        asked += 1
+    assert faults == [], "\n\n".join(faults)
+    assert asked > 40
