@@ -155,7 +155,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     runs = {"texts": texts[:20], "stories": stories[:20]}
     batch = {"limit": 5000}
     series = {"kind": "entity", "name": "E7"}
-    wanted = {"kinds": ["entity", "topic"], "names": ["E7", "T7"], "sentiments": ["negative"]}
+    bad = {"sentiments": ["negative"]}
+    wanted = {"kinds": ["entity", "topic"], "names": ["E7", "T7"], **bad}
     listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
     incident = "00000000-0000-0000-0000-000000000001"
     alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
@@ -189,8 +190,11 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.alerts_of_incidents", {"incidents": [incident]}),
         ("alerting.stories_within", {**wanted, "start": now - 6 * hours, "end": now, "limit": 1000}),
         ("alerting.stories_held", {**wanted, "stories": stories, "until": now}),
-        ("alerting.story_counts", {**series, "start": now - 6 * hours, "end": now}),
-        ("alerting.window_stories", {**series, "start": now - 6 * hours, "end": now, "limit": 500}),
+        ("alerting.window_counts", {**series, "start": now - 6 * hours, "end": now}),
+        ("alerting.window_stories", {**series, **bad, "start": now - 6 * hours, "end": now, "limit": 500}),
+        ("alerting.latest_headlines", {**series, **bad, "start": now - 30 * hours, "end": now - 6 * hours,
+                                       "limit": 500}),
+        ("alerting.story_names", {"stories": stories, "limit": 9}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
         ("alerting.due", {"channel": "kafka"}),

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
-from core.store.alerts import STATES, AlertRow, State
+from core.store.alerts import STATES, AlertRow, Signal, State
 from core.store.sql import load_queries, records
 from core.store.trends import parse_series, series_name
 
@@ -40,7 +40,7 @@ class IncidentRow:
     leader: UUID
     kind: str
     name: str
-    signal: str
+    signal: Signal
     state: State
     opened_at: datetime
     last_at: datetime
