@@ -86,7 +86,6 @@ JOIN unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
     ON series.kind = wanted.kind AND series.name = wanted.name
 WHERE story = ANY(%(stories)s::uuid[]) AND sentiment = ANY(%(sentiments)s::text[]) AND first_at < %(until)s
 
-
 -- name: window_stories
 SELECT series.story, series.uid, series.first_at, story.headline, story.messages
 FROM story_series AS series
