@@ -142,10 +142,12 @@ def _busy(counts: Counts, steps: int, length: int) -> tuple[list[int], Floats]:
     enough = np.flatnonzero(total * length / steps >= _LEAST_STORIES)
     if not enough.size:
         busiest = int(np.argmax(total)) if total.size else -1
-        most = f"{counts.names[busiest]} has {total[busiest]:.0f}" if busiest >= 0 else "there are none"
+        most = (
+            f"{counts.names[busiest]}, has {total[busiest] * length / steps:.2g}" if busiest >= 0 else "none, has none"
+        )
         raise InputError(
-            f"no series has negative stories enough to show a surge ({most} in {steps} steps); "
-            "longer surges need fewer: try --minutes 360"
+            f"no series is busy enough to show a surge: that takes {_LEAST_STORIES:g} negative stories in its time on "
+            f"average, and the busiest, {most}; longer surges need fewer a day: try a larger --minutes"
         )
     chosen = enough[np.argsort(-total[enough], kind="stable")][:_MOST_SERIES]
     dense = np.zeros((len(chosen), steps))
