@@ -222,12 +222,9 @@ def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: f
     return pending
 
 
-def warn_of_orphans(settings: Settings, channels: Sequence[str]) -> None:
-    """Say what waits for receivers that are there no more: it goes out if they come back."""
-    with connect(settings, autocommit=True) as connection:
-        for row in fetch(connection, "orphans", {"channels": list(channels)}):
-            log.warning(
-                "%d deliveries wait for the receiver %s, which neither settings nor rules name any more",
-                row.pending,
-                row.channel,
-            )
+def orphans(connection: Connection, channels: Sequence[str]) -> list[str]:
+    """A warning for each channel that is not one of `channels` any more and has deliveries waiting."""
+    return [
+        f"{row.pending} deliveries wait for the receiver `{row.channel}`, which neither settings nor rules name"
+        for row in fetch(connection, "orphans", {"channels": list(channels)})
+    ]

@@ -1,4 +1,4 @@
-"""`newstide alerts run | list | tune`."""
+"""`newstide alerts run | list | tune | check | test`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
 from core.store.alerts import STATES, AlertRow, count_unjudged, list_alerts
 from ingest.feeds import load_feeds
 from newstide.commands.output import open_console
+from newstide.commands.receivers import check, test
 from newstide.commands.times import Moment
 from newstide.commands.tune import tune
 from newstide.stack.resources import amended, database_address, store, with_broker
@@ -92,6 +93,7 @@ def _as_table(rows: list[AlertRow]) -> Table:
     return table
 
 
-alerts.add_command(tune)
+for _command in (tune, check, test):
+    alerts.add_command(_command)
 
 COMMANDS = [alerts]
