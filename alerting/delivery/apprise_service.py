@@ -22,9 +22,12 @@ _STATUS = re.compile(r"\berror=(\d{3})\b")
 _LEAST_PART = 4  # characters of a part of an address that is hidden
 _TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
-# It logs addresses at `debug`, and warns of what is a reason here.
-logging.getLogger("apprise").setLevel(logging.CRITICAL)
-logging.getLogger("apprise").propagate = False
+# At `debug` these log addresses, and what Apprise warns of is a reason here.
+logging.getLogger("urllib3").setLevel(logging.INFO)
+_apprise_log = logging.getLogger("apprise")
+_apprise_log.setLevel(logging.WARNING)
+_apprise_log.addHandler(logging.NullHandler())
+_apprise_log.propagate = False
 
 
 class AppriseService:

@@ -211,3 +211,30 @@ def test_the_process_delivers_while_it_judges(
     assert not thread.is_alive()
     assert {d["series"] for d in receiver.documents} >= {"entity=BANK"}
     assert len({d["dedupe"] for d in receiver.documents}) == len(receiver.documents)
+
+
+def test_the_process_tells_receivers_by_rules(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver, tmp_path: Path
+) -> None:
+    everything = Receiver()
+    rules = tmp_path / "alerts.toml"
+    rules.write_text(
+        "[[rule]]\nname = 'bank'\nseries = 'entity=BANK'\nreceivers = 'desk'\ncontinue = true\n"
+        "[[rule]]\nname = 'rest'\n"
+        f"[[receiver]]\nname = 'desk'\ntype = 'webhook'\nurl = '{receiver.url}'\n",
+        encoding="utf-8",
+    )
+    try:
+        fill_trends(connection, fortnight())
+        declare_replay(connection, MONDAY.replace(day=16))
+        settings = make_settings(webhook_url=everything.url, rules=rules)
+        assert run_alerting(settings, threading.Event(), until_drained=True) >= 1
+        told = [each["dedupe"] for each in receiver.documents]
+        assert told == [each["dedupe"] for each in everything.documents if "entity=BANK" in series_of(each)]
+        assert told
+    finally:
+        everything.close()
+
+
+def series_of(document: dict[str, Any]) -> set[str]:
+    return {each["series"] for each in [document, *document["alerts"]]}
