@@ -32,6 +32,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 _LOOK_S = 0.5
 _FLUSH_S = 20.0
 _AFTER_FAULT_S = 2.0
+_NEVER = timedelta(days=2)
+"""Nothing is put off for so long: a time so far ahead was written by a clock that was wrong, and is over."""
 
 Connection = psycopg.Connection[Any]
 
@@ -98,8 +100,8 @@ class Courier(threading.Thread):
                 break
             arrived += self._deliver_together(connection, list(group))
         self._tell_again(connection)
-        (outbox,) = fetch(connection, "pending")
-        metrics.OUTBOX.set(outbox.pending)
+        (outbox,) = fetch(connection, "pending", {"now": self._clock()})
+        metrics.OUTBOX.set(outbox.pending - outbox.waiting)
         return arrived
 
     def _work(self) -> None:
@@ -112,10 +114,11 @@ class Courier(threading.Thread):
     def _due(self, connection: Connection, query: str) -> list[Any]:
         if self._is_resting():
             return []
-        return fetch(connection, query, {"channel": self._channel.name, "now": self._clock()})
+        now = self._clock()
+        return fetch(connection, query, {"channel": self._channel.name, "now": now, "never": now + _NEVER})
 
     def _is_resting(self) -> bool:
-        return self._rests_until is not None and self._clock() < self._rests_until
+        return self._rests_until is not None and timedelta(0) < self._rests_until - self._clock() < _NEVER
 
     def _waits(self, connection: Connection, rows: Sequence[Any]) -> bool:
         """Let rows wait that have come into quiet hours meanwhile, or into other rules."""
@@ -152,7 +155,7 @@ class Courier(threading.Thread):
         every, now = self._channel.resend_s, self._clock()
         if every is None or self._is_resting():
             return
-        if self._resent_at is not None and now - self._resent_at < timedelta(seconds=every):
+        if self._resent_at is not None and abs(now - self._resent_at) < timedelta(seconds=every):
             return
         rows = fetch(connection, "still_open", {"channel": self._channel.name})
         self._resent_at = now
@@ -214,7 +217,7 @@ def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: f
     many are still pending."""
     with connect(settings, autocommit=True) as connection:
         for _ in range(max(1, int(timeout_s / _LOOK_S))):
-            (outbox,) = fetch(connection, "pending")
+            (outbox,) = fetch(connection, "pending", {"now": utc_now()})
             if not outbox.untried or stop.is_set():
                 break
             stop.wait(_LOOK_S)

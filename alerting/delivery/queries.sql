@@ -14,7 +14,7 @@ ON CONFLICT (channel, dedupe) DO NOTHING
 SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_up_at IS NULL
-  AND next_try_at <= %(now)s
+  AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
   AND NOT EXISTS (
       SELECT FROM outbox AS earlier
       WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
@@ -30,7 +30,8 @@ SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_be
              AND later.delivered_at IS NOT NULL) AS told_since
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND given_up_at IS NULL
-  AND not_before <= %(now)s AND next_try_at <= %(now)s
+  AND (not_before <= %(now)s OR not_before > %(never)s)
+  AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
 ORDER BY not_before, held, id
 
 -- name: hold
@@ -48,9 +49,10 @@ WHERE id = ANY(%(ids)s)
 UPDATE outbox SET given_up_at = %(now)s, last_error = coalesce(%(error)s, last_error) WHERE id = ANY(%(ids)s)
 
 -- name: pending
-SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried
+SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried,
+       count(*) FILTER (WHERE not_before > %(now)s) AS waiting
 FROM (
-    SELECT held IS NULL AND row_number() OVER (PARTITION BY channel, incident, held IS NULL ORDER BY id) = 1 AS first,
+    SELECT not_before, held IS NULL AND row_number() OVER (PARTITION BY channel, incident, held IS NULL ORDER BY id) = 1 AS first,
            bool_or(attempts > 0) OVER (PARTITION BY channel) AS failing
     FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL
 ) AS waiting

@@ -213,6 +213,51 @@ def test_the_process_delivers_while_it_judges(
     assert len({d["dedupe"] for d in receiver.documents}) == len(receiver.documents)
 
 
+class Faulty(Webhook):
+    """One that a message about BAD brings down."""
+
+    def send(self, delivery: Delivery) -> None:
+        if delivery.payload["dedupe"].startswith("bad"):
+            raise ZeroDivisionError
+        super().send(delivery)
+
+
+def test_a_message_that_brings_a_courier_down_keeps_no_other_from_going_out(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    enqueue(connection, "bad:opened")
+    enqueue(connection, "good:opened", alert=2)
+    carrier = courier(make_settings(), Faulty(receiver.url, 5))
+    assert carrier.deliver_due(connection) == 1
+    assert state(connection) == [("bad:opened", 1, False, False), ("good:opened", 1, True, False)]
+    assert connection.execute("SELECT last_error FROM outbox WHERE dedupe = 'bad:opened'").fetchone() == (
+        "it could not be sent (ZeroDivisionError)",
+    )
+
+
+def test_a_courier_begins_anew_after_a_fault(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading, stop = threading.Event(), threading.Event()
+    leading.set()
+    carrier = Courier(make_settings(), Webhook(receiver.url, 5), leading, stop)
+    faults = iter([ZeroDivisionError()])
+    look = carrier.deliver_due
+
+    def fail_once(connection: Connection) -> int:
+        for fault in faults:
+            raise fault
+        return look(connection)
+
+    monkeypatch.setattr(carrier, "deliver_due", fail_once)
+    enqueue(connection, "a:opened")
+    carrier.start()
+    until(lambda: bool(receiver.documents))
+    assert carrier.is_alive()
+    stop.set()
+    carrier.join(10)
+
+
 def test_the_process_tells_receivers_by_rules(
     make_settings: MakeSettings, connection: Connection, receiver: Receiver, tmp_path: Path
 ) -> None:

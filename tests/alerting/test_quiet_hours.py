@@ -209,6 +209,19 @@ def test_a_receiver_is_left_alone_for_as_long_as_it_asks(make_desk: MakeDesk, re
     assert desk.deliver() == 2
 
 
+def test_a_clock_that_was_ahead_puts_nothing_off_for_long(
+    make_desk: MakeDesk, receiver: Receiver, clock: Clock
+) -> None:
+    desk = make_desk(NIGHT + receiver_table("desk", receiver))
+    clock.set("2036-07-01 23:00")
+    desk.enqueue(document(1))
+    receiver.statuses, receiver.retry_after = [429], "3600"
+    desk.enqueue(document(2, series="entity=GOOD"))
+    assert desk.deliver() == 0
+    clock.set("2026-07-01 12:00")
+    assert desk.deliver() == 2
+
+
 def test_a_change_enters_the_outbox_once_and_goes_to_whoever_was_told_before(
     make_desk: MakeDesk, connection: Connection, receiver: Receiver, tmp_path: Path, clock: Clock
 ) -> None:
