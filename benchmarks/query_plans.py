@@ -206,6 +206,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("incidents.incidents", alerts),
         ("incidents.named", {"low": incident, "high": incident}),
         ("incidents.alerts_of", {"incidents": [incident]}),
+        ("model_rates.models_of", {**series, "since": None, "until": None, "limit": 200}),
+        ("incidents.feedback", {"incident": incident}),
         ("incidents.verdicts", {"incidents": [incident]}),
         ("incidents.false_alarms", {"weeks": 4}),
         ("dead_letters.newest", listed),

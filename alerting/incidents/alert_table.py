@@ -16,10 +16,10 @@ from alerting.delivery.outbox import Outbox
 from alerting.incidents.alert_states import FoundSurge, alert_id, transitions
 from alerting.incidents.evidence import evidence_of
 from alerting.incidents.incident_table import IncidentTable
-from alerting.incidents.model_rates import ModelRates
 from alerting.incidents.sql import QUERIES
 from alerting.steps import Steps
 from core.store.alerts import AlertRow
+from core.store.model_rates import ModelRates
 
 Connection = psycopg.Connection[Any]
 

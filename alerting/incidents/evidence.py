@@ -10,13 +10,13 @@ import psycopg
 
 from alerting.detection.detector import Series, Signal
 from alerting.incidents.grouping import SENTIMENTS_OF
-from alerting.incidents.model_rates import ModelRates
 from alerting.incidents.sql import fetch
 from alerting.incidents.words import distinctive_words
 from core.fitting import SENTIMENTS
 from core.quantification import corrected_counts
 from core.store.alerts import AlertRow
 from core.store.arrays import plain_array, text_array
+from core.store.model_rates import ModelRates
 
 _SHOWN = 5
 _READ = 500  # stories looked at for their words, sources and models: enough to rank them, however large the surge

@@ -17,12 +17,12 @@ from alerting.detection.detector import Series
 from alerting.incidents.document import change_document
 from alerting.incidents.evidence import evidence_of
 from alerting.incidents.grouping import Group, Opening, leader, place
-from alerting.incidents.model_rates import ModelRates
 from alerting.incidents.sql import QUERIES, fetch
 from alerting.incidents.stored_stories import StoredStories
 from core.store.alerts import AlertRow
 from core.store.arrays import plain_array
 from core.store.incidents import Change, Incident, IncidentRow
+from core.store.model_rates import ModelRates
 
 Connection = psycopg.Connection[Any]
 

@@ -127,9 +127,6 @@ SELECT coalesce(sum(negative), 0)::bigint AS negative, coalesce(sum(neutral), 0)
        coalesce(sum(positive_stories), 0)::bigint AS positive_stories
 FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
 
--- name: model_scores
-SELECT name, manifest -> 'evaluation' -> %(variant)s::text AS scores FROM model WHERE name = ANY(%(names)s::text[])
-
 -- name: story_reach
 SELECT story, array_agg(DISTINCT coalesce(written.name, member.source) ORDER BY coalesce(written.name, member.source))
            AS sources, count(*) AS messages

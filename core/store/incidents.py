@@ -71,6 +71,16 @@ class Incident:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What an analyst said of an incident."""
+
+    verdict: Verdict
+    analyst: str
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class FalseAlarms:
     """Incidents that opened in the last `weeks` of judged time: all of them, and those marked with each verdict."""
 
@@ -135,6 +145,12 @@ def add_feedback(engine: Engine, incident: UUID, verdict: Verdict, analyst: str,
     values = {"incident": incident, "verdict": verdict, "analyst": analyst, "note": note}
     with engine.begin() as connection:
         connection.execute(text(_SQL["add_feedback"]), values)
+
+
+def read_feedback(engine: Engine, incident: UUID) -> list[Feedback]:
+    """All that was said of an incident, the latest first."""
+    with engine.connect() as connection:
+        return records(Feedback, connection.execute(text(_SQL["feedback"]), {"incident": incident}))
 
 
 def measure_false_alarms(engine: Engine, weeks: int = 4) -> FalseAlarms:

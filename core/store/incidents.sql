@@ -28,6 +28,9 @@ ORDER BY opened_at, kind, name, signal
 SELECT DISTINCT ON (incident) incident, verdict FROM feedback
 WHERE incident = ANY(CAST(:incidents AS uuid[])) ORDER BY incident, id DESC
 
+-- name: feedback
+SELECT verdict, analyst, note, at FROM feedback WHERE incident = :incident ORDER BY id DESC
+
 -- name: add_feedback
 INSERT INTO feedback (incident, verdict, analyst, note) VALUES (:incident, :verdict, :analyst, :note)
 

@@ -16,11 +16,11 @@ from surge_streams import ALL, BANK, MONDAY, MakeSettings
 from alerting.detection.detector import Series, Signal
 from alerting.incidents.document import change_document
 from alerting.incidents.evidence import evidence_of, gather_evidence
-from alerting.incidents.model_rates import ModelRates
 from alerting.incidents.sentence import sentence
 from core.settings import load_settings
 from core.store.alerts import AlertRow
 from core.store.incidents import Incident, IncidentRow
+from core.store.model_rates import ModelRates
 from core.store.partitions import ensure_partitions
 
 Connection = psycopg.Connection[Any]

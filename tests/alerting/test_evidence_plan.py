@@ -11,8 +11,8 @@ from surge_streams import MakeSettings
 
 from alerting.detection.detector import Series
 from alerting.incidents.evidence import gather_evidence
-from alerting.incidents.model_rates import ModelRates
 from core.settings import load_settings
+from core.store.model_rates import ModelRates
 from core.store.partitions import ensure_partitions
 
 Connection = psycopg.Connection[Any]

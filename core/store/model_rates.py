@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
 
-from alerting.incidents.sql import fetch
 from core.bundle import SERVED, read_manifest
 from core.errors import BundleError
 from core.fitting import SENTIMENTS
 from core.quantification import Rates, mixed, rates_of
 from core.scoring import TaskScore
 from core.store.arrays import text_array
+from core.store.sql import fetch_named, load_queries
 
 log = logging.getLogger(__name__)
+
+_SQL = load_queries(Path(__file__).with_suffix(".sql"))
+
+_LATEST = 200  # stories that tell which models label a series
+
+Connection = psycopg.Connection[Any]
 
 
 class ModelRates:
@@ -29,11 +36,11 @@ class ModelRates:
         self._bundle = bundle
         self._known: dict[str, Rates | None] = {}
 
-    def of(self, connection: psycopg.Connection[Any], models: Mapping[str, int]) -> Rates | None:
+    def of(self, connection: Connection, models: Mapping[str, int]) -> Rates | None:
         """Those of `models` together, by the number of messages each labelled; None if one of them was never tested."""
         missing = [model for model in models if model not in self._known]
         if missing:
-            for row in fetch(connection, "model_scores", {"names": text_array(missing), "variant": SERVED}):
+            for row in fetch_named(_SQL, connection, "scores", {"names": text_array(missing), "variant": SERVED}):
                 self._known[row.name] = _rates(row.scores)
             own = self._own()
             for model in missing:
@@ -55,3 +62,11 @@ def _rates(scores: Any) -> Rates | None:
         return rates_of(msgspec.convert(scores or [], list[TaskScore]), "sentiment", SENTIMENTS)
     except msgspec.ValidationError:
         return None
+
+
+def models_of(
+    connection: Connection, series: tuple[str, str], since: datetime | None = None, until: datetime | None = None
+) -> dict[str, int]:
+    """The models that labelled the latest 200 stories of a series in a span of event time, with their stories."""
+    span = {"kind": series[0], "name": series[1], "since": since, "until": until, "limit": _LATEST}
+    return {row.model: row.stories for row in fetch_named(_SQL, connection, "models_of", span)}
