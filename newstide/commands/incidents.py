@@ -37,6 +37,7 @@ from newstide.commands.times import Moment
 from newstide.stack.resources import store
 
 _SHORT_ID = 8  # digits that tell incidents apart in a list
+_WIDE = 150  # columns that hold a headline too
 
 
 @click.command("list")
@@ -55,7 +56,8 @@ def list_(since: datetime | None, state: str | None, series: str | None, limit: 
             return
         incidents = list_incidents(engine, since=since, state=state, series=series, limit=limit)
         unjudged, measured = count_unjudged(engine), measure_false_alarms(engine)
-    open_console().print(_table(incidents) if incidents else "no alerts")
+    console = open_console()
+    console.print(_table(incidents, console.width) if incidents else "no alerts")
     if incidents:
         click.echo(budget_line(measured, _budget(settings)))
     if unjudged:
@@ -121,13 +123,18 @@ def feedback(incident: str, verdict: Verdict, note: str, analyst: str | None) ->
 
 def budget_line(measured: FalseAlarms, budget: float | None) -> str:
     """Pages and false pages of the last weeks beside the budget, in one sentence."""
-    weeks = f"{measured.weeks:.0f} weeks" if measured.weeks >= 2 else f"{measured.weeks * 7:.0f} days"
-    pages = f"last {weeks}: {measured.incidents} pages, {measured.per_week:.2g} a week"
-    allowed = f"; the budget is {budget:g} false ones a week" if budget is not None else ""
+    span = f"{measured.weeks:.0f} weeks" if measured.weeks >= 2 else f"{measured.weeks * 7:.0f} days"
+    line = f"last {span}: {_pages(measured.incidents)}, {measured.per_week:.2g} a week"
+    if budget is not None:
+        line += f"; the budget is {_pages(budget, 'false ')} a week"
     marked = measured.useful + measured.false
     if not marked:
-        return f"{pages}{allowed}; none is marked (`newstide alerts feedback`)"
-    return f"{pages}{allowed}; marked false: {measured.false} of {marked} marked"
+        return f"{line}; none is marked yet (`newstide alerts feedback`)"
+    return f"{line}; {measured.false} of {marked} marked are false"
+
+
+def _pages(number: float, which: str = "") -> str:
+    return f"{number:g} {which}page{'' if number == 1 else 's'}"
 
 
 def _budget(settings: Settings) -> float | None:
@@ -138,31 +145,25 @@ def _budget(settings: Settings) -> float | None:
         return None
 
 
-def _table(incidents: list[Incident]) -> Table:
-    table = Table(
-        Column("id", no_wrap=True),
-        Column("opened (UTC)", no_wrap=True),
-        Column("state", no_wrap=True),
-        Column("until", no_wrap=True),
-        Column("series", min_width=12),
-        Column("what", min_width=24),
-        Column("score", justify="right", no_wrap=True),
-        Column("driven by", ratio=1, no_wrap=True, overflow="ellipsis"),
-        box=None,
-    )
+def _table(incidents: list[Incident], width: int) -> Table:
+    """A line for each; in a narrow terminal without the story that drove it."""
+    wide = width >= _WIDE
+    series, what = Column("series", no_wrap=wide), Column("what", no_wrap=wide)
+    table = Table("id", "opened (UTC)", "state", series, what, Column("score", justify="right"), box=None)
+    if wide:
+        table.add_column("driven by", no_wrap=True, overflow="ellipsis", ratio=1)
     for incident in incidents:
-        row = incident.row
-        stories = incident.evidence.get("stories") or [{}]
-        table.add_row(
+        row, stories = incident.row, incident.evidence.get("stories") or [{}]
+        others = len({alert.series for alert in incident.alerts} - {row.series})
+        cells: list[str | Text] = [
             str(row.id)[:_SHORT_ID],
             f"{row.opened_at:%Y-%m-%d %H:%M}",
             _state(incident),
-            f"{row.last_at:%m-%d %H:%M}",
-            f"{row.series}{_also(incident)}",
+            f"{row.series} +{others}" if others else row.series,
             figures(row, incident.evidence),
             f"{row.score:.1f}",
-            stories[0].get("headline", "")[:160],
-        )
+        ]
+        table.add_row(*cells, *([stories[0].get("headline", "")] if wide else []))
     return table
 
 
@@ -176,16 +177,11 @@ def _told(verdict: Verdict) -> str:
     return "a false alarm" if verdict == "false" else "useful"
 
 
-def _also(incident: Incident) -> str:
-    others = dict.fromkeys(alert.series for alert in incident.alerts if alert.series != incident.row.series)
-    return f", {', '.join(others)}" if others else ""
-
-
 def _print_head(console: Console, incident: Incident) -> None:
     row = incident.row
     console.print(sentence(row, incident.evidence), style="bold")
-    over = f" to {row.closed_at:%Y-%m-%d %H:%M}" if row.closed_at else f", last elevated {row.last_at:%Y-%m-%d %H:%M}"
-    line = f"{row.id}  {row.series}  {row.opened_at:%Y-%m-%d %H:%M}{over} (UTC)  "
+    until = f"to {row.closed_at:%m-%d %H:%M}" if row.closed_at else f"(last elevated {row.last_at:%m-%d %H:%M})"
+    line = f"{row.id}  {row.series}  {row.opened_at:%Y-%m-%d %H:%M} {until} UTC  "
     console.print(Text(printable(line)) + _state(incident))
 
 

@@ -60,7 +60,7 @@ def test_incidents_are_listed_shown_and_marked(invoke: Invoke, make_settings: Ma
     assert bank["sentence"].removeprefix("BANK: ").rsplit(",", 1)[0] in shown
     assert "\x1b" not in shown
     assert "[bold]" in shown, "what strangers wrote is no markup"
-    assert "none is marked" in shown
+    assert "none is marked yet" in shown
     for name in (bank["incident"], bank["incident"][:8], bank["alerts"][0]["id"][:8]):
         assert bank["sentence"] in invoke("show", name).stdout
     assert "\x1b" not in invoke("show", bank["incident"]).stdout
@@ -76,8 +76,8 @@ def test_incidents_are_listed_shown_and_marked(invoke: Invoke, make_settings: Ma
     assert document["verdict"] == "useful", "the latest counts"
     other = next(row for row in documents if row["incident"] != bank["incident"])
     invoke("feedback", other["incident"], "false")
-    assert "marked false: 1 of 2 marked" in invoke("list").stdout
-    assert "the budget is 1 false ones a week" in invoke("list").stdout
+    assert "1 of 2 marked are false" in invoke("list").stdout
+    assert "the budget is 1 false page a week" in invoke("list").stdout
 
     engine = open_engine(make_settings())
     try:
