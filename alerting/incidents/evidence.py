@@ -19,6 +19,7 @@ from core.store.arrays import plain_array, text_array
 from core.store.model_rates import ModelRates
 
 _SHOWN = 5
+_MOST = 5000  # latest stories of the window among which the main ones are looked for
 _READ = 500  # stories looked at for their words, sources and models: enough to rank them, however large the surge
 _COPIES = 5000  # messages of a story that are counted
 _NAMED = 8  # entities and sources shown
@@ -42,7 +43,7 @@ def gather_evidence(
     `stories`: those with the most messages, each with headline, url, kind, first_at, sources and messages (up to
     `end`). `words`: what sets them apart from the same series' stories of the day before. `entities` and `sources`:
     what names they bear, with the number of stories. `kinds`: the share of news and of comments in them. `models`: what
-    labelled them, with the number of stories. All these look at 500 stories at most.
+    labelled them, with the number of stories. All these look at 500 stories at most, of the latest 5000.
 
     `counts`: all stories of the series in the window by sentiment, their sum `stories`, the `messages`, and as `reach`
     the messages that the signal counts. `corrected`: the stories by sentiment as they most likely are, given the
@@ -50,7 +51,7 @@ def gather_evidence(
     """
     sentiments = SENTIMENTS_OF[signal]
     window = {"kind": series.kind, "name": series.name, "sentiments": text_array(sentiments), "limit": _READ}
-    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end})
+    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end, "most": _MOST})
     earlier = {"start": start - _BEFORE, "end": start}
     background = fetch(connection, "latest_headlines", {**window, **earlier})
     anything = {"kind": "all", "name": "all", "sentiments": text_array(SENTIMENTS), "limit": _READ}

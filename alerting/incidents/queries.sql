@@ -73,9 +73,12 @@ RETURNING times
 SELECT wanted.kind, wanted.name, found.story, found.first_at
 FROM unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
 CROSS JOIN LATERAL (
-    SELECT story, first_at FROM story_series AS series
-    WHERE series.kind = wanted.kind AND series.name = wanted.name AND sentiment = ANY(%(sentiments)s::text[])
-      AND first_at >= %(start)s AND first_at < %(end)s
+    SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
+        SELECT story, first_at FROM story_series AS series
+        WHERE series.kind = wanted.kind AND series.name = wanted.name AND series.sentiment = sentiment.sentiment
+          AND first_at >= %(start)s AND first_at < %(end)s
+        ORDER BY first_at DESC, story LIMIT %(limit)s
+    ) AS latest
     ORDER BY first_at DESC, story LIMIT %(limit)s
 ) AS found
 
@@ -87,20 +90,28 @@ JOIN unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
 WHERE story = ANY(%(stories)s::uuid[]) AND sentiment = ANY(%(sentiments)s::text[]) AND first_at < %(until)s
 
 -- name: window_stories
-SELECT series.story, series.uid, series.first_at, story.headline, story.messages
-FROM story_series AS series
-JOIN story ON story.id = series.story
-WHERE series.kind = %(kind)s AND series.name = %(name)s AND series.sentiment = ANY(%(sentiments)s::text[])
-  AND series.first_at >= %(start)s AND series.first_at < %(end)s
-ORDER BY story.messages DESC, series.first_at, series.uid
+-- Of the latest `most` stories of the window, those with the most messages.
+SELECT latest.story, latest.uid, latest.first_at, story.headline, story.messages
+FROM unnest(%(sentiments)s::text[]) AS sentiment
+CROSS JOIN LATERAL (
+    SELECT story, uid, first_at FROM story_series AS series
+    WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
+      AND first_at >= %(start)s AND first_at < %(end)s
+    ORDER BY first_at DESC LIMIT %(most)s
+) AS latest
+JOIN story ON story.id = latest.story
+ORDER BY story.messages DESC, latest.first_at, latest.uid
 LIMIT %(limit)s
 
 -- name: latest_headlines
 SELECT story.headline
 FROM (
-    SELECT story FROM story_series
-    WHERE kind = %(kind)s AND name = %(name)s AND sentiment = ANY(%(sentiments)s::text[])
-      AND first_at >= %(start)s AND first_at < %(end)s
+    SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
+        SELECT story, first_at FROM story_series AS series
+        WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
+          AND first_at >= %(start)s AND first_at < %(end)s
+        ORDER BY first_at DESC LIMIT %(limit)s
+    ) AS latest
     ORDER BY first_at DESC, story LIMIT %(limit)s
 ) AS latest
 JOIN story ON story.id = latest.story
