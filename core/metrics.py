@@ -159,6 +159,10 @@ for _stage in ("ingest", "stream", "unknown"):
     DEAD_LETTERS.labels(_stage)
 for _outcome in ("stored", "skipped", "failed"):
     SHADOW_MESSAGES.labels(_outcome)
+for _state in ("open", "closed", "withdrawn"):
+    ALERTS.labels(_state)
+for _verdict in ("none", "useful", "false"):
+    PAGES.labels(_verdict)
 MESSAGES.labels("unknown", "unknown", "dead-letter")
 
 
