@@ -160,22 +160,28 @@ def _busy(counts: Counts, steps: int, length: int) -> tuple[list[int], Floats]:
 
 def _with_stories(counts: Counts, extra: dict[tuple[int, int], float]) -> Counts:
     """`counts` with `extra` negative stories, of a message each, by place of the series and step."""
-    cells = {cell: i for i, cell in enumerate(zip(counts.series.tolist(), counts.step.tolist(), strict=True))}
-    new = [cell for cell in extra if cell not in cells]
-    grown = np.zeros(len(cells) + len(new))
-    for place, cell in enumerate(new):
-        cells[cell] = len(counts.step) + place
-    for cell, added in extra.items():
-        grown[cells[cell]] = added
-    none = np.zeros(len(new))
-    return replace(
-        counts,
-        series=np.concatenate([counts.series, np.array([series for series, _ in new], np.int32)]),
-        step=np.concatenate([counts.step, np.array([step for _, step in new], np.int64)]),
-        messages=np.concatenate([counts.messages, none]) + grown,
-        negative=np.concatenate([counts.negative, none]) + grown,
-        neutral=np.concatenate([counts.neutral, none]),
-        positive=np.concatenate([counts.positive, none]),
+    span = counts.end - counts.start
+    added = np.array([[series * span + step - counts.start, value] for (series, step), value in extra.items()])
+    cell, value = added.reshape(-1, 2).T
+    cells = np.concatenate(
+        [counts.series.astype(np.int64) * span + (counts.step - counts.start), cell.astype(np.int64)]
+    )
+    unique, place = np.unique(cells, return_inverse=True)
+
+    def summed(values: Floats, more: Floats) -> Floats:
+        return np.bincount(place, np.concatenate([values, more]), len(unique)).astype(np.float64)
+
+    none = np.zeros(len(value))
+    return Counts(
+        counts.start,
+        counts.end,
+        counts.names,
+        (unique // span).astype(np.int32),
+        counts.start + unique % span,
+        summed(counts.messages, value),
+        summed(counts.negative, value),
+        summed(counts.neutral, none),
+        summed(counts.positive, none),
     )
 
 
