@@ -23,7 +23,7 @@ def names_of(kind: str, variable: str, label: str) -> Variable:
 def from_postgres(sql: str, variable: str, label: str) -> Variable:
     """Several values of what `sql` gives, or All, which conditions made by `is_chosen` take as no condition."""
     text = " ".join(sql.split())
-    made = dashboard.QueryVariable(variable).label(label).datasource(POSTGRES).query(text).definition(text)
+    made = dashboard.QueryVariable(variable).label(label).datasource(POSTGRES).query(text)
     made.refresh(model.VariableRefresh.ON_DASHBOARD_LOAD).sort(model.VariableSort.ALPHABETICAL_ASC)
     return made.multi(True).include_all(True).all_value(f"'{EVERYTHING}'").current(ALL)
 
@@ -32,7 +32,7 @@ def from_prometheus(metric: str, name: str, variable: str, label: str) -> Variab
     """Several values of the label `name`, or All."""
     query = f"label_values({metric}, {name})"
     made = dashboard.QueryVariable(variable).label(label).datasource(PROMETHEUS)
-    made.query({"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"}).definition(query)
+    made.query({"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
     made.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
     return made.multi(True).include_all(True).all_value(".*").current(ALL)
 

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
+from grafana_foundation_sdk.models import table as table_model
 from grafana_foundation_sdk.models.common import DataSourceRef
 
 from alerting.grafana.postgres import SOURCE as POSTGRES
@@ -130,7 +131,10 @@ def listing(about: About, *targets: Target, columns: Sequence[Column] = ()) -> B
     made = table.Panel().filterable(True).cell_height(common_model.TableCellHeight.SM)
     for column in columns:
         made.override_by_name(column.name, [model.DynamicConfigValue(*pair) for pair in _properties(column)])
-    return _finish(made.build(), about, targets)
+    panel = made.build()
+    assert isinstance(panel.options, table_model.Options)
+    panel.options.footer = None  # which Grafana no longer has
+    return _finish(panel, about, targets)
 
 
 def heat(about: About, target: Target, *, least: float, most: float) -> Built:
@@ -204,7 +208,7 @@ class Board:
             )
         )
         for variable in [*_sources(), _constant("docs", docs), *self.variables]:
-            made.with_variable(variable)
+            made.with_variable(_without_interval(variable))
         for annotation in self.annotations:
             made.annotation(annotation)
         number = 0
@@ -252,6 +256,21 @@ def _properties(column: Column) -> list[tuple[str, Any]]:
         url = f"${{__data.fields.{column.link}}}"
         found.append(("links", [{"title": "Open", "url": url, "targetBlank": True}]))
     return found
+
+
+@dataclass(frozen=True)
+class _Variable(builder.Builder[model.VariableModel]):
+    variable: model.VariableModel
+
+    def build(self) -> model.VariableModel:
+        return self.variable
+
+
+def _without_interval(variable: builder.Builder[model.VariableModel]) -> _Variable:
+    """The variable without what only those of the kind `interval` have, and the SDK writes in all."""
+    made = variable.build()
+    made.auto = made.auto_min = made.auto_count = None
+    return _Variable(made)
 
 
 def _sources() -> list[builder.Builder[model.VariableModel]]:
