@@ -18,7 +18,7 @@ import psycopg
 
 from alerting.delivery.alertmanager import utc_now
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
-from alerting.delivery.folding import fold
+from alerting.delivery.folding import TOLD_SINCE, fold
 from alerting.delivery.sql import QUERIES, fetch
 from alerting.rules.alert_rules import AlertRules
 from core import metrics
@@ -91,6 +91,9 @@ class Courier(threading.Thread):
         for row in self._due(connection, "due"):
             if self._halt.is_set() or self._is_resting():
                 break
+            if row.told_since:
+                self._drop(connection, [row.id], TOLD_SINCE)
+                continue
             if self._waits(connection, [row]):
                 continue
             delivery = Delivery(row.dedupe, row.key, (Notice(row.payload, tuple(row.labels)),))
@@ -138,8 +141,7 @@ class Courier(threading.Thread):
             return 0
         bundle = fold(rows)
         for reason, numbers in bundle.dropped.items():
-            connection.execute(QUERIES["give_up"], {"ids": numbers, "error": reason, "now": self._clock()})
-            metrics.DELIVERIES.labels(channel=self._channel.name, outcome="superseded").inc(len(numbers))
+            self._drop(connection, numbers, reason)
         if not bundle.notices:
             return 0
         told = [row for row in rows if row.id in set(bundle.told)]
@@ -149,6 +151,11 @@ class Courier(threading.Thread):
             dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}"
             delivery = Delivery(dedupe, self._channel.name, tuple(bundle.notices), held)
         return self._deliver(connection, told, delivery)
+
+    def _drop(self, connection: Connection, ids: list[int], reason: str) -> None:
+        """Leave out what has been overtaken."""
+        connection.execute(QUERIES["give_up"], {"ids": ids, "error": reason, "now": self._clock()})
+        metrics.DELIVERIES.labels(channel=self._channel.name, outcome="superseded").inc(len(ids))
 
     def _tell_again(self, connection: Connection) -> None:
         """Tell a channel that forgets what it is not reminded of about all that goes on."""

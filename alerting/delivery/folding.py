@@ -36,7 +36,7 @@ def fold(rows: Iterable[Any]) -> Bundle:
     for changes in incidents.values():
         numbers = [row.id for row in changes]
         last = changes[-1]
-        began = any(row.payload["change"] == "opened" for row in changes)
+        began = not last.told_before and any(row.payload["change"] == "opened" for row in changes)
         change = last.payload["change"]
         if last.told_since:
             bundle.dropped[TOLD_SINCE] += numbers

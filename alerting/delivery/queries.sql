@@ -11,7 +11,11 @@ VALUES (%(channel)s, %(dedupe)s, %(incident)s, %(key)s, %(payload)s, %(severity)
 ON CONFLICT (channel, dedupe) DO NOTHING
 
 -- name: due
-SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at
+SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at,
+       EXISTS (
+           SELECT FROM outbox AS later
+           WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
+             AND later.delivered_at IS NOT NULL) AS told_since
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_up_at IS NULL
   AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
@@ -27,7 +31,11 @@ SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_be
        EXISTS (
            SELECT FROM outbox AS later
            WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
-             AND later.delivered_at IS NOT NULL) AS told_since
+             AND later.delivered_at IS NOT NULL) AS told_since,
+       EXISTS (
+           SELECT FROM outbox AS earlier
+           WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
+             AND earlier.delivered_at IS NOT NULL) AS told_before
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND given_up_at IS NULL
   AND (not_before <= %(now)s OR not_before > %(never)s)

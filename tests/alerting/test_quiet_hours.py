@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -240,6 +242,86 @@ def test_a_change_enters_the_outbox_once_and_goes_to_whoever_was_told_before(
         ("warning", "warning", ["rest"]),
         ("info", "info", ["bank"]),
     ]
+
+
+def test_what_a_later_change_has_overtaken_is_not_told(
+    make_desk: MakeDesk, connection: Connection, receiver: Receiver, clock: Clock
+) -> None:
+    desk = make_desk(NIGHT + receiver_table("desk", receiver))
+    clock.set("2026-07-01 21:50")
+    desk.enqueue(document(1))
+    assert desk.deliver() == 1
+    receiver.statuses, receiver.retry_after = [503], "36000"
+    desk.enqueue(document(1, "updated"))
+    assert desk.deliver() == 0
+    clock.set("2026-07-01 23:00")
+    desk.enqueue(document(1, "resolved"))
+    clock.set("2026-07-02 07:00")
+    desk.restart()
+    assert desk.deliver() == 1
+    clock.set("2026-07-02 09:00")
+    assert desk.deliver() == 0
+    assert [each["change"] for each in receiver.documents] == ["opened", "resolved"]
+    assert [row[2:] for row in rows(connection)] == [
+        ("opened", True, False),
+        ("updated", False, True),
+        ("resolved", True, False),
+    ]
+
+
+def test_what_a_receiver_knows_in_the_end_is_how_things_stand(
+    make_desk: MakeDesk, connection: Connection, clock: Clock
+) -> None:
+    """Two days of changes in any order, by receivers that fail one time in three and a process that is restarted."""
+    receivers = {"desk": Receiver(), "digest": Receiver()}
+    desk = make_desk(
+        NIGHT.replace("receivers", "continue = true\nreceivers")
+        + "[[rule]]\nname = 'digest'\nseries = 'topic=*'\nreceivers = 'digest'\ndigest = ['08:00', '17:30']\n"
+        + "".join(receiver_table(name, each) for name, each in receivers.items())
+    )
+    chance = random.Random(7)
+    stands: dict[str, str] = {}
+    changes: Counter[tuple[str, str]] = Counter()
+    good = [{"series": "entity=GOOD", "signal": "negative"}]
+    after = {"": ["opened"], "withdrawn": ["opened"], "resolved": ["withdrawn", "opened"]}
+    for _ in range(300):
+        name = document(chance.randrange(1, 40))["incident"]
+        change = chance.choice(after.get(stands.get(name, ""), ["updated", "updated", "resolved", "withdrawn"]))
+        stands[name] = change
+        changes[name, change] += 1
+        told = document(
+            int(name[-12:]),
+            change,
+            series=chance.choice(["entity=BANK", "topic=Earnings"]),
+            dedupe=f"{name}:{change}:{changes[name, change]}",
+            alerts=chance.choice([[], [], good]),
+        )
+        desk.enqueue(told)
+        clock.move(minutes=chance.expovariate(0.1))
+        for receiver in receivers.values():
+            receiver.statuses = [chance.choice([200, 200, 503]) for _ in range(3)]
+        if chance.random() < 0.5:
+            desk.deliver()
+        if chance.random() < 0.1:
+            desk.restart()
+    for receiver in receivers.values():
+        receiver.statuses = []
+    for _ in range(40):
+        clock.move(hours=1)
+        desk.deliver()
+    assert all(delivered != given_up for *_, delivered, given_up in rows(connection))
+    over = ("resolved", "withdrawn")
+    for channel, receiver in receivers.items():
+        known = {
+            each["incident"]: each["change"] for told in receiver.documents for each in told.get("incidents", [told])
+        }
+        asked = {document(number)["incident"] for name, number, *_ in rows(connection) if name == channel}
+        assert len(known) > 20
+        assert known.keys() <= asked
+        for name in asked:
+            assert (known.get(name, "withdrawn") in over) == (stands[name] in over), (channel, name)
+        assert any("incidents" in told for told in receiver.documents)
+        receiver.close()
 
 
 _KILLED = """
