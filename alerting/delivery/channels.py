@@ -7,6 +7,7 @@ from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Channel
 from alerting.delivery.webhook import Webhook
 from alerting.rules.alert_rules import AlertRules, Receiver
+from alerting.rules.alerts_file import load_rules
 from core.errors import InputError
 from core.logs import hide
 from core.settings import Settings
@@ -23,6 +24,12 @@ def open_channels(settings: Settings, rules: AlertRules) -> list[Channel]:
     if settings.alerting.webhook_url:
         channels.append(Webhook(settings.alerting.webhook_url, settings.alerting.webhook_timeout_s))
     return channels + [open_channel(receiver, rules.link) for receiver in rules.receivers]
+
+
+def check_receivers(settings: Settings) -> None:
+    """Raise InputError for rules that can't be read, or a receiver that can't be told; nothing is sent."""
+    for channel in open_channels(settings, load_rules(settings)):
+        channel.close()
 
 
 def open_channel(receiver: Receiver, link: str) -> Channel:

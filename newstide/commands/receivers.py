@@ -7,6 +7,7 @@ from datetime import time
 from typing import Any
 
 import click
+import psycopg
 from rich.table import Table
 
 from alerting.delivery.channels import open_channel, open_channels
@@ -88,10 +89,18 @@ def _unreadable(rules: AlertRules) -> list[str]:
 
 
 def _unseen(settings: Settings, rules: AlertRules) -> list[str]:
-    if not settings.database.url and not EmbeddedPostgres(settings.embedded.directory).data.is_dir():
-        return []
-    with database(settings) as found, connect(found) as connection:
-        return unseen_entities(connection, rules)
+    """Entities that the store does not know, where there is one; none is made, and none is waited for."""
+    try:
+        if settings.database.url:
+            with connect(settings) as connection:
+                return unseen_entities(connection, rules)
+        if EmbeddedPostgres(settings.embedded.directory).data.is_dir():
+            with database(settings) as found, connect(found) as connection:
+                return unseen_entities(connection, rules)
+    except psycopg.Error as error:
+        reason = str(error).strip().split("\n")[0]
+        return [f"the store could not be asked which entities it knows: {reason}"]
+    return []
 
 
 def _when(rule: Rule) -> str:

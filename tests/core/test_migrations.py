@@ -145,3 +145,17 @@ def test_old_counts_of_the_ledger_become_history(engine: Engine, old_counts: dic
     assert found.exact, found
     assert found.counted is None
     assert [epoch.partition for epoch in found.unknown] == [0]
+
+
+def test_deliveries_that_wait_are_of_the_incident_that_their_alert_became(
+    engine: Engine, old_counts: dict[str, int]
+) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT dedupe, outbox.incident = alert.incident AS same, severity, rules, labels, held "
+                "FROM outbox, alert WHERE alert.name = 'KO'"
+            )
+        ).all()
+    assert [tuple(row) for row in rows] == [("d", True, "warning", [], [], None)]
