@@ -38,7 +38,8 @@ class Alertmanager:
         self._link = link
         self._clock = clock
         self._life = max(_LEAST_LIFE, timedelta(seconds=_SILENCES * receiver.resend_s))
-        self._post = Post(receiver.url.reveal().rstrip("/") + PATH, receiver.timeout_s, "the Alertmanager")
+        url = receiver.url.reveal().rstrip("/") + PATH
+        self._post = Post(url, receiver.timeout_s, "the Alertmanager", receiver.headers)
 
     def send(self, delivery: Delivery) -> None:
         now = self._clock()

@@ -36,13 +36,15 @@ def open_channel(receiver: Receiver, link: str) -> Channel:
     """The way to one receiver. Raises InputError where its address is missing or of no use."""
     try:
         url = receiver.url.reveal()
+        for secret in receiver.headers.values():
+            secret.reveal()
     except InputError as error:
         raise InputError(f"receiver `{receiver.name}`: {error}") from None
     hide([url])
     if receiver.type == "alertmanager":
         return Alertmanager(receiver, link)
     if receiver.type == "webhook":
-        return Webhook(url, receiver.timeout_s, receiver.name)
-    from alerting.delivery.apprise_service import AppriseService  # half a second, for those who need it
+        return Webhook(url, receiver.timeout_s, receiver.name, receiver.headers)
+    from alerting.delivery.apprise_service import AppriseService  # a second and 27 MB, for those who need it
 
     return AppriseService(receiver, link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
@@ -28,7 +28,7 @@ DEFAULT_BODY = "$sentence\n$stories\n$link"
 class Receiver:
     """Somebody to tell. `title` and `body` are templates (see alerting/delivery/message.py).
 
-    `resend_s`: an Alertmanager is told again this often of what goes on.
+    `resend_s`: an Alertmanager is told again this often of what goes on. `headers` go with each request.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Receiver:
     title: str = DEFAULT_TITLE
     body: str = DEFAULT_BODY
     resend_s: float = 60.0
+    headers: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, tzinfo
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ RULE_KEYS = (
     "time_zone",
     "continue",
 )
-RECEIVER_KEYS = ("name", "type", "url", "url_file", "min_severity", "timeout_s", "resend_s", "title", "body")
+RECEIVER_KEYS = ("name", "type", "url", "url_file", "headers", "min_severity", "timeout_s", "resend_s", "title", "body")
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 _SPAN = re.compile(r"\s*(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*")
 _CLOCK = re.compile(r"\s*(\d{1,2}):(\d{2})\s*")
@@ -81,6 +81,7 @@ def read_receiver(fields: Fields, directory: Path) -> Receiver:
         title=fields.text("title", DEFAULT_TITLE),
         body=fields.text("body", DEFAULT_BODY),
         resend_s=fields.number("resend_s", Receiver.resend_s, least=1.0),
+        headers=_headers(fields, receiver_type),
     )
     for key, template in (("title", receiver.title), ("body", receiver.body)):
         if fault := template_fault(template):
@@ -105,6 +106,22 @@ def _address(fields: Fields, receiver_type: str, directory: Path) -> Secret:
     elif receiver_type != "apprise" and not is_web_address(url):
         fields.fault("`url` is no web address; expected http://... or https://...")
     return Secret.written(url)
+
+
+def _headers(fields: Fields, receiver_type: str) -> dict[str, Secret]:
+    """Headers of requests; their values may be secrets too."""
+    given = fields.given("headers", {})
+    if given and receiver_type == "apprise":
+        fields.fault("`headers` are of no use to `apprise`; its addresses say what a service needs")
+    if not isinstance(given, dict) or not all(_is_header(name, value) for name, value in given.items()):
+        fields.fault('`headers` is no table of plain texts, for example headers = { Authorization = "env:DESK_TOKEN" }')
+        return {}
+    return {name: Secret.written(value) for name, value in given.items()}
+
+
+def _is_header(name: str, value: Any) -> bool:
+    is_plain = isinstance(value, str) and all(text and text.isascii() and text.isprintable() for text in (name, value))
+    return is_plain and name.replace("-", "").isalnum()
 
 
 def is_web_address(url: str) -> bool:

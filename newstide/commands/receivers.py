@@ -80,7 +80,8 @@ def _unreadable(rules: AlertRules) -> list[str]:
     found = []
     for receiver in rules.receivers:
         try:
-            receiver.url.reveal()
+            for secret in (receiver.url, *receiver.headers.values()):
+                secret.reveal()
         except InputError as error:
             found.append(f"receiver `{receiver.name}`: {error}")
             continue

@@ -17,6 +17,8 @@ from surge_streams import MakeSettings
 from told import Clock, Desk, document, rows, rules_of
 from webhook_receiver import Receiver
 
+from alerting.delivery.channels import open_channel
+from alerting.delivery.trial import send_trial
 from newstide.embedded.process import free_port
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -164,6 +166,14 @@ def test_an_incident_fires_is_updated_and_resolved(
     assert shown() == [], "what is over is not told again"
     assert {delivered for _, _, _, delivered, _ in rows(connection)} == {True}
     desk.close()
+
+
+def test_a_test_message_is_an_alert_that_ends_by_itself(alertmanager: str, tmp_path: Path) -> None:
+    (receiver,) = rules_of(tmp_path, RULES.format(url=alertmanager)).receivers
+    send_trial(open_channel(receiver, ""))
+    (alert,) = httpx.get(f"{alertmanager}/api/v2/alerts").json()
+    assert alert["annotations"]["summary"] == "A test of newstide: nothing has happened"
+    assert datetime.now(UTC) < datetime.fromisoformat(alert["endsAt"]) < datetime.now(UTC) + timedelta(minutes=5)
 
 
 def test_what_the_alertmanager_refuses_is_given_up(

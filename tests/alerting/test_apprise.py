@@ -123,6 +123,15 @@ def test_mail_arrives_with_nothing_in_it_that_a_feed_could_forge(tmp_path: Path,
         assert forged not in message["Subject"]
 
 
+def test_no_feed_can_mention_a_channel(tmp_path: Path, receiver: Receiver) -> None:
+    channel = opened(tmp_path, f"mmost://127.0.0.1:{receiver.port}/3ccdd113474722377935511fc85d3dd4")
+    channel.send(delivery(document(sentence=HOSTILE, name=HOSTILE)))
+    (told,) = receiver.documents
+    assert "Bank" in told["text"]
+    for live in ("@everyone", "<!channel", "](http"):
+        assert live not in told["text"]
+
+
 @pytest.mark.parametrize(("status", "final"), [(400, True), (404, True), (429, False), (500, False)])
 def test_a_refusal_is_final_where_another_try_would_fail_too(
     tmp_path: Path, receiver: Receiver, status: int, final: bool

@@ -19,6 +19,8 @@ from surge_streams import MakeSettings
 from told import Clock, Desk, document, rows, rules_of
 from webhook_receiver import Receiver
 
+from core.errors import InputError
+
 Connection = psycopg.Connection[Any]
 MakeDesk = Callable[..., Desk]
 
@@ -197,6 +199,20 @@ def test_what_is_refused_for_good_is_given_up_and_the_next_goes_on(
     assert connection.execute("SELECT dedupe, last_error FROM outbox WHERE given_up_at IS NOT NULL").fetchall() == [
         (document(1)["dedupe"], "the webhook answered with status 400")
     ]
+
+
+def test_headers_of_a_receiver_go_with_each_request(
+    make_desk: MakeDesk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESK_TOKEN", "Bearer s3cretword")
+    rules = "[[rule]]\nname = 'a'\nreceivers = 'desk'\n" + receiver_table("desk", receiver)
+    desk = make_desk(rules + "headers = { Authorization = 'env:DESK_TOKEN' }\n")
+    desk.enqueue(document(1))
+    assert desk.deliver() == 1
+    assert receiver.headers[0]["Authorization"] == "Bearer s3cretword"
+    monkeypatch.delenv("DESK_TOKEN")
+    with pytest.raises(InputError, match="receiver `desk`: the environment variable DESK_TOKEN is not set"):
+        desk.restart()
 
 
 def test_a_receiver_is_left_alone_for_as_long_as_it_asks(make_desk: MakeDesk, receiver: Receiver, clock: Clock) -> None:

@@ -163,6 +163,12 @@ def test_an_unused_receiver_is_a_warning(read) -> None:
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nbody = '$sentenc'", "did you mean `sentence`"),
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\ntitle = '5 $'", "write `..` for the character"),
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nresend_s = 5", "it belongs to `alertmanager`"),
+        ("[[receiver]]\nname = 'a'\ntype = 'webhook'\nurl = 'http://x'\nheaders = 'x'", "`headers` is no table"),
+        (
+            "[[receiver]]\nname = 'a'\ntype = 'webhook'\nurl = 'http://x'\nheaders = {'A b' = 'c'}",
+            "`headers` is no table",
+        ),
+        ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nheaders = {A = 'c'}", "of no use to `apprise`"),
         ("[[rule]]\nname = a", "is not valid TOML: .*line 2"),
     ],
 )
