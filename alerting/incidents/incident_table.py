@@ -95,7 +95,8 @@ class IncidentTable:
             return
         row = replace(known, state="withdrawn", closed_at=None)
         connection.execute(QUERIES["save_incident"], asdict(row))
-        self._report(connection, Incident(row, [member.alert for member in gone]), "withdrawn", at)
+        alerts = sorted((member.alert for member in gone), key=lambda alert: alert.id != row.leader)
+        self._report(connection, Incident(row, alerts), "withdrawn", at)
 
     def _tell(
         self,

@@ -18,6 +18,8 @@ from alerting.incidents.alert_states import FoundSurge
 from alerting.incidents.alert_table import AlertTable
 from alerting.steps import Steps
 from core.settings import load_settings
+from core.store.connection import open_engine
+from core.store.incidents import list_incidents, measure_false_alarms
 
 Connection = psycopg.Connection[Any]
 
@@ -157,3 +159,21 @@ def test_an_incident_that_is_over_is_opened_again_by_what_joins_it(table: AlertT
     judge(table, connection, [later(everything, START + 9, closed=True)], START + 8, START + 10)
     assert [change for change, _, _ in changes(connection)] == ["opened", "resolved", "opened", "resolved"]
     assert connection.execute("SELECT count(*), min(state) FROM incident").fetchone() == (1, "closed")
+
+
+def test_what_is_withdrawn_is_told_and_listed_with_its_ground(
+    make_settings: MakeSettings, table: AlertTable, connection: Connection
+) -> None:
+    add_stories(connection, 20, [BANK], START)
+    judge(table, connection, [surge(ALL, START + 1, 20), surge(BANK, START + 2, 20)], START, START + 3)
+    judge(table, connection, [], START, START + 3)
+    assert changes(connection)[-1] == ("withdrawn", "entity=BANK", ["entity=BANK", "all"])
+    engine = open_engine(make_settings())
+    try:
+        assert list_incidents(engine) == []
+        (gone,) = list_incidents(engine, state="withdrawn")
+        assert [alert.series for alert in gone.alerts] == ["entity=BANK", "all"]
+        measured = measure_false_alarms(engine)
+        assert (measured.incidents, measured.per_week, measured.false_share) == (0, 0, None)
+    finally:
+        engine.dispose()
