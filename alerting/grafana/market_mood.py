@@ -326,8 +326,7 @@ def _stories() -> str:
 
 def _surges() -> dashboard.AnnotationQuery:
     sql = """
-        SELECT extract(epoch FROM opened_at) * 1000 AS time,
-               extract(epoch FROM coalesce(closed_at, last_at)) * 1000 AS timeend,
+        SELECT opened_at AS time, coalesce(closed_at, last_at) AS timeend,
                CASE kind WHEN 'all' THEN 'all' ELSE name END || ': ' || observed || ' where '
                    || round(expected::numeric, 1) || ' were expected' AS text,
                signal AS tags
