@@ -129,6 +129,7 @@ def _queries() -> dict[str, str]:
 
 _WRITES = {
     "alerting.save_alert", "alerting.enqueue", "alerting.mark_delivered", "alerting.mark_failed", "alerting.give_up",
+    "alerting.hold",
     "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
     "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
     "archive.archive_dead_letters",
@@ -198,8 +199,12 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.story_names", {"stories": stories, "limit": 9}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
-        ("alerting.due", {"channel": "kafka"}),
-        ("alerting.pending", {}),
+        ("alerting.told", {"incident": incident}),
+        ("alerting.due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
+        ("alerting.held_due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
+        ("alerting.pending", {"now": now}),
+        ("alerting.still_open", {"channel": "kafka"}),
+        ("alerting.orphans", {"channels": ["kafka"]}),
         ("trends.busiest", {"since": now - 2 * day, "until": now, "step_s": 3600, "limit": 12}),
         ("trends.rows", {**series, "since": now - 7 * day, "until": None, "bucket": "day"}),
         ("recount.totals", {}),
