@@ -7,13 +7,14 @@ identity there. It fires until it is told to be over, or is not heard of for fiv
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from alerting.delivery.channel import Delivery, Labels, Notice
 from alerting.delivery.message import fields_of, link_of
 from alerting.delivery.plain_text import plain
 from alerting.delivery.posting import Post
+from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import Receiver
 
 ALERT_NAME = "NewstideIncident"
@@ -22,10 +23,6 @@ _SILENCES = 5
 _LEAST_LIFE = timedelta(minutes=5)
 _ONE_SECOND = timedelta(seconds=1)
 _ANNOTATIONS = {"summary": "sentence", "stories": "stories", "words": "words"}
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Alertmanager:

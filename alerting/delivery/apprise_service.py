@@ -41,7 +41,8 @@ class AppriseService:
         self._receiver = receiver
         self._link = link
         url = receiver.url.reveal()
-        self._parts = sorted({part for part in re.split(r"[/:@?&=#,\s]+", url) if len(part) >= _LEAST_PART})
+        parts = {part for part in re.split(r"[/:@?&=#,\s]+", url) if len(part) >= _LEAST_PART}
+        self._parts = sorted(parts, key=len, reverse=True)
         asset = AppriseAsset(
             app_id="newstide",
             app_desc="newstide",
@@ -82,6 +83,6 @@ class AppriseService:
         pass
 
     def _hidden(self, text: str) -> str:
-        for part in sorted(self._parts, key=len, reverse=True):
+        for part in self._parts:
             text = text.replace(part, HIDDEN)
         return text

@@ -16,10 +16,10 @@ from typing import Any
 
 import psycopg
 
-from alerting.delivery.alertmanager import utc_now
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
 from alerting.delivery.folding import TOLD_SINCE, fold
 from alerting.delivery.sql import QUERIES, fetch
+from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import AlertRules
 from core import metrics
 from core.settings import Settings

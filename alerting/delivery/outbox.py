@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from alerting.delivery.alertmanager import incident_labels, utc_now
+from alerting.delivery.alertmanager import incident_labels
 from alerting.delivery.channel import Labels
 from alerting.delivery.sql import QUERIES, fetch
 from alerting.detection.detector import Signal
+from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import AlertRules, Route, Severity, most_severe
 
 

@@ -70,8 +70,9 @@ def read_receiver(fields: Fields, directory: Path) -> Receiver:
         fields.fault(f"`type` is missing; expected {', '.join(f'`{each}`' for each in RECEIVER_TYPES)}")
     if "resend_s" in fields and receiver_type != "alertmanager":
         fields.fault(f"`resend_s` is of no use to `{receiver_type}`; it belongs to `alertmanager`")
-    if ("title" in fields or "body" in fields) and receiver_type == "webhook":
-        fields.fault("a webhook gets the whole document as JSON; leave out `title` and `body`")
+    if ("title" in fields or "body" in fields) and receiver_type != "apprise":
+        gets = "the whole document as JSON" if receiver_type == "webhook" else "annotations for templates of its own"
+        fields.fault(f"`title` and `body` are of no use to `{receiver_type}`, which gets {gets}; leave them out")
     receiver = Receiver(
         name=fields.name(),
         type=receiver_type,

@@ -134,6 +134,8 @@ def test_an_unused_receiver_is_a_warning(read) -> None:
         ("[tiers]\nall = -1", r"\[tiers\]: `all` is -1"),
         ("[tiers]\nsource = 1", r"\[tiers\]: unknown key `source`"),
         ('link = "http://x/$incidnet"', "`link`: there is no field `.incidnet`; did you mean `incident`"),
+        ('link = "desk.test/$incident"', "`link` is 'desk.test/.incident'; expected http"),
+        ("[[receiver]]\nname = 'a'\ntype = 'alertmanager'\nurl = 'http://x'\nbody = 'x'", "templates of its own"),
         ("[rule]\nname = 'a'", r"write \[\[rule\]\] with two brackets"),
         ("[[rule]]", "rule 1: `name` is None"),
         ("[[rule]]\nname = 'a'\n[[rule]]\nname = 'a'", "two tables .* have the name `a`"),
