@@ -1,4 +1,4 @@
-"""Delivery from the outbox: at least once, oldest first, each channel in a thread of its own, so that none waits.
+"""Delivery from the outbox: at least once, each channel in a thread of its own, so that none waits for another.
 
 A change of an incident waits until its earlier change is through; other incidents go on. What waits for the end of
 quiet hours or for a digest goes out in one message.

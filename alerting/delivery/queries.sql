@@ -23,7 +23,7 @@ WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_
       SELECT FROM outbox AS earlier
       WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
         AND earlier.held IS NULL AND earlier.delivered_at IS NULL AND earlier.given_up_at IS NULL)
-ORDER BY id
+ORDER BY attempts, id -- one that can't be sent must not come before all others again and again
 LIMIT 100
 
 -- name: held_due

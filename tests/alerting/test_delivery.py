@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import psycopg
 import pytest
 from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
+from told import Clock
+from told import courier as courier_by
 from webhook_receiver import Receiver
 
 from alerting.delivery.alerts_topic import AlertsTopic
@@ -214,11 +217,13 @@ def test_the_process_delivers_while_it_judges(
 
 
 class Faulty(Webhook):
-    """One that a message about BAD brings down."""
+    """One that a bad message brings down, by `fault`."""
+
+    fault: Exception = ZeroDivisionError()
 
     def send(self, delivery: Delivery) -> None:
         if delivery.payload["dedupe"].startswith("bad"):
-            raise ZeroDivisionError
+            raise self.fault
         super().send(delivery)
 
 
@@ -233,6 +238,22 @@ def test_a_message_that_brings_a_courier_down_keeps_no_other_from_going_out(
     assert connection.execute("SELECT last_error FROM outbox WHERE dedupe = 'bad:opened'").fetchone() == (
         "it could not be sent (ZeroDivisionError)",
     )
+
+
+def test_what_seems_to_be_an_outage_and_is_a_bad_message_keeps_none_back_for_long(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    clock = Clock(datetime.now(UTC))
+    carrier = courier_by(make_settings(), channel := Faulty(receiver.url, 5), clock=clock)
+    channel.fault = DeliveryFailed("no answer", unreachable=True)
+    enqueue(connection, "bad:opened")
+    enqueue(connection, "good:opened", alert=2)
+    clock.move(minutes=1)
+    assert carrier.deliver_due(connection) == 0
+    assert receiver.documents == []
+    clock.move(minutes=10)
+    assert carrier.deliver_due(connection) == 1
+    assert [each["dedupe"] for each in receiver.documents] == ["good:opened"]
 
 
 def test_a_courier_begins_anew_after_a_fault(
