@@ -16,17 +16,18 @@ import psycopg
 import pytest
 from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
-from told import Clock
+from told import Clock, rules_of
 from told import courier as courier_by
 from webhook_receiver import Receiver
 
 from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Delivery, DeliveryFailed, Notice
 from alerting.delivery.channels import open_channels
-from alerting.delivery.courier import Courier, pause_before_retry
+from alerting.delivery.courier import Courier, orphans, pause_before_retry
 from alerting.delivery.webhook import DEDUPE_HEADER, Webhook
 from alerting.process import run_alerting
 from alerting.rules.alert_rules import AlertRules
+from alerting.rules.unseen import unseen_entities
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
 
@@ -277,6 +278,20 @@ def test_a_courier_begins_anew_after_a_fault(
     assert carrier.is_alive()
     stop.set()
     carrier.join(10)
+
+
+def test_what_waits_for_nobody_and_who_was_never_seen_is_said(
+    make_settings: MakeSettings, connection: Connection, tmp_path: Path
+) -> None:
+    enqueue(connection, "a:opened", channel="gone")
+    enqueue(connection, "b:opened", channel="webhook")
+    assert orphans(connection, ["webhook"]) == [
+        "1 deliveries wait for the receiver `gone`, which neither settings nor rules name"
+    ]
+    fill_trends(connection, fortnight())
+    rules = rules_of(tmp_path, "[[rule]]\nname = 'a'\nseries = ['entity=BANK', 'entity=BNAK', 'entity=B*', 'all']")
+    (warning,) = unseen_entities(connection, rules)
+    assert warning.startswith("rule `a`: no message has named the entity `BNAK` so far")
 
 
 def test_the_process_tells_receivers_by_rules(
