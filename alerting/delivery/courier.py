@@ -148,7 +148,8 @@ class Courier(threading.Thread):
         if len(bundle.notices) == 1 and held == "quiet":
             delivery = Delivery(told[-1].dedupe, told[-1].key, tuple(bundle.notices))
         else:
-            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}"
+            # what was committed too late for this message goes out in another, which must not look the same
+            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}:{max(bundle.told)}"
             delivery = Delivery(dedupe, self._channel.name, tuple(bundle.notices), held)
         return self._deliver(connection, told, delivery)
 

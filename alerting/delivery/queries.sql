@@ -43,7 +43,9 @@ WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND gi
 ORDER BY not_before, held, id
 
 -- name: hold
-UPDATE outbox SET held = %(held)s, not_before = %(not_before)s WHERE id = ANY(%(ids)s)
+UPDATE outbox
+SET held = %(held)s, not_before = %(not_before)s, next_try_at = least(next_try_at, %(not_before)s)
+WHERE id = ANY(%(ids)s)
 
 -- name: mark_delivered
 UPDATE outbox SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL WHERE id = ANY(%(ids)s)
