@@ -14,7 +14,7 @@ from alerting.grafana.panels import About, Board, Column, Limits, figure, heat, 
 from alerting.grafana.postgres import SOURCE, QueryBuilder
 
 _ABOUT = "grafana.md#market-mood"
-_SHOWN = 25
+_SHOWN = 20
 _NEWEST = 20_000  # stories that are looked at for those with most copies
 
 
@@ -81,6 +81,7 @@ def board() -> Board:
                 24,
                 12,
                 "5m",
+                points=360,
             ),
             series(_surprise("topic", "topic")),
             least=-4,
@@ -95,6 +96,7 @@ def board() -> Board:
                 24,
                 12,
                 "5m",
+                points=360,
             ),
             series(_surprise("entity", "company")),
             least=-4,
