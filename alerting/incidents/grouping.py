@@ -151,13 +151,12 @@ def _strengths(
     narrow = {each.series for each in every if each.rank < newcomer.rank}
     wide = {each.series for each in every if each.rank >= newcomer.rank}
     theirs = stories.within(narrow, sentiments, newcomer.begin, at) if narrow else {}
-    told = stories.held({story for found in theirs.values() for story in found}, [newcomer.series], sentiments, at)
-    also_here = told.get(newcomer.series, set())
+    here = stories.held({story for found in theirs.values() for story in found}, [newcomer.series], sentiments, at)
     longest = max((each.window for each in every if each.rank > newcomer.rank), default=newcomer.window)
     mine: Mapping[UUID, datetime] = {}
     if wide:
         begin = min(at - longest, newcomer.begin)
-        mine = stories.within([newcomer.series], sentiments, begin, at).get(newcomer.series, {})
+        mine = stories.within([newcomer.series], sentiments, begin, at)[newcomer.series]
     there = stories.held(mine, wide, sentiments, at)
 
     def share(each: Opening) -> float:
@@ -173,7 +172,7 @@ def _strengths(
     def strength(core: list[Opening]) -> float:
         if core[0].rank >= newcomer.rank:
             return max(map(share, core))
-        common = {story for each in core for story in theirs.get(each.series, ())} & also_here
+        common = {story for each in core for story in theirs.get(each.series, ())} & here[newcomer.series]
         return len(common) / max(newcomer.observed - newcomer.expected, 1.0)
 
     return {group: strength(core) for group, core in cores.items()}
