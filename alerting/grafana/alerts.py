@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from alerting.grafana.board import Board
 from alerting.grafana.choices import of
-from alerting.grafana.panels import About, Board, Column, Limits, figure, lines, listing, now, over_time, rows, series
+from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, now, over_time, rows, series
 
 _BUDGET, _DELIVERY = "runbooks/NewstideBudgetOverspent.md", "runbooks/NewstideDeliveryFailing.md"
 _STILL, _JUDGED = "runbooks/NewstideWatermarkStandsStill.md", "alerting.md"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
+from alerting.grafana.board import Board
 from alerting.grafana.choices import chosen_series, names_of, series_chosen
-from alerting.grafana.panels import About, Board, Column, Limits, figure, heat, lines, listing, rows, series
+from alerting.grafana.panels import About, Column, Limits, figure, heat, lines, listing, rows, series
 from alerting.grafana.postgres import SOURCE, QueryBuilder
 
 _ABOUT = "grafana.md#market-mood"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from alerting.grafana.board import Board
 from alerting.grafana.choices import chosen_series, names_of, of, series_chosen
-from alerting.grafana.panels import About, Board, Column, Limits, figure, lines, listing, over_time, rows, series
+from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, over_time, rows, series
 
 _RUNBOOKS = "runbooks/NewstideModel"
 _STALE, _REFUSED, _SHADOW = f"{_RUNBOOKS}Stale.md", f"{_RUNBOOKS}Refused.md", "runbooks/NewstideShadowDisagrees.md"

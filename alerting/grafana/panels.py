@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, table, timeseries
@@ -21,7 +21,6 @@ from alerting.grafana.postgres import Query, QueryBuilder
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${prometheus}")
 """The data source that the board's variable `prometheus` names."""
 
-GREEN, ORANGE, RED = "green", "orange", "red"
 Target = builder.Builder[variants.Dataquery]
 
 
@@ -122,7 +121,7 @@ def figure(about: About, *targets: Target, limits: Limits | None = None) -> Buil
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     )
     if limits is not None:
-        made.thresholds(_thresholds([(None, GREEN), (limits.warning, ORANGE), (limits.bad, RED)]))
+        made.thresholds(_thresholds(limits))
     return _finish(made.build(), about, targets)
 
 
@@ -162,64 +161,6 @@ def heat(about: About, target: Target, *, least: float, most: float) -> Built:
     return _finish(made.build(), about, [target])
 
 
-@dataclass
-class Board:
-    """A board under construction. Rows of panels are added in order."""
-
-    uid: str
-    title: str
-    description: str
-    refresh: str
-    since: str
-    variables: Sequence[builder.Builder[model.VariableModel]]
-    annotations: Sequence[builder.Builder[model.AnnotationQuery]] = ()
-    rows: list[tuple[str, Sequence[Built]]] = field(default_factory=list)
-
-    def row(self, title: str, *panels: Built) -> None:
-        """Add a row. Raises ValueError unless its panels fill the board's 24 columns line by line."""
-        taken = 0
-        for panel in panels:
-            assert panel.panel.grid_pos is not None
-            taken += panel.panel.grid_pos.w
-            if taken > 24:
-                raise ValueError(f"{self.title}: {panel.panel.title!r} does not fit into its line")
-            taken %= 24
-        if taken:
-            raise ValueError(f"{self.title}: the row {title!r} leaves {24 - taken} columns free")
-        self.rows.append((title, panels))
-
-    def build(self, docs: str) -> model.Dashboard:
-        """The dashboard; `docs` is the address that docs/ is served at."""
-        made = (
-            dashboard.Dashboard(self.title)
-            .uid(self.uid)
-            .description(self.description)
-            .tags(["newstide"])
-            .refresh(self.refresh)
-            .time(self.since, "now")
-            .timezone("utc")
-            .readonly()
-            .tooltip(model.DashboardCursorSync.CROSSHAIR)
-            .link(
-                dashboard.DashboardLink("newstide")
-                .type(model.DashboardLinkType.DASHBOARDS)
-                .tags(["newstide"])
-                .keep_time(True)
-            )
-        )
-        for variable in [*_sources(), _constant("docs", docs), *self.variables]:
-            made.with_variable(_without_interval(variable))
-        for annotation in self.annotations:
-            made.annotation(annotation)
-        number = 0
-        for title, panels in self.rows:
-            made.with_row(dashboard.Row(title).id(number := number + 1))
-            for panel in panels:
-                panel.panel.id_val = (number := number + 1)
-                made.with_panel(panel)
-        return made.build()
-
-
 def _prometheus(expression: str, legend: str, ref_id: str) -> prometheus.Dataquery:
     made = prometheus.Dataquery().expr(" ".join(expression.split())).ref_id(ref_id).datasource(PROMETHEUS)
     return made.legend_format(legend or "__auto")
@@ -241,9 +182,10 @@ def _finish(panel: model.Panel, about: About, targets: Sequence[Target]) -> Buil
     return Built(panel)
 
 
-def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+def _thresholds(limits: Limits) -> dashboard.ThresholdsConfig:
+    steps = {None: "green", limits.warning: "orange", limits.bad: "red"}
     made = dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE)
-    return made.steps([model.Threshold(value=value, color=colour) for value, colour in steps])
+    return made.steps([model.Threshold(value=value, color=colour) for value, colour in steps.items()])
 
 
 def _properties(column: Column) -> list[tuple[str, Any]]:
@@ -256,32 +198,3 @@ def _properties(column: Column) -> list[tuple[str, Any]]:
         url = f"${{__data.fields.{column.link}}}"
         found.append(("links", [{"title": "Open", "url": url, "targetBlank": True}]))
     return found
-
-
-@dataclass(frozen=True)
-class _Variable(builder.Builder[model.VariableModel]):
-    variable: model.VariableModel
-
-    def build(self) -> model.VariableModel:
-        return self.variable
-
-
-def _without_interval(variable: builder.Builder[model.VariableModel]) -> _Variable:
-    """The variable without what only those of the kind `interval` have, and the SDK writes in all."""
-    made = variable.build()
-    made.auto = made.auto_min = made.auto_count = None
-    return _Variable(made)
-
-
-def _sources() -> list[builder.Builder[model.VariableModel]]:
-    return [
-        dashboard.DatasourceVariable(name)
-        .label(name.capitalize())
-        .type(kind)
-        .current(model.VariableOption(text=f"newstide {name}", value=f"newstide-{name}"))
-        for name, kind in (("prometheus", "prometheus"), ("postgres", "grafana-postgresql-datasource"))
-    ]
-
-
-def _constant(name: str, value: str) -> builder.Builder[model.VariableModel]:
-    return dashboard.ConstantVariable(name).value(value)

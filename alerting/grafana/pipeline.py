@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from alerting.grafana.board import Board
 from alerting.grafana.choices import from_prometheus
-from alerting.grafana.panels import About, Board, Column, Limits, figure, lines, listing, now, over_time, rows
+from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, now, over_time, rows
 
 _RUNBOOKS = "runbooks/Newstide"
 _LAG, _STALLED, _GAPS = f"{_RUNBOOKS}WorkerLag.md", f"{_RUNBOOKS}CommitsStalled.md", f"{_RUNBOOKS}LedgerGaps.md"

@@ -15,8 +15,9 @@ from test_prometheus_rules import ALERTS, EXPOSED
 
 from alerting.grafana import boards
 from alerting.grafana.asked import Asked, chosen, panels, queries, variables
+from alerting.grafana.board import Board
 from alerting.grafana.macros import Chosen, Selection, expand_promql, expand_sql, seconds
-from alerting.grafana.panels import About, Board, figure, now, rows
+from alerting.grafana.panels import About, figure, now, rows
 from alerting.grafana.postgres import QueryBuilder
 
 DOCS = Path(__file__).parents[2] / "docs"
