@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from core.store.incidents import Incident
+
 _STORIES = {"negative": "negative stories", "share": "negative stories", "positive": "positive stories"}
 
 
@@ -50,3 +52,8 @@ def _span(minutes: int) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def incident_sentence(incident: Incident) -> str:
+    """That of the alert it is named after, which may have opened later than the first."""
+    return sentence(incident.alerts[0] if incident.alerts else incident.row, incident.evidence)

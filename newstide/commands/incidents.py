@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from alerting.incidents.document import incident_document
-from alerting.incidents.sentence import figures, sentence
+from alerting.incidents.sentence import figures, incident_sentence
 from alerting.rules.alerts_file import load_rules
 from core.errors import NewstideError
 from core.settings import Settings, load_settings
@@ -118,7 +118,7 @@ def feedback(incident: str, verdict: Verdict, note: str, analyst: str | None) ->
     with store(load_settings()) as engine:
         found = find_incident(engine, incident)
         add_feedback(engine, found.row.id, verdict, analyst or _user(), note)
-    click.echo(printable(f"{sentence(found.row, found.evidence)}: {_told(verdict)}"))
+    click.echo(printable(f"{incident_sentence(found)}: {_told(verdict)}"))
 
 
 def budget_line(measured: FalseAlarms, budget: float | None) -> str:
@@ -179,7 +179,7 @@ def _told(verdict: Verdict) -> str:
 
 def _print_head(console: Console, incident: Incident) -> None:
     row = incident.row
-    console.print(sentence(row, incident.evidence), style="bold")
+    console.print(incident_sentence(incident), style="bold")
     until = f"to {row.closed_at:%m-%d %H:%M}" if row.closed_at else f"(last elevated {row.last_at:%m-%d %H:%M})"
     line = f"{row.id}  {row.series}  {row.opened_at:%Y-%m-%d %H:%M} {until} UTC  "
     console.print(Text(printable(line)) + _state(incident))

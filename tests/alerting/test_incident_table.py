@@ -98,6 +98,7 @@ def test_one_event_is_told_as_it_goes_on(table: AlertTable, connection: Connecti
     ]
     rows = connection.execute("SELECT payload FROM outbox ORDER BY id").fetchall()
     assert [p["observed"] for (p,) in rows] == [20, 20, 45, 45]
+    assert [p["sentence"].rsplit(" ", 1)[1] for (p,) in rows] == [f"{time_of(START + n):%H:%M}" for n in (2, 3, 3, 3)]
     assert len({p["incident"] for (p,) in rows}) == 1
     assert [p["dedupe"].split(":", 1)[1] for (p,) in rows] == ["opened", "updated", "updated:2", "resolved"]
 
