@@ -39,6 +39,8 @@ def sentence(alert: Told, evidence: Mapping[str, Any]) -> str:
 def figures(alert: Told, evidence: Mapping[str, Any]) -> str:
     """As in "41 negative stories in 60 min, 6 expected"; a share with all stories of the window, where the `evidence`
     has counted them."""
+    if alert.kind == "outage":
+        return f"no message in {_span(alert.window_minutes)}, {_number(alert.expected)} expected"
     total = evidence.get("counts", {}).get("stories", 0)
     counted = f"{alert.observed:.0f} {_STORIES.get(alert.signal, 'stories')}"
     if alert.signal == "share" and total:

@@ -16,7 +16,7 @@ from surge_streams import ALL, BANK, MONDAY, MakeSettings
 from alerting.detection.detector import Series, Signal
 from alerting.incidents.document import change_document
 from alerting.incidents.evidence import evidence_of, gather_evidence
-from alerting.incidents.sentence import sentence
+from alerting.incidents.sentence import figures, sentence
 from core.settings import load_settings
 from core.store.alerts import AlertRow
 from core.store.incidents import Incident, IncidentRow
@@ -61,6 +61,11 @@ def test_sentences() -> None:
     assert sentence(alert(signal="share"), {"counts": {"stories": 50}}) == (
         "BANK: 41 of 50 stories negative in 60 min, 6 expected, since 14:05"
     )
+
+
+def test_an_outage_has_figures_of_its_own() -> None:
+    silence = alert(Series("outage", "ingest"), observed=0.0, expected=40.0)
+    assert figures(silence, {}) == "no message in 60 min, 40 expected"
 
 
 def test_the_document_of_a_change() -> None:
