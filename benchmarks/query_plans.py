@@ -199,7 +199,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.story_names", {"stories": stories, "limit": 9}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
-        ("alerting.told", {"incident": incident}),
+        ("alerting.latest_by_channel", {"incident": incident}),
         ("alerting.due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
         ("alerting.held_due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
         ("alerting.pending", {"now": now}),

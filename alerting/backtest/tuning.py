@@ -87,8 +87,8 @@ def trade_offs(
         asked = replace(policy, budget_per_week=budget)
         calm = _judge(counts, settings, asked, steps, tick)
         pages = sum(change.kind == "opened" and change.step >= first for change in calm)
-        told = _judge(injection.counts, settings, asked, steps, tick)
-        yield TradeOff(budget, pages / weeks, list(_caught(injection, told, steps, plan)))
+        changes = _judge(injection.counts, settings, asked, steps, tick)
+        yield TradeOff(budget, pages / weeks, list(_caught(injection, changes, steps, plan)))
 
 
 def ticks(counts: Counts, steps: Steps, plan: Plan) -> int:
@@ -196,10 +196,10 @@ def _judge(
     return changes
 
 
-def _caught(injection: Injection, told: Sequence[SurgeChange], steps: Steps, plan: Plan) -> Iterator[Caught]:
+def _caught(injection: Injection, changes: Sequence[SurgeChange], steps: Steps, plan: Plan) -> Iterator[Caught]:
     minutes = steps.length.total_seconds() / 60
     by_series: dict[Series, list[int]] = {}
-    for change in told:
+    for change in changes:
         if change.kind in ("opened", "grown"):
             by_series.setdefault(change.series, []).append(change.step)
     found: dict[float, list[float | None]] = {ratio: [] for ratio in plan.ratios}

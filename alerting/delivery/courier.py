@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
-from alerting.delivery.folding import TOLD_SINCE, fold
+from alerting.delivery.folding import SUPERSEDED, fold
 from alerting.delivery.sql import QUERIES, fetch
 from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import AlertRules
@@ -91,8 +91,8 @@ class Courier(threading.Thread):
         for row in self._due(connection, "due"):
             if self._halt.is_set() or self._is_resting():
                 break
-            if row.told_since:
-                self._drop(connection, [row.id], TOLD_SINCE)
+            if row.superseded:
+                self._drop(connection, [row.id], SUPERSEDED)
                 continue
             if self._waits(connection, [row]):
                 continue
@@ -102,7 +102,7 @@ class Courier(threading.Thread):
             if self._halt.is_set() or self._is_resting():
                 break
             arrived += self._deliver_together(connection, list(group))
-        self._tell_again(connection)
+        self._resend(connection)
         (outbox,) = fetch(connection, "pending", {"now": self._clock()})
         metrics.OUTBOX.set(outbox.pending - outbox.waiting)
         return arrived
@@ -144,21 +144,21 @@ class Courier(threading.Thread):
             self._drop(connection, numbers, reason)
         if not bundle.notices:
             return 0
-        told = [row for row in rows if row.id in set(bundle.told)]
+        included = [row for row in rows if row.id in set(bundle.included)]
         if len(bundle.notices) == 1 and held == "quiet":
-            delivery = Delivery(told[-1].dedupe, told[-1].key, tuple(bundle.notices))
+            delivery = Delivery(included[-1].dedupe, included[-1].key, tuple(bundle.notices))
         else:
             # what was committed too late for this message goes out in another, which must not look the same
-            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}:{max(bundle.told)}"
+            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}:{max(bundle.included)}"
             delivery = Delivery(dedupe, self._channel.name, tuple(bundle.notices), held)
-        return self._deliver(connection, told, delivery)
+        return self._deliver(connection, included, delivery)
 
     def _drop(self, connection: Connection, ids: list[int], reason: str) -> None:
         """Leave out what has been overtaken."""
         connection.execute(QUERIES["give_up"], {"ids": ids, "error": reason, "now": self._clock()})
         metrics.DELIVERIES.labels(channel=self._channel.name, outcome="superseded").inc(len(ids))
 
-    def _tell_again(self, connection: Connection) -> None:
+    def _resend(self, connection: Connection) -> None:
         """Tell a channel that forgets what it is not reminded of about all that goes on."""
         every, now = self._channel.resend_s, self._clock()
         if every is None or self._is_resting():

@@ -36,9 +36,11 @@ class Outbox:
         an incident is as severe as it ever was.
         """
         surges = _surges(document)
-        told = {row.channel: row for row in fetch(connection, "told", {"incident": document["incident"]})}
+        latest = {
+            row.channel: row for row in fetch(connection, "latest_by_channel", {"incident": document["incident"]})
+        }
         routes = self.rules.routes(surges)
-        for channel, row in told.items():
+        for channel, row in latest.items():
             if channel in self._receivers:
                 route = routes.get(channel, Route(row.severity, tuple(row.rules)))
                 routes[channel] = Route(most_severe([route.severity, row.severity]), route.rules)
@@ -46,7 +48,7 @@ class Outbox:
         for channel, route in [*((each, everything) for each in self._always), *routes.items()]:
             labels: list[Labels] = []
             if channel in self._labelled:
-                labels = _labels(document, route.severity, told[channel].labels if channel in told else [])
+                labels = _labels(document, route.severity, latest[channel].labels if channel in latest else [])
             self._add(connection, channel, route, document, labels)
 
     def _add(

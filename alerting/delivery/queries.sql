@@ -1,4 +1,4 @@
--- name: told
+-- name: latest_by_channel
 SELECT DISTINCT ON (channel) channel, severity, rules, labels
 FROM outbox WHERE incident = %(incident)s
 ORDER BY channel, id DESC
@@ -15,7 +15,7 @@ SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_be
        EXISTS (
            SELECT FROM outbox AS later
            WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
-             AND later.delivered_at IS NOT NULL) AS told_since
+             AND later.delivered_at IS NOT NULL) AS superseded
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_up_at IS NULL
   AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
@@ -31,11 +31,11 @@ SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_be
        EXISTS (
            SELECT FROM outbox AS later
            WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
-             AND later.delivered_at IS NOT NULL) AS told_since,
+             AND later.delivered_at IS NOT NULL) AS superseded,
        EXISTS (
            SELECT FROM outbox AS earlier
            WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
-             AND earlier.delivered_at IS NOT NULL) AS told_before
+             AND earlier.delivered_at IS NOT NULL) AS notified_before
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND given_up_at IS NULL
   AND (not_before <= %(now)s OR not_before > %(never)s)

@@ -47,14 +47,14 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Rule:
-    """`goes_on`: later rules are looked at too, where this one matches."""
+    """`continues`: later rules are looked at too, where this one matches."""
 
     name: str
     watch: Watch
     severity: Severity = "warning"
     receivers: tuple[str, ...] = ()
     schedule: Schedule = field(default_factory=Schedule)
-    goes_on: bool = False
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class AlertRules:
         for rule in self.rules:
             if (is_outage or signal in rule.watch.signals) and rule.watch.matches(series):
                 found.append(rule)
-                if not rule.goes_on:
+                if not rule.continues:
                     break
         return found or (list(self.rules) if is_outage else [])
 

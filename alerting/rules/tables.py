@@ -60,7 +60,7 @@ def read_rule(fields: Fields) -> Rule:
         severity=fields.choice("severity", SEVERITIES, "warning"),
         receivers=fields.texts("receivers", ()),
         schedule=_schedule(fields),
-        goes_on=fields.flag("continue"),
+        continues=fields.flag("continue"),
     )
 
 

@@ -118,7 +118,7 @@ def feedback(incident: str, verdict: Verdict, note: str, analyst: str | None) ->
     with store(load_settings()) as engine:
         found = find_incident(engine, incident)
         add_feedback(engine, found.row.id, verdict, analyst or _user(), note)
-    click.echo(printable(f"{incident_sentence(found)}: {_told(verdict)}"))
+    click.echo(printable(f"{incident_sentence(found)}: {_verdict_words(verdict)}"))
 
 
 def budget_line(measured: FalseAlarms, budget: float | None) -> str:
@@ -169,11 +169,11 @@ def _table(incidents: list[Incident], width: int) -> Table:
 
 def _state(incident: Incident) -> Text:
     style = {"open": "red", "withdrawn": "bright_black"}.get(incident.row.state, "")
-    said = f", {_told(incident.verdict)}" if incident.verdict else ""
+    said = f", {_verdict_words(incident.verdict)}" if incident.verdict else ""
     return Text(f"{incident.row.state}{said}", style=style)
 
 
-def _told(verdict: Verdict) -> str:
+def _verdict_words(verdict: Verdict) -> str:
     return "a false alarm" if verdict == "false" else "useful"
 
 
@@ -238,7 +238,7 @@ def _print_story(console: Console, story: dict[str, Any]) -> None:
 def _print_feedback(console: Console, said: list[Feedback]) -> None:
     for each in said:
         note = f": {each.note}" if each.note else ""
-        console.print(f"{each.at:%Y-%m-%d %H:%M} {each.analyst}: {_told(each.verdict)}{note}")
+        console.print(f"{each.at:%Y-%m-%d %H:%M} {each.analyst}: {_verdict_words(each.verdict)}{note}")
 
 
 def _user() -> str:

@@ -132,7 +132,7 @@ def _rule_table(settings: Settings, rules: AlertRules) -> Table:
     table = Table("rule", "series", "signals", "severity", "weight", "goes to", "when", box=None)
     for rule in rules.rules or (Rule("(default)", Watch()),):
         table.add_row(
-            rule.name + (", goes on" if rule.goes_on else ""),
+            rule.name + (", goes on" if rule.continues else ""),
             ", ".join(_matched(settings, rule.watch)),
             ", ".join(rule.watch.signals),
             rule.severity,
@@ -168,7 +168,7 @@ def _document(settings: Settings, rules: AlertRules, warnings: list[str]) -> dic
                 "weight": rule.watch.weight,
                 "receivers": list(rule.receivers),
                 "when": _when(rule),
-                "continue": rule.goes_on,
+                "continue": rule.continues,
             }
             for rule in rules.rules
         ],

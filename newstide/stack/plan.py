@@ -41,7 +41,7 @@ def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int
     children = worker_children(settings, plan.workers, logs)
     judge = command("alerts", "run", *(["--until-drained"] if plan.until_drained else []))
     feeds = {"NEWSTIDE_INGEST__FEEDS": str(plan.feeds)} if plan.feeds is not None else {}  # their pace is its lateness
-    watching = {**environment, **feeds, **_told(settings)}
+    watching = {**environment, **feeds, **_rules_of(settings)}
     children.append(Child("alerts", judge, logs / "alerts.log", watching, one_shot=plan.until_drained, stop_order=2))
     if settings.ingest.push_token is not None:
         environment["NEWSTIDE_INGEST__PUSH_CONFIRMS"] = settings.ingest.push_confirms
@@ -91,7 +91,7 @@ def addresses(settings: Settings) -> dict[str, str]:
     }
 
 
-def _told(settings: Settings) -> dict[str, str]:
+def _rules_of(settings: Settings) -> dict[str, str]:
     """Environment that makes alerting tell whom `settings` name, and nobody else."""
     rules = settings.alerting.rules
     return {

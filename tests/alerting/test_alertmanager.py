@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from delivery_desk import Clock, Desk, document, rows, rules_of
 from surge_streams import MakeSettings
-from told import Clock, Desk, document, rows, rules_of
 from webhook_receiver import Receiver
 
 from alerting.delivery.channels import open_channel

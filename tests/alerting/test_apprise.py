@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from told import document, rules_of
+from delivery_desk import document, rules_of
 from webhook_receiver import Receiver
 
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
@@ -77,13 +77,13 @@ def json_url(receiver: Receiver) -> str:
 def test_a_message_is_title_and_body_by_the_receiver_s_templates(tmp_path: Path, receiver: Receiver) -> None:
     plain = opened(tmp_path, json_url(receiver))
     plain.send(delivery(document(severity="critical")))
-    (told,) = receiver.documents
-    assert told["title"] == "[critical] BANK: opened"
-    assert told["message"] == (
+    (delivered,) = receiver.documents
+    assert delivered["title"] == "[critical] BANK: opened"
+    assert delivered["message"] == (
         "BANK: 41 negative stories in 60 min, 6 expected, since 14:05\n"
         "- Bank fails (Wire)\n  https://news.test/a?b=1\nhttps://news.test/a?b=1"
     )
-    assert told["type"] == "failure"
+    assert delivered["type"] == "failure"
     own = opened(tmp_path, json_url(receiver), "title = '$change $$ $name'\nbody = '$observed of $expected: $words'\n")
     own.send(delivery(document(1, "resolved")))
     assert (receiver.documents[-1]["title"], receiver.documents[-1]["message"]) == (
@@ -126,10 +126,10 @@ def test_mail_arrives_with_nothing_in_it_that_a_feed_could_forge(tmp_path: Path,
 def test_no_feed_can_mention_a_channel(tmp_path: Path, receiver: Receiver) -> None:
     channel = opened(tmp_path, f"mmost://127.0.0.1:{receiver.port}/3ccdd113474722377935511fc85d3dd4")
     channel.send(delivery(document(sentence=HOSTILE, name=HOSTILE)))
-    (told,) = receiver.documents
-    assert "Bank" in told["text"]
+    (delivered,) = receiver.documents
+    assert "Bank" in delivered["text"]
     for live in ("@everyone", "<!channel", "](http"):
-        assert live not in told["text"]
+        assert live not in delivered["text"]
 
 
 @pytest.mark.parametrize(("status", "final"), [(400, True), (404, True), (429, False), (500, False)])

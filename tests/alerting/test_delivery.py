@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from delivery_desk import Clock, rules_of
+from delivery_desk import courier as courier_by
 from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
-from told import Clock, rules_of
-from told import courier as courier_by
 from webhook_receiver import Receiver
 
 from alerting.delivery.alerts_topic import AlertsTopic
@@ -310,9 +310,9 @@ def test_the_process_tells_receivers_by_rules(
         declare_replay(connection, MONDAY.replace(day=16))
         settings = make_settings(webhook_url=everything.url, rules=rules)
         assert run_alerting(settings, threading.Event(), until_drained=True) >= 1
-        told = [each["dedupe"] for each in receiver.documents]
-        assert told == [each["dedupe"] for each in everything.documents if "entity=BANK" in series_of(each)]
-        assert told
+        delivered = [each["dedupe"] for each in receiver.documents]
+        assert delivered == [each["dedupe"] for each in everything.documents if "entity=BANK" in series_of(each)]
+        assert delivered
     finally:
         everything.close()
 

@@ -69,7 +69,7 @@ def judge(table: AlertTable, connection: Connection, found: list[FoundSurge], st
 
 
 def changes(connection: Connection) -> list[tuple[str, str, list[str]]]:
-    """Change, series and alerts of everything that was told."""
+    """Change, series and alerts of everything that was delivered."""
     rows = connection.execute("SELECT payload FROM outbox ORDER BY id").fetchall()
     return [(p["change"], p["series"], [alert["series"] for alert in p["alerts"]]) for (p,) in rows]
 
@@ -137,8 +137,8 @@ def test_stories_that_come_late_part_what_was_one(table: AlertTable, connection:
     assert held == [("BANK", ["BANK"]), ("MILL", ["MILL", "all"])]
     judge(table, connection, [mill, wide], START, START + 3)
     judge(table, connection, [bank, mill, wide], START, START + 3)
-    told = [(change, series) for change, series, _ in changes(connection)]
-    assert told == [
+    delivered = [(change, series) for change, series, _ in changes(connection)]
+    assert delivered == [
         ("opened", "entity=BANK"),
         ("updated", "entity=BANK"),
         ("opened", "entity=MILL"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from delivery_desk import document
 from hypothesis import given
 from hypothesis import strategies as st
-from told import document
 
 from alerting.delivery.message import fields_of, link_of
 from alerting.delivery.plain_text import MOST_CHARACTERS, address, plain
@@ -57,11 +57,11 @@ def test_an_address_is_a_web_address_without_markup_or_it_is_none(written: str, 
 
 
 def test_the_link_is_the_template_s_page_or_the_first_story() -> None:
-    told = document(series="topic=Fed | Central Banks")
-    assert link_of(told, "https://desk.test/$kind/$name?i=$incident") == (
-        f"https://desk.test/topic/Fed%20%7C%20Central%20Banks?i={told['incident']}"
+    delivered = document(series="topic=Fed | Central Banks")
+    assert link_of(delivered, "https://desk.test/$kind/$name?i=$incident") == (
+        f"https://desk.test/topic/Fed%20%7C%20Central%20Banks?i={delivered['incident']}"
     )
-    assert link_of(told, "") == "https://news.test/a?b=1"
+    assert link_of(delivered, "") == "https://news.test/a?b=1"
     assert link_of(document(evidence={}), "") == ""
 
 

@@ -1,4 +1,4 @@
-"""What is judged, the budget as it is written, and when people are told."""
+"""What is judged, the budget as it is written, and when people are delivered."""
 
 from __future__ import annotations
 

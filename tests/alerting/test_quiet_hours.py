@@ -15,8 +15,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from delivery_desk import Clock, Desk, document, rows, rules_of
 from surge_streams import MakeSettings
-from told import Clock, Desk, document, rows, rules_of
 from webhook_receiver import Receiver
 
 from core.errors import InputError
@@ -87,9 +87,9 @@ def test_pages_wait_for_the_end_of_quiet_hours_and_come_as_one(
     clock.set("2026-07-02 07:00")
     desk.restart()
     assert desk.deliver() == 1
-    told = receiver.documents[-1]
-    assert told["held"] == "quiet"
-    assert [(each["incident"][-1], each["change"]) for each in told["incidents"]] == [
+    delivered = receiver.documents[-1]
+    assert delivered["held"] == "quiet"
+    assert [(each["incident"][-1], each["change"]) for each in delivered["incidents"]] == [
         ("2", "opened"),
         ("1", "resolved"),
     ]
@@ -102,7 +102,7 @@ def test_pages_wait_for_the_end_of_quiet_hours_and_come_as_one(
     }
 
 
-def test_a_page_that_could_not_be_told_before_quiet_hours_waits_for_their_end(
+def test_a_page_that_could_not_be_notified_before_quiet_hours_waits_for_their_end(
     make_desk: MakeDesk, receiver: Receiver, clock: Clock
 ) -> None:
     desk = make_desk(NIGHT + receiver_table("desk", receiver))
@@ -179,8 +179,8 @@ def test_a_receiver_that_was_away_for_an_hour_misses_nothing_and_holds_up_nobody
         for _ in range(5):
             clock.move(minutes=8)
             desk.deliver()
-        told = sorted((each["incident"][-1], each["change"]) for each in back.documents)
-        assert told == [("1", "opened"), ("1", "resolved"), ("2", "opened")]
+        delivered = sorted((each["incident"][-1], each["change"]) for each in back.documents)
+        assert delivered == [("1", "opened"), ("1", "resolved"), ("2", "opened")]
     finally:
         back.close()
 
@@ -241,7 +241,7 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_long(
     assert desk.deliver() == 2
 
 
-def test_a_change_enters_the_outbox_once_and_goes_to_whoever_was_told_before(
+def test_a_change_enters_the_outbox_once_and_goes_to_whoever_was_notified_before(
     make_desk: MakeDesk, connection: Connection, receiver: Receiver, tmp_path: Path, clock: Clock
 ) -> None:
     names = "\n[[rule]]\nname = 'bank'\nseries = 'entity=BANK'\nreceivers = 'one'\nseverity = 'info'\n" + (
@@ -306,14 +306,14 @@ def test_what_a_receiver_knows_in_the_end_is_how_things_stand(
         change = chance.choice(after.get(stands.get(name, ""), ["updated", "updated", "resolved", "withdrawn"]))
         stands[name] = change
         changes[name, change] += 1
-        told = document(
+        delivered = document(
             int(name[-12:]),
             change,
             series=chance.choice(["entity=BANK", "topic=Earnings"]),
             dedupe=f"{name}:{change}:{changes[name, change]}",
             alerts=chance.choice([[], [], good]),
         )
-        desk.enqueue(told)
+        desk.enqueue(delivered)
         clock.move(minutes=chance.expovariate(0.1))
         for receiver in receivers.values():
             receiver.statuses = [chance.choice([200, 200, 503]) for _ in range(3)]
@@ -330,14 +330,14 @@ def test_what_a_receiver_knows_in_the_end_is_how_things_stand(
     over = ("resolved", "withdrawn")
     for channel, receiver in receivers.items():
         known = {
-            each["incident"]: each["change"] for told in receiver.documents for each in told.get("incidents", [told])
+            each["incident"]: each["change"] for sent in receiver.documents for each in sent.get("incidents", [sent])
         }
         asked = {document(number)["incident"] for name, number, *_ in rows(connection) if name == channel}
         assert len(known) > 20
         assert known.keys() <= asked
         for name in asked:
             assert (known.get(name, "withdrawn") in over) == (stands[name] in over), (channel, name)
-        assert any("incidents" in told for told in receiver.documents)
+        assert any("incidents" in sent for sent in receiver.documents)
         receiver.close()
 
 
