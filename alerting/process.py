@@ -8,17 +8,18 @@ from collections.abc import Callable
 
 from alerting.delivery.channel import Channel
 from alerting.delivery.channels import open_channels
-from alerting.delivery.courier import Courier, wait_for_first_tries, warn_of_orphans
+from alerting.delivery.courier import Courier, orphans, wait_for_first_tries
 from alerting.detection.shape import Shape
 from alerting.judging.clock import utc_now
 from alerting.judging.partition_ends import PartitionEnds
 from alerting.judging.runner import Runner
 from alerting.judging.watermark import Ends
 from alerting.rules.alerts_file import load_rules
+from alerting.rules.unseen import unseen_entities
 from core import metrics
 from core.health import Beat, Health, serve_health
 from core.settings import Settings
-from core.store.connection import open_engine, wait_for_database
+from core.store.connection import connect, open_engine, wait_for_database
 from core.store.migration import migrate
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ def run_alerting(
     finally:
         engine.dispose()
     names = [channel.name for channel in opened]
-    warn_of_orphans(settings, names)
+    with connect(settings, autocommit=True) as connection:
+        for warning in [*unseen_entities(connection, rules), *orphans(connection, names)]:
+            log.warning("%s", warning)
     always = [name for name in names if name not in {receiver.name for receiver in rules.receivers}]
     done = threading.Event()
     ends = _ask_brokers(settings, done)

@@ -160,7 +160,8 @@ def _prefix(file: Path) -> str:
 
 _WRITES = {
     "alerting.save_alert", "alerting.enqueue", "alerting.mark_delivered", "alerting.mark_failed", "alerting.give_up",
-    "alerting.hold", "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
+    "alerting.hold",
+    "alerting.add_history", "queries.copy_messages", "queries.add_to_trends", "stories.add_to_runs",
     "stories.add_to_stories", "stories.upsert_story_firsts", "queries.archive_dead_letters",
     "archive.archive_dead_letters",
     "shadows.add_shadow_messages", "dead_letters.mark_replayed", "dead_letters.still_dead",
@@ -188,7 +189,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
     runs = {"texts": texts[:20], "stories": stories[:20]}
     batch = {"limit": 5000}
     series = {"kind": "entity", "name": "E7"}
-    wanted = {"kinds": ["entity", "topic"], "names": ["E7", "T7"], "sentiments": ["negative"]}
+    bad = {"sentiments": ["negative"]}
+    wanted = {"kinds": ["entity", "topic"], "names": ["E7", "T7"], **bad}
     listed = {"replayed": False, "at": None, "id": None, "limit": 50, "values": False}
     incident = "00000000-0000-0000-0000-000000000001"
     alerts = {"since": None, "state": None, "kind": None, "name": None, "limit": 100}
@@ -222,15 +224,20 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("alerting.alerts_of_incidents", {"incidents": [incident]}),
         ("alerting.stories_within", {**wanted, "start": now - 6 * hours, "end": now, "limit": 1000}),
         ("alerting.stories_held", {**wanted, "stories": stories, "until": now}),
-        ("alerting.story_counts", {**series, "start": now - 6 * hours, "end": now}),
-        ("alerting.window_stories", {**series, "start": now - 6 * hours, "end": now, "limit": 500}),
+        ("alerting.window_counts", {**series, "start": now - 6 * hours, "end": now}),
+        ("alerting.window_stories", {**series, **bad, "start": now - 6 * hours, "end": now, "most": 5000,
+                                     "limit": 500}),
+        ("alerting.latest_headlines", {**series, **bad, "start": now - 30 * hours, "end": now - 6 * hours,
+                                       "limit": 500}),
+        ("alerting.story_names", {"stories": stories, "limit": 9}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
-        ("alerting.due", {"channel": "kafka", "now": now}),
-        ("alerting.held_due", {"channel": "kafka", "now": now}),
-        ("alerting.told", {"incident": incident}),
+        ("alerting.latest_by_channel", {"incident": incident}),
+        ("alerting.due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
+        ("alerting.held_due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
+        ("alerting.pending", {"now": now}),
+        ("alerting.still_open", {"channel": "kafka"}),
         ("alerting.orphans", {"channels": ["kafka"]}),
-        ("alerting.pending", {}),
         ("trends.busiest", {"since": now - 2 * day, "until": now, "step_s": 3600, "limit": 12}),
         ("trends.rows", {**series, "since": now - 7 * day, "until": None, "bucket": "day"}),
         ("recount.totals", {}),
@@ -238,6 +245,8 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
         ("incidents.incidents", alerts),
         ("incidents.named", {"low": incident, "high": incident}),
         ("incidents.alerts_of", {"incidents": [incident]}),
+        ("model_rates.models_of", {**series, "since": None, "until": None, "limit": 200}),
+        ("incidents.feedback", {"incident": incident}),
         ("incidents.verdicts", {"incidents": [incident]}),
         ("incidents.false_alarms", {"weeks": 4}),
         ("dead_letters.newest", listed),

@@ -99,7 +99,7 @@ def load_bundle(path: Path) -> Bundle:
     """
     if not path.is_dir():
         raise BundleError(f"{path} is no directory; pass the directory that holds {MANIFEST}")
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     _check_listing(path, manifest)
     contents = {name: _read(path, name) for name in manifest.files}
     for name, content in contents.items():
@@ -157,7 +157,8 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, tokenizer: bytes,
     return load_bundle(path)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle in directory `path`, the other files unread. Raises BundleError as `load_bundle`."""
     content = _read(path, MANIFEST)
     where = path / MANIFEST
     try:

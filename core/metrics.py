@@ -148,7 +148,7 @@ PAGES = ALERTING.gauge(
     "verdict",
 )  # fmt: skip
 BUDGET = ALERTING.gauge("newstide_budget_pages_per_week", "False pages a week that the rules allow over all series")
-OUTBOX = ALERTING.gauge("newstide_outbox_pending", "Deliveries waiting in the outbox")
+OUTBOX = ALERTING.gauge("newstide_outbox_pending", "Deliveries in the outbox whose time has come")
 
 # To Prometheus a counter that appears has not increased: those whose first increase matters are there from the start.
 for _labels in product(("live", "shadow"), ("loaded", "refused", "unreachable", "failed")):
@@ -159,6 +159,10 @@ for _stage in ("ingest", "stream", "unknown"):
     DEAD_LETTERS.labels(_stage)
 for _outcome in ("stored", "skipped", "failed"):
     SHADOW_MESSAGES.labels(_outcome)
+for _state in ("open", "closed", "withdrawn"):
+    ALERTS.labels(_state)
+for _verdict in ("none", "useful", "false"):
+    PAGES.labels(_verdict)
 MESSAGES.labels("unknown", "unknown", "dead-letter")
 
 

@@ -30,7 +30,6 @@ from mode.loop import use as use_loop
 from mode.utils.queues import ThrowableQueue
 from sqlalchemy.exc import DBAPIError
 
-from core import metrics
 from core.dead_letters import DeadLetter
 from core.epochs import Reconciler
 from core.errors import NewstideError
@@ -40,7 +39,7 @@ from stream.archive import Archive, Letter
 from stream.backlog import MAX_WAITING_BYTES, Backlog
 from stream.batch import Record
 from stream.pipeline import Pipeline, timed
-from stream.progress import EndOffsets, LedgerWatch, Place, Position, find_positions
+from stream.progress import EndOffsets, LedgerWatch, Place, Position, ShownLag, find_positions
 from stream.readiness import CommitProgress
 from stream.sending import Outgoing, Sender
 from stream.watchdog import EXIT_FAILED, EXIT_STALLED, Stall, end_process, watch
@@ -273,10 +272,9 @@ class Engine:
         return {(tp.topic, tp.partition): self._epochs[tp] for tp in assignment if tp in self._epochs}
 
     def _start_watchdog(self, pipeline: Pipeline) -> None:
-        shown: set[Place] = set()
+        shown = ShownLag()
 
         def lag() -> Mapping[str, int] | None:
-            nonlocal shown
             idle = not any(backlog.records for backlog in self._backlogs.values())
             look = self._ledger_watch.look(self._assigned(), idle)
             if look is None:
@@ -285,13 +283,9 @@ class Engine:
             if look.moved:
                 self._end_for_new_epoch(look.moved)
             behind: Counter[str] = Counter()
-            for place in shown - look.behind.keys():
-                metrics.LAG.remove(*map(str, place))  # it is another worker's to show
-            shown = set(look.behind)
-            for (topic, partition), records in look.behind.items():
-                metrics.LAG.labels(topic, str(partition)).set(records)
-                metrics.LEDGER_GAPS.labels(topic, str(partition))  # there before the first one
+            for (topic, _), records in look.behind.items():
                 behind[topic] += records
+            shown.update(look.behind)
             self._progress.look(behind[self._topics[0]], pipeline.waiting_for_database)
             return behind
 

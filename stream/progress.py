@@ -142,3 +142,19 @@ class LedgerWatch:
     def close(self) -> None:
         """Close the connections to the brokers; the next look opens them again."""
         self._reconciler.reader.close()
+
+
+class ShownLag:
+    """The lag by place in the metrics of this worker."""
+
+    def __init__(self) -> None:
+        self._shown: frozenset[Place] = frozenset()
+
+    def update(self, behind: Mapping[Place, int]) -> None:
+        """Show the lag of the places read now; what another worker reads by now is that one's to show."""
+        for place in self._shown - behind.keys():
+            metrics.LAG.remove(*map(str, place))
+        for place, records in behind.items():
+            metrics.LAG.labels(*map(str, place)).set(records)
+            metrics.LEDGER_GAPS.labels(*map(str, place))  # at 0 before the first gap
+        self._shown = frozenset(behind)

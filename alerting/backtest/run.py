@@ -21,6 +21,7 @@ from core.settings import AlertingSettings
 
 Key = tuple[Series, Signal]
 
+_TRACE = 0.01  # messages a step
 _MOST_A_WEEK = 168.0  # an alarm ends after an hour of quiet at the earliest
 
 
@@ -96,18 +97,21 @@ def fitted(settings: AlertingSettings, step_minutes: int) -> AlertingSettings:
     return settings.model_copy(update={"step_minutes": step_minutes, "windows_minutes": windows})
 
 
-def counts_of(table: Table) -> Counts:
-    """The table as counts of bad news in the series `all`. A file says nothing of outages, so every step counts as one
-    in which there was something to read."""
-    start = Steps(table.step_minutes).of(table.start)
-    return Counts.of(start, {ALL: np.ones(len(table.values))}, {ALL: table.values})
+def counts_of(values: Floats, start: int) -> Counts:
+    """`values`, (steps,) from the step `start` on, as counts of bad news in the series `all`.
+
+    Each story is a message, so that the volume shows the rhythm of the day. A file says nothing of outages, so in every
+    step there is a trace of something to read beside.
+    """
+    return Counts.of(start, {ALL: values + _TRACE}, {ALL: values})
 
 
 def backtest(
     table: Table, settings: AlertingSettings, budget: float = 1.0, listener: Listener | None = None
 ) -> list[Found]:
     """What the live detector finds in `table` within a `budget` of false alarms a week, in order."""
-    settings, counts, steps = fitted(settings, table.step_minutes), counts_of(table), Steps(table.step_minutes)
+    settings, steps = fitted(settings, table.step_minutes), Steps(table.step_minutes)
+    counts = counts_of(table.values, steps.of(table.start))
     policy = one_series(budget)
     settings = with_threshold(table, counts, settings, budget)
     detector = open_detector(settings, policy, counts.start, listener)

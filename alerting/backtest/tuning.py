@@ -87,8 +87,8 @@ def trade_offs(
         asked = replace(policy, budget_per_week=budget)
         calm = _judge(counts, settings, asked, steps, tick)
         pages = sum(change.kind == "opened" and change.step >= first for change in calm)
-        told = _judge(injection.counts, settings, asked, steps, tick)
-        yield TradeOff(budget, pages / weeks, list(_caught(injection, told, steps, plan)))
+        changes = _judge(injection.counts, settings, asked, steps, tick)
+        yield TradeOff(budget, pages / weeks, list(_caught(injection, changes, steps, plan)))
 
 
 def ticks(counts: Counts, steps: Steps, plan: Plan) -> int:
@@ -142,10 +142,12 @@ def _busy(counts: Counts, steps: int, length: int) -> tuple[list[int], Floats]:
     enough = np.flatnonzero(total * length / steps >= _LEAST_STORIES)
     if not enough.size:
         busiest = int(np.argmax(total)) if total.size else -1
-        most = f"{counts.names[busiest]} has {total[busiest]:.0f}" if busiest >= 0 else "there are none"
+        most = (
+            f"{counts.names[busiest]}, has {total[busiest] * length / steps:.2g}" if busiest >= 0 else "none, has none"
+        )
         raise InputError(
-            f"no series has negative stories enough to show a surge ({most} in {steps} steps); "
-            "longer surges need fewer: try --minutes 360"
+            f"no series is busy enough to show a surge: that takes {_LEAST_STORIES:g} negative stories in its time on "
+            f"average, and the busiest, {most}; longer surges need fewer a day: try a larger --minutes"
         )
     chosen = enough[np.argsort(-total[enough], kind="stable")][:_MOST_SERIES]
     dense = np.zeros((len(chosen), steps))
@@ -158,22 +160,28 @@ def _busy(counts: Counts, steps: int, length: int) -> tuple[list[int], Floats]:
 
 def _with_stories(counts: Counts, extra: dict[tuple[int, int], float]) -> Counts:
     """`counts` with `extra` negative stories, of a message each, by place of the series and step."""
-    cells = {cell: i for i, cell in enumerate(zip(counts.series.tolist(), counts.step.tolist(), strict=True))}
-    new = [cell for cell in extra if cell not in cells]
-    grown = np.zeros(len(cells) + len(new))
-    for place, cell in enumerate(new):
-        cells[cell] = len(counts.step) + place
-    for cell, added in extra.items():
-        grown[cells[cell]] = added
-    none = np.zeros(len(new))
-    return replace(
-        counts,
-        series=np.concatenate([counts.series, np.array([series for series, _ in new], np.int32)]),
-        step=np.concatenate([counts.step, np.array([step for _, step in new], np.int64)]),
-        messages=np.concatenate([counts.messages, none]) + grown,
-        negative=np.concatenate([counts.negative, none]) + grown,
-        neutral=np.concatenate([counts.neutral, none]),
-        positive=np.concatenate([counts.positive, none]),
+    span = counts.end - counts.start
+    added = np.array([[series * span + step - counts.start, value] for (series, step), value in extra.items()])
+    cell, value = added.reshape(-1, 2).T
+    cells = np.concatenate(
+        [counts.series.astype(np.int64) * span + (counts.step - counts.start), cell.astype(np.int64)]
+    )
+    unique, place = np.unique(cells, return_inverse=True)
+
+    def summed(values: Floats, more: Floats) -> Floats:
+        return np.bincount(place, np.concatenate([values, more]), len(unique)).astype(np.float64)
+
+    none = np.zeros(len(value))
+    return Counts(
+        counts.start,
+        counts.end,
+        counts.names,
+        (unique // span).astype(np.int32),
+        counts.start + unique % span,
+        summed(counts.messages, value),
+        summed(counts.negative, value),
+        summed(counts.neutral, none),
+        summed(counts.positive, none),
     )
 
 
@@ -188,10 +196,10 @@ def _judge(
     return changes
 
 
-def _caught(injection: Injection, told: Sequence[SurgeChange], steps: Steps, plan: Plan) -> Iterator[Caught]:
+def _caught(injection: Injection, changes: Sequence[SurgeChange], steps: Steps, plan: Plan) -> Iterator[Caught]:
     minutes = steps.length.total_seconds() / 60
     by_series: dict[Series, list[int]] = {}
-    for change in told:
+    for change in changes:
         if change.kind in ("opened", "grown"):
             by_series.setdefault(change.series, []).append(change.step)
     found: dict[float, list[float | None]] = {ratio: [] for ratio in plan.ratios}

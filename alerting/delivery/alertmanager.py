@@ -7,13 +7,14 @@ identity there. It fires until it is told to be over, or is not heard of for fiv
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from alerting.delivery.channel import Delivery, Labels, Notice
 from alerting.delivery.message import fields_of, link_of
 from alerting.delivery.plain_text import plain
 from alerting.delivery.posting import Post
+from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import Receiver
 
 ALERT_NAME = "NewstideIncident"
@@ -22,10 +23,6 @@ _SILENCES = 5
 _LEAST_LIFE = timedelta(minutes=5)
 _ONE_SECOND = timedelta(seconds=1)
 _ANNOTATIONS = {"summary": "sentence", "stories": "stories", "words": "words"}
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Alertmanager:
@@ -38,7 +35,8 @@ class Alertmanager:
         self._link = link
         self._clock = clock
         self._life = max(_LEAST_LIFE, timedelta(seconds=_SILENCES * receiver.resend_s))
-        self._post = Post(receiver.url.reveal().rstrip("/") + PATH, receiver.timeout_s, "the Alertmanager")
+        url = receiver.url.reveal().rstrip("/") + PATH
+        self._post = Post(url, receiver.timeout_s, "the Alertmanager", receiver.headers)
 
     def send(self, delivery: Delivery) -> None:
         now = self._clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from alerting.delivery.channel import Delivery, DeliveryFailed
 from alerting.delivery.webhook import DEDUPE_HEADER
@@ -35,6 +35,8 @@ class AlertsTopic:
                 value=orjson.dumps(delivery.payload),
                 headers=[(DEDUPE_HEADER.lower(), delivery.dedupe.encode())],
             ).get(timeout=self.timeout_s)
+        except MessageSizeTooLargeError as error:
+            raise DeliveryFailed("Kafka takes no record as large as this one", final=True) from error
         except (KafkaError, NewstideError, OSError, ValueError) as error:
             self.close()
             reason = f"Kafka did not take it ({type(error).__name__}: {error})"

@@ -22,9 +22,12 @@ _STATUS = re.compile(r"\berror=(\d{3})\b")
 _LEAST_PART = 4  # characters of a part of an address that is hidden
 _TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
-# It logs addresses at `debug`, and warns of what is a reason here.
-logging.getLogger("apprise").setLevel(logging.CRITICAL)
-logging.getLogger("apprise").propagate = False
+# At `debug` these log addresses, and what Apprise warns of is a reason here.
+logging.getLogger("urllib3").setLevel(logging.INFO)
+_apprise_log = logging.getLogger("apprise")
+_apprise_log.setLevel(logging.WARNING)
+_apprise_log.addHandler(logging.NullHandler())
+_apprise_log.propagate = False
 
 
 class AppriseService:
@@ -38,7 +41,8 @@ class AppriseService:
         self._receiver = receiver
         self._link = link
         url = receiver.url.reveal()
-        self._parts = sorted({part for part in re.split(r"[/:@?&=#,\s]+", url) if len(part) >= _LEAST_PART})
+        parts = {part for part in re.split(r"[/:@?&=#,\s]+", url) if len(part) >= _LEAST_PART}
+        self._parts = sorted(parts, key=len, reverse=True)
         asset = AppriseAsset(
             app_id="newstide",
             app_desc="newstide",
@@ -79,6 +83,6 @@ class AppriseService:
         pass
 
     def _hidden(self, text: str) -> str:
-        for part in sorted(self._parts, key=len, reverse=True):
+        for part in self._parts:
             text = text.replace(part, HIDDEN)
         return text

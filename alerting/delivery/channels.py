@@ -7,6 +7,7 @@ from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Channel
 from alerting.delivery.webhook import Webhook
 from alerting.rules.alert_rules import AlertRules, Receiver
+from alerting.rules.alerts_file import load_rules
 from core.errors import InputError
 from core.logs import hide
 from core.settings import Settings
@@ -25,17 +26,25 @@ def open_channels(settings: Settings, rules: AlertRules) -> list[Channel]:
     return channels + [open_channel(receiver, rules.link) for receiver in rules.receivers]
 
 
+def check_receivers(settings: Settings) -> None:
+    """Raise InputError for rules that can't be read, or a receiver that can't be told; nothing is sent."""
+    for channel in open_channels(settings, load_rules(settings)):
+        channel.close()
+
+
 def open_channel(receiver: Receiver, link: str) -> Channel:
     """The way to one receiver. Raises InputError where its address is missing or of no use."""
     try:
         url = receiver.url.reveal()
+        for secret in receiver.headers.values():
+            secret.reveal()
     except InputError as error:
         raise InputError(f"receiver `{receiver.name}`: {error}") from None
     hide([url])
     if receiver.type == "alertmanager":
         return Alertmanager(receiver, link)
     if receiver.type == "webhook":
-        return Webhook(url, receiver.timeout_s, receiver.name)
-    from alerting.delivery.apprise_service import AppriseService  # half a second, for those who need it
+        return Webhook(url, receiver.timeout_s, receiver.name, receiver.headers)
+    from alerting.delivery.apprise_service import AppriseService  # a second and 27 MB, for those who need it
 
     return AppriseService(receiver, link)

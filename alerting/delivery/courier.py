@@ -1,4 +1,4 @@
-"""Delivery from the outbox: at least once, oldest first, each channel in a thread of its own, so that none waits.
+"""Delivery from the outbox: at least once, each channel in a thread of its own, so that none waits for another.
 
 A change of an incident waits until its earlier change is through; other incidents go on. What waits for the end of
 quiet hours or for a digest goes out in one message.
@@ -16,10 +16,10 @@ from typing import Any
 
 import psycopg
 
-from alerting.delivery.alertmanager import utc_now
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
-from alerting.delivery.folding import fold
+from alerting.delivery.folding import SUPERSEDED, fold
 from alerting.delivery.sql import QUERIES, fetch
+from alerting.judging.clock import utc_now
 from alerting.rules.alert_rules import AlertRules
 from core import metrics
 from core.settings import Settings
@@ -32,6 +32,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 _LOOK_S = 0.5
 _FLUSH_S = 20.0
 _AFTER_FAULT_S = 2.0
+_NEVER = timedelta(days=2)
+"""Nothing is put off for so long: a time so far ahead was written by a clock that was wrong, and is over."""
 
 Connection = psycopg.Connection[Any]
 
@@ -89,6 +91,9 @@ class Courier(threading.Thread):
         for row in self._due(connection, "due"):
             if self._halt.is_set() or self._is_resting():
                 break
+            if row.superseded:
+                self._drop(connection, [row.id], SUPERSEDED)
+                continue
             if self._waits(connection, [row]):
                 continue
             delivery = Delivery(row.dedupe, row.key, (Notice(row.payload, tuple(row.labels)),))
@@ -97,9 +102,9 @@ class Courier(threading.Thread):
             if self._halt.is_set() or self._is_resting():
                 break
             arrived += self._deliver_together(connection, list(group))
-        self._tell_again(connection)
-        (outbox,) = fetch(connection, "pending")
-        metrics.OUTBOX.set(outbox.pending)
+        self._resend(connection)
+        (outbox,) = fetch(connection, "pending", {"now": self._clock()})
+        metrics.OUTBOX.set(outbox.pending - outbox.waiting)
         return arrived
 
     def _work(self) -> None:
@@ -112,10 +117,11 @@ class Courier(threading.Thread):
     def _due(self, connection: Connection, query: str) -> list[Any]:
         if self._is_resting():
             return []
-        return fetch(connection, query, {"channel": self._channel.name, "now": self._clock()})
+        now = self._clock()
+        return fetch(connection, query, {"channel": self._channel.name, "now": now, "never": now + _NEVER})
 
     def _is_resting(self) -> bool:
-        return self._rests_until is not None and self._clock() < self._rests_until
+        return self._rests_until is not None and timedelta(0) < self._rests_until - self._clock() < _NEVER
 
     def _waits(self, connection: Connection, rows: Sequence[Any]) -> bool:
         """Let rows wait that have come into quiet hours meanwhile, or into other rules."""
@@ -135,24 +141,29 @@ class Courier(threading.Thread):
             return 0
         bundle = fold(rows)
         for reason, numbers in bundle.dropped.items():
-            connection.execute(QUERIES["give_up"], {"ids": numbers, "error": reason, "now": self._clock()})
-            metrics.DELIVERIES.labels(channel=self._channel.name, outcome="superseded").inc(len(numbers))
+            self._drop(connection, numbers, reason)
         if not bundle.notices:
             return 0
-        told = [row for row in rows if row.id in set(bundle.told)]
+        included = [row for row in rows if row.id in set(bundle.included)]
         if len(bundle.notices) == 1 and held == "quiet":
-            delivery = Delivery(told[-1].dedupe, told[-1].key, tuple(bundle.notices))
+            delivery = Delivery(included[-1].dedupe, included[-1].key, tuple(bundle.notices))
         else:
-            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}"
+            # what was committed too late for this message goes out in another, which must not look the same
+            dedupe = f"{held}:{self._channel.name}:{not_before.isoformat()}:{max(bundle.included)}"
             delivery = Delivery(dedupe, self._channel.name, tuple(bundle.notices), held)
-        return self._deliver(connection, told, delivery)
+        return self._deliver(connection, included, delivery)
 
-    def _tell_again(self, connection: Connection) -> None:
+    def _drop(self, connection: Connection, ids: list[int], reason: str) -> None:
+        """Leave out what has been overtaken."""
+        connection.execute(QUERIES["give_up"], {"ids": ids, "error": reason, "now": self._clock()})
+        metrics.DELIVERIES.labels(channel=self._channel.name, outcome="superseded").inc(len(ids))
+
+    def _resend(self, connection: Connection) -> None:
         """Tell a channel that forgets what it is not reminded of about all that goes on."""
         every, now = self._channel.resend_s, self._clock()
         if every is None or self._is_resting():
             return
-        if self._resent_at is not None and now - self._resent_at < timedelta(seconds=every):
+        if self._resent_at is not None and abs(now - self._resent_at) < timedelta(seconds=every):
             return
         rows = fetch(connection, "still_open", {"channel": self._channel.name})
         self._resent_at = now
@@ -214,7 +225,7 @@ def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: f
     many are still pending."""
     with connect(settings, autocommit=True) as connection:
         for _ in range(max(1, int(timeout_s / _LOOK_S))):
-            (outbox,) = fetch(connection, "pending")
+            (outbox,) = fetch(connection, "pending", {"now": utc_now()})
             if not outbox.untried or stop.is_set():
                 break
             stop.wait(_LOOK_S)
@@ -222,12 +233,9 @@ def wait_for_first_tries(settings: Settings, stop: threading.Event, timeout_s: f
     return pending
 
 
-def warn_of_orphans(settings: Settings, channels: Sequence[str]) -> None:
-    """Say what waits for receivers that are there no more: it goes out if they come back."""
-    with connect(settings, autocommit=True) as connection:
-        for row in fetch(connection, "orphans", {"channels": list(channels)}):
-            log.warning(
-                "%d deliveries wait for the receiver %s, which neither settings nor rules name any more",
-                row.pending,
-                row.channel,
-            )
+def orphans(connection: Connection, channels: Sequence[str]) -> list[str]:
+    """A warning for each channel that is not one of `channels` any more and has deliveries waiting."""
+    return [
+        f"{row.pending} deliveries wait for the receiver `{row.channel}`, which neither settings nor rules name"
+        for row in fetch(connection, "orphans", {"channels": list(channels)})
+    ]

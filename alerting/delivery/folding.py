@@ -10,16 +10,17 @@ from typing import Any
 from alerting.delivery.channel import Notice
 
 _OVER = ("resolved", "withdrawn")
-TOLD_SINCE = "a later change was told before this one's time came"
-NEVER_MIND = "it was over before its time came"
+SUPERSEDED = "a later change was told before this one's time came"
+OVER_IN_TIME = "it was over before its time came"
 
 
 @dataclass
 class Bundle:
-    """`notices` of the incidents that are still to be told, made from the rows `told`; `dropped` rows by the reason."""
+    """`notices` of the incidents that are still to be sent, made from the rows `included`; `dropped` rows by
+    the reason."""
 
     notices: list[Notice] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
+    included: list[int] = field(default_factory=list)
     dropped: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -36,14 +37,14 @@ def fold(rows: Iterable[Any]) -> Bundle:
     for changes in incidents.values():
         numbers = [row.id for row in changes]
         last = changes[-1]
-        began = any(row.payload["change"] == "opened" for row in changes)
+        began = not last.notified_before and any(row.payload["change"] == "opened" for row in changes)
         change = last.payload["change"]
-        if last.told_since:
-            bundle.dropped[TOLD_SINCE] += numbers
+        if last.superseded:
+            bundle.dropped[SUPERSEDED] += numbers
         elif began and change in _OVER and (last.held == "quiet" or change == "withdrawn"):
-            bundle.dropped[NEVER_MIND] += numbers
+            bundle.dropped[OVER_IN_TIME] += numbers
         else:
-            told = {**last.payload, "change": "opened" if began and change == "updated" else change}
-            bundle.notices.append(Notice(told, tuple(last.labels)))
-            bundle.told += numbers
+            payload = {**last.payload, "change": "opened" if began and change == "updated" else change}
+            bundle.notices.append(Notice(payload, tuple(last.labels)))
+            bundle.included += numbers
     return bundle

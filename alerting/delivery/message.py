@@ -40,7 +40,7 @@ def fields_of(document: Mapping[str, Any], link: str) -> dict[str, str]:
     evidence = document.get("evidence") or {}
     fields = {name: plain(document.get(name, "")) for name in FIELDS}
     for name in ("observed", "expected", "score", "reach"):
-        fields[name] = f"{float(document.get(name) or 0):.6g}"
+        fields[name] = f"{float(document.get(name) or 0):.10g}"
     fields["opened_at"] = f"{datetime.fromisoformat(document['opened_at']):%Y-%m-%d %H:%M}"
     fields["stories"] = "\n".join(_story(each) for each in (evidence.get("stories") or [])[:_MOST_STORIES])
     fields["words"] = ", ".join(plain(_word(each), 40) for each in (evidence.get("words") or [])[:_MOST_WORDS])

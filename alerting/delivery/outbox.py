@@ -9,11 +9,12 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from alerting.delivery.alertmanager import incident_labels, utc_now
+from alerting.delivery.alertmanager import incident_labels
 from alerting.delivery.channel import Labels
 from alerting.delivery.sql import QUERIES, fetch
 from alerting.detection.detector import Signal
-from alerting.rules.alert_rules import SEVERITIES, AlertRules, Route, Severity, most_severe
+from alerting.judging.clock import utc_now
+from alerting.rules.alert_rules import AlertRules, Route, Severity, most_severe
 
 
 class Outbox:
@@ -31,19 +32,23 @@ class Outbox:
     def enqueue(self, connection: psycopg.Connection[Any], document: Mapping[str, Any]) -> None:
         """Add a change of an incident, as alerting/incidents/document.py writes it; once for each `dedupe`.
 
-        Whoever was told of the incident before is told of this change too, though no rule may ask for it any more.
+        Whoever was told of the incident before is told of this change too, though no rule may ask for it any more, and
+        an incident is as severe as it ever was.
         """
         surges = _surges(document)
-        told = {row.channel: row for row in fetch(connection, "told", {"incident": document["incident"]})}
+        latest = {
+            row.channel: row for row in fetch(connection, "latest_by_channel", {"incident": document["incident"]})
+        }
         routes = self.rules.routes(surges)
-        for channel, row in told.items():
+        for channel, row in latest.items():
             if channel in self._receivers:
-                routes.setdefault(channel, Route(row.severity, tuple(row.rules)))
+                route = routes.get(channel, Route(row.severity, tuple(row.rules)))
+                routes[channel] = Route(most_severe([route.severity, row.severity]), route.rules)
         everything = Route(self.rules.severity(surges), ())
         for channel, route in [*((each, everything) for each in self._always), *routes.items()]:
             labels: list[Labels] = []
             if channel in self._labelled:
-                labels = _labels(document, route.severity, told[channel].labels if channel in told else [])
+                labels = _labels(document, route.severity, latest[channel].labels if channel in latest else [])
             self._add(connection, channel, route, document, labels)
 
     def _add(
@@ -83,7 +88,4 @@ def _labels(document: Mapping[str, Any], severity: Severity, known: list[Labels]
     to whoever routes by severity, and ends what it was before."""
     if not known:
         return [incident_labels(dict(document), severity)]
-    before = next(each for each in SEVERITIES if each == known[0]["severity"])
-    if most_severe([severity, before]) == before:
-        return known
-    return [{**known[0], "severity": severity}, *known]
+    return known if known[0]["severity"] == severity else [{**known[0], "severity": severity}, *known]

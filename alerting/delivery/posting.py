@@ -9,6 +9,8 @@ import httpx
 import orjson
 
 from alerting.delivery.channel import DeliveryFailed
+from alerting.rules.secret import Secret
+from core.logs import hide
 from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 
 _PASSING = (408, 425, 429)
@@ -23,10 +25,12 @@ def is_final(status: int) -> bool:
 class Post:
     """Posts to one address, which is never shown: it may be a secret. Redirects are not followed."""
 
-    def __init__(self, url: str, timeout_s: float, what: str) -> None:
+    def __init__(self, url: str, timeout_s: float, what: str, headers: Mapping[str, Secret] | None = None) -> None:
         self._url = url
         self._what = what
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+        always = {name: secret.reveal() for name, secret in (headers or {}).items()}
+        hide(always.values())
+        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False, headers=always)
 
     def send(self, document: Any, headers: Mapping[str, str] | None = None) -> None:
         """Send `document`; any 2xx answer means it arrived. Raises DeliveryFailed otherwise."""

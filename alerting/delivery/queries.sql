@@ -1,4 +1,4 @@
--- name: told
+-- name: latest_by_channel
 SELECT DISTINCT ON (channel) channel, severity, rules, labels
 FROM outbox WHERE incident = %(incident)s
 ORDER BY channel, id DESC
@@ -11,15 +11,19 @@ VALUES (%(channel)s, %(dedupe)s, %(incident)s, %(key)s, %(payload)s, %(severity)
 ON CONFLICT (channel, dedupe) DO NOTHING
 
 -- name: due
-SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at
+SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_before, attempts, created_at,
+       EXISTS (
+           SELECT FROM outbox AS later
+           WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
+             AND later.delivered_at IS NOT NULL) AS superseded
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NULL AND delivered_at IS NULL AND given_up_at IS NULL
-  AND next_try_at <= %(now)s
+  AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
   AND NOT EXISTS (
       SELECT FROM outbox AS earlier
       WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
         AND earlier.held IS NULL AND earlier.delivered_at IS NULL AND earlier.given_up_at IS NULL)
-ORDER BY id
+ORDER BY attempts, id -- one that can't be sent must not come before all others again and again
 LIMIT 100
 
 -- name: held_due
@@ -27,14 +31,21 @@ SELECT id, dedupe, incident, key, payload, severity, rules, labels, held, not_be
        EXISTS (
            SELECT FROM outbox AS later
            WHERE later.channel = mine.channel AND later.incident = mine.incident AND later.id > mine.id
-             AND later.delivered_at IS NOT NULL) AS told_since
+             AND later.delivered_at IS NOT NULL) AS superseded,
+       EXISTS (
+           SELECT FROM outbox AS earlier
+           WHERE earlier.channel = mine.channel AND earlier.incident = mine.incident AND earlier.id < mine.id
+             AND earlier.delivered_at IS NOT NULL) AS notified_before
 FROM outbox AS mine
 WHERE channel = %(channel)s AND held IS NOT NULL AND delivered_at IS NULL AND given_up_at IS NULL
-  AND not_before <= %(now)s AND next_try_at <= %(now)s
+  AND (not_before <= %(now)s OR not_before > %(never)s)
+  AND (next_try_at <= %(now)s OR next_try_at > %(never)s)
 ORDER BY not_before, held, id
 
 -- name: hold
-UPDATE outbox SET held = %(held)s, not_before = %(not_before)s WHERE id = ANY(%(ids)s)
+UPDATE outbox
+SET held = %(held)s, not_before = %(not_before)s, next_try_at = least(next_try_at, %(not_before)s)
+WHERE id = ANY(%(ids)s)
 
 -- name: mark_delivered
 UPDATE outbox SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL WHERE id = ANY(%(ids)s)
@@ -48,9 +59,10 @@ WHERE id = ANY(%(ids)s)
 UPDATE outbox SET given_up_at = %(now)s, last_error = coalesce(%(error)s, last_error) WHERE id = ANY(%(ids)s)
 
 -- name: pending
-SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried
+SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried,
+       count(*) FILTER (WHERE not_before > %(now)s) AS waiting
 FROM (
-    SELECT held IS NULL AND row_number() OVER (PARTITION BY channel, incident, held IS NULL ORDER BY id) = 1 AS first,
+    SELECT not_before, held IS NULL AND row_number() OVER (PARTITION BY channel, incident, held IS NULL ORDER BY id) = 1 AS first,
            bool_or(attempts > 0) OVER (PARTITION BY channel) AS failing
     FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL
 ) AS waiting

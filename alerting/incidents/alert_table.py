@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from alerting.incidents.incident_table import IncidentTable
 from alerting.incidents.sql import QUERIES
 from alerting.steps import Steps
 from core.store.alerts import AlertRow
+from core.store.model_rates import ModelRates
 
 Connection = psycopg.Connection[Any]
 
@@ -31,11 +33,15 @@ class StateChange:
 
 
 class AlertTable:
-    """Writes for steps of `steps`; changes of incidents go into `outbox`."""
+    """Writes for steps of `steps`; changes of incidents go into `outbox`.
 
-    def __init__(self, steps: Steps, outbox: Outbox) -> None:
+    `bundle` is the directory of the model that workers run unless another is live.
+    """
+
+    def __init__(self, steps: Steps, outbox: Outbox, bundle: Path) -> None:
         self._steps = steps
-        self._incidents = IncidentTable(outbox)
+        self._rates = ModelRates(bundle)
+        self._incidents = IncidentTable(outbox, self._rates)
 
     def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
         """Make the alerts what `found` says of the steps `start` to `end` (excluded), and the incidents with them.
@@ -92,7 +98,7 @@ class AlertTable:
             row.peak_at,
             row.window_minutes,
         ):
-            row = replace(row, evidence=evidence_of(connection, row))
+            row = replace(row, evidence=evidence_of(connection, row, self._rates))
         if known == row:
             return []
         self._save(connection, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from alerting.incidents.sentence import sentence
+from alerting.incidents.sentence import incident_sentence, sentence
 from core.store.incidents import Change, Incident
 
 VERSION = 2
@@ -23,7 +23,7 @@ def incident_document(incident: Incident) -> dict[str, Any]:
         "kind": row.kind,
         "name": row.name,
         "signal": row.signal,
-        "sentence": sentence(row, evidence),
+        "sentence": incident_sentence(incident),
         "opened_at": row.opened_at.isoformat(),
         "peak_at": row.peak_at.isoformat(),
         "last_at": row.last_at.isoformat(),

@@ -1,58 +1,120 @@
-"""What drove a surge: the stories that were counted in its window, and their words."""
+"""What drove a surge: the stories that were counted in its window, their words, and what else is known of them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
-from alerting.detection.detector import Series
+from alerting.detection.detector import Series, Signal
+from alerting.incidents.grouping import SENTIMENTS_OF
 from alerting.incidents.sql import fetch
 from alerting.incidents.words import distinctive_words
+from core.fitting import SENTIMENTS
+from core.quantification import corrected_counts
 from core.store.alerts import AlertRow
-from core.store.arrays import plain_array
+from core.store.arrays import plain_array, text_array
+from core.store.model_rates import ModelRates
 
 _SHOWN = 5
-_READ = 500  # stories looked at for their words: enough to rank them, however large the surge
+_MOST = 5000  # latest stories of the window among which the main ones are looked for
+_READ = 500  # stories looked at for their words, sources and models: enough to rank them, however large the surge
 _COPIES = 5000  # messages of a story that are counted
+_NAMED = 8  # entities and sources shown
 _BEFORE = timedelta(hours=24)
 _ONE_DAY = timedelta(days=1)
 
+Connection = psycopg.Connection[Any]
 
-def evidence_of(connection: psycopg.Connection[Any], alert: AlertRow) -> dict[str, Any]:
+
+def evidence_of(connection: Connection, alert: AlertRow, rates: ModelRates) -> dict[str, Any]:
     """What drove an alert, in the window that ends with its peak."""
     start = alert.peak_at - timedelta(minutes=alert.window_minutes)
-    return gather_evidence(connection, Series(alert.kind, alert.name), start, alert.peak_at)
+    return gather_evidence(connection, Series(alert.kind, alert.name), alert.signal, start, alert.peak_at, rates)
 
 
 def gather_evidence(
-    connection: psycopg.Connection[Any], series: Series, start: datetime, end: datetime
+    connection: Connection, series: Series, signal: Signal, start: datetime, end: datetime, rates: ModelRates
 ) -> dict[str, Any]:
-    """JSON-able evidence for the negative stories of `series` with `start` <= first message < `end`.
+    """JSON-able evidence for the stories of `series` that `signal` counts, with `start` <= first message < `end`.
 
-    `stories`: those with the most messages, each with headline, url, first_at, sources and messages (up to `end`);
-    `words`: what sets them apart from the same series' negative stories of the day before.
+    `stories`: those with the most messages, each with headline, url, kind, first_at, sources and messages (up to
+    `end`). `words`: what sets them apart from the same series' stories of the day before. `entities` and `sources`:
+    what names they bear, with the number of stories. `kinds`: the share of news and of comments in them. `models`: what
+    labelled them, with the number of stories. All these look at 500 stories at most, of the latest 5000.
+
+    `counts`: all stories of the series in the window by sentiment, their sum `stories`, the `messages`, and as `reach`
+    the messages that the signal counts. `corrected`: the stories by sentiment as they most likely are, given the
+    models' known mistakes; None where those are not known.
     """
-    window = {"kind": series.kind, "name": series.name, "limit": _READ}
-    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end})
-    background = fetch(connection, "window_stories", {**window, "start": start - _BEFORE, "end": start})
-    shown = rows[:_SHOWN]
+    sentiments = SENTIMENTS_OF[signal]
+    window = {"kind": series.kind, "name": series.name, "sentiments": text_array(sentiments), "limit": _READ}
+    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end, "most": _MOST})
+    earlier = {"start": start - _BEFORE, "end": start}
+    background = fetch(connection, "latest_headlines", {**window, **earlier})
+    anything = {"kind": "all", "name": "all", "sentiments": text_array(SENTIMENTS), "limit": _READ}
+    language = fetch(connection, "latest_headlines", {**anything, **earlier})
+    texts, before, usual = ([row.headline for row in found] for found in (rows, background, language))
+    words = distinctive_words(texts, before, usual, limit=_NAMED + 3)
     # nothing is stored before it was published, but for a day of the clock's
     stored = {"stored_from": start.date() - _ONE_DAY}
-    firsts = fetch(connection, "first_messages", {**stored, "uids": plain_array(row.uid for row in shown)})
-    stories = {**stored, "stories": plain_array(row.story for row in shown), "end": end, "limit": _COPIES}
-    reach = fetch(connection, "story_reach", stories)
-    first, spread = {row.uid: row for row in firsts}, {row.story: row for row in reach}
-    documents = [
+    firsts = fetch(connection, "first_messages", {**stored, "uids": plain_array(row.uid for row in rows)})
+    models = Counter(row.model for row in firsts)
+    named = fetch(connection, "story_names", {"stories": plain_array(row.story for row in rows), "limit": _NAMED + 1})
+    counts = _counts(connection, series, signal, start, end)
+    return {
+        "stories": _shown(connection, rows[:_SHOWN], {row.uid: row for row in firsts}, end, stored),
+        "words": [word for word in words if word.lstrip("$#") != series.name.lower()][:_NAMED],
+        "entities": _names(named, "entity", series),
+        "sources": _names(named, "source", series),
+        "kinds": {kind: round(n / len(firsts), 3) for kind, n in sorted(Counter(row.kind for row in firsts).items())},
+        "models": dict(models.most_common()),
+        "counts": counts,
+        "corrected": _corrected(connection, counts, models, rates),
+    }
+
+
+def _shown(
+    connection: Connection, rows: list[Any], firsts: dict[Any, Any], end: datetime, stored: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The stories with their copies folded."""
+    stories = {**stored, "stories": plain_array(row.story for row in rows), "end": end, "limit": _COPIES}
+    spread = {row.story: row for row in fetch(connection, "story_reach", stories)}
+    return [
         {
             "headline": row.headline,
-            "url": first[row.uid].url if row.uid in first else "",
+            "url": firsts[row.uid].url if row.uid in firsts else "",
+            "kind": firsts[row.uid].kind if row.uid in firsts else "",
             "first_at": row.first_at.isoformat(),
             "sources": spread[row.story].sources if row.story in spread else [],
             "messages": spread[row.story].messages if row.story in spread else row.messages,
         }
-        for row in shown
+        for row in rows
     ]
-    words = distinctive_words((row.headline for row in rows), (row.headline for row in background))
-    return {"stories": documents, "words": words, "negative_stories": len(rows)}
+
+
+def _names(rows: list[Any], kind: str, series: Series) -> list[dict[str, Any]]:
+    """The commonest names of a kind, but for the one that the alert is on."""
+    found = [{"name": row.name, "stories": row.stories} for row in rows if row.kind == kind]
+    return [each for each in found if (kind, each["name"]) != series][:_NAMED]
+
+
+def _counts(connection: Connection, series: Series, signal: Signal, start: datetime, end: datetime) -> dict[str, int]:
+    span = {"kind": series.kind, "name": series.name, "start": start, "end": end}
+    (row,) = fetch(connection, "window_counts", span)
+    stories = {sentiment: getattr(row, f"{sentiment}_stories") for sentiment in SENTIMENTS}
+    messages = {sentiment: getattr(row, sentiment) for sentiment in SENTIMENTS}
+    reach = sum(messages[sentiment] for sentiment in SENTIMENTS_OF[signal])
+    return {**stories, "stories": sum(stories.values()), "messages": sum(messages.values()), "reach": reach}
+
+
+def _corrected(
+    connection: Connection, counts: dict[str, int], models: Counter[str], rates: ModelRates
+) -> dict[str, float] | None:
+    known = rates.of(connection, models)
+    if known is None:
+        return None
+    found = corrected_counts([counts[sentiment] for sentiment in SENTIMENTS], known)
+    return {sentiment: round(float(n), 1) for sentiment, n in zip(SENTIMENTS, found, strict=True)}

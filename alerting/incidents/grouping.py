@@ -24,12 +24,13 @@ LEAST_SHARE = 1 / 3
 
 _RANK = {"entity": 0, "topic": 1, "all": 2}
 _SIGNALS: tuple[Signal, ...] = ("negative", "share", "positive", "volume")  # the one to be named after first
-_SENTIMENTS: dict[Signal, tuple[str, ...]] = {
+SENTIMENTS_OF: dict[Signal, tuple[str, ...]] = {
     "negative": ("negative",),
     "share": ("negative",),
     "positive": ("positive",),
     "volume": ("negative", "neutral", "positive"),
 }
+"""Of the stories that a signal counts."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Group:
     @property
     def sentiments(self) -> tuple[str, ...]:
         """Of the stories it is about; those of every sentiment while it is about volume alone."""
-        return min((_SENTIMENTS[member.signal] for member in self.members), key=len)
+        return min((SENTIMENTS_OF[member.signal] for member in self.members), key=len)
 
 
 class Stories(Protocol):
@@ -130,7 +131,7 @@ def _joined(newcomer: Opening, groups: list[Group], stories: Stories) -> Group |
     """The group that shares most stories with `newcomer`, if any shares enough."""
     rivals: dict[tuple[str, ...], dict[UUID, list[Opening]]] = {}
     for group in groups:
-        common = tuple(sorted(set(_SENTIMENTS[newcomer.signal]) & set(group.sentiments)))
+        common = tuple(sorted(set(SENTIMENTS_OF[newcomer.signal]) & set(group.sentiments)))
         active = [each for each in group.core if each.closed_at is None or each.closed_at > newcomer.begin]
         if common and active:
             rivals.setdefault(common, {})[group.id] = active
@@ -150,13 +151,12 @@ def _strengths(
     narrow = {each.series for each in every if each.rank < newcomer.rank}
     wide = {each.series for each in every if each.rank >= newcomer.rank}
     theirs = stories.within(narrow, sentiments, newcomer.begin, at) if narrow else {}
-    told = stories.held({story for found in theirs.values() for story in found}, [newcomer.series], sentiments, at)
-    also_here = told.get(newcomer.series, set())
+    here = stories.held({story for found in theirs.values() for story in found}, [newcomer.series], sentiments, at)
     longest = max((each.window for each in every if each.rank > newcomer.rank), default=newcomer.window)
     mine: Mapping[UUID, datetime] = {}
     if wide:
         begin = min(at - longest, newcomer.begin)
-        mine = stories.within([newcomer.series], sentiments, begin, at).get(newcomer.series, {})
+        mine = stories.within([newcomer.series], sentiments, begin, at)[newcomer.series]
     there = stories.held(mine, wide, sentiments, at)
 
     def share(each: Opening) -> float:
@@ -164,7 +164,7 @@ def _strengths(
         common = sum(mine[story] >= at - window for story in there.get(each.series, ()))
         if not common:
             return 0.0
-        excess = stories.count(each.series, _SENTIMENTS[each.signal], at - each.window, at) - each.expected
+        excess = stories.count(each.series, SENTIMENTS_OF[each.signal], at - each.window, at) - each.expected
         if each.rank == newcomer.rank:
             excess = min(excess, newcomer.observed - newcomer.expected)
         return common / max(excess, 1.0)
@@ -172,7 +172,7 @@ def _strengths(
     def strength(core: list[Opening]) -> float:
         if core[0].rank >= newcomer.rank:
             return max(map(share, core))
-        common = {story for each in core for story in theirs.get(each.series, ())} & also_here
+        common = {story for each in core for story in theirs.get(each.series, ())} & here[newcomer.series]
         return len(common) / max(newcomer.observed - newcomer.expected, 1.0)
 
     return {group: strength(core) for group, core in cores.items()}

@@ -22,6 +22,7 @@ from alerting.incidents.stored_stories import StoredStories
 from core.store.alerts import AlertRow
 from core.store.arrays import plain_array
 from core.store.incidents import Change, Incident, IncidentRow
+from core.store.model_rates import ModelRates
 
 Connection = psycopg.Connection[Any]
 
@@ -39,8 +40,9 @@ class _Member:
 class IncidentTable:
     """Changes of incidents go into `outbox`."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, rates: ModelRates) -> None:
         self._outbox = outbox
+        self._rates = rates
 
     def bring_in_line(
         self,
@@ -93,7 +95,8 @@ class IncidentTable:
             return
         row = replace(known, state="withdrawn", closed_at=None)
         connection.execute(QUERIES["save_incident"], asdict(row))
-        self._report(connection, Incident(row, [member.alert for member in gone]), "withdrawn", at)
+        alerts = sorted((member.alert for member in gone), key=lambda alert: alert.id != row.leader)
+        self._report(connection, Incident(row, alerts), "withdrawn", at)
 
     def _tell(
         self,
@@ -108,13 +111,26 @@ class IncidentTable:
         row = incident.row
         before = known.state if known is not None else "withdrawn"
         if before == "withdrawn" or (before == "closed" and row.state == "open"):
-            first = _first(connection, incident, openings) if before == "withdrawn" else incident
+            first = self._first(connection, incident, openings) if before == "withdrawn" else incident
             self._report(connection, first, "opened", first.row.opened_at)
             new = new - {alert.id for alert in first.alerts}
         if row.state == "closed" and before != "closed":
             self._report(connection, incident, "resolved", row.closed_at or row.last_at)
         elif new or grown & {alert.id for alert in incident.alerts} or (known and known.series != row.series):
             self._report(connection, incident, "updated", row.last_at)
+
+    def _first(self, connection: Connection, incident: Incident, openings: Mapping[UUID, AlertRow]) -> Incident:
+        """The incident as it was when it opened: with the alerts of that step and their figures then."""
+        now = {alert.id: alert for alert in incident.alerts if alert.opened_at == incident.row.opened_at}
+        alerts = [replace(openings.get(each, alert), state="open", closed_at=None) for each, alert in now.items()]
+        # of those that opened together the most specific leads, or the present leader if it is one of them
+        shown = min(
+            alerts, key=lambda each: (_opening(each).rank, each.id != incident.row.leader, _opening(each).order)
+        )
+        same = (shown.peak_at, shown.window_minutes) == (now[shown.id].peak_at, now[shown.id].window_minutes)
+        evidence = now[shown.id].evidence if same else evidence_of(connection, shown, self._rates)
+        alerts = [replace(alert, evidence=evidence) if alert.id == shown.id else alert for alert in alerts]
+        return _incident(incident.row.id, shown.id, alerts)
 
     def _report(self, connection: Connection, incident: Incident, change: Change, at: datetime) -> None:
         """Note the change in the history and the outbox; its key is plain the first time that it happens."""
@@ -192,18 +208,6 @@ def _incident(incident: UUID, leading: UUID, alerts: list[AlertRow]) -> Incident
         score=shown.score,
     )
     return Incident(row, ordered)
-
-
-def _first(connection: Connection, incident: Incident, openings: Mapping[UUID, AlertRow]) -> Incident:
-    """The incident as it was when it opened: with the alerts of that step and their figures then."""
-    now = {alert.id: alert for alert in incident.alerts if alert.opened_at == incident.row.opened_at}
-    alerts = [replace(openings.get(each, alert), state="open", closed_at=None) for each, alert in now.items()]
-    # of those that opened together the most specific leads, or the present leader if it is one of them
-    shown = min(alerts, key=lambda each: (_opening(each).rank, each.id != incident.row.leader, _opening(each).order))
-    same = (shown.peak_at, shown.window_minutes) == (now[shown.id].peak_at, now[shown.id].window_minutes)
-    evidence = now[shown.id].evidence if same else evidence_of(connection, shown)
-    alerts = [replace(alert, evidence=evidence) if alert.id == shown.id else alert for alert in alerts]
-    return _incident(incident.row.id, shown.id, alerts)
 
 
 def _was_in(alert: AlertRow | None, incident: UUID) -> bool:

@@ -73,9 +73,12 @@ RETURNING times
 SELECT wanted.kind, wanted.name, found.story, found.first_at
 FROM unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
 CROSS JOIN LATERAL (
-    SELECT story, first_at FROM story_series AS series
-    WHERE series.kind = wanted.kind AND series.name = wanted.name AND sentiment = ANY(%(sentiments)s::text[])
-      AND first_at >= %(start)s AND first_at < %(end)s
+    SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
+        SELECT story, first_at FROM story_series AS series
+        WHERE series.kind = wanted.kind AND series.name = wanted.name AND series.sentiment = sentiment.sentiment
+          AND first_at >= %(start)s AND first_at < %(end)s
+        ORDER BY first_at DESC, story LIMIT %(limit)s
+    ) AS latest
     ORDER BY first_at DESC, story LIMIT %(limit)s
 ) AS found
 
@@ -86,22 +89,54 @@ JOIN unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
     ON series.kind = wanted.kind AND series.name = wanted.name
 WHERE story = ANY(%(stories)s::uuid[]) AND sentiment = ANY(%(sentiments)s::text[]) AND first_at < %(until)s
 
--- name: story_counts
-SELECT coalesce(sum(negative_stories), 0)::float8 AS negative, coalesce(sum(neutral_stories), 0)::float8 AS neutral,
-       coalesce(sum(positive_stories), 0)::float8 AS positive
-FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
-
 -- name: window_stories
-SELECT series.story, series.uid, series.first_at, story.headline, story.messages
-FROM story_series AS series
-JOIN story ON story.id = series.story
-WHERE series.kind = %(kind)s AND series.name = %(name)s AND series.sentiment = 'negative'
-  AND series.first_at >= %(start)s AND series.first_at < %(end)s
-ORDER BY story.messages DESC, series.first_at, series.uid
+-- Of the latest `most` stories of the window, those with the most messages.
+SELECT latest.story, latest.uid, latest.first_at, story.headline, story.messages
+FROM unnest(%(sentiments)s::text[]) AS sentiment
+CROSS JOIN LATERAL (
+    SELECT story, uid, first_at FROM story_series AS series
+    WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
+      AND first_at >= %(start)s AND first_at < %(end)s
+    ORDER BY first_at DESC LIMIT %(most)s
+) AS latest
+JOIN story ON story.id = latest.story
+ORDER BY story.messages DESC, latest.first_at, latest.uid
 LIMIT %(limit)s
 
+-- name: latest_headlines
+SELECT story.headline
+FROM (
+    SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
+        SELECT story, first_at FROM story_series AS series
+        WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
+          AND first_at >= %(start)s AND first_at < %(end)s
+        ORDER BY first_at DESC LIMIT %(limit)s
+    ) AS latest
+    ORDER BY first_at DESC, story LIMIT %(limit)s
+) AS latest
+JOIN story ON story.id = latest.story
+
 -- name: first_messages
-SELECT uid, url, source FROM message WHERE uid = ANY(%(uids)s::uuid[]) AND stored_on >= %(stored_from)s
+SELECT uid, url, kind, model FROM message WHERE uid = ANY(%(uids)s::uuid[]) AND stored_on >= %(stored_from)s
+
+-- name: story_names
+SELECT kind, coalesce(written.name, counted.name) AS name, stories
+FROM (
+    SELECT kind, name, count(*) AS stories,
+           row_number() OVER (PARTITION BY kind ORDER BY count(*) DESC, name) AS place
+    FROM story_series WHERE story = ANY(%(stories)s::uuid[]) AND kind IN ('entity', 'source')
+    GROUP BY kind, name
+) AS counted
+LEFT JOIN source AS written ON counted.kind = 'source' AND written.key = counted.name
+WHERE place <= %(limit)s
+ORDER BY kind, place
+
+-- name: window_counts
+SELECT coalesce(sum(negative), 0)::bigint AS negative, coalesce(sum(neutral), 0)::bigint AS neutral,
+       coalesce(sum(positive), 0)::bigint AS positive, coalesce(sum(negative_stories), 0)::bigint AS negative_stories,
+       coalesce(sum(neutral_stories), 0)::bigint AS neutral_stories,
+       coalesce(sum(positive_stories), 0)::bigint AS positive_stories
+FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
 
 -- name: story_reach
 SELECT story, array_agg(DISTINCT coalesce(written.name, member.source) ORDER BY coalesce(written.name, member.source))

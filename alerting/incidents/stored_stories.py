@@ -43,8 +43,8 @@ class StoredStories:
 
     def count(self, series: Series, sentiments: Collection[str], start: datetime, end: datetime) -> float:
         values = {"kind": series.kind, "name": series.name, "start": start, "end": end}
-        (row,) = fetch(self._connection, "story_counts", values)
-        return float(sum(getattr(row, sentiment) for sentiment in sentiments))
+        (row,) = fetch(self._connection, "window_counts", values)
+        return float(sum(getattr(row, f"{sentiment}_stories") for sentiment in sentiments))
 
 
 def _wanted(series: Collection[Series], sentiments: Collection[str]) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Judge:
     ) -> None:
         self._settings = settings.alerting
         self.steps = Steps(settings.alerting.step_minutes)
-        self._alerts = AlertTable(self.steps, outbox)
+        self._alerts = AlertTable(self.steps, outbox, settings.bundle_directory)
         self._stopping = stopping
         self._ticks = ticks
         self._rest_until = ticks()

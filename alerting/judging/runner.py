@@ -18,6 +18,7 @@ import psycopg
 
 from alerting.delivery.outbox import Outbox
 from alerting.detection.detector import Reading, Series
+from alerting.incidents.sentence import figures
 from alerting.judging.clock import SteadyClock, utc_now
 from alerting.judging.judge import Judge
 from alerting.judging.judgement import Outcome
@@ -173,13 +174,11 @@ class Runner:
             metrics.ALERTS.labels(state=alert.state).inc()
             self.alerts += alert.state == "open"
             log.info(
-                "%s %s at %s: %g negative stories in %d min, %.1f expected, score %.1f",
+                "%s %s at %s: %s, score %.1f",
                 alert.series,
                 alert.state,
                 change.at.isoformat(),
-                alert.observed,
-                alert.window_minutes,
-                alert.expected,
+                figures(alert, alert.evidence),
                 alert.score,
             )
         judgement = self._judge.judgement

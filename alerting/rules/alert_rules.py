@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
@@ -20,6 +20,9 @@ URGENT: Severity = "critical"
 ReceiverType = Literal["alertmanager", "apprise", "webhook"]
 RECEIVER_TYPES: tuple[ReceiverType, ...] = get_args(ReceiverType)
 
+OUTAGE = "outage="
+"""How the series begins by which an outage of what is read is told; it is judged whatever the rules say."""
+
 DEFAULT_TITLE = "[$severity] $name: $change"
 DEFAULT_BODY = "$sentence\n$stories\n$link"
 
@@ -28,7 +31,7 @@ DEFAULT_BODY = "$sentence\n$stories\n$link"
 class Receiver:
     """Somebody to tell. `title` and `body` are templates (see alerting/delivery/message.py).
 
-    `resend_s`: an Alertmanager is told again this often of what goes on.
+    `resend_s`: an Alertmanager is told again this often of what goes on. `headers` go with each request.
     """
 
     name: str
@@ -39,18 +42,19 @@ class Receiver:
     title: str = DEFAULT_TITLE
     body: str = DEFAULT_BODY
     resend_s: float = 60.0
+    headers: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`goes_on`: later rules are looked at too, where this one matches."""
+    """`continues`: later rules are looked at too, where this one matches."""
 
     name: str
     watch: Watch
     severity: Severity = "warning"
     receivers: tuple[str, ...] = ()
     schedule: Schedule = field(default_factory=Schedule)
-    goes_on: bool = False
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,18 @@ class AlertRules:
     warnings: tuple[str, ...] = ()
 
     def matching(self, series: str, signal: Signal) -> list[Rule]:
-        """The first rule for a signal of a series; those after it too, as long as each goes on."""
+        """The first rule for a signal of a series; those after it too, as long as each goes on.
+
+        An outage has no signal of its own. Where no rule names it, it concerns every rule: none of them is watched.
+        """
+        is_outage = series.startswith(OUTAGE)
         found = []
         for rule in self.rules:
-            if signal in rule.watch.signals and rule.watch.matches(series):
+            if (is_outage or signal in rule.watch.signals) and rule.watch.matches(series):
                 found.append(rule)
-                if not rule.goes_on:
+                if not rule.continues:
                     break
-        return found
+        return found or (list(self.rules) if is_outage else [])
 
     def severity(self, surges: Iterable[tuple[str, Signal]]) -> Severity:
         """How severe an incident of these surges is: as the most severe rule that matches one of them says."""

@@ -11,7 +11,7 @@ from typing import Any
 from alerting.rules.alert_rules import AlertRules, Receiver, Rule
 from alerting.rules.fields import Fields
 from alerting.rules.policy import KINDS, TIERS, Policy, Watch
-from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, read_receiver, read_rule
+from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, is_web_address, read_receiver, read_rule
 from alerting.rules.templates import LINK_FIELDS, template_fault
 from core.budget import DEFAULT, budget_per_week, rules_file
 from core.columns import closest_hint
@@ -51,6 +51,8 @@ def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
     link = fields.text("link", "")
     if fault := template_fault(link, LINK_FIELDS):
         faults.append(f"`link`: {fault}")
+    elif link and not is_web_address(link):
+        faults.append(f"`link` is {link!r:.80}; expected http://... or https://..., with $incident where it stands")
     policy = _policy(fields, rules)
     if faults:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))

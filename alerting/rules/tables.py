@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, tzinfo
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from alerting.rules.alert_rules import (
     Rule,
 )
 from alerting.rules.fields import Fields
-from alerting.rules.policy import DEFAULT_SIGNALS, KINDS, Watch
+from alerting.rules.policy import DEFAULT_SIGNALS, Watch
 from alerting.rules.schedule import Schedule
 from alerting.rules.secret import ENVIRONMENT, Secret
 from alerting.rules.templates import template_fault
@@ -37,7 +37,8 @@ RULE_KEYS = (
     "time_zone",
     "continue",
 )
-RECEIVER_KEYS = ("name", "type", "url", "url_file", "min_severity", "timeout_s", "resend_s", "title", "body")
+RECEIVER_KEYS = ("name", "type", "url", "url_file", "headers", "min_severity", "timeout_s", "resend_s", "title", "body")
+_NAMED_KINDS = ("topic", "entity", "outage")
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 _SPAN = re.compile(r"\s*(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*")
 _CLOCK = re.compile(r"\s*(\d{1,2}):(\d{2})\s*")
@@ -59,7 +60,7 @@ def read_rule(fields: Fields) -> Rule:
         severity=fields.choice("severity", SEVERITIES, "warning"),
         receivers=fields.texts("receivers", ()),
         schedule=_schedule(fields),
-        goes_on=fields.flag("continue"),
+        continues=fields.flag("continue"),
     )
 
 
@@ -70,8 +71,9 @@ def read_receiver(fields: Fields, directory: Path) -> Receiver:
         fields.fault(f"`type` is missing; expected {', '.join(f'`{each}`' for each in RECEIVER_TYPES)}")
     if "resend_s" in fields and receiver_type != "alertmanager":
         fields.fault(f"`resend_s` is of no use to `{receiver_type}`; it belongs to `alertmanager`")
-    if ("title" in fields or "body" in fields) and receiver_type == "webhook":
-        fields.fault("a webhook gets the whole document as JSON; leave out `title` and `body`")
+    if ("title" in fields or "body" in fields) and receiver_type != "apprise":
+        gets = "the whole document as JSON" if receiver_type == "webhook" else "annotations for templates of its own"
+        fields.fault(f"`title` and `body` are of no use to `{receiver_type}`, which gets {gets}; leave them out")
     receiver = Receiver(
         name=fields.name(),
         type=receiver_type,
@@ -81,6 +83,7 @@ def read_receiver(fields: Fields, directory: Path) -> Receiver:
         title=fields.text("title", DEFAULT_TITLE),
         body=fields.text("body", DEFAULT_BODY),
         resend_s=fields.number("resend_s", Receiver.resend_s, least=1.0),
+        headers=_headers(fields, receiver_type),
     )
     for key, template in (("title", receiver.title), ("body", receiver.body)):
         if fault := template_fault(template):
@@ -107,6 +110,22 @@ def _address(fields: Fields, receiver_type: str, directory: Path) -> Secret:
     return Secret.written(url)
 
 
+def _headers(fields: Fields, receiver_type: str) -> dict[str, Secret]:
+    """Headers of requests; their values may be secrets too."""
+    given = fields.given("headers", {})
+    if given and receiver_type == "apprise":
+        fields.fault("`headers` are of no use to `apprise`; its addresses say what a service needs")
+    if not isinstance(given, dict) or not all(_is_header(name, value) for name, value in given.items()):
+        fields.fault('`headers` is no table of plain texts, for example headers = { Authorization = "env:DESK_TOKEN" }')
+        return {}
+    return {name: Secret.written(value) for name, value in given.items()}
+
+
+def _is_header(name: str, value: Any) -> bool:
+    is_plain = isinstance(value, str) and all(text and text.isascii() and text.isprintable() for text in (name, value))
+    return is_plain and name.replace("-", "").isalnum()
+
+
 def is_web_address(url: str) -> bool:
     """Whether `url` is an address of HTTP with a host."""
     try:
@@ -124,9 +143,9 @@ def _glob_fault(glob: str) -> str:
         return ""
     if not equals:
         return "expected `all`, `topic=NAME`, `entity=NAME` or `*`, where * ? and [] match parts of a name"
-    if kind not in KINDS or kind == "all":
-        hint = closest_hint(kind, KINDS)
-        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME` or `entity=NAME`{hint}"
+    if kind not in _NAMED_KINDS:
+        hint = closest_hint(kind, _NAMED_KINDS)
+        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME`, `entity=NAME` or `outage=*`{hint}"
     return "" if name else f"the name after `{kind}=` is empty; write {kind}=* for all of them"
 
 

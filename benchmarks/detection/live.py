@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from alerting.backtest.run import counts_of as backtest_counts
 from alerting.backtest.run import one_series
 from alerting.backtest.watcher import open_detector, reopen_detector
 from alerting.detection.detector import ALL, Counts, Series, SurgeChange
@@ -108,7 +109,7 @@ def _judge_weeks(
 
 
 def _counts_alone(values: Floats, names: Sequence[Series], first: int) -> Counts:
-    return Counts.of(MONDAY + first, {names[0]: np.ones(values.shape[1])}, {names[0]: values[0]})
+    return backtest_counts(values[0], MONDAY + first)
 
 
 def _stacked(parts: Sequence[Pages]) -> Pages:

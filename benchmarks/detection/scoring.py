@@ -45,7 +45,8 @@ class FalseAlarms:
     def interval(self) -> tuple[float, float]:
         """The exact 95% interval of a Poisson rate (Garwood 1936)."""
         low = chi2.ppf(0.025, 2 * self.alarms) / 2 if self.alarms else 0.0
-        return low / self.series_weeks, chi2.ppf(0.975, 2 * self.alarms + 2) / 2 / self.series_weeks
+        high = chi2.ppf(0.975, 2 * self.alarms + 2) / 2
+        return float(low / self.series_weeks), float(high / self.series_weeks)
 
     def __add__(self, other: FalseAlarms) -> FalseAlarms:
         return FalseAlarms(self.alarms + other.alarms, self.series_weeks + other.series_weeks)

@@ -16,6 +16,7 @@ from core.store.trends import parse_series, series_name
 
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
 
+Signal = Literal["negative", "share", "positive", "volume"]
 State = Literal["open", "closed", "withdrawn"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -32,7 +33,7 @@ class AlertRow:
     id: UUID
     kind: str
     name: str
-    signal: str
+    signal: Signal
     state: State
     opened_at: datetime
     last_at: datetime

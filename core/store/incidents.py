@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
-from core.store.alerts import STATES, AlertRow, State
+from core.store.alerts import STATES, AlertRow, Signal, State
 from core.store.sql import load_queries, records
 from core.store.trends import parse_series, series_name
 
@@ -40,7 +40,7 @@ class IncidentRow:
     leader: UUID
     kind: str
     name: str
-    signal: str
+    signal: Signal
     state: State
     opened_at: datetime
     last_at: datetime
@@ -68,6 +68,16 @@ class Incident:
     def evidence(self) -> dict[str, Any]:
         """That of the alert it is named after."""
         return self.alerts[0].evidence if self.alerts else {}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What an analyst said of an incident."""
+
+    verdict: Verdict
+    analyst: str
+    note: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,12 @@ def add_feedback(engine: Engine, incident: UUID, verdict: Verdict, analyst: str,
     values = {"incident": incident, "verdict": verdict, "analyst": analyst, "note": note}
     with engine.begin() as connection:
         connection.execute(text(_SQL["add_feedback"]), values)
+
+
+def read_feedback(engine: Engine, incident: UUID) -> list[Feedback]:
+    """All that was said of an incident, the latest first."""
+    with engine.connect() as connection:
+        return records(Feedback, connection.execute(text(_SQL["feedback"]), {"incident": incident}))
 
 
 def measure_false_alarms(engine: Engine, weeks: int = 4) -> FalseAlarms:

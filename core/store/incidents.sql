@@ -18,15 +18,19 @@ WHERE id IN (SELECT id FROM incident WHERE id BETWEEN :low AND :high
 LIMIT 2
 
 -- name: alerts_of
-SELECT id, kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected,
-       score, evidence, incident
-FROM alert
-WHERE incident = ANY(CAST(:incidents AS uuid[])) AND state <> 'withdrawn'
-ORDER BY opened_at, kind, name, signal
+-- What was withdrawn is left out, unless nothing else was there.
+SELECT alert.id, alert.kind, alert.name, alert.signal, alert.state, alert.opened_at, alert.last_at, alert.closed_at,
+       alert.peak_at, alert.window_minutes, alert.observed, alert.expected, alert.score, alert.evidence, alert.incident
+FROM alert JOIN incident ON incident.id = alert.incident
+WHERE alert.incident = ANY(CAST(:incidents AS uuid[])) AND (alert.state <> 'withdrawn' OR incident.state = 'withdrawn')
+ORDER BY alert.opened_at, alert.kind, alert.name, alert.signal
 
 -- name: verdicts
 SELECT DISTINCT ON (incident) incident, verdict FROM feedback
 WHERE incident = ANY(CAST(:incidents AS uuid[])) ORDER BY incident, id DESC
+
+-- name: feedback
+SELECT verdict, analyst, note, at FROM feedback WHERE incident = :incident ORDER BY id DESC
 
 -- name: add_feedback
 INSERT INTO feedback (incident, verdict, analyst, note) VALUES (:incident, :verdict, :analyst, :note)

@@ -65,50 +65,51 @@ gone AS (DELETE FROM story USING old WHERE story.id = old.id RETURNING story.id)
 SELECT count(*) AS rows FROM gone
 
 -- name: delete_bands
+-- By place: a join by key would read the whole table, where the planner takes that to be cheaper.
 WITH gone AS (
-    DELETE FROM story_band WHERE band IN (
-        SELECT band FROM story_band WHERE stored_on < %(before)s ORDER BY stored_on LIMIT %(limit)s
+    DELETE FROM story_band WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM story_band WHERE stored_on < %(before)s ORDER BY stored_on LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) RETURNING band
+    )) RETURNING band
 )
 SELECT count(*) AS rows FROM gone
 
 -- name: delete_keys
 WITH gone AS (
-    DELETE FROM message_key WHERE uid IN (
-        SELECT uid FROM message_key WHERE stored_on < %(before)s ORDER BY stored_on LIMIT %(limit)s
+    DELETE FROM message_key WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM message_key WHERE stored_on < %(before)s ORDER BY stored_on LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) RETURNING uid
+    )) RETURNING uid
 )
 SELECT count(*) AS rows FROM gone
 
 -- name: delete_shadow_messages
 WITH gone AS (
-    DELETE FROM shadow_message WHERE (shadow, uid) IN (
-        SELECT shadow, uid FROM shadow_message WHERE stored_at < %(before)s ORDER BY stored_at LIMIT %(limit)s
+    DELETE FROM shadow_message WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM shadow_message WHERE stored_at < %(before)s ORDER BY stored_at LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) RETURNING uid
+    )) RETURNING uid
 )
 SELECT count(*) AS rows FROM gone
 
 -- name: delete_letters
 WITH gone AS (
-    DELETE FROM dead_letter WHERE id IN (
-        SELECT id FROM dead_letter WHERE failed_at < %(before)s ORDER BY failed_at LIMIT %(limit)s
+    DELETE FROM dead_letter WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM dead_letter WHERE failed_at < %(before)s ORDER BY failed_at LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) RETURNING id
+    )) RETURNING id
 )
 SELECT count(*) AS rows FROM gone
 
 -- name: delete_deliveries
 WITH gone AS (
-    DELETE FROM outbox WHERE id IN (
-        SELECT id FROM outbox
+    DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM outbox
         WHERE coalesce(delivered_at, given_up_at) < %(before)s
           AND (delivered_at IS NOT NULL OR given_up_at IS NOT NULL)
         ORDER BY coalesce(delivered_at, given_up_at) LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) RETURNING id
+    )) RETURNING id
 )
 SELECT count(*) AS rows FROM gone
 

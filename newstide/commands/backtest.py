@@ -12,7 +12,7 @@ import click
 
 from alerting.backtest import html
 from alerting.backtest.panel import Panel, make_panel
-from alerting.backtest.run import Found, Recorder, counts_of
+from alerting.backtest.run import Found, Recorder
 from alerting.backtest.run import backtest as run_backtest
 from alerting.backtest.table import Table, as_counts, read_table
 from alerting.backtest.trends import TrendBacktest
@@ -143,13 +143,12 @@ def _of_file(
             "is extrapolated far beyond what was seen",
             err=True,
         )
-    counts, steps = counts_of(table), Steps(table.step_minutes)
     if windows:
         click.echo(_of_windows(found, windows, table, settings), err=True)
-    panels = [
-        make_panel(trace, table.values, counts.start, steps, found, windows) for trace in recorder.joined().values()
-    ]
-    return found, panels
+    steps = Steps(table.step_minutes)
+    start = steps.of(table.start)
+    traces = recorder.joined().values()
+    return found, [make_panel(trace, table.values, start, steps, found, windows) for trace in traces]
 
 
 def _of_windows(found: Sequence[Found], windows: Sequence[Window], table: Table, settings: AlertingSettings) -> str:

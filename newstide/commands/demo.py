@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def demo(seconds: float, workers: int | None, until_drained: bool) -> None:
         embedded={"directory": directory},
         kafka={"bootstrap_servers": None},
         database={"url": None},
-        alerting={"clock": "event", "webhook_url": None},
+        alerting={"clock": "event", "webhook_url": None, "rules": Path(os.devnull)},
         ingest={"push_token": None},
     )
     feed = _write_feed(directory / "fortnight.jsonl")

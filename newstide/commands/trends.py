@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import get_args
+from typing import Any, cast, get_args
 
 import click
+import psycopg
 from rich.table import Column, Table
 from rich.text import Text
+from sqlalchemy import Engine
 
-from core.settings import load_settings
+from core.quantification import Rates, corrected_counts
+from core.settings import Settings, load_settings
+from core.store.model_rates import ModelRates, models_of
 from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends, series_name
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
@@ -33,11 +37,14 @@ def trends(
 ) -> None:
     """Show trends in event time: messages and stories by sentiment."""
     chosen = parse_series(series) if series else None
-    with store(load_settings()) as engine:
+    settings = load_settings()
+    with store(settings) as engine:
         if as_json:
             _print_json(read_trends(engine, chosen, since, until, bucket or "minute"))
         elif chosen:
-            _print_series(series or "", list(read_trends(engine, chosen, since, until, bucket or "day")))
+            rates, models = _rates(settings, engine, chosen, since, until)
+            rows = list(read_trends(engine, chosen, since, until, bucket or "day"))
+            _print_series(series or "", rows, rates, models)
         else:
             _print_totals(read_series(engine, since))
 
@@ -50,12 +57,24 @@ def _print_json(rows: Iterable[TrendRow]) -> None:
     click.echo("]" if separator != "[" else "[]")
 
 
-def _print_series(series: str, rows: list[TrendRow]) -> None:
+def _rates(
+    settings: Settings, engine: Engine, series: tuple[str, str], since: datetime | None, until: datetime | None
+) -> tuple[Rates | None, list[str]]:
+    """The models that labelled the series, and how often they mistake one sentiment for another, if that is known."""
+    with engine.connect() as connection:
+        raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+        models = models_of(raw, series, since, until)
+        return ModelRates(settings.bundle_directory).of(raw, models), sorted(models)
+
+
+def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models: list[str]) -> None:
+    """A row for each bucket; with `rates`, the negative stories corrected by them beside those counted."""
     table = Table(
         Column("time (UTC)", no_wrap=True),
         "messages",
         "stories",
         "negative",
+        *(["corrected"] if rates else []),
         "neutral",
         "positive",
         "",
@@ -71,8 +90,14 @@ def _print_series(series: str, rows: list[TrendRow]) -> None:
         bar = Text.assemble(("█" * red, "red"), ("█" * grey, "bright_black"), ("█" * green, "green"))
         counts = (row.negative + row.neutral + row.positive, stories)
         split = (row.negative_stories, row.neutral_stories, row.positive_stories)
-        table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *map(str, split), bar)
-    open_console().print(table if rows else f"nothing is stored for {series} in that time")
+        shown = [str(number) for number in split]
+        if rates:
+            shown.insert(1, f"{corrected_counts(split, rates)[0]:.0f}")
+        table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *shown, bar)
+    console = open_console()
+    console.print(table if rows else f"nothing is stored for {series} in that time")
+    if rows and rates:
+        console.print(f"corrected: negative stories, less the known mistakes of {', '.join(models)}")
 
 
 def _print_totals(totals: list[SeriesTotal]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import click
 
+from alerting.delivery.channels import check_receivers
 from core.errors import InputError
 from core.settings import load_settings
 from core.terminal import PlainConsole
@@ -65,6 +66,7 @@ def up(
         click.echo(
             "nothing will come in: give --feeds FILE or --replay FILE, or set NEWSTIDE_INGEST__PUSH_TOKEN", err=True
         )
+    check_receivers(settings)  # a fault there would end alerting again and again
     plan = Plan(
         workers or settings.stream.workers,
         feeds,

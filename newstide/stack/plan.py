@@ -42,7 +42,7 @@ def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int
     children = worker_children(settings, plan.workers, logs)
     judge = command("alerts", "run", *(["--until-drained"] if plan.until_drained else []))
     feeds = {"NEWSTIDE_INGEST__FEEDS": str(plan.feeds)} if plan.feeds is not None else {}  # their pace is its lateness
-    watching = {**environment, **feeds}
+    watching = {**environment, **feeds, **_rules_of(settings)}
     children.append(Child("alerts", judge, logs / "alerts.log", watching, one_shot=plan.until_drained, stop_order=2))
     if plan.desk_port is not None:
         argv = command("desk", "--port", str(plan.desk_port))
@@ -92,6 +92,15 @@ def addresses(settings: Settings) -> dict[str, str]:
         "NEWSTIDE_DATABASE__URL": settings.database.url or "",
         # Several processes share the cores: a library that starts a thread per core would slow them all down.
         "OMP_NUM_THREADS": "1",
+    }
+
+
+def _rules_of(settings: Settings) -> dict[str, str]:
+    """Environment that makes alerting tell whom `settings` name, and nobody else."""
+    rules = settings.alerting.rules
+    return {
+        "NEWSTIDE_ALERTING__WEBHOOK_URL": settings.alerting.webhook_url or "",
+        **({"NEWSTIDE_ALERTING__RULES": str(rules)} if rules is not None else {}),
     }
 
 

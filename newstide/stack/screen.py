@@ -45,13 +45,12 @@ class SeriesTrend:
 
 @dataclass(frozen=True)
 class AlertLine:
-    """One alert: negative stories observed and expected in its window, and the headlines that drove it."""
+    """One incident: the series it is named after, what was observed and expected there, the headlines that drove it."""
 
     key: str
     series: str
     opened_at: datetime
-    observed: float
-    expected: float
+    figures: str
     headlines: Sequence[str] = ()
     is_open: bool = True
 
@@ -185,10 +184,7 @@ def sparkline(values: Sequence[int]) -> str:
 
 def describe_alert(alert: AlertLine) -> str:
     """Time, series, and how far what was seen is from what was expected."""
-    return (
-        f"{alert.opened_at:%a %d %b %H:%M} {printable(alert.series)} "
-        f"{alert.observed:.0f} negative stories, {alert.expected:.1f} expected"
-    )
+    return f"{alert.opened_at:%a %d %b %H:%M} {printable(alert.series)} {alert.figures}"
 
 
 def _describe_state(snapshot: Snapshot) -> Text:

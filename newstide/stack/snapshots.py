@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from core.store.alerts import AlertRow, list_alerts
+from alerting.incidents.sentence import figures
+from core.store.incidents import Incident, list_incidents
 from core.store.ledger import PartitionProgress
 from core.store.recount import totals
 from core.store.trends import BusySeries, read_busiest, series_name
@@ -42,7 +43,8 @@ class Snapshots:
         times = [row.max_event_time for row in ledger if row.max_event_time is not None]
         watermark = min(times, default=None)
         self._read_again(engine, watermark)
-        alerts = list_alerts(engine, limit=_ALERTS)
+        incidents = list_incidents(engine, limit=_ALERTS)
+        surging = {alert.series for incident in incidents for alert in incident.alerts if alert.state == "open"}
         return Snapshot(
             watermark=watermark,
             messages=self._totals["messages"],
@@ -50,8 +52,8 @@ class Snapshots:
             dead_letters=self._totals["dead_letters"],
             messages_per_second=self._rate(sum(row.next_offset or 0 for row in ledger)),
             lag=sum(max((row.end_offset or 0) - (row.next_offset or 0), 0) for row in ledger),
-            series=_series(self._busiest, {alert.series for alert in alerts if alert.state == "open"}),
-            alerts=[_line(alert) for alert in alerts],
+            series=_series(self._busiest, surging),
+            alerts=[_line(incident) for incident in incidents],
         )
 
     def _read_again(self, engine: Engine, watermark: datetime | None) -> None:
@@ -86,14 +88,14 @@ def _series(rows: Sequence[BusySeries], surging: set[str]) -> list[SeriesTrend]:
     ]
 
 
-def _line(alert: AlertRow) -> AlertLine:
-    stories: list[dict[str, Any]] = alert.evidence.get("stories", [])
+def _line(incident: Incident) -> AlertLine:
+    stories: list[dict[str, Any]] = incident.evidence.get("stories", [])
+    others = len({alert.series for alert in incident.alerts} - {incident.row.series})
     return AlertLine(
-        key=str(alert.id),
-        series=alert.series,
-        opened_at=alert.opened_at,
-        observed=alert.observed,
-        expected=alert.expected,
+        key=str(incident.row.id),
+        series=f"{incident.row.series} +{others}" if others else incident.row.series,
+        opened_at=incident.row.opened_at,
+        figures=figures(incident.row, incident.evidence),
         headlines=[story["headline"] for story in stories],
-        is_open=alert.state == "open",
+        is_open=incident.row.state == "open",
     )

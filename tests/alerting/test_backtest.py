@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from alerting.backtest import html
+from alerting.backtest.panel import make_panel
 from alerting.backtest.run import backtest
 from alerting.backtest.table import Table, as_counts, read_table
 from alerting.backtest.windows import Window, read_windows, score_windows
+from alerting.detection.detector import ALL, Trace
+from alerting.steps import Steps
 from core.errors import InputError
 from core.settings import AlertingSettings
 from newstide.commands.backtest import backtest as command
@@ -216,7 +221,7 @@ def test_a_surge_in_small_fractions_is_found_after_scaling() -> None:
     assert not backtest(fractions, AlertingSettings(), 0.5)
     found = backtest(as_counts(fractions, "auto", 3), AlertingSettings(), 0.5)
     surge = START + timedelta(days=30.5)
-    assert any(surge <= item.start <= surge + timedelta(hours=1) for item in found)
+    assert any(surge <= item.start <= surge + timedelta(hours=5) for item in found)
 
 
 def test_a_plot_is_one_file_of_its_own(tmp_path: Path) -> None:
@@ -268,3 +273,13 @@ def test_a_file_too_short_to_judge_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(write(tmp_path / "series.csv", make_table(days=2)))])
     assert json.loads(result.stdout) == []
     assert "nothing was judged: the file covers 2 days" in result.stderr
+
+
+def test_a_threshold_that_nothing_reaches_is_not_drawn() -> None:
+    flat = np.full(10, 2.0)
+    trace = Trace(ALL, "negative", 5, flat, flat, flat, np.append(np.full(5, np.inf), flat[5:]))
+    panel = make_panel(trace, np.ones(15), 0, Steps(5), [])
+    page = html.render("t", [panel])
+    assert not re.search(r"\b(nan|inf)\b", page)
+    assert np.isnan(panel.threshold[:10]).all()
+    assert (panel.threshold[10:] == 2).all()

@@ -7,12 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
 import pytest
+from delivery_desk import Clock, rules_of
+from delivery_desk import courier as courier_by
 from kafka import KafkaConsumer
 from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 from webhook_receiver import Receiver
@@ -20,10 +23,11 @@ from webhook_receiver import Receiver
 from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Delivery, DeliveryFailed, Notice
 from alerting.delivery.channels import open_channels
-from alerting.delivery.courier import Courier, pause_before_retry
+from alerting.delivery.courier import Courier, orphans, pause_before_retry
 from alerting.delivery.webhook import DEDUPE_HEADER, Webhook
 from alerting.process import run_alerting
 from alerting.rules.alert_rules import AlertRules
+from alerting.rules.unseen import unseen_entities
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
 
@@ -211,3 +215,107 @@ def test_the_process_delivers_while_it_judges(
     assert not thread.is_alive()
     assert {d["series"] for d in receiver.documents} >= {"entity=BANK"}
     assert len({d["dedupe"] for d in receiver.documents}) == len(receiver.documents)
+
+
+class Faulty(Webhook):
+    """One that a bad message brings down, by `fault`."""
+
+    fault: Exception = ZeroDivisionError()
+
+    def send(self, delivery: Delivery) -> None:
+        if delivery.payload["dedupe"].startswith("bad"):
+            raise self.fault
+        super().send(delivery)
+
+
+def test_a_message_that_brings_a_courier_down_keeps_no_other_from_going_out(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    enqueue(connection, "bad:opened")
+    enqueue(connection, "good:opened", alert=2)
+    carrier = courier(make_settings(), Faulty(receiver.url, 5))
+    assert carrier.deliver_due(connection) == 1
+    assert state(connection) == [("bad:opened", 1, False, False), ("good:opened", 1, True, False)]
+    assert connection.execute("SELECT last_error FROM outbox WHERE dedupe = 'bad:opened'").fetchone() == (
+        "it could not be sent (ZeroDivisionError)",
+    )
+
+
+def test_what_seems_to_be_an_outage_and_is_a_bad_message_keeps_none_back_for_long(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    clock = Clock(datetime.now(UTC))
+    carrier = courier_by(make_settings(), channel := Faulty(receiver.url, 5), clock=clock)
+    channel.fault = DeliveryFailed("no answer", unreachable=True)
+    enqueue(connection, "bad:opened")
+    enqueue(connection, "good:opened", alert=2)
+    clock.move(minutes=1)
+    assert carrier.deliver_due(connection) == 0
+    assert receiver.documents == []
+    clock.move(minutes=10)
+    assert carrier.deliver_due(connection) == 1
+    assert [each["dedupe"] for each in receiver.documents] == ["good:opened"]
+
+
+def test_a_courier_begins_anew_after_a_fault(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading, stop = threading.Event(), threading.Event()
+    leading.set()
+    carrier = Courier(make_settings(), Webhook(receiver.url, 5), leading, stop)
+    faults = iter([ZeroDivisionError()])
+    look = carrier.deliver_due
+
+    def fail_once(connection: Connection) -> int:
+        for fault in faults:
+            raise fault
+        return look(connection)
+
+    monkeypatch.setattr(carrier, "deliver_due", fail_once)
+    enqueue(connection, "a:opened")
+    carrier.start()
+    until(lambda: bool(receiver.documents))
+    assert carrier.is_alive()
+    stop.set()
+    carrier.join(10)
+
+
+def test_what_waits_for_nobody_and_who_was_never_seen_is_said(
+    make_settings: MakeSettings, connection: Connection, tmp_path: Path
+) -> None:
+    enqueue(connection, "a:opened", channel="gone")
+    enqueue(connection, "b:opened", channel="webhook")
+    assert orphans(connection, ["webhook"]) == [
+        "1 deliveries wait for the receiver `gone`, which neither settings nor rules name"
+    ]
+    fill_trends(connection, fortnight())
+    rules = rules_of(tmp_path, "[[rule]]\nname = 'a'\nseries = ['entity=BANK', 'entity=BNAK', 'entity=B*', 'all']")
+    (warning,) = unseen_entities(connection, rules)
+    assert warning.startswith("rule `a`: no message has named the entity `BNAK` so far")
+
+
+def test_the_process_tells_receivers_by_rules(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver, tmp_path: Path
+) -> None:
+    everything = Receiver()
+    rules = tmp_path / "alerts.toml"
+    rules.write_text(
+        "[[rule]]\nname = 'bank'\nseries = 'entity=BANK'\nreceivers = 'desk'\ncontinue = true\n"
+        "[[rule]]\nname = 'rest'\n"
+        f"[[receiver]]\nname = 'desk'\ntype = 'webhook'\nurl = '{receiver.url}'\n",
+        encoding="utf-8",
+    )
+    try:
+        fill_trends(connection, fortnight())
+        declare_replay(connection, MONDAY.replace(day=16))
+        settings = make_settings(webhook_url=everything.url, rules=rules)
+        assert run_alerting(settings, threading.Event(), until_drained=True) >= 1
+        delivered = [each["dedupe"] for each in receiver.documents]
+        assert delivered == [each["dedupe"] for each in everything.documents if "entity=BANK" in series_of(each)]
+        assert delivered
+    finally:
+        everything.close()
+
+
+def series_of(document: dict[str, Any]) -> set[str]:
+    return {each["series"] for each in [document, *document["alerts"]]}

@@ -65,9 +65,9 @@ def test_a_threshold_keeps_the_budget_where_it_was_chosen() -> None:
 
 def test_a_surge_is_found_from_its_start_to_ninety_minutes_after_it() -> None:
     surges = Surges(np.array([0, 1, 2]), np.array([120, 120, 120]), np.array([2.0, 2.0, 2.0]))
-    told = np.zeros((3, 100), bool)
-    told[0, 20] = told[1, 37] = told[2, 38] = True
-    found = scoring.find(told, surges, 2.0, first=100)
+    delivered = np.zeros((3, 100), bool)
+    delivered[0, 20] = delivered[1, 37] = delivered[2, 38] = True
+    found = scoring.find(delivered, surges, 2.0, first=100)
     assert (found.surges, found.found, found.delay_minutes) == (3, 2, 47.5)
 
 

@@ -11,6 +11,8 @@ from surge_streams import MakeSettings
 
 from alerting.detection.detector import Series
 from alerting.incidents.evidence import gather_evidence
+from core.settings import load_settings
+from core.store.model_rates import ModelRates
 from core.store.partitions import ensure_partitions
 
 Connection = psycopg.Connection[Any]
@@ -46,7 +48,10 @@ def add_days(connection: Connection, first: int, days: int) -> None:
                 SELECT story, 'Probe widens ' || i, at, at, 1, uid, %(day)s FROM made
             )
             INSERT INTO story_series (story, kind, name, first_at, uid, sentiment)
-            SELECT story, 'entity', CASE WHEN i %% 10 = 0 THEN 'BANK' ELSE 'MILL' END, at, uid, 'negative' FROM made
+            SELECT story, series.kind, series.name, at, uid, 'negative'
+            FROM made, LATERAL (VALUES ('all', 'all'), ('source', 'wire'),
+                                       ('entity', CASE WHEN i %% 10 = 0 THEN 'BANK' ELSE 'MILL' END))
+                AS series (kind, name)
             """,
             values,
         )
@@ -66,9 +71,10 @@ def plans(connection: Connection, at: datetime, monkeypatch: pytest.MonkeyPatch)
         asked.append((query, parameters))
         return execute(self, query, parameters, **options)
 
+    rates = ModelRates(load_settings().bundle_directory)
     with monkeypatch.context() as patched:
         patched.setattr(psycopg.Cursor, "execute", explained)
-        evidence = gather_evidence(connection, BANK, at - timedelta(hours=6), at)
+        evidence = gather_evidence(connection, BANK, "negative", at - timedelta(hours=6), at, rates)
     assert len(evidence["stories"]) == 5
     for query, parameters in asked:
         with psycopg.ClientCursor(connection) as cursor:
@@ -81,7 +87,7 @@ def plans(connection: Connection, at: datetime, monkeypatch: pytest.MonkeyPatch)
             for node in nodes(root)
             if node.get("Actual Loops") and "Relation Name" in node
         }
-    assert len(asked) == 4
+    assert len(asked) == 8
     return touched, kinds
 
 
@@ -90,7 +96,11 @@ def test_evidence_does_not_grow_with_history(
 ) -> None:
     add_days(connection, 0, 4)
     end = datetime(2026, 1, 4, 18, tzinfo=UTC)
+    # on so few days Postgres would rightly read tables whole
+    for plan in ("seqscan", "hashjoin", "mergejoin"):
+        connection.execute(f"SET enable_{plan} = off")
     few, _ = plans(connection, end, monkeypatch)
+    connection.execute("RESET ALL")
     add_days(connection, 4, 36)
     many, kinds = plans(connection, end + timedelta(days=36), monkeypatch)
     assert many <= 3 * few, "ten times the history: no more than the height of the trees"

@@ -1,11 +1,13 @@
-"""What is judged, the budget as it is written, and when people are told."""
+"""What is judged, the budget as it is written, and when people are delivered."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerting.detection.detector import ALL, Series
 from alerting.rules.policy import Policy, Watch
@@ -85,6 +87,32 @@ def test_quiet_hours_last_past_midnight_in_their_own_zone() -> None:
 def test_quiet_hours_that_follow_each_other_are_one() -> None:
     schedule = Schedule(quiet=((time(12), time(13)), (time(13), time(14))))
     assert schedule.quiet_until(moment("2026-07-01 12:30")) == moment("2026-07-01 14:00")
+
+
+_TIMES = st.times().map(lambda at: at.replace(second=0, microsecond=0))
+_SPANS = st.tuples(_TIMES, _TIMES).filter(lambda span: span[0] != span[1])
+
+
+@given(
+    st.lists(_SPANS, min_size=1, max_size=2).map(tuple),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]).map(ZoneInfo),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+)
+def test_quiet_hours_end_at_a_moment_that_is_not_quiet(
+    spans: tuple[tuple[time, time], ...], zone: ZoneInfo, now: datetime
+) -> None:
+    schedule = Schedule(quiet=spans, zone=zone)
+    until = schedule.quiet_until(now)
+    local = now.astimezone(zone).time()
+    inside = any(
+        (begins <= local < ends) if begins < ends else (local >= begins or local < ends) for begins, ends in spans
+    )
+    changes = now.astimezone(zone).utcoffset() != (now + timedelta(days=1)).astimezone(zone).utcoffset()
+    changes = changes or now.astimezone(zone).utcoffset() != (now - timedelta(days=1)).astimezone(zone).utcoffset()
+    assert changes or inside == (until is not None)
+    if until is not None and until - now < timedelta(days=1):
+        assert schedule.quiet_until(until) is None
+        assert schedule.quiet_until(now + (until - now) / 2) == until
 
 
 def test_what_is_urgent_never_waits_and_a_digest_comes_at_its_time() -> None:

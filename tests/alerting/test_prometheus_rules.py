@@ -11,9 +11,10 @@ from typing import Any
 import click
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from promql import metrics_in
 
-from core.metrics import PROCESSES
+from core.metrics import PROCESSES, Process
 from core.settings import field_names
 from newstide.cli import newstide
 
@@ -45,6 +46,14 @@ EXPOSED = {name + part for name, kind in DESCRIBED.items() for part in PARTS.get
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     ended = subprocess.run(["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@promtool
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_metrics_are_named_as_prometheus_likes_it(process: Process) -> None:
+    shown = generate_latest(process.registry)
+    ended = subprocess.run(["promtool", "check", "metrics"], input=shown, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, b"")
 
 
 def test_each_alert_is_seen_to_fire_and_to_rest() -> None:

@@ -97,6 +97,15 @@ def test_the_first_rule_that_matches_decides_unless_it_goes_on(read) -> None:
     assert rules.policy.signals(ALL) == {"negative": 1, "positive": 1}
 
 
+def test_an_outage_is_told_by_the_rules_that_name_it_or_by_all(read) -> None:
+    rule = "[[rule]]\nname = 'a'\nseries = 'entity=A'\nreceivers = 'desk'\n"
+    named = "[[rule]]\nname = 'b'\nseries = 'outage=*'\nsignals = 'share'\nreceivers = 'pager'\nseverity = 'critical'\n"
+    outage = [("outage=ingest", "volume")]
+    assert read(rule + RECEIVERS).routes(outage) == {"desk": Route("warning", ("a",))}
+    assert read(rule + named + RECEIVERS).routes(outage) == {"pager": Route("critical", ("b",))}
+    assert read(rule + RECEIVERS).routes([("entity=B", "negative")]) == {}
+
+
 def test_a_message_waits_only_if_every_rule_that_asks_for_it_lets_it(read) -> None:
     rules = read(
         """
@@ -134,6 +143,8 @@ def test_an_unused_receiver_is_a_warning(read) -> None:
         ("[tiers]\nall = -1", r"\[tiers\]: `all` is -1"),
         ("[tiers]\nsource = 1", r"\[tiers\]: unknown key `source`"),
         ('link = "http://x/$incidnet"', "`link`: there is no field `.incidnet`; did you mean `incident`"),
+        ('link = "desk.test/$incident"', "`link` is 'desk.test/.incident'; expected http"),
+        ("[[receiver]]\nname = 'a'\ntype = 'alertmanager'\nurl = 'http://x'\nbody = 'x'", "templates of its own"),
         ("[rule]\nname = 'a'", r"write \[\[rule\]\] with two brackets"),
         ("[[rule]]", "rule 1: `name` is None"),
         ("[[rule]]\nname = 'a'\n[[rule]]\nname = 'a'", "two tables .* have the name `a`"),
@@ -163,6 +174,12 @@ def test_an_unused_receiver_is_a_warning(read) -> None:
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nbody = '$sentenc'", "did you mean `sentence`"),
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\ntitle = '5 $'", "write `..` for the character"),
         ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nresend_s = 5", "it belongs to `alertmanager`"),
+        ("[[receiver]]\nname = 'a'\ntype = 'webhook'\nurl = 'http://x'\nheaders = 'x'", "`headers` is no table"),
+        (
+            "[[receiver]]\nname = 'a'\ntype = 'webhook'\nurl = 'http://x'\nheaders = {'A b' = 'c'}",
+            "`headers` is no table",
+        ),
+        ("[[receiver]]\nname = 'a'\ntype = 'apprise'\nurl = 'x'\nheaders = {A = 'c'}", "of no use to `apprise`"),
         ("[[rule]]\nname = a", "is not valid TOML: .*line 2"),
     ],
 )

@@ -113,6 +113,7 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
     assert stories[0] | {"first_at": ""} == {
         "headline": "Bank fraud probe widens",
         "url": "https://x.test/0",
+        "kind": "news",
         "first_at": "",
         "sources": ["A Wire", "wire-1"],
         "messages": 2,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid5
 
 import pytest
 from alembic import command
@@ -145,3 +146,29 @@ def test_old_counts_of_the_ledger_become_history(engine: Engine, old_counts: dic
     assert found.exact, found
     assert found.counted is None
     assert [epoch.partition for epoch in found.unknown] == [0]
+
+
+def test_deliveries_that_wait_are_of_the_incident_that_their_alert_became(
+    engine: Engine, old_counts: dict[str, int]
+) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT dedupe, outbox.incident = alert.incident AS same, severity, rules, labels, held "
+                "FROM outbox, alert WHERE alert.name = 'KO'"
+            )
+        ).all()
+    assert [tuple(row) for row in rows] == [("d", True, "warning", [], [], None)]
+
+
+def test_an_old_alert_is_an_incident_of_its_own(engine: Engine, old_counts: dict[str, int]) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        alert, incident, leader, state, name = connection.execute(
+            text("SELECT a.id, i.id, i.leader, i.state, i.name FROM alert a JOIN incident i ON i.id = a.incident")
+        ).one()
+        assert (leader, state, name) == (alert, "closed", "KO")
+        assert incident == uuid5(alert, "incident"), "as judging it again names it"
+        told = connection.execute(text("SELECT incident, change, times FROM incident_history")).all()
+        assert told == [(incident, "opened", 1)]

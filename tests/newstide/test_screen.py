@@ -14,8 +14,7 @@ ALERT = AlertLine(
     key="1",
     series="entity=NMRB",
     opened_at=datetime(2025, 3, 7, 12, 5, tzinfo=UTC),
-    observed=12,
-    expected=0.24,
+    figures="12 negative stories in 30 min, 0.2 expected",
     headlines=["Depositors queue [bold]outside[/bold]", "Bonds tumble\x1b[2J", "a third"],
 )
 SNAPSHOT = Snapshot(
@@ -54,7 +53,7 @@ def test_the_screen_shows_everything_that_matters() -> None:
         "replay",
         "·▁·▁█",
         "80% neg",
-        "entity=NMRB 12 negative stories, 0.2 expected",
+        "entity=NMRB 12 negative stories in 30 min, 0.2 expected",
         "the embedded database ended (killed by SIGKILL); starting it again",
         "Ctrl-C ends it",
     ):
@@ -90,7 +89,9 @@ def test_without_a_terminal_each_alert_is_one_line_once() -> None:
             view.show(SNAPSHOT)
     lines = out.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["ALERT", "event", "event"]
-    assert lines[0].startswith("ALERT Fri 07 Mar 12:05 entity=NMRB 12 negative stories, 0.2 expected: Depositors")
+    assert lines[0].startswith(
+        "ALERT Fri 07 Mar 12:05 entity=NMRB 12 negative stories in 30 min, 0.2 expected: Depositors"
+    )
     assert "\x1b" not in out.getvalue()
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
 
+from core.bundle import read_manifest
 from core.settings import Settings, load_settings
+from core.store.partitions import ensure_partitions
 from newstide.commands.trends import trends
 
 
@@ -40,3 +44,38 @@ def test_a_series_with_a_strange_name_is_shown(stored: Engine) -> None:
     shown = CliRunner().invoke(trends, ["--series", "source=[/x]"], catch_exceptions=False).stdout
     assert "source=[/x]" in shown
     assert "2014-09-20" in shown
+
+
+def test_negative_stories_are_corrected_where_the_model_s_mistakes_are_known(
+    stored: Engine, settings: Settings
+) -> None:
+    """The model that ships is known to call some stories negative that are not; of another model nothing is known."""
+    model = read_manifest(settings.bundle_directory).name
+    with stored.begin() as connection:
+        connection.execute(text("UPDATE trend SET negative_stories = 90, neutral_stories = 900, positive_stories = 10"))
+        with connection.connection.cursor() as cursor:
+            ensure_partitions(cursor.connection, date(2014, 9, 18))
+        connection.execute(
+            text(
+                "INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, "
+                "author, language, entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, "
+                "model) SELECT md5('m')::uuid, '2014-09-18', '[/x]', '1', 'news', now(), now(), 't', '', '', '', 'en', "
+                "'{}', '{}', '{}', md5('s')::uuid, 'negative', '{1,0,0}', 'Legal', '{1}', :model"
+            ),
+            {"model": model},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO story_series VALUES (md5('s')::uuid, 'source', '[/x]', '2014-09-18 08:01Z', "
+                "md5('m')::uuid, 'negative')"
+            )
+        )
+    shown = CliRunner().invoke(trends, ["--series", "source=[/x]"], catch_exceptions=False).stdout
+    assert f"known mistakes of {model}" in shown
+    _, _, _, stories, negative, corrected, *_ = shown.splitlines()[2].split()
+    assert (stories, negative) == ("1000", "90")
+    assert 40 < int(corrected) < 80
+    with stored.begin() as connection:
+        connection.execute(text("UPDATE message SET model = 'unknown'"))
+    plain = CliRunner().invoke(trends, ["--series", "source=[/x]"], catch_exceptions=False).stdout
+    assert "corrected" not in plain

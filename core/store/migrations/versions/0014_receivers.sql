@@ -3,6 +3,7 @@
 -- digest, and goes out in one message with what waits as long. `labels`: the sets of labels by which an Alertmanager
 -- knows the incident, the present one first.
 ALTER TABLE outbox RENAME COLUMN alert TO incident;
+UPDATE outbox SET incident = alert.incident FROM alert WHERE alert.id = outbox.incident AND alert.incident IS NOT NULL;
 ALTER TABLE outbox
     ADD COLUMN severity text NOT NULL DEFAULT 'warning' CHECK (severity IN ('info', 'warning', 'critical')),
     ADD COLUMN rules text[] NOT NULL DEFAULT '{}',

@@ -1,0 +1,118 @@
+"""What each query of the Grafana boards costs on a store with a long history: under a second each, or exit status 1.
+
+    python benchmarks/bench_boards.py [--messages 5000000] [--days 400] [--database URL] [--json]
+
+It fills an embedded database as `bench_queries.py` does, and asks Postgres the queries of every panel, annotation and
+variable at one hour and at 30 days, with one value and with All chosen. The slower of two tries counts. It needs the
+extra `dev`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from query_plans import fill
+
+from alerting.grafana import boards
+from alerting.grafana.asked import Asked, chosen, queries
+from alerting.grafana.macros import Selection
+from core.settings import load_settings
+from core.store.connection import connect, open_engine
+from core.store.migration import migrate
+from newstide.embedded.postgres import EmbeddedPostgres
+
+LIMIT_S = 1.0
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds and rows of one query; `chosen` is one value of each variable, or All."""
+
+    query: str
+    days: float
+    chosen: str
+    rows: int
+    seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=5_000_000)
+    parser.add_argument("--days", type=int, default=400)
+    parser.add_argument("--database", help="an empty database to fill; embedded if not given")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        url = options.database
+        if url is None:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="newstide-boards-"))
+            Path(directory).chmod(0o755)
+            url = stack.enter_context(EmbeddedPostgres(Path(directory))).url
+        settings = load_settings(database={"url": url})
+        engine = open_engine(settings)
+        migrate(engine)
+        engine.dispose()
+        with connect(settings, autocommit=True) as connection:
+            began = time.monotonic()
+            last = datetime.now(UTC).date()
+            fill(connection, last - timedelta(days=options.days - 1), last, max(1, options.messages // options.days))
+            connection.execute("VACUUM ANALYZE")
+            print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            found = [cost for body in boards.files().values() for cost in costs(connection, json.loads(body))]
+    found.sort(key=lambda cost: -cost.seconds)
+    if options.json:
+        print(json.dumps([asdict(cost) for cost in found], indent=1))
+    else:
+        for cost in found:
+            slow = "TOO SLOW" if cost.seconds > LIMIT_S else ""
+            print(
+                f"{cost.query:60} {cost.days:5.2f} d {cost.chosen:4} {cost.rows:>6} rows {cost.seconds:6.3f} s {slow}"
+            )
+    sys.exit(1 if any(cost.seconds > LIMIT_S for cost in found) else 0)
+
+
+def costs(connection: psycopg.Connection[Any], board: dict[str, Any]) -> Iterator[Cost]:
+    """What the queries of a board to Postgres cost."""
+    asked = [each for each in queries(board) if each.source == "postgres"]
+    values = {variable["name"]: ["-"] for variable in board["templating"]["list"]}
+    now = datetime.now(UTC)
+    for each in asked:
+        if each.values_of is not None:
+            rows, seconds = _ask(connection, each.text)
+            yield Cost(str(each), 0, "", len(rows), seconds)
+            values[each.values_of] = [name for (name,) in rows[len(rows) // 2 :]]
+    for span in (timedelta(hours=1), timedelta(days=30)):
+        for everything in (False, True):
+            selection = Selection(now - span, now, chosen(board, values, everything=everything))
+            yield from (_cost(connection, each, selection, everything) for each in asked if each.values_of is None)
+
+
+def _cost(connection: psycopg.Connection[Any], asked: Asked, selection: Selection, everything: bool) -> Cost:
+    rows, seconds = _ask(connection, asked.expand(selection))
+    days = (selection.end - selection.start) / timedelta(days=1)
+    return Cost(str(asked), days, "all" if everything else "one", len(rows), seconds)
+
+
+def _ask(connection: psycopg.Connection[Any], sql: str) -> tuple[list[Any], float]:
+    slowest = 0.0
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        rows = connection.execute(sql).fetchall()
+        slowest = max(slowest, time.perf_counter() - began)
+    return rows, slowest
+
+
+if __name__ == "__main__":
+    main()
