@@ -39,7 +39,8 @@ WHOLE = {
     "labels.newest": "an export reads labels, which are kept for good",
     "retention.note_dropped_day": "retention counts one day, once",
     "alerting.still_open": "once a start: what one channel was told in the last `retention.delivery_days`",
-    "desk.labelling.counts": "counts every label, which people give one by one and which are kept for good",
+    "desk.labelling.counts": "counts every label once a process; then those that come",
+    "desk.labelling.rows": "counts the rows of an index, which people add one by one",
     "desk.labelling.words": "an export of labels",
 }
 """Queries that read a whole history, and why they may."""
@@ -355,6 +356,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         ("desk.labelling.history", {**history, "analyst": "ann"}),
         ("desk.labelling.history", {**history, "story": stories[0]}),
         ("desk.labelling.hours", {"hours": 24}),
+        ("desk.labelling.rows_after", {"after": 1, "limit": 20}),
         ("desk.labelling.labelled_twice", {"pool": 100}),
         ("desk.labelling.disputed", disputed),
         ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic"}),

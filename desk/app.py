@@ -35,6 +35,7 @@ from desk.api import (
 from desk.api import settings as settings_
 from desk.context import Desk
 from desk.events import Events
+from desk.labelling.counter import LabelCounter
 from desk.labelling.live_model import LiveModel
 from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
@@ -93,6 +94,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
             engine, settings.desk.lease_minutes * 60, settings.desk.evaluation_share, settings.desk.second_share
         ),
         live_model=LiveModel(settings, engine),
+        label_counter=LabelCounter(engine),
         proxies=proxy_networks(settings.desk),
     )
     app = FastAPI(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from core.settings import Settings
 from core.taxonomy import Taxonomy
 from desk.events import Events
+from desk.labelling.counter import LabelCounter
 from desk.labelling.live_model import LiveModel
 from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
@@ -34,6 +35,7 @@ class Desk:
     provider: Provider | None
     queue: LabelQueue
     live_model: LiveModel
+    label_counter: LabelCounter
     proxies: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
     @property

@@ -19,12 +19,17 @@ SELECT max(began_at) FROM training_run WHERE outcome IN ('candidate', 'shadow', 
 SELECT max(began_at) FROM training_run WHERE model = :model
 
 -- name: new_labels
-SELECT count(DISTINCT (story, text, task)) FROM label AS given
-WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
-  AND (SELECT label FROM label
-       WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
-         AND label.analyst = given.analyst AND label.final = given.final
-       ORDER BY id DESC LIMIT 1) IS NOT NULL
+-- What was taken back is none; what was given anew after that is there a second time.
+SELECT count(*) FROM (
+    SELECT FROM label AS given
+    WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
+      AND NOT EXISTS (
+          SELECT FROM label AS later
+          WHERE later.story = given.story AND later.task = given.task AND later.text = given.text
+            AND later.analyst = given.analyst AND later.final = given.final AND later.label IS NULL
+            AND later.id > given.id)
+    GROUP BY story, task, hashtextextended(text, 0)
+) AS texts
 
 -- name: take_lock
 SELECT pg_try_advisory_lock(%(key)s)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from desk.api.parameters import AccountName, Cursor, TaskName, Words
 from desk.context import Desk, desk_of
-from desk.labelling.figures import count_by_hour, count_labels, read_history
+from desk.labelling.figures import count_by_hour, read_history
 from desk.labelling.steps import Saved, check_words, resolve, save, steps_left, undo
 from desk.paging import decode_cursor, encode_cursor
 from desk.problems import Problem, responses
@@ -114,7 +114,6 @@ class LabelCounts(BaseModel):
     task: str
     label: str | None = Field(description="Null counts what was taken back.")
     given: int = Field(description="Rows.")
-    stories: int = Field(description="Stories that they are of.")
     current: int = Field(description="Rows that no later one replaced.")
 
 
@@ -148,7 +147,7 @@ def add_labels(given: NewLabels, principal: Analyst, desk: Annotated[Desk, Depen
         for key, item in zip(keys, given.items, strict=True):
             assert key is not None  # checked by the model
             words.setdefault(stories[key], {}).update(item.labels)
-        return _save(connection, desk, principal.name, given.request or uuid4(), words, "label")
+        return _save(connection, principal.name, given.request or uuid4(), words, "label")
 
 
 @router.post("/bulk", summary="Label many messages alike", responses=responses(HTTPStatus.NOT_FOUND))
@@ -157,7 +156,7 @@ def add_labels_alike(given: BulkLabels, principal: Analyst, desk: Annotated[Desk
     with desk.engine.begin() as connection:
         stories = resolve(connection, given.uids)
         words: dict[UUID, dict[str, str | None]] = {story: dict(given.labels) for story in stories.values()}
-        return _save(connection, desk, principal.name, given.request or uuid4(), words, "label in bulk")
+        return _save(connection, principal.name, given.request or uuid4(), words, "label in bulk")
 
 
 @router.post("/undo", summary="Take back your latest step", responses=responses(HTTPStatus.NOT_FOUND))
@@ -205,7 +204,7 @@ def read_figures(
     desk: Annotated[Desk, Depends(desk_of)],
     hours: Annotated[int, Query(ge=1, le=168)] = 24,
 ) -> LabelFigures:
-    counts = count_labels(desk.engine)
+    counts = desk.label_counter.read()
     with desk.engine.connect() as connection:
         left = steps_left(connection, principal.name)
     return LabelFigures(
@@ -219,7 +218,6 @@ def read_figures(
 
 def _save(
     connection: Connection,
-    desk: Desk,
     analyst: str,
     request: UUID,
     words: dict[UUID, dict[str, str | None]],
@@ -228,8 +226,6 @@ def _save(
     done = save(connection, analyst, request, words)
     if not done.again:
         note(connection, analyst, action, _subject(done), _detail(request, done))
-        for story, given in words.items():
-            desk.queue.candidates.note_labelled(story, frozenset(task for task, label in given.items() if label))
     return _answer(request, done, steps_left(connection, analyst))
 
 

@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from desk.labelling.order import Candidate, margin
+from desk.labelling.order import Candidate, Ranking, margin
 from desk.labelling.sql import QUERIES
+
+log = logging.getLogger(__name__)
 
 POOL = 10_000  # messages looked at: a look costs the same on a store of any size
 SHADOW_POOL = 5_000
-FRESH_S = 20.0
+FRESH_S, OLD_S = 20.0, 300.0
 _ALERTS, _STORIES_OF_ALERT = 20, 25
 
 
 class Candidates:
-    """The candidates of one store, looked up again after `fresh_s` seconds. Thread-safe.
+    """The candidates of one store. Thread-safe.
 
-    Who asks while another thread looks gets those of the look before.
+    Who asks when they are older than `fresh_s` gets them all the same, and has others looked up meanwhile; only when
+    they are older than `old_s` does one wait for the look.
     """
 
-    def __init__(self, engine: Engine, fresh_s: float = FRESH_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        fresh_s: float = FRESH_S,
+        old_s: float = OLD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
         self._fresh_s = fresh_s
+        self._old_s = old_s
         self._clock = clock
         self._looking = threading.Lock()
-        self._found: list[Candidate] | None = None
-        self._at = 0.0
+        self._found = Ranking([])
+        self._at = -math.inf
 
-    def read(self) -> list[Candidate]:
-        """One candidate for each story, in no particular order."""
-        if self._found is not None and self._clock() - self._at < self._fresh_s:
-            return self._found
-        if self._looking.acquire(blocking=self._found is None):
-            try:
-                if self._found is None or self._clock() - self._at >= self._fresh_s:
-                    with self._engine.connect() as connection:
-                        self._found = read_candidates(connection)
-                    self._at = self._clock()
-            finally:
-                self._looking.release()
-        assert self._found is not None  # somebody has looked
+    def read(self) -> Ranking:
+        """One candidate for each story."""
+        age = self._clock() - self._at
+        if age >= self._old_s:
+            with self._looking:
+                if self._clock() - self._at >= self._old_s:
+                    self._look()
+        elif age >= self._fresh_s and self._looking.acquire(blocking=False):
+            threading.Thread(target=self._look_and_release, name="desk-candidates", daemon=True).start()
         return self._found
 
-    def note_labelled(self, story: UUID, tasks: frozenset[str]) -> None:
-        """Have what was just labelled offered no more, before the next look."""
-        found = self._found
-        if found is not None:
-            self._found = [replace(one, labelled=one.labelled | tasks) if one.story == story else one for one in found]
+    def _look_and_release(self) -> None:
+        try:
+            self._look()
+        except SQLAlchemyError as error:
+            log.warning("the database failed: %s", str(error).splitlines()[0])
+        finally:
+            self._looking.release()
+
+    def _look(self) -> None:
+        with self._engine.connect() as connection:
+            self._found = Ranking(read_candidates(connection))
+        self._at = self._clock()
 
 
 def read_candidates(connection: Connection, pool: int = POOL) -> list[Candidate]:

@@ -36,18 +36,6 @@ class LabelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelCount:
-    """Rows of one analyst, task and label: `given` all of them, `stories` they are of, `current` those that count."""
-
-    analyst: str
-    task: str
-    label: str | None
-    given: int
-    stories: int
-    current: int
-
-
-@dataclass(frozen=True, slots=True)
 class HourCount:
     """Labels that an analyst gave in the hour that begins with `hour`."""
 
@@ -85,12 +73,6 @@ def read_history(
     pattern = f"%{_escaped(words)}%" if words else None
     with engine.connect() as connection:
         return records(LabelRow, connection.execute(QUERIES["history"], {**values, "words": pattern}))
-
-
-def count_labels(engine: Engine) -> list[LabelCount]:
-    """Every row there is, by analyst, task and label."""
-    with engine.connect() as connection:
-        return records(LabelCount, connection.execute(QUERIES["counts"]))
 
 
 def count_by_hour(engine: Engine, hours: int) -> list[HourCount]:

@@ -230,17 +230,32 @@ WHERE (CAST(:before AS bigint) IS NULL OR given.id < :before)
 ORDER BY given.id DESC
 LIMIT :limit
 
+-- name: rows
+-- The table is append-only: while their number stays the same, they are the same.
+SELECT count(*) FROM label
+
 -- name: counts
--- Every row there is, in the three ways that a page shows it.
-SELECT analyst, task, label, count(*) AS given, count(DISTINCT story) AS stories,
-       count(*) FILTER (WHERE counts) AS current
+SELECT analyst, task, label, count(*) AS given, count(*) FILTER (WHERE counts) AS current, max(id) AS last
 FROM (
-    SELECT analyst, task, label, story,
+    SELECT id, analyst, task, label,
            id = max(id) OVER (PARTITION BY story, task, text, final, CASE WHEN NOT final THEN analyst END) AS counts
     FROM label
 ) AS given
 GROUP BY analyst, task, label
-ORDER BY analyst, task, label
+
+-- name: rows_after
+-- Rows above an id, with what each of them replaced.
+SELECT given.id, given.analyst, given.task, given.label, former.id AS former, former.analyst AS former_analyst,
+       former.label AS former_label
+FROM label AS given
+LEFT JOIN LATERAL (
+    SELECT id, analyst, label FROM label
+    WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
+      AND label.final = given.final AND (given.final OR label.analyst = given.analyst) AND label.id < given.id
+    ORDER BY id DESC LIMIT 1
+) AS former ON true
+WHERE given.id > :after
+ORDER BY given.id LIMIT :limit
 
 -- name: hours
 SELECT analyst, date_trunc('hour', labelled_at, 'UTC') AS hour, count(*) FILTER (WHERE label IS NOT NULL) AS labels
@@ -250,9 +265,10 @@ GROUP BY analyst, hour
 ORDER BY hour, analyst
 
 -- name: labelled_twice
--- The words of analysts on the stories among the latest labels that more than one of them labelled.
+-- The words of analysts on the stories that more than one of them labelled, among the latest labels.
 WITH latest AS (
-    SELECT DISTINCT story FROM (SELECT story FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool) AS newest
+    SELECT story FROM (SELECT story, analyst FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool) AS newest
+    GROUP BY story HAVING count(DISTINCT analyst) > 1
 )
 SELECT word.story, word.text, word.task, word.analyst, word.label
 FROM latest, LATERAL (
@@ -266,9 +282,9 @@ ORDER BY word.story, word.text, word.task, word.analyst
 -- Texts among the latest labels that analysts are split on, and that nobody gave a verdict on.
 WITH latest AS (
     SELECT story, max(id) AS at FROM (
-        SELECT story, id FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool
+        SELECT story, id, analyst FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool
     ) AS newest
-    GROUP BY story
+    GROUP BY story HAVING count(DISTINCT analyst) > 1
 )
 SELECT latest.at, latest.story, said.task, said.text, said.uid, said.source, said.analysts, said.labels
 FROM latest, LATERAL (

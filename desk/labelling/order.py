@@ -8,9 +8,8 @@ nobody sees what the model said of them before it is labelled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -67,11 +66,26 @@ def is_for_second(story: UUID, share: float) -> bool:
     return _draw(_SECOND, story) < share
 
 
-def in_turns(
-    candidates: Iterable[Candidate], task: str | None, evaluation_share: float, turn: int = 0
-) -> Iterator[Choice]:
-    """Every candidate that lacks a label of `task` (of any, where None), each once, the turns beginning with `turn`."""
-    lists = _by_reason([one for one in candidates if not _is_done(one, task)], task, evaluation_share)
+class Ranking:
+    """Candidates in the order of each reason, which is worked out once for each task and source. Thread-safe."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = candidates
+        self._lists: dict[tuple[str | None, str | None, float], dict[Reason, list[Candidate]]] = {}
+
+    def in_turns(
+        self, evaluation_share: float, *, task: str | None = None, source: str | None = None, turn: int = 0
+    ) -> Iterator[Choice]:
+        """Every candidate (of `source`) that lacks a label of `task` (any label, where None), each once, by turns that
+        begin with `turn`."""
+        key = (task, source, evaluation_share)
+        if key not in self._lists:
+            wanted = [one for one in self.candidates if not _is_done(one, task) and source in (None, one.source)]
+            self._lists[key] = _by_reason(wanted, task, evaluation_share)
+        return _in_turns(self._lists[key], turn)
+
+
+def _in_turns(lists: Mapping[Reason, list[Candidate]], turn: int) -> Iterator[Choice]:
     places = dict.fromkeys(lists, 0)
     taken: set[UUID] = set()
     while any(places[reason] < len(lists[reason]) for reason in lists):
@@ -85,11 +99,6 @@ def in_turns(
             yield Choice(found[at].story, reason)
             at += 1
         places[reason] = at
-
-
-def first(choices: Iterable[Choice], count: int) -> list[Choice]:
-    """The first `count` of `choices`."""
-    return list(islice(choices, count))
 
 
 def _by_reason(candidates: list[Candidate], task: str | None, share: float) -> dict[Reason, list[Candidate]]:

@@ -6,19 +6,20 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
 from desk.labelling.candidates import Candidates
 from desk.labelling.items import Item, read_items
-from desk.labelling.order import REASONS, Choice, Reason, first, in_turns, is_for_evaluation, is_for_second
+from desk.labelling.order import REASONS, Choice, Reason, is_for_evaluation, is_for_second
 from desk.labelling.sql import QUERIES
 
 MOST_HELD = 50
-_SECONDS_POOL = 5_000  # labels looked at for stories that want a second opinion
-_SPARE = 24  # stories offered beside those asked for, where others take some at this moment
-_TRIES = 4
+_SECONDS_POOL = 2_000  # labels looked at for stories that want a second opinion
+_OFFERED = 64  # at once, since others have some, or labelled them since the candidates were read
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +103,20 @@ class LabelQueue:
     def _lease(
         self, analyst: str, count: int, task: str | None, source: str | None, besides: set[UUID]
     ) -> list[Choice]:
-        seconds = self._seconds(analyst) if source is None else []
-        found = [one for one in self.candidates.read() if source is None or one.source == source]
+        seconds = self._seconds(analyst) if source is None and self._second_share else []
         with self._lock:
             turn = self._turns[analyst]
-        own = [c for c in in_turns(found, task, self._evaluation_share, turn) if c.story not in besides]
-        offered = [choice for choice in seconds if choice.story not in besides] + own
+        ranking = self.candidates.read()
+        others = ranking.in_turns(self._evaluation_share, task=task, source=source, turn=turn)
+        offered = (choice for choice in chain(seconds, others) if choice.story not in besides)
         taken: list[Choice] = []
-        at = 0
         for _ in range(_TRIES):
-            batch = first(offered[at:], count - len(taken) + _SPARE)
-            if not batch or len(taken) >= count:
+            batch = list(islice(offered, _OFFERED))
+            if not batch:
                 break
-            at += len(batch)
             taken += self._try_to_lease(analyst, batch, count - len(taken), task)
+            if len(taken) >= count:
+                break
         with self._lock:
             self._turns[analyst] += len(taken)
         return taken

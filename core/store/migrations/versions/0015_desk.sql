@@ -203,6 +203,7 @@ ALTER TABLE label ALTER COLUMN story SET NOT NULL;
 CREATE INDEX label_story ON label (story, task, id);
 CREATE INDEX label_analyst ON label (analyst, id);
 CREATE INDEX label_step_labels ON label (step);
+CREATE INDEX label_taken_back ON label (story) WHERE label IS NULL;
 
 -- The latest word of each analyst on a text, and the latest verdict on it.
 CREATE VIEW label_word AS
