@@ -359,6 +359,8 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         ("desk.labelling.rows_after", {"after": 1, "limit": 20}),
         ("desk.labelling.labelled_twice", {"pool": 100}),
         ("desk.labelling.disputed", disputed),
+        ("desk.labelling.latest_stories", {"pool": 100}),
+        ("desk.labelling.words_of", {"stories": stories[:50]}),
         ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic"}),
     ]  # fmt: skip
 

@@ -17,6 +17,7 @@ from core.store.models import ModelRow, StateChange, find_model, list_models, li
 from core.store.shadows import read_agreement
 from desk.api.parameters import ModelName, PlainText
 from desk.context import Desk, desk_of
+from desk.labelling.evaluation import measure_accuracy
 from desk.problems import Problem, responses
 from desk.registry import latest_verdict, objection, served_figures
 from desk.security.audit import note
@@ -200,6 +201,23 @@ class Training(BaseModel):
     runs: list[TrainingRun]
 
 
+class Accuracy(BaseModel):
+    """How often a model gave the label that counts, with the 95% Wilson interval."""
+
+    model: str
+    task: str
+    texts: int = Field(description="Stories with a label and without a tie.")
+    right: int
+    share: Share
+    low: Share
+    high: Share
+
+
+class Evaluation(BaseModel):
+    evaluation_share: Share = Field(description="Share of all stories that is kept for evaluation.")
+    items: list[Accuracy] = Field(description="By model and task; empty before a story of the share is labelled.")
+
+
 @router.get("", summary="All models, the live one first")
 def read_models(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Models:
     rows = list_models(desk.engine)
@@ -233,6 +251,16 @@ def read_training(
             )
             for run in training.list_runs(desk.engine, runs)
         ],
+    )
+
+
+@router.get("/evaluation", summary="How often models were right where nobody saw what they said")
+def read_evaluation(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Evaluation:
+    """Over the stories of the evaluation share that were labelled last: drawn at random, so that they speak for all."""
+    found = measure_accuracy(desk.engine, desk.settings.desk.evaluation_share)
+    return Evaluation(
+        evaluation_share=desk.settings.desk.evaluation_share,
+        items=[Accuracy.model_validate(one, from_attributes=True) for one in found],
     )
 
 

@@ -321,3 +321,16 @@ SELECT blind FROM label_lease AS lease
 WHERE story = :story AND analyst = :analyst AND expires_at > now()
   AND (SELECT count(*) = 0 FROM label_word AS word
        WHERE word.story = lease.story AND word.analyst = :analyst AND word.label IS NOT NULL AND NOT word.final)
+
+-- name: latest_stories
+SELECT story FROM (SELECT id, story FROM label ORDER BY id DESC LIMIT :pool) AS newest
+GROUP BY story ORDER BY max(id) DESC
+
+-- name: words_of
+-- What counts for each story: verdicts where there are any, else the words of analysts.
+SELECT wanted.story, word.task, word.label
+FROM unnest(CAST(:stories AS uuid[])) AS wanted (story), LATERAL (
+    SELECT task, label, final, bool_or(final) OVER (PARTITION BY task) AS decided
+    FROM label_word WHERE label_word.story = wanted.story AND label IS NOT NULL
+) AS word
+WHERE word.final = word.decided

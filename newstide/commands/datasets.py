@@ -14,16 +14,17 @@ from rich.text import Text
 
 from core.errors import InputError
 from core.settings import load_settings
-from core.store.labels import Label, import_labels, read_labels
+from core.store.labels import Label, add_label_lines, import_labels, read_labels
 from core.taxonomy import load_taxonomy
 from core.terminal import PlainConsole
 from desk.labelling.figures import read_counting
 from desk.labelling.files import LAYOUTS, Layout, write_labels
+from desk.labelling.files import read_labels as parse_labels
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.data.build import build_dataset
 from trainer.data.consensus import agree
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, read_bytes
 from trainer.data.examples import Tie
 from trainer.data.spec import load_spec
 from trainer.data.splits import PARTS
@@ -82,13 +83,19 @@ def labels_() -> None:
 @labels_.command("import")
 @click.argument("file", metavar="FILE.jsonl", type=_FILE)
 @click.option("--analyst", help="Whose labels these are; whom each line names, if not given.")
+@click.option("--format", "layout", type=click.Choice(LAYOUTS), default=LAYOUTS[0], show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_(file: Path, analyst: str | None, as_json: bool) -> None:
+def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> None:
     """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?, "analyst"?}. All, or none if one is wrong."""
     settings = load_settings()
     taxonomy = load_taxonomy(settings.taxonomy)
     with store(settings) as engine:
-        added, known = import_labels(engine, file, analyst, taxonomy)
+        if layout == "jsonl":
+            added, known = import_labels(engine, file, analyst, taxonomy)
+        else:
+            lines = parse_labels(read_bytes(file), layout, str(file), taxonomy)
+            with engine.begin() as connection:
+                added, known = add_label_lines(connection, lines, str(file), analyst)
     if as_json:
         click.echo(json.dumps({"added": added, "already_given": known}))
     else:

@@ -146,22 +146,24 @@ def test_an_import_is_ones_own_unless_an_admin_says_otherwise(login: Login, engi
     assert (bad.status_code, bad.json()["detail"][:45]) == (422, "the file line 1: sentiment is 'glad'; expecte")
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_commands_export_what_they_import(
-    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Layout
 ) -> None:
     monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
     lines = [
         {"text": "Acme wins", "sentiment": "positive", "topic": "Macro", "analyst": "ann", "uid": str(uuid4())},
         {"text": "Acme wins", "sentiment": "negative", "analyst": "bob", "final": True},
     ]
-    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    for source, target in (("in.jsonl", "once.jsonl"), ("once.jsonl", "twice.jsonl")):
-        arguments = ["labels", "import", str(tmp_path / source), "--json"]
+    (tmp_path / "in").write_text("\n".join(map(json.dumps, lines)))
+    for source, kind, target in (("in", "jsonl", "once"), ("once", layout, "twice")):
+        arguments = ["labels", "import", str(tmp_path / source), "--format", kind, "--json"]
         done = CliRunner().invoke(newstide, arguments, catch_exceptions=False)
-        assert json.loads(done.stdout)["added"] == (3 if source == "in.jsonl" else 0)
-        CliRunner().invoke(newstide, ["labels", "export", str(tmp_path / target)], catch_exceptions=False)
-    assert (tmp_path / "once.jsonl").read_text() == (tmp_path / "twice.jsonl").read_text()
-    assert len((tmp_path / "once.jsonl").read_text().splitlines()) == 2
+        assert json.loads(done.stdout)["added"] == (3 if source == "in" else 0)
+        arguments = ["labels", "export", str(tmp_path / target), "--format", layout]
+        CliRunner().invoke(newstide, arguments, catch_exceptions=False)
+    assert (tmp_path / "once").read_text() == (tmp_path / "twice").read_text()
+    assert (tmp_path / "once").read_text().count("Acme wins") == 2
 
 
 def _word(one: Label) -> tuple[Any, ...]:

@@ -191,3 +191,28 @@ def test_a_text_past_retention_can_be_read_and_judged_again(engine: Engine, sett
     label(ann, 1, sentiment="negative")
     disputes = ann.get("/api/v1/adjudications").json()["items"]
     assert [one["story"] for one in disputes] == [str(story_of(1))]
+
+
+def test_labels_of_the_evaluation_share_judge_the_model(engine: Engine, settings: Settings) -> None:
+    desk = settings.desk.model_copy(update={"evaluation_share": 0.5})
+    app = create_app(settings.model_copy(update={"desk": desk}), engine)
+    ann, bob, boss = log_in(app, "ann"), log_in(app, "bob"), log_in(app, "boss", "admin")
+    for number in range(20):
+        add_story(engine, number)  # the model says negative
+        label(ann, number, sentiment="negative" if number < 8 else "positive")
+    hidden = [number for number in range(20) if is_for_evaluation(story_of(number), 0.5)]
+    right, tied, decided = hidden[0], hidden[-1], hidden[-2]
+    label(bob, tied, sentiment="neutral")
+    label(bob, decided, sentiment="neutral")
+    verdict = {"task": "sentiment", "label": "negative"}
+    assert boss.post(f"/api/v1/adjudications/{story_of(decided)}", json=verdict).status_code == 201
+    (found,) = ann.get("/api/v1/models/evaluation").json()["items"]
+    expected = sum(number < 8 for number in hidden) + 1
+    assert right < 8 <= decided
+    assert (found["model"], found["task"], found["texts"], found["right"]) == (
+        "live",
+        "sentiment",
+        len(hidden) - 1,
+        expected,
+    )
+    assert found["low"] < found["share"] < found["high"]

@@ -1,0 +1,80 @@
+"""How often the model was right where nobody saw what it said: on the share of stories that is kept for evaluation."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from core.store.shadows import wilson_interval
+from desk.labelling.items import Item, read_items
+from desk.labelling.order import is_for_evaluation
+from desk.labelling.sql import QUERIES
+
+_POOL = 50_000  # the latest labels, among which stories of the share are looked for
+_MOST_STORIES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The label that counts for a story in one task: a final one, else that of the majority."""
+
+    story: UUID
+    task: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often `model` gave the label that counts, over `texts` stories, with the 95% Wilson interval of the share."""
+
+    model: str
+    task: str
+    texts: int
+    right: int
+    share: float
+    low: float
+    high: float
+
+
+def measure_accuracy(engine: Engine, share: float) -> list[Accuracy]:
+    """By model and task, over the stories of the evaluation share that were labelled last."""
+    with engine.connect() as connection:
+        rows = connection.execute(QUERIES["latest_stories"], {"pool": _POOL})
+        stories = [row.story for row in rows if is_for_evaluation(row.story, share)][:_MOST_STORIES]
+        words = connection.execute(QUERIES["words_of"], {"stories": stories}).all()
+        items = read_items(connection, stories)
+    said: dict[tuple[UUID, str], Counter[str]] = defaultdict(Counter)
+    for row in words:
+        said[row.story, row.task][row.label] += 1
+    return score(decide(said), items)
+
+
+def decide(said: Mapping[tuple[UUID, str], Counter[str]]) -> list[Verdict]:
+    """What the majority says of each story and task; nothing where two labels are said equally often."""
+    found = []
+    for (story, task), counts in said.items():
+        best = counts.most_common(2)
+        if len(best) == 1 or best[0][1] > best[1][1]:
+            found.append(Verdict(story, task, best[0][0]))
+    return found
+
+
+def score(verdicts: Iterable[Verdict], items: Mapping[UUID, Item]) -> list[Accuracy]:
+    """Verdicts against what models said of those stories; stories without a model's label are left out."""
+    texts: Counter[tuple[str, str]] = Counter()
+    right: Counter[tuple[str, str]] = Counter()
+    for verdict in verdicts:
+        item = items.get(verdict.story)
+        guess = item.guesses.get(verdict.task) if item is not None else None
+        if item is not None and guess is not None:
+            texts[item.model, verdict.task] += 1
+            right[item.model, verdict.task] += guess.label == verdict.label
+    return [
+        Accuracy(model, task, count, right[model, task], right[model, task] / count,
+                 *wilson_interval(right[model, task], count))
+        for (model, task), count in sorted(texts.items())
+    ]  # fmt: skip
