@@ -185,16 +185,12 @@ longest interval of the feeds in `ingest.feeds`, at most 10 minutes, and a minut
     """Pause between two looks at the watermark."""
     step_minutes: int = Field(5, ge=1, le=60)
     """A series is judged once per step of this many minutes of event time."""
-    windows_minutes: list[int] = [30, 120, 360]
-    """Look-back windows of the tail test."""
+    windows_minutes: list[int] = [5, 15, 60, 1440]
+    """Look-back windows of the tail tests, each of up to a day."""
     history_days: int = Field(56, ge=2, le=400)
     """Days of history behind a baseline."""
-    warmup_days: float = Field(3, ge=0)
+    warmup_days: float = Field(3, ge=0, le=400)
     """A series younger than this is not judged."""
-    threshold: float = Field(5, gt=0)
-    """An alert fires at this score, -log10 of the recalibrated tail probability."""
-    clear_threshold: float = Field(2, ge=0)
-    """An alert ends once the score stays below this (hysteresis)."""
     min_excess: float = Field(6, ge=0)
     """Least excess of negative stories over the expected number in a window: small counts never page."""
     max_series: int = Field(10_000, ge=10, le=1_000_000)

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import numpy as np
 
-from alerting.backtest.fit import with_threshold
 from alerting.backtest.table import Table
 from alerting.backtest.watcher import open_detector
 from alerting.detection.detector import ALL, Counts, Floats, Listener, Series, Signal, Surge, Trace
@@ -113,7 +112,6 @@ def backtest(
     settings, steps = fitted(settings, table.step_minutes), Steps(table.step_minutes)
     counts = counts_of(table.values, steps.of(table.start))
     policy = one_series(budget)
-    settings = with_threshold(table, counts, settings, budget)
     detector = open_detector(settings, policy, counts.start, listener)
     return find(detector, weekly(counts, steps), steps)
 

@@ -12,9 +12,9 @@ def open_detector(
     settings: AlertingSettings, policy: Policy, start: int, listener: Listener | None = None
 ) -> SurgeDetector:
     """One that knows nothing of what was before the step `start`."""
-    return SurgeDetector(settings, start, listener)
+    return SurgeDetector(settings, start, policy, listener)
 
 
 def reopen_detector(settings: AlertingSettings, policy: Policy, body: bytes) -> SurgeDetector:
     """The detector whose `dump` is `body`."""
-    return SurgeDetector.restored(settings, body)
+    return SurgeDetector.restored(settings, body, policy)

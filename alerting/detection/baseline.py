@@ -1,4 +1,4 @@
-"""What is normal for each series: seasonal rates, their dispersion, and the scale of a series' own scores.
+"""What is normal for each series: seasonal rates and their dispersion.
 
 Everything is learnt day by day from days that are over, so a day is judged by what was known when it began.
 Counts are modelled as negative binomial with mean mu and variance mu + alpha mu^2 (Hilbe 2011, NB2). Old days fade
@@ -8,82 +8,73 @@ with exp(-2 age / history_days), which has the mean age of a plain window of `hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alerting.detection.rows import Rows
+from alerting.detection.shape import Shape
 
-BIN, BINS = 0.2, 250  # histogram of raw scores, up to 50
-NOMINAL = 2.0  # -log10 of 1%: where the 99% quantile of well-calibrated scores lies
+Floats = NDArray[np.float64]
 
 _RECENT_DAYS = 7.0  # memory of the level: feeds and fashions change within weeks, daily rhythms do not
 _RECENT_STORIES = 20.0  # and how many expected stories it takes to believe in another level
 _FEW_STORIES = 3.0  # a rate of the day or the week is worth believing from about this many stories on,
-_FEW_DAYS, _FEW_WEEKS = 2.0, 3.0  # and this much time, because news is bursty
+_FEW_DAYS, _FEW_WEEKS = 5.0, 8.0  # and this much time, because news is bursty
 _LEAST_HOURLY = 0.01  # no series is expected to be silent for good
 _ALPHA_PRIOR, _ALPHA_LEAST = 0.3, 0.01
 _WINDOWS_PRIOR = 10.0  # windows after which a series' own dispersion weighs as much as the pooled one
-_DAYS_OF_SCORES = 3.0  # the same for the scale of its scores
-_SPIKE_WEIGHT = 0.2  # weight of a step within a surge among past scores
-_SCORE_CAP = 2.0  # and its scores as at most this many times the scale of the day
-_CAP_DEVIATIONS = 3.0  # a spike is learnt as if it stood this many standard deviations above the mean
+_UNUSUAL = 2.58  # Anscombe residual from which on an hour weighs less (Noufaily et al. 2013)
+_UNUSUAL_STORIES = 3.0  # and the stories it must have above the mean: a single one is unusual in a quiet hour
+_NORMAL_DAYS, _SETTLING_DAYS = 2, 1.0  # a level that has lasted so long is the new normal, and soon believed
+_KINDS = 3  # of series
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a day is judged by, with a row for each series.
+class Profile(NamedTuple):
+    """The rhythm of a day, with mean 1, (cells,), and of each day of the week relative to it, (7, cells)."""
 
-    `expected`: stories per step, (n, steps). `alpha`: dispersion per window, (n, windows). `scale`: the 99% quantile of
-    past raw scores, at least NOMINAL, (n,).
-    """
+    day: Floats
+    week: Floats
 
-    expected: Floats
+
+class Pool(NamedTuple):
+    """What the series known when a day began have in common. `level`: stories a day by kind, (kinds,). `profile`: that
+    of the volume of all messages. `alpha`: dispersion per window, (windows,)."""
+
+    level: Floats
+    profile: Profile
     alpha: Floats
-    scale: Floats
 
 
-class Baseline:
-    """Sufficient statistics of n series, as arrays with a row each. Row 0 is the volume of all messages.
+class Plan(NamedTuple):
+    """What a day is judged by. `rates`: stories per step in each part of the day, (n, parts). `alpha`: dispersion per
+    window, (n, windows). `level`: by how much the rates are above those of the whole history of late, (n,)."""
+
+    rates: Floats
+    alpha: Floats
+    level: Floats
+
+
+class Baseline(Rows):
+    """Sufficient statistics of n series.
 
     observed, exposure: (n, 7, cells) stories and days by cell of the week. recent: (n, 2) observed and expected of
-    late. moments: (n, windows, 2). scores: (n, BINS). age: (n,) days learnt. idle: (n,) days since the last message.
+    late. moments: (n, windows, 2). before: (n, parts) rates that the last day was judged by. age: (n,) days learnt.
+    unusual: (n,) days in a row far above normal.
     """
 
-    FIELDS = ("observed", "exposure", "recent", "moments", "scores", "age", "idle")
+    FIELDS = ("observed", "exposure", "recent", "moments", "before", "age", "unusual")
 
-    def __init__(self, steps_per_day: int, windows: list[int], history_days: int) -> None:
-        self.steps_per_day, self.windows, self.history_days = steps_per_day, windows, history_days
-        self.cells = next(c for c in (24, 12, 8, 6, 4, 3, 2, 1) if steps_per_day % c == 0)
-        self.observed = np.zeros((0, 7, self.cells))
-        self.exposure = np.zeros((0, 7, self.cells))
+    def __init__(self, shape: Shape) -> None:
+        self.shape, self.cells = shape, shape.cells
+        self.observed = np.zeros((0, 7, shape.cells))
+        self.exposure = np.zeros((0, 7, shape.cells))
         self.recent = np.zeros((0, 2))
-        self.moments = np.zeros((0, len(windows), 2))
-        self.scores = np.zeros((0, BINS))
+        self.moments = np.zeros((0, len(shape.windows), 2))
+        self.before = np.zeros((0, shape.parts))
         self.age = np.zeros(0)
-        self.idle = np.zeros(0)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {name: getattr(self, name) for name in self.FIELDS}
-
-    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        for name in self.FIELDS:
-            setattr(self, name, arrays[name])
-
-    def __len__(self) -> int:
-        return len(self.age)
-
-    def grow(self, rows: int) -> None:
-        """Add `rows` series of which nothing is known."""
-        for name, array in self.arrays().items():
-            setattr(self, name, np.concatenate([array, np.zeros((rows, *array.shape[1:]))]))
-
-    def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget every series but those in the mask `rows`, (n,)."""
-        for name, array in self.arrays().items():
-            setattr(self, name, array[rows])
+        self.unusual = np.zeros(0)
 
     def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
         """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
@@ -91,147 +82,140 @@ class Baseline:
         days = np.arange(first_day, day)
         if not days.size:
             return
-        weight = np.exp(-2.0 / self.history_days * (day - 1 - days))
+        weight = np.exp(-2.0 / self.shape.history_days * (day - 1 - days))
         self.exposure[row] += np.bincount(days % 7, weight, 7)[:, None]
-        self.scores[row, 0] += weight.sum() * self.steps_per_day
         self.age[row] = days.size
         for step, count in stories:
-            of_day, place = divmod(step, self.steps_per_day)
+            of_day, place = divmod(step, self.shape.steps_per_day)
             if first_day <= of_day < day:
-                cell = place * self.cells // self.steps_per_day
+                cell = place * self.cells // self.shape.steps_per_day
                 self.observed[row, of_day % 7, cell] += count * weight[of_day - first_day]
 
-    def plan(self, day: int, pooled: int) -> Plan:
-        """What the day (days since 1970) is judged by: a function of the days learnt, and of nothing else.
+    def profile(self) -> Profile:
+        """What the rows together show of the rhythm of a day and a week."""
+        observed, exposure = self.observed.sum(axis=0), self.exposure.sum(axis=0)
+        flat = np.full(self.cells, (observed.sum() + 1.0) / (exposure.sum() + self.cells))
+        daily = _shrunk(observed.sum(axis=0), exposure.sum(axis=0), flat, 1.0)
+        weekday = _shrunk(observed.sum(axis=1), exposure.sum(axis=1), np.full(7, daily.sum() / self.cells), 1.0)
+        shape = weekday[:, None] / weekday.mean() * daily
+        return Profile(daily / daily.mean(), _shrunk(observed, exposure, shape, 1.0) / daily)
 
-        The first `pooled` rows, which are those learnt, make up the pool that all are shrunk to.
+    def pool(self, learnt: int, kinds: NDArray[np.int64], profile: Profile) -> Pool:
+        """What the first `learnt` series have in common; `kinds`, (n,), numbers the kind of each."""
+        known = self.age[:learnt] > 0
+        total, days = self.observed[:learnt].sum(axis=(1, 2)), self.exposure[:learnt].sum(axis=(1, 2)) / self.cells
+        count = np.bincount(kinds[:learnt], known, _KINDS)
+        levels = np.bincount(kinds[:learnt], known * (total + 1.0) / (days + 1.0), _KINDS)
+        moments = self.moments[:learnt][known].sum(axis=0)
+        alpha = (moments[:, 0] + _WINDOWS_PRIOR * _ALPHA_PRIOR) / (moments[:, 1] + _WINDOWS_PRIOR)
+        return Pool(np.where(count > 0, levels / np.maximum(count, 1), 1.0), profile, alpha)
+
+    def plan(self, day: int, pool: Pool, kinds: NDArray[np.int64], first: int = 0) -> Plan:
+        """What the rows from `first` on are judged by on that day (days since 1970).
+
+        Gamma-Poisson shrinkage of the own hour of the week to the own hour of the day, and of that to the own level
+        with the pooled profile: a prior rate r counts as e days of exposure with r e stories.
         """
-        known = (self.age > 0) & (np.arange(len(self)) < pooled)
-        cells = self._rates(self.observed, self.exposure, known)[:, day % 7]
-        level = (self.recent[:, 0] + _RECENT_STORIES) / (self.recent[:, 1] + _RECENT_STORIES)
-        least = _LEAST_HOURLY * 24 / self.cells
-        hourly = np.maximum(cells * np.clip(level, 0.2, 5.0)[:, None], least)
-        steps_per_cell = self.steps_per_day // self.cells
-        expected = np.repeat(hourly / steps_per_cell, steps_per_cell, axis=1)
-        return Plan(expected, self._dispersion(self.moments, known), self._scale(self.scores, known))
+        observed, exposure = self.observed[first:], self.exposure[first:]
+        total, days = observed.sum(axis=(1, 2)), exposure.sum(axis=(1, 2)) / self.cells
+        level = (total + 1.0) / (days + 1.0 / pool.level[kinds[first:]]) / self.cells
+        daily = _shrunk(observed.sum(axis=1), exposure.sum(axis=1), level[:, None] * pool.profile.day, _FEW_DAYS)
+        today = _shrunk(observed[:, day % 7], exposure[:, day % 7], daily * pool.profile.week[day % 7], _FEW_WEEKS)
+        recent = self.recent[first:]
+        late = np.clip((recent[:, 0] + _RECENT_STORIES) / (recent[:, 1] + _RECENT_STORIES), 0.2, 5.0)
+        hourly = np.maximum(today * late[:, None], _LEAST_HOURLY * 24 / self.cells)
+        moments = self.moments[first:]
+        alpha = (moments[:, :, 0] + _WINDOWS_PRIOR * pool.alpha) / (moments[:, :, 1] + _WINDOWS_PRIOR)
+        # a rate known from few stories is uncertain: its gamma posterior adds one over their number
+        alpha = np.maximum(alpha, _ALPHA_LEAST) + 1.0 / (total[:, None] + _FEW_STORIES)
+        return Plan(self._smooth(hourly / (self.shape.steps_per_day // self.cells)), alpha, late)
 
-    def _rates(self, observed: Floats, exposure: Floats, known: NDArray[np.bool_]) -> Floats:
-        """Stories per cell of the week, (n, 7, cells): own week, shrunk to own day, shrunk to own level.
+    def _smooth(self, rates: Floats) -> Floats:
+        """Rates of cells, (n, cells), as rates of `shape.parts` of the day: a straight line from cell to cell."""
+        parts = self.shape.parts // self.cells
+        if parts == 1:
+            return rates
+        before = np.concatenate([rates[:, :1], rates[:, :-1]], axis=1)
+        after = np.concatenate([rates[:, 1:], rates[:, -1:]], axis=1)
+        halves = np.stack([0.75 * rates + 0.25 * before, 0.75 * rates + 0.25 * after], axis=2)
+        return halves.reshape(len(rates), self.shape.parts)
 
-        Gamma-Poisson shrinkage: a prior rate r counts as e days of exposure with r e stories. The day's shape comes
-        from the volume of messages, since a quiet series has too few stories to show one.
-        """
-        cells = float(self.cells)
-        total, days = observed.sum(axis=(1, 2)), exposure.sum(axis=(1, 2)) / cells
-        own = known.copy()
-        own[0] = False
-        levels = (total[own] + 1.0) / (days[own] + 1.0)
-        pooled = float(levels.mean()) if levels.size else 1.0
-        level = (total + 1.0) / (days + 1.0 / pooled) / cells
-        flat = np.ones((1, self.cells))
-        shape = self._shrunk(observed[:1].sum(axis=1), exposure[:1].sum(axis=1), level[:1, None] * flat, _FEW_DAYS)
-        rhythm = shape / shape.mean()
-        prior = level[:, None] * rhythm
-        prior[0] = level[0]
-        daily = self._shrunk(observed.sum(axis=1), exposure.sum(axis=1), prior, _FEW_DAYS)
-        week = self._shrunk(observed[:1], exposure[:1], np.repeat(daily[:1, None], 7, axis=1), _FEW_WEEKS)
-        weekly = daily[:, None] * (week / daily[:1, None])
-        weekly[0] = daily[0]
-        return self._shrunk(observed, exposure, weekly, _FEW_WEEKS)
-
-    @staticmethod
-    def _shrunk(observed: Floats, exposure: Floats, prior: Floats, least: float) -> Floats:
-        strength = np.maximum(_FEW_STORIES / prior, least)
-        rates: Floats = (observed + strength * prior) / (exposure + strength)
-        return rates
-
-    @staticmethod
-    def _dispersion(moments: Floats, known: NDArray[np.bool_]) -> Floats:
-        """alpha by moments, per window, shrunk to the pool: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2."""
-        pool = moments[known].sum(axis=0)
-        prior = (pool[:, 0] + _WINDOWS_PRIOR * _ALPHA_PRIOR) / (pool[:, 1] + _WINDOWS_PRIOR)
-        alpha = (moments[:, :, 0] + _WINDOWS_PRIOR * prior) / (moments[:, :, 1] + _WINDOWS_PRIOR)
-        return np.maximum(alpha, _ALPHA_LEAST)
-
-    def _scale(self, scores: Floats, known: NDArray[np.bool_]) -> Floats:
-        pool = scores[known].sum(axis=0)
-        weight = _DAYS_OF_SCORES * self.steps_per_day
-        if pool.sum() > 0:
-            scores = scores + pool * (weight / pool.sum())
-        rank = np.cumsum(scores, axis=1)
-        total = rank[:, -1:]
-        quantile = (rank < 0.99 * total).sum(axis=1) * BIN
-        return np.maximum(np.where(total[:, 0] > 0, quantile, NOMINAL), NOMINAL)
-
-    def learn(self, day: int, counts: Floats, expected: Floats, plan: Plan, judged: Judged) -> None:
-        """Take in a day that is over.
-
-        `counts` and `expected` have shape (n, look-back + steps per day): the day, after the longest window's steps
-        before it.
-        """
-        valid = ~judged.outage
-        if not valid.any():
-            return
-        rows, today = len(self), slice(counts.shape[1] - self.steps_per_day, None)
-        unlearnt = {name: array[judged.ongoing] for name, array in self.arrays().items()}
-        self._learn_rates(day, counts[:, today], expected[:, today], plan.alpha[:rows], judged)
-        self._learn_moments(counts, expected, plan.alpha[:rows], valid)
-        self._learn_scores(judged, plan.scale[:rows], valid)
-        self.age += 1
-        for name, rows_before in unlearnt.items():
-            getattr(self, name)[judged.ongoing] = rows_before
-
-    def _learn_rates(self, day: int, counts: Floats, expected: Floats, alpha: Floats, judged: Judged) -> None:
-        valid = ~judged.outage
-        shape = (len(self), self.cells, -1)
+    def learn(self, day: int, counts: NDArray[np.float32], plan: Plan, outage: NDArray[np.bool_]) -> None:
+        """Take in a day that is over: `counts`, (n, steps), but for the steps in `outage`, (steps,)."""
+        valid = ~outage
+        per_part = self.shape.steps_per_day // self.shape.parts
         share = valid.reshape(self.cells, -1).mean(axis=1)
-        seen = np.where(valid, counts, 0.0).reshape(shape).sum(axis=2)
-        mean = np.where(valid, expected, 0.0).reshape(shape).sum(axis=2)
-        cap = mean + _CAP_DEVIATIONS * np.sqrt(mean + alpha.max(axis=1)[:, None] * mean**2) + 1.0
-        seen = np.where(judged.trusting[:, None], seen, np.minimum(seen, cap))
-        fade = np.exp(-2.0 / self.history_days)
+        seen = (
+            (counts * valid)
+            .reshape(len(self), self.cells, self.shape.steps_per_day // self.cells)
+            .sum(axis=2, dtype=np.float64)
+        )
+        heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * per_part
+        mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)
+        weight = self._weight(seen, mean, plan.alpha)
+        fade = np.exp(-2.0 / self.shape.history_days)
         self.observed *= fade
         self.exposure *= fade
-        self.observed[:, day % 7] += seen
-        self.exposure[:, day % 7] += share
+        self.observed[:, day % 7] += weight * seen
+        self.exposure[:, day % 7] += weight * share
         # the first day compares with a guess
-        self.recent *= np.exp(-1.0 / _RECENT_DAYS)
-        self.recent += np.where(self.age[:, None] > 0, np.stack([seen.sum(axis=1), mean.sum(axis=1)], axis=1), 0.0)
+        settling = self.unusual > _NORMAL_DAYS
+        self.recent *= np.exp(-1.0 / np.where(settling, _SETTLING_DAYS, _RECENT_DAYS))[:, None]
+        late = np.stack([(weight * seen).sum(axis=1), (weight * mean).sum(axis=1) / plan.level], axis=1)
+        self.recent += np.where(self.age[:, None] > 0, late, 0.0)
+        self._learn_moments(counts, plan, valid)
+        self.before = plan.rates
+        self.age += 1
 
-    def _learn_moments(self, counts: Floats, expected: Floats, alpha: Floats, valid: NDArray[np.bool_]) -> None:
-        first = counts.shape[1] - self.steps_per_day
-        self.moments *= np.exp(-2.0 / self.history_days)
-        for i, window in enumerate(self.windows):
-            whole = self.steps_per_day // window * window
-            steps = slice(first, first + whole)
-            complete = valid[:whole].reshape(-1, window).all(axis=1) & (self.age[:, None] > 0)
-            x = counts[:, steps].reshape(len(self), -1, window).sum(axis=2)
-            mu = expected[:, steps].reshape(len(self), -1, window).sum(axis=2)
-            x = np.minimum(x, mu + 5.0 * np.sqrt(mu + alpha[:, i : i + 1] * mu**2) + 1.0)
-            weight = complete / (1.0 + mu) ** 2
-            self.moments[:, i, 0] += (weight * ((x - mu) ** 2 - mu)).sum(axis=1)
-            self.moments[:, i, 1] += (weight * mu**2).sum(axis=1)
+    def _weight(self, seen: Floats, mean: Floats, alpha: Floats) -> Floats:
+        """Weight of each cell of the day, (n, cells): less where it is far above normal, unless that is new normal."""
+        spread = 1.0 + alpha[:, len(self.shape.short_windows) - 1, None] * mean
+        high = np.maximum(_residual(seen, mean, spread), _UNUSUAL)
+        weight = np.where(seen - mean >= _UNUSUAL_STORIES, (_UNUSUAL / high) ** 2, 1.0)
+        seen, mean = seen.sum(axis=1), mean.sum(axis=1)
+        unusual = _residual(seen, mean, 1.0 + alpha[:, -1] * mean) > _UNUSUAL
+        self.unusual = np.where(unusual, self.unusual + 1, 0)
+        weight[(self.unusual > _NORMAL_DAYS) | (self.age < _NORMAL_DAYS)] = 1.0
+        return weight
 
-    def _learn_scores(self, judged: Judged, scale: Floats, valid: NDArray[np.bool_]) -> None:
-        self.scores *= np.exp(-2.0 / self.history_days)
-        # capped, or a surge that lasts past midnight would rescale itself away
-        raw = np.minimum(judged.raw, _SCORE_CAP * scale[:, None])
-        bins = np.minimum((raw / BIN).astype(np.int64), BINS - 1) + np.arange(len(self))[:, None] * BINS
-        weight = np.where(judged.surging, _SPIKE_WEIGHT, 1.0) * (valid & (self.age[:, None] > 0))
-        self.scores += np.bincount(bins.ravel(), weight.ravel(), len(self) * BINS).reshape(len(self), BINS)
+    def _learn_moments(self, counts: NDArray[np.float32], plan: Plan, valid: NDArray[np.bool_]) -> None:
+        """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2."""
+        self.moments *= np.exp(-2.0 / self.shape.history_days)
+        busy = np.flatnonzero(counts.any(axis=1))
+        quiet = np.setdiff1d(np.arange(len(self)), busy)
+        per_part = self.shape.steps_per_day // self.shape.parts
+        steps = np.repeat(plan.rates[busy], per_part, axis=1)
+        for i, window in enumerate(self.shape.windows):
+            whole = self.shape.steps_per_day // window * window
+            complete = np.asarray(valid[:whole].reshape(-1, window).all(axis=1))
+            x = counts[busy, :whole].reshape(len(busy), whole // window, window).sum(axis=2, dtype=np.float64)
+            mu = steps[:, :whole].reshape(len(busy), whole // window, window).sum(axis=2)
+            self._add_moments(i, busy, x, mu, plan, complete)
+            # without a story, windows within a part are all alike
+            parts = max(window // per_part, 1)
+            whole = self.shape.parts // parts * parts
+            mu = plan.rates[quiet, :whole].reshape(len(quiet), whole // parts, parts).sum(axis=2) * window / parts
+            self._add_moments(
+                i, quiet, np.zeros_like(mu), mu, plan, float(np.count_nonzero(complete)) / (whole // parts)
+            )
+
+    def _add_moments(
+        self, i: int, rows: NDArray[np.int64], x: Floats, mu: Floats, plan: Plan, complete: float | NDArray[np.bool_]
+    ) -> None:
+        x = np.minimum(x, mu + 5.0 * np.sqrt(mu + plan.alpha[rows, i : i + 1] * mu**2) + 1.0)
+        weight = ((self.age > 0) & (self.unusual == 0))[rows, None] * complete / (1.0 + mu) ** 2
+        self.moments[rows, i, 0] += (weight * ((x - mu) ** 2 - mu)).sum(axis=1)
+        self.moments[rows, i, 1] += (weight * mu**2).sum(axis=1)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What judging a day found.
+def _shrunk(observed: Floats, exposure: Floats, prior: Floats, least: float) -> Floats:
+    strength = np.maximum(_FEW_STORIES / prior, least)
+    rates: Floats = (observed + strength * prior) / (exposure + strength)
+    return rates
 
-    `raw` scores and whether a surge was open, `surging`: (n, steps). `outage`: (steps,). Rows of which each count is
-    believed, `trusting`: the new ones, and those whose surge has lasted so long that it is the new normal; rows with
-    another surge still open when the day ends, `ongoing`, do not learn from it: (n,).
-    """
 
-    raw: NDArray[np.float32]
-    surging: NDArray[np.bool_]
-    outage: NDArray[np.bool_]
-    trusting: NDArray[np.bool_]
-    ongoing: NDArray[np.bool_]
+def _residual(seen: Floats, mean: Floats, spread: Floats) -> Floats:
+    """Anscombe residual of counts with variance spread * mean (Farrington et al. 1996)."""
+    mean = np.maximum(mean, 1e-3)
+    residual: Floats = 1.5 * (np.cbrt(seen) ** 2 - np.cbrt(mean) ** 2) / (mean ** (1 / 6) * np.sqrt(spread))
+    return residual

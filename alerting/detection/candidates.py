@@ -8,28 +8,35 @@ from typing import Any, NamedTuple
 
 from alerting.detection.detector import Series
 
+Stories = tuple[Any, ...]
+"""A step, the number of stories of interest in it, and whatever else is to be known of it when the series is followed:
+numbers, all of them."""
+
+
+_SWEEP_DAYS = 7  # between two looks for those not seen for long
+
 
 @dataclass(slots=True)
 class Candidate:
-    """`born`: the first step with a message. `last_day`: the last day with one. `stories`: its latest negative stories,
-    pairs of step and number, oldest first."""
+    """`born`: the first step with a message. `last_day`: the last day with one. `stories`: its latest stories of
+    interest, oldest first."""
 
     born: int
     last_day: int
-    stories: list[tuple[int, float]] = field(default_factory=list)
+    stories: list[Stories] = field(default_factory=list)
 
 
 class Sighting(NamedTuple):
-    """A series that is not followed, in some steps of a day: the first step with a message, and its negative stories,
-    pairs of step and number."""
+    """A series that is not followed, in some steps of a day: the first step with a message, and its stories of
+    interest."""
 
     step: int
     series: Series
-    stories: list[tuple[int, float]]
+    stories: list[Stories]
 
 
 class Candidates:
-    """At most `limit` candidates; a series is worth following once it has had `few` negative stories."""
+    """At most `limit` candidates; a series is worth following once it has had `few` stories of interest."""
 
     def __init__(self, few: int, limit: int) -> None:
         self.few, self.limit = few, limit
@@ -43,19 +50,19 @@ class Candidates:
     def promote(self, sightings: list[Sighting], day: int, room: int) -> list[tuple[Series, int, Candidate]]:
         """Note what was seen on `day`; those that became worth following leave, at most `room` of them, and are
         returned with the step in which they did, in order."""
-        ready: list[tuple[int, Series, Candidate, list[tuple[int, float]]]] = []
+        ready: list[tuple[int, Series, Candidate, list[Stories]]] = []
         for sighting in sorted(sightings, key=lambda seen: seen[:2]):
             candidate = self._meet(sighting, day)
             if candidate is None:
                 continue
-            for i, (step, count) in enumerate(sighting.stories):
-                if self._note(candidate, step, count):
-                    ready.append((step, sighting.series, candidate, sighting.stories[i + 1 :]))
+            for i, stories in enumerate(sighting.stories):
+                if self._note(candidate, stories):
+                    ready.append((stories[0], sighting.series, candidate, sighting.stories[i + 1 :]))
                     break
         ready.sort(key=lambda found: found[:2])
         for _, _, candidate, later in ready[max(room, 0) :]:
-            for step, count in later:
-                self._note(candidate, step, count)
+            for stories in later:
+                self._note(candidate, stories)
         chosen = [(series, step, candidate) for step, series, candidate, _ in ready[: max(room, 0)]]
         for series, _, _ in chosen:
             del self._known[series]
@@ -72,17 +79,19 @@ class Candidates:
         found.last_day = day
         return found
 
-    def _note(self, candidate: Candidate, step: int, count: float) -> bool:
-        """Count negative stories of a step; returns whether the candidate is worth following now."""
-        candidate.stories.append((step, count))
-        following = sum(stories for _, stories in candidate.stories) >= self.few
+    def _note(self, candidate: Candidate, stories: Stories) -> bool:
+        """Count the stories of a step; returns whether the candidate is worth following now."""
+        candidate.stories.append(stories)
+        following = sum(number for _, number, *_ in candidate.stories) >= self.few
         del candidate.stories[: -self.few]
         return following
 
     def end_day(self, oldest: int) -> None:
-        """Forget those not seen since the day `oldest`, and of a full list the tenth seen longest ago."""
+        """Forget, once a week, those not seen since the day `oldest`, and of a full list, at once, the tenth seen
+        longest ago."""
         self._taken = self.refused = 0
-        self._known = {series: known for series, known in self._known.items() if known.last_day >= oldest}
+        if oldest % _SWEEP_DAYS == 0:
+            self._known = {series: known for series, known in self._known.items() if known.last_day >= oldest}
         if len(self._known) >= self.limit:
             order = sorted(self._known, key=lambda series: (self._known[series].last_day, series))
             for series in order[: max(1, self.limit // 10)]:
@@ -96,6 +105,6 @@ class Candidates:
     def load(self, state: dict[str, Any]) -> None:
         self._taken, self.refused = state["taken"], state["refused"]
         self._known = {
-            Series(kind, name): Candidate(born, last_day, [(step, count) for step, count in stories])
+            Series(kind, name): Candidate(born, last_day, [tuple(each) for each in stories])
             for kind, name, born, last_day, stories in state["known"]
         }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 
-_KINDS = ("float64", "float32", "int64", "bool")
+_KINDS = ("float64", "float32", "int64", "uint16", "bool")
 
 
 def pack(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +89,25 @@ class Counts:
         total = next((place for place, series in enumerate(self.names) if series == ALL), -1)
         mine = self.series == total
         return np.bincount(self.step[mine] - self.start, self.messages[mine], self.end - self.start).astype(np.float64)
+
+    def check(self) -> None:
+        """Raises InputError for a cell that is no count, or of a step that is not within."""
+        for name in ("messages", "negative", "neutral", "positive"):
+            values = getattr(self, name)
+            wrong = np.flatnonzero(~((values >= 0) & (values < math.inf)))
+            if wrong.size:
+                cell = int(wrong[0])
+                raise InputError(
+                    f"{values[cell]:g} {name} of {self.names[self.series[cell]]} in step {self.step[cell]} is no "
+                    "count; expected a finite number from 0 on"
+                )
+        outside = np.flatnonzero((self.step < self.start) | (self.step >= self.end))
+        if outside.size:
+            cell = int(outside[0])
+            raise InputError(
+                f"step {self.step[cell]} of {self.names[self.series[cell]]} lies outside of the steps {self.start} to "
+                f"{self.end}; give each cell with its own steps"
+            )
 
     def cut(self, start: int, end: int) -> Counts:
         """The part of it in steps `start` to `end` (excluded)."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerting.detection.episodes import Rules
 from core.errors import SettingsError
 from core.settings import AlertingSettings
 
 MINUTES_PER_DAY = 1440
 
-_QUIET_MINUTES = 60  # below the clear threshold for this long ends a surge
-_REST_HOURS = 24  # "a new 24 h high": what fires again sooner must top the last surge
+_HOUR = 60
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Settings in steps."""
+    """Settings in steps. `cells`: equal parts of the day with a rate of their own (24 where the step allows),
+    and `parts`, those between which it is smoothed; `hour`: the steps of about an hour."""
 
     step_minutes: int
     windows: list[int]
     history_days: int
-    warmup: float
+    warmup: int
     least_excess: float
-    rules: Rules
+    cells: int
+    parts: int
+    hour: int
 
     @classmethod
     def of(cls, settings: AlertingSettings) -> Shape:
@@ -35,23 +36,29 @@ class Shape:
             raise SettingsError(
                 f"setting `alerting.windows_minutes` is {settings.windows_minutes}; expected each from 1 to 1440"
             )
-        if settings.clear_threshold > settings.threshold:
-            raise SettingsError("setting `alerting.clear_threshold` is above `alerting.threshold`; it must be below")
         per_day = MINUTES_PER_DAY // step
+        cells = next(cells for cells in (24, 12, 8, 6, 4, 3, 2, 1) if per_day % cells == 0)
         return cls(
             step,
             sorted({-(-window // step) for window in settings.windows_minutes}),
             settings.history_days,
-            settings.warmup_days * per_day,
+            int(settings.warmup_days * per_day),
             settings.min_excess,
-            Rules(
-                settings.threshold,
-                settings.clear_threshold,
-                max(1, _QUIET_MINUTES // step),
-                max(1, _REST_HOURS * 60 // step),
-            ),
+            cells,
+            2 * cells if per_day % (2 * cells) == 0 else cells,
+            max(1, _HOUR // step),
         )
 
     @property
     def steps_per_day(self) -> int:
         return MINUTES_PER_DAY // self.step_minutes
+
+    @property
+    def short_windows(self) -> list[int]:
+        """Those of up to an hour, or the shortest: by these a surge is seen to end."""
+        return [window for window in self.windows if window <= self.hour] or self.windows[:1]
+
+    @property
+    def fingerprint(self) -> list[object]:
+        """What a state that was learnt under other settings is told by."""
+        return [self.step_minutes, self.windows, self.history_days, self.warmup, self.least_excess]

@@ -1,98 +1,125 @@
-"""Detector of surges, version 1: tail tests over several windows against each series' seasonal baseline.
+"""Detector of surges, version 2: a lane for each signal, over the series worth following.
 
-A day is judged by a `Plan` made from the days before it, so whole days are tested at once. Raw scores are the tests'
--log10 tail probabilities; a score is the raw one times 2 / q, q being the 99% quantile of the series' own past raw
-scores (at least 2, where calibrated scores have it): real counts are burstier than any model says.
+A day is judged by what the days before it tell: baselines, ranks and thresholds change at midnights only. So whole days
+are judged at once, and it makes no difference how they are cut into calls.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.baseline import NOMINAL, Baseline, Judged
+from alerting.detection.calibration import Groups, day_weights, find_threshold
 from alerting.detection.candidates import Candidate, Candidates, Sighting
 from alerting.detection.codec import pack, unpack
-from alerting.detection.detector import Counts, Listener, Reading, Series, Sizes, Surge, SurgeChange, Trace
-from alerting.detection.episodes import Episodes, StepScores
+from alerting.detection.detector import (
+    Counts,
+    Floats,
+    Listener,
+    Reading,
+    Series,
+    Signal,
+    Sizes,
+    Surge,
+    SurgeChange,
+)
+from alerting.detection.ingest import OUTAGE, Ingest
+from alerting.detection.lane import Block, Known, Lane
 from alerting.detection.shape import Shape
-from alerting.detection.tail import tail_scores
+from alerting.detection.statistic import Day
+from alerting.rules.policy import KINDS, Policy
 from core.errors import InputError
 from core.settings import AlertingSettings
 
-VOLUME = Series("volume", "")  # row 0: all messages; it gives the rhythm and shows outages, and is never judged
-
-_FORMAT = 2
-_NORMAL_DAYS = 3  # a surge as old as this is the new normal, and is learnt as such
+_FORMAT = 3
 _FORGET_DAYS = 14  # without any message for so long, what comes next is another stream
-_SILENCE = 3.0  # -log10 of how unlikely an hour without any message must be to count as an outage
-_FEW_STORIES = 3  # negative stories from which on a series is followed, where fewer can't make an alert
+_FEW_STORIES = 3  # stories from which on a series is followed, where fewer can't make an alert
 _CANDIDATES = 10  # names noted for each series that may be followed
-_ROWS_AT_ONCE = 1024  # judged together: bounds the memory of a day with many series
+_STREAMS: Mapping[Signal, str] = {
+    "negative": "negative",
+    "share": "negative",
+    "positive": "positive",
+    "volume": "stories",
+}  # the stories that a signal counts
 
 
 class SurgeDetector:
     """The `Detector` of newstide. `start` is the first step it will judge, in steps since 1970.
 
-    A series has a row of state from its first few negative stories on (see `Candidates`). `listener`, if given, is
-    called each time some steps of a series were judged; scores are 0 before the end of the warm-up and below the least
+    A series has a row of state from its first few stories on (see `Candidates`). `policy` says which signals of it are
+    judged, and what of the budget of false pages is for them. `listener`, if given, is called each time some steps of a
+    series were judged; scores are 0 where nothing could fire, as without a story, in the warm-up and below the least
     excess.
     """
 
-    def __init__(self, settings: AlertingSettings, start: int, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        settings: AlertingSettings,
+        start: int,
+        policy: Policy | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self.shape = Shape.of(settings)
-        self._most = settings.max_series
+        self.policy = policy or Policy.default()
         self._listener = listener
-        self._day = start // self.shape.steps_per_day
-        self._done = start - self._day * self.shape.steps_per_day  # steps of the day that were judged
+        self._columns_of = lru_cache(maxsize=1 << 15)(self._find_columns)
+        self._most = settings.max_series
+        asked = {signal for watch in self.policy.watches for signal in watch.signals}
+        self._signals = [signal for signal in _STREAMS if signal in asked]
+        self._streams = sorted({_STREAMS[signal] for signal in self._signals} | {"stories"})
+        self._day, self._done = divmod(start, self.shape.steps_per_day)  # and steps of the day that were judged
         self._quiet_days = 0
         self._reset()
-        self._outage[:] = (
-            np.arange(self.shape.steps_per_day) < self._done
-        )  # nothing is known of the first day before `start`
+        # nothing is known of the first day before `start`
+        self._ingest.silent[: self._done] = True
 
     def _reset(self) -> None:
-        shape = self.shape
-        self._baseline = Baseline(shape.steps_per_day, shape.windows, shape.history_days)
-        self._episodes = Episodes(shape.rules, shape.windows)
         # fewer stories than the least excess can't fire, so nothing is missed before a series is followed
-        few = min(_FEW_STORIES, max(1, math.ceil(shape.least_excess)))
+        few = min(_FEW_STORIES, max(1, math.ceil(self.shape.least_excess)))
         self._candidates = Candidates(few, _CANDIDATES * self._most)
+        self._ingest = Ingest(self.shape, self.position - 1)
+        self._lanes = [Lane(self.shape, signal) for signal in self._signals]
         self._rows: dict[Series, int] = {}
         self._learnt = 0  # rows that the day's plan pools: those that were there when the day began
-        self._born: list[int] = []
-        self._followed: list[int] = []
-        self._back = max(shape.windows)
-        width = self._back + shape.steps_per_day
-        self._counts = np.zeros((0, width))
-        self._expected = np.zeros((0, width))
-        self._raw = np.zeros((0, shape.steps_per_day), np.float32)
-        self._surging: NDArray[np.bool_] = np.zeros((0, shape.steps_per_day), np.bool_)
-        self._outage: NDArray[np.bool_] = np.zeros(shape.steps_per_day, np.bool_)
-        self._latest: list[Reading] = []
-        self._enlist([(VOLUME, 0, Candidate(0, 0))])
-        self._expected[0, : self._back] = 0.0
+        self._known = Known(*(np.zeros(0, np.int64) for _ in Known._fields))
+        self._idle = np.zeros(0)  # days since the last message of each row
+        self._kind = np.zeros(0, np.int64)
+        self._weights = np.zeros((0, len(self._signals)))  # of each lane in the budget
+        width = 2 * self.shape.steps_per_day
+        self._counts = {stream: np.zeros((0, width), np.float32) for stream in self._streams}
+        self._plan()
 
     @property
     def position(self) -> int:
+        """The next step to judge."""
         return self._day * self.shape.steps_per_day + self._done
 
     def open_surges(self) -> list[tuple[Series, Surge]]:
-        return list(self._episodes.open.items())
+        """See `Detector.open_surges`."""
+        outage = [] if self._ingest.surge is None else [(OUTAGE, self._ingest.surge)]
+        return outage + [surge for lane in self._lanes for surge in lane.episodes.surges()]
 
     def readings(self) -> list[Reading]:
-        return list(self._latest)
+        """See `Detector.readings`: those of the first signal."""
+        if not self._lanes:
+            return []
+        return self._lanes[0].readings(self._today(self._lanes[0]), list(self._rows), self._done)
 
     def sizes(self) -> Sizes:
-        return Sizes(len(self._rows) - 1, len(self._candidates), self._candidates.refused)
+        """See `Detector.sizes`."""
+        return Sizes(len(self._rows), len(self._candidates), self._candidates.refused)
 
     def judge(self, counts: Counts) -> list[SurgeChange]:
-        """See `Detector.judge`. Raises InputError if `counts` does not start at `position`."""
+        """See `Detector.judge`. Raises InputError if `counts` does not start at `position`, or holds a cell that is no
+        count or of no step of it."""
         if counts.start != self.position:
             raise InputError(f"counts start at step {counts.start}; the detector stands at {self.position}")
+        counts.check()
         changes: list[SurgeChange] = []
         while self.position < counts.end:
             day_end = (self._day + 1) * self.shape.steps_per_day
@@ -102,276 +129,233 @@ class SurgeDetector:
         return changes
 
     def _judge_within_day(self, counts: Counts) -> list[SurgeChange]:
-        steps = slice(self._done, self._done + counts.end - counts.start)
+        start, end = self._done, self._done + counts.end - counts.start
         self._take_in(counts)
-        self._done = steps.stop
-        active = np.flatnonzero(self._active(steps))
+        changes = self._ingest.judge(self._day, start, end)
         names = list(self._rows)
-        changes: list[SurgeChange] = []
-        self._latest = []
-        for first in range(0, len(active), _ROWS_AT_ONCE):
-            rows = active[first : first + _ROWS_AT_ONCE]
-            changes += self._judge_rows(counts.start, steps, rows, [names[row] for row in rows])
-        if self._listener is not None:
-            idle = set(range(len(names))) - set(active.tolist())
-            for row in sorted(idle - {0}):
-                self._listener(self._trace(names[row], counts.start, steps, np.zeros(steps.stop - steps.start)))
-        return sorted(changes, key=lambda change: change[:2])
+        for lane in self._lanes:
+            fired = None if self._listener is None else np.zeros((len(names), end - start))
+            today, quiet = self._today(lane), self._ingest.doubtful
+            block = Block(today, start, end, names, self._rows, self._known, quiet, fired)
+            changes += lane.judge(block, start)
+            if self._listener is not None:
+                for trace in lane.traces(block):
+                    self._listener(trace)
+        self._done = end
+        return sorted(changes, key=lambda change: (change.step, change.series, change.surge.signal))
 
-    def _judge_rows(self, start: int, steps: slice, rows: NDArray[np.int64], names: list[Series]) -> list[SurgeChange]:
-        """Test the `steps` of some active rows; the first rows of all come first, since they show outages."""
-        observed, expected = self._sums(self._counts[rows], steps), self._sums(self._expected[rows], steps)
-        alpha = np.broadcast_to(self._plan.alpha.T[:, rows, None], observed.shape)
-        raw = tail_scores(observed, expected, alpha)
-        followed = np.array(self._followed)[rows, None] <= start + np.arange(steps.stop - steps.start)
-        self._raw[rows, steps] = raw.max(axis=0) * followed
-        if rows[0] == 0:
-            self._outage[steps] = self._silent(observed[:, 0], expected[:, 0], alpha[:, 0, 0])
-        scores = raw * (NOMINAL / self._plan.scale[rows])[:, None]
-        self._latest += self._read(names, scores[:, :, -1], observed[:, :, -1], expected[:, :, -1])
-        return self._follow(start, steps, names, scores, observed, expected)
-
-    def _active(self, steps: slice) -> NDArray[np.bool_]:
-        """Mask of the rows worth testing. Most series of a market have no bad news in any window, and score 0."""
-        seen = slice(steps.start + 1, self._back + steps.stop)
-        active: NDArray[np.bool_] = np.asarray(self._counts[:, seen].any(axis=1))
-        active[0] = True
-        active[[self._rows[series] for series in self._episodes.open]] = True
-        return active
-
-    def _follow(
-        self, start: int, steps: slice, names: list[Series], scores: Any, observed: Any, expected: Any
-    ) -> list[SurgeChange]:
-        shape, outage = self.shape, self._outage[steps]
-        large = np.where(observed - expected >= shape.least_excess, scores, 0.0)
-        firing, standing = large.max(axis=0), scores.max(axis=0)
-        born = np.array([self._born[self._rows[series]] for series in names])
-        ready = start + np.arange(len(outage)) >= born[:, None] + shape.warmup
-        firing = np.where(ready, firing, 0.0)
-        eventful = set(np.nonzero(firing >= shape.rules.threshold)[0].tolist())
-        changes: list[SurgeChange] = []
-        for place, series in enumerate(names):
-            if series != VOLUME and (place in eventful or self._episodes.concerns(series)):
-                of_steps = StepScores(
-                    start,
-                    firing[place],
-                    standing[place],
-                    outage,
-                    large[:, place],
-                    observed[:, place],
-                    expected[:, place],
-                )
-                found = list(self._episodes.follow(series, of_steps))
-                self._mark_surging(series, self._rows[series], start, start + len(outage), found)
-                changes += found
-            if self._listener is not None and series != VOLUME:
-                first = start - self._day * shape.steps_per_day
-                steps = slice(first, first + len(outage))
-                self._listener(self._trace(series, start, steps, firing[place]))
-        return changes
-
-    def _trace(self, series: Series, start: int, steps: slice, score: NDArray[np.float64]) -> Trace:
-        row = self._rows[series]
-        expected = self._expected[row, self._back :][steps]
-        dispersion, threshold = self._plan.alpha[row, 0], self.shape.rules.threshold
-        return Trace(
-            series, "negative", start, expected, np.full(len(score), dispersion), score, np.full(len(score), threshold)
-        )
-
-    def _read(self, names: list[Series], scores: Any, observed: Any, expected: Any) -> list[Reading]:
-        leading = scores.argmax(axis=0)
-        return [
-            Reading(
-                series,
-                float(scores[leading[place], place]),
-                float(observed[leading[place], place]),
-                float(expected[leading[place], place]),
-            )
-            for place, series in enumerate(names)
-            if series != VOLUME
-        ]
-
-    def _mark_surging(self, series: Series, row: int, start: int, end: int, found: list[SurgeChange]) -> None:
-        """Note the steps from `start` to `end` in which a surge was open: `found` tells of those that closed."""
-        spans = [(change.surge.start, change.step) for change in found if change.kind == "closed"]
-        if series in self._episodes.open:
-            spans.append((self._episodes.open[series].start, end))
-        midnight = self._day * self.shape.steps_per_day
-        for opened, closed in spans:
-            self._surging[row, max(opened, start) - midnight : closed - midnight] = True
-
-    def _silent(self, observed: Any, expected: Any, alpha: Any) -> NDArray[np.bool_]:
-        """Steps after an hour (or the window next to it) without any message, where messages were to be expected."""
-        window = min(
-            range(len(self.shape.windows)), key=lambda i: abs(self.shape.windows[i] * self.shape.step_minutes - 60)
-        )
-        mean, spread = expected[window], float(alpha[window])
-        unlikely = np.log10(1.0 + spread * mean) / spread >= _SILENCE
-        silent: NDArray[np.bool_] = (observed[window] == 0) & unlikely & (self._baseline.age[0] > 0)
-        return silent
-
-    def _sums(self, values: NDArray[np.float64], steps: slice) -> NDArray[np.float64]:
-        """Sums over each window that ends with a step of `steps`, (windows, n, steps)."""
-        total = np.cumsum(values, axis=1)
-        total = np.concatenate([np.zeros((len(values), 1)), total], axis=1)
-        end = np.arange(steps.start, steps.stop) + self._back + 1
-        return np.stack([total[:, end] - total[:, end - window] for window in self.shape.windows])
+    def _today(self, lane: Lane) -> Day:
+        return Day(self._day, self._counts[_STREAMS[lane.signal]], self._counts["stories"])
 
     def _take_in(self, counts: Counts) -> None:
         """Put `counts` into the rows, and open rows for the series that are worth following now."""
-        order = np.lexsort((counts.step, counts.series))
-        series, step, negative = counts.series[order], counts.step[order], counts.negative[order]
-        places, first = np.unique(series, return_index=True)
-        unknown: list[Sighting] = []
-        ends = np.append(first, len(series))[1:]
-        for place, begin, end in zip(places.tolist(), first.tolist(), ends.tolist(), strict=True):
-            name = counts.names[place]
-            if name in self._rows:
-                self._baseline.idle[self._rows[name]] = 0
-            else:
-                stories = [(int(step[i]), float(negative[i])) for i in range(begin, end) if negative[i]]
-                unknown.append(Sighting(int(step[begin]), name, stories))
-        room = self._most - (len(self._rows) - 1)
-        self._enlist(self._candidates.promote(unknown, self._day, room))
-        columns = step - self._day * self.shape.steps_per_day + self._back
+        values = {
+            "negative": counts.negative,
+            "positive": counts.positive,
+            "stories": counts.negative + counts.neutral + counts.positive,
+        }
         rows = np.full(len(counts.names), -1)
-        rows[places] = [self._rows.get(counts.names[place], -1) for place in places.tolist()]
-        mine = rows[series] >= 0
-        self._counts[rows[series[mine]], columns[mine]] = negative[mine]
-        self._counts[0, self._back + self._done : self._back + self._done + counts.end - counts.start] = counts.volume
+        present = np.unique(counts.series).tolist()
+        rows[present] = [self._rows.get(counts.names[place], -1) for place in present]
+        self._meet(counts, rows, values)
+        rows[present] = [self._rows.get(counts.names[place], -1) for place in present]
+        rows = rows[counts.series]
+        # of a new row, what came before it was followed is what its candidate noted
+        mine = (rows >= 0) & (counts.step >= np.append(self._known.followed, 0)[rows])
+        columns = (counts.step - (self._day - 1) * self.shape.steps_per_day)[mine]
+        for stream, target in self._counts.items():
+            target[rows[mine], columns] = values[stream][mine]
+        first = self.shape.steps_per_day + self._done
+        self._ingest.messages[0, first : first + counts.end - counts.start] = counts.volume
+        self._idle[rows[rows >= 0]] = 0
+
+    def _meet(self, counts: Counts, rows: NDArray[np.int64], values: dict[str, Floats]) -> None:
+        """Note the series that are not followed, and follow those that have enough of the stories that are judged."""
+        cells = np.flatnonzero(rows[counts.series] < 0)
+        cells = cells[np.lexsort((counts.step[cells], counts.series[cells]))]
+        if not cells.size:
+            return
+        places, first = np.unique(counts.series[cells], return_index=True)
+        columns = np.stack([values[stream][cells] for stream in self._streams], axis=1).tolist()
+        steps, ends = counts.step[cells].tolist(), [*first[1:].tolist(), len(cells)]
+        unknown: list[Sighting] = []
+        for place, begin, end in zip(places.tolist(), first.tolist(), ends, strict=True):
+            series = counts.names[place]
+            judged = self._columns_of(series)
+            if judged:
+                stories = [
+                    (steps[i], most, *columns[i])
+                    for i in range(begin, end)
+                    if (most := max(columns[i][column] for column in judged))
+                ]
+                unknown.append(Sighting(steps[begin], series, stories))
+        room = self._most - len(self._rows)
+        found = self._candidates.promote(unknown, self._day, room)
+        if found:
+            self._enlist(found)
 
     def _enlist(self, found: list[tuple[Series, int, Candidate]]) -> None:
-        if not found:
-            return
-        first, midnight = len(self._rows), self._day * self.shape.steps_per_day
+        first, per_day = len(self._rows), self.shape.steps_per_day
+        midnight = self._day * per_day
         self._rows.update({series: first + i for i, (series, _, _) in enumerate(found)})
-        self._baseline.grow(len(found))
+        born = np.array([candidate.born for _, _, candidate in found], np.int64)
+        followed = np.array([step for _, step, _ in found], np.int64)
+        added = Known(born, followed, np.maximum(born + self.shape.warmup, followed))
+        self._known = Known(*(np.concatenate(pair) for pair in zip(self._known, added, strict=True)))
+        self._idle = np.concatenate([self._idle, np.zeros(len(found))])
+        self._weigh([series for series, _, _ in found])
+        for stream, counts in self._counts.items():
+            self._counts[stream] = np.concatenate([counts, np.zeros((len(found), 2 * per_day), np.float32)])
+        for lane in self._lanes:
+            lane.grow(born)
+        for row, (_, _, candidate) in enumerate(found, start=first):
+            for lane in self._lanes:
+                column, total = (self._streams.index(stream) + 2 for stream in (_STREAMS[lane.signal], "stories"))
+                lane.backfill(row, self._day, candidate.born, [(s[0], s[column], s[total]) for s in candidate.stories])
+            for step, _, *values in candidate.stories:
+                if step >= midnight - per_day:
+                    for stream, count in zip(self._streams, values, strict=True):
+                        self._counts[stream][row, step - midnight + per_day] = count
+        self._plan(first)
 
-        def with_rows(array: NDArray[Any]) -> NDArray[Any]:
-            return np.concatenate([array, np.zeros((len(found), *array.shape[1:]), array.dtype)])
+    def _weigh(self, added: list[Series]) -> None:
+        """Note the kind, and the weight of each lane in the budget, of new rows."""
+        asked = [self.policy.signals(series) for series in added]
+        weights = np.array([[found.get(signal, 0.0) for signal in self._signals] for found in asked])
+        self._kind = np.concatenate([self._kind, np.array([KINDS.index(series.kind) for series in added], np.int64)])
+        self._weights = np.concatenate([self._weights, weights.reshape(len(added), len(self._signals))])
 
-        self._counts, self._expected = with_rows(self._counts), with_rows(self._expected)
-        self._raw, self._surging = with_rows(self._raw), with_rows(self._surging)
-        for row, (_, followed, candidate) in enumerate(found, start=first):
-            self._born.append(candidate.born)
-            self._followed.append(followed)
-            if row:
-                self._baseline.backfill(row, self._day, candidate.born // self.shape.steps_per_day, candidate.stories)
-            for step, count in candidate.stories:
-                if step >= midnight - self._back:
-                    self._counts[row, step - midnight + self._back] = count
-        self._plan = self._baseline.plan(self._day, self._learnt)
-        self._expected[first:, self._back :] = self._plan.expected[first:]
-        before = np.arange(midnight - self._back, midnight)
-        known = before >= np.array(self._born[first:])[:, None]
-        self._expected[first:, : self._back] = known * self._plan.expected[first:, before % self.shape.steps_per_day]
+    def _plan(self, first: int = 0) -> None:
+        """Judge the rows from `first` on, or all, by what is learnt when the day begins."""
+        if not first:
+            self._profile = self._ingest.plan(self._day)
+        kind = self._kind
+        for lane, weight in zip(self._lanes, self._weights.T, strict=True):
+            lane.plan(self._day, self._learnt, Groups(kind, weight), self._profile, first)
+        if not first:
+            self._thresholds = self._share_budget(kind[: self._learnt], self._weights[: self._learnt])
+        for lane, weight in zip(self._lanes, self._weights.T, strict=True):
+            lane.calibration.threshold = np.where(weight > 0, self._thresholds[kind], np.inf)
+
+    def _share_budget(self, kind: NDArray[np.int64], weights: Floats) -> Floats:
+        """The threshold of each kind of series. Tiers without a series leave their share to the others."""
+        judged = np.bincount(kind, weights.sum(axis=1) > 0, len(KINDS)) > 0
+        days = day_weights(self._day, self.shape.history_days)
+        highs = [lane.calibration.shifted_highs(self._learnt) for lane in self._lanes]
+        found = np.full(len(KINDS), np.inf)
+        for each, name in enumerate(KINDS):
+            share = self.policy.tiers[name]
+            others = sum(self.policy.tiers[other] for other, some in zip(KINDS, judged, strict=True) if some)
+            if share <= 0 or not self._lanes:
+                continue
+            pages = self.policy.budget_per_week / 7.0 * share / (others if judged[each] else others + share)
+            mine = [of_lane[(kind == each) & (weight > 0)] for of_lane, weight in zip(highs, weights.T, strict=True)]
+            found[each] = find_threshold(np.concatenate(mine), days, pages, self.shape.steps_per_day)
+        return found
+
+    def _find_columns(self, series: Series) -> list[int]:
+        """The places in `_streams` of what is judged of `series`."""
+        judged = self.policy.signals(series) if series.kind in KINDS else {}
+        return sorted({self._streams.index(_STREAMS[signal]) for signal in judged})
 
     def _end_day(self) -> list[SurgeChange]:
-        shape = self.shape
-        today = slice(self._back, None)
-        self._quiet_days = 0 if self._counts[0, today].any() else self._quiet_days + 1
-        end = self.position
-        began = {series: surge.start for series, surge in self._episodes.open.items()}
-        settled = np.array([end - began.get(s, end) >= _NORMAL_DAYS * shape.steps_per_day for s in self._rows])
-        trusting = settled | (end - np.array(self._born) <= max(shape.warmup, shape.steps_per_day))
-        ongoing = np.array([series in began for series in self._rows]) & ~settled
-        judged = Judged(self._raw, self._surging, self._outage, trusting, ongoing)
-        self._baseline.learn(self._day, self._counts, self._expected, self._plan, judged)
-        self._baseline.idle += 1
+        per_day = self.shape.steps_per_day
+        self._quiet_days = 0 if self._ingest.messages[0, per_day:].any() else self._quiet_days + 1
+        for lane in self._lanes:
+            lane.learn(self._today(lane), self._known, self._ingest.silent)
+        self._ingest.learn(self._day)
+        for counts in self._counts.values():
+            counts[:, :per_day] = counts[:, per_day:]
+            counts[:, per_day:] = 0.0
+        self._idle += 1
         self._day, self._done = self._day + 1, 0
-        self._candidates.end_day(self._day - 2 * shape.history_days)
-        changes = self._forget(self._baseline.idle > 2 * shape.history_days)
-        if self._quiet_days >= _FORGET_DAYS and len(self._rows) + len(self._candidates) > 1:
+        self._candidates.end_day(self._day - 2 * self.shape.history_days)
+        if self._quiet_days >= _FORGET_DAYS and len(self._rows) + len(self._candidates):
             changes = self._forget(np.ones(len(self._rows), np.bool_))
+            if self._ingest.surge is not None:
+                changes.append(SurgeChange(self.position - 1, OUTAGE, "closed", self._ingest.surge))
             self._reset()
             return changes
+        changes = self._forget(self._idle > 2 * self.shape.history_days)
         self._learnt = len(self._rows)
-        self._plan = self._baseline.plan(self._day, self._learnt)
-        self._counts = self._shifted(self._counts)
-        self._expected = self._shifted(self._expected)
-        self._expected[:, today] = self._plan.expected
-        self._raw, self._surging = np.zeros_like(self._raw), np.zeros_like(self._surging)
-        self._outage = np.zeros_like(self._outage)
+        self._plan()
         return changes
 
-    def _shifted(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved = np.zeros_like(array)
-        moved[:, : self._back] = array[:, -self._back :]
-        return moved
-
     def _forget(self, gone: NDArray[np.bool_]) -> list[SurgeChange]:
-        gone = gone.copy()
-        gone[0] = False
+        """Forget the rows in the mask `gone`; `_plan` has to follow."""
         if not gone.any():
             return []
-        lost = [series for series, row in self._rows.items() if gone[row]]
-        changes = [change for series in sorted(lost) for change in self._episodes.forget(series, self.position - 1)]
-        kept = [series for series, row in self._rows.items() if not gone[row]]
-        self._born = [self._born[self._rows[series]] for series in kept]
-        self._followed = [self._followed[self._rows[series]] for series in kept]
-        self._rows = {series: i for i, series in enumerate(kept)}
-        self._baseline.keep(~gone)
-        self._counts, self._expected = self._counts[~gone], self._expected[~gone]
-        self._raw, self._surging = self._raw[~gone], self._surging[~gone]
+        names = list(self._rows)
+        lost = sorted(names[row] for row in np.flatnonzero(gone))
+        changes = [
+            change
+            for series in lost
+            for lane in self._lanes
+            for change in lane.episodes.forget(series, self.position - 1)
+        ]
+        self._rows = {series: i for i, series in enumerate(names[row] for row in np.flatnonzero(~gone))}
+        self._known = Known(*(values[~gone] for values in self._known))
+        self._idle, self._kind, self._weights = self._idle[~gone], self._kind[~gone], self._weights[~gone]
+        self._counts = {stream: counts[~gone] for stream, counts in self._counts.items()}
+        for lane in self._lanes:
+            lane.keep(~gone)
         return changes
 
     def dump(self) -> bytes:
+        """See `Detector.dump`."""
         header = {
             "format": _FORMAT,
-            "shape": self._fingerprint(),
+            "fits": self._fingerprint(),
             "day": self._day,
             "done": self._done,
             "quiet_days": self._quiet_days,
             "learnt": self._learnt,
-            "rows": [
-                [*series, born, followed]
-                for series, born, followed in zip(self._rows, self._born, self._followed, strict=True)
-            ],
+            "rows": list(self._rows),
             "candidates": self._candidates.dump(),
-            "episodes": self._episodes.dump(),
+            "ingest": self._ingest.dump(),
+            "episodes": [lane.episodes.dump() for lane in self._lanes],
         }
-        arrays = {
-            **self._baseline.arrays(),
-            "counts": self._counts[:, : self._back + self._done],
-            "expected_before": self._expected[:, : self._back],
-            "raw": self._raw[:, : self._done],
-            "surging": self._surging[:, : self._done],
-            "outage": self._outage,
-        }
+        arrays: dict[str, NDArray[Any]] = {"idle": self._idle, **self._known._asdict()}
+        arrays |= {f"counts.{stream}": counts for stream, counts in self._counts.items()}
+        arrays |= {f"ingest.{name}": array for name, array in self._ingest.arrays().items()}
+        arrays |= {f"{lane.signal}.{name}": array for lane in self._lanes for name, array in lane.arrays().items()}
         return pack(header, arrays)
 
     @classmethod
-    def restored(cls, settings: AlertingSettings, body: bytes) -> SurgeDetector:
-        """The detector that `dump` was called on. Raises InputError if it is damaged or does not fit `settings`."""
+    def restored(cls, settings: AlertingSettings, body: bytes, policy: Policy | None = None) -> SurgeDetector:
+        """The detector that `dump` was called on. Raises InputError if it is damaged, or does not fit `settings` or
+        `policy`."""
         header, arrays = unpack(body)
         try:
             if header["format"] != _FORMAT:
                 raise InputError("the detector's stored state is of another version")
-            detector = cls(settings, header["day"] * Shape.of(settings).steps_per_day)
-            if header["shape"] != detector._fingerprint():
+            detector = cls(settings, header["day"] * Shape.of(settings).steps_per_day, policy)
+            if header["fits"] != detector._fingerprint():
                 raise InputError(
-                    "the detector's stored state was made with another step, other windows or another history"
+                    "the detector's stored state was made with another step, other windows, another history or "
+                    "other rules"
                 )
             detector._resume(header, arrays)
         except KeyError as error:
             raise InputError(f"the detector's stored state lacks {error}") from error
         return detector
 
-    def _resume(self, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    def _resume(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        def part(name: str) -> dict[str, NDArray[Any]]:
+            return {key.removeprefix(name + "."): array for key, array in arrays.items() if key.startswith(name + ".")}
+
         self._done, self._quiet_days, self._learnt = header["done"], header["quiet_days"], header["learnt"]
-        self._rows = {Series(kind, name): i for i, (kind, name, _, _) in enumerate(header["rows"])}
-        self._born = [born for _, _, born, _ in header["rows"]]
-        self._followed = [followed for _, _, _, followed in header["rows"]]
+        self._rows = {Series(kind, name): i for i, (kind, name) in enumerate(header["rows"])}
+        self._known = Known(*(arrays[name] for name in Known._fields))
+        self._idle = arrays["idle"]
+        self._weigh(list(self._rows))
+        self._counts = part("counts")
         self._candidates.load(header["candidates"])
-        self._episodes.load(header["episodes"])
-        self._baseline.restore(arrays)
-        self._plan = self._baseline.plan(self._day, self._learnt)
-        self._outage = arrays["outage"]
-        for name in ("counts", "raw", "surging"):
-            kept = arrays[name]
-            whole = self._back + self.shape.steps_per_day if name == "counts" else self.shape.steps_per_day
-            setattr(self, f"_{name}", np.pad(kept, ((0, 0), (0, whole - kept.shape[1]))))
-        self._expected = np.concatenate([arrays["expected_before"], self._plan.expected], axis=1)
+        self._ingest.load(header["ingest"], part("ingest"))
+        for lane, episodes in zip(self._lanes, header["episodes"], strict=True):
+            lane.restore(part(lane.signal))
+            lane.episodes.load(episodes)
+        self._plan()
 
     def _fingerprint(self) -> list[Any]:
-        return [self.shape.step_minutes, self.shape.windows, self.shape.history_days]
+        return [*self.shape.fingerprint, self.policy.fingerprint]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from alerting.grafana import alerts, market_mood, models, pipeline
+from alerting.grafana import market_mood, models, pipeline, surges
 
 DOCS = "https://docs.example.com/newstide"
-BOARDS = (market_mood.board, alerts.board, pipeline.board, models.board)
+BOARDS = (market_mood.board, surges.board, pipeline.board, models.board)
 
 
 def files(docs: str = DOCS) -> dict[str, str]:

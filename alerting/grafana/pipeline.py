@@ -301,14 +301,14 @@ def board() -> Board:
             About("Processor", "Cores in use.", "none", _DOWN, 8, 8, "15s"),
             over_time(
                 "rate(process_cpu_seconds_total[$__rate_interval]) "
-                "* on (job, instance) group_left (process) newstide_process_info",
+                "* on (instance) group_left (process) newstide_process_info",
                 "{{process}} {{instance}}",
             ),
         ),
         lines(
             About("Memory", "Resident.", "bytes", _DOWN, 8, 8, "15s"),
             over_time(
-                "process_resident_memory_bytes * on (job, instance) group_left (process) newstide_process_info",
+                "process_resident_memory_bytes * on (instance) group_left (process) newstide_process_info",
                 "{{process}} {{instance}}",
             ),
         ),

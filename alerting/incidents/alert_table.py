@@ -60,7 +60,7 @@ class AlertTable:
         for alert, each in expected.items():
             changes += self._bring_up_to_date(connection, each, stored.get(alert), end)
         openings = {
-            alert: self._row(FoundSurge(each.series, each.opening), {})
+            alert: self._row(FoundSurge(each.series, each.opening, closed=each.closed), {})
             for alert, each in expected.items()
             if each.opening is not None
         }

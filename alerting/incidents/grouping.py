@@ -22,7 +22,7 @@ from alerting.detection.detector import Series, Signal
 
 LEAST_SHARE = 1 / 3
 
-_RANK = {"entity": 0, "topic": 1, "all": 2}
+_RANK = {"entity": 0, "topic": 1, "all": 2, "outage": 3}
 _SIGNALS: tuple[Signal, ...] = ("negative", "share", "positive", "volume")  # the one to be named after first
 SENTIMENTS_OF: dict[Signal, tuple[str, ...]] = {
     "negative": ("negative",),

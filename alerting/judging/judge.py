@@ -19,6 +19,7 @@ from alerting.judging.judgement import Judgement, Outcome
 from alerting.judging.progress import Connection, Progress
 from alerting.judging.projection import Projection
 from alerting.judging.watermark import Watermark, read_replays
+from alerting.rules.policy import Policy
 from alerting.steps import Steps
 from core.settings import Settings
 
@@ -41,8 +42,10 @@ class Judge:
         outbox: Outbox,
         stopping: Callable[[], bool],
         ticks: Callable[[], float] = time.monotonic,
+        policy: Policy | None = None,
     ) -> None:
         self._settings = settings.alerting
+        self._policy = policy or Policy.default()
         self.steps = Steps(settings.alerting.step_minutes)
         self._alerts = AlertTable(self.steps, outbox, settings.bundle_directory)
         self._stopping = stopping
@@ -61,7 +64,7 @@ class Judge:
             for at, body in store.read_checkpoints(connection).items()
             if at <= progress.judged_until
         }
-        projection = Projection.restored(self._settings, self.steps, checkpoints)
+        projection = Projection.restored(self._settings, self._policy, self.steps, checkpoints)
         self.judgement = self._judgement(progress, projection)
         self.judgement.resume(connection, fits=projection is not None)
         log.info("resumed at %s", progress.judged_until.isoformat())
@@ -96,7 +99,7 @@ class Judge:
         return outcome
 
     def _judgement(self, progress: Progress, projection: Projection | None) -> Judgement:
-        begun = projection or Projection.begun(self._settings, self.steps, self.steps.of(progress.since))
+        begun = projection or Projection.begun(self._settings, self._policy, self.steps, self.steps.of(progress.since))
         return Judgement(self._settings, self._alerts, self.steps, progress, begun, self._stopping)
 
     def _begin(self, connection: Connection, watermark: datetime | None) -> Judgement | None:

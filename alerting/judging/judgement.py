@@ -168,7 +168,7 @@ class Judgement:
             return
         first = store.read_first_minute(connection) or stale_from
         since = min(self.progress.since, stale_from, first).replace(hour=0, minute=0)
-        self.projection = Projection.begun(self._settings, self._steps, self._steps.of(since))
+        self.projection = self.projection.anew(self._steps.of(since))
         self.progress = replace(self.progress, since=since)
 
     def _learn(self, connection: Connection, until: int) -> None:
@@ -177,7 +177,7 @@ class Judgement:
         merged = store.read_merged_until(connection)
         if merged is not None:
             since = min(max(since, self._steps.of(merged)), until)
-        self.projection = Projection.begun(self._settings, self._steps, since)
+        self.projection = self.projection.anew(since)
         while self.projection.position < until and not self._stopping():
             self.projection.advance(connection, self.projection.block_end(until))
         self._unsettled = True

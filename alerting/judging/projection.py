@@ -14,6 +14,7 @@ import psycopg
 from alerting.detection.detector import SurgeChange
 from alerting.detection.surges import SurgeDetector
 from alerting.judging.trend_window import TrendWindow
+from alerting.rules.policy import Policy
 from alerting.steps import Steps
 from core.errors import InputError
 from core.settings import AlertingSettings
@@ -27,32 +28,40 @@ _BLOCK_DAYS = 7  # judged at once: bounds memory in a replay of years
 class Projection:
     """A detector at `position`, its checkpoints, and the counts since the oldest of them."""
 
-    def __init__(self, settings: AlertingSettings, steps: Steps, checkpoints: Mapping[int, bytes]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: AlertingSettings, policy: Policy, steps: Steps, checkpoints: Mapping[int, bytes]
+    ) -> None:
+        self._settings, self._policy = settings, policy
         self._steps = steps
         self._checkpoints = dict(sorted(checkpoints.items()))
         self._saved: set[int] = set(checkpoints)
-        self.detector = SurgeDetector.restored(settings, self._checkpoints[self._newest()])
+        self.detector = SurgeDetector.restored(settings, self._checkpoints[self._newest()], policy)
         self._window = TrendWindow(steps, self.horizon)
 
     @classmethod
-    def begun(cls, settings: AlertingSettings, steps: Steps, start: int) -> Projection:
+    def begun(cls, settings: AlertingSettings, policy: Policy, steps: Steps, start: int) -> Projection:
         """One that knows nothing of what was before the step `start`."""
-        made = cls(settings, steps, {start: SurgeDetector(settings, start).dump()})
+        made = cls(settings, policy, steps, {start: SurgeDetector(settings, start, policy).dump()})
         made._saved = set()
         return made
 
     @classmethod
-    def restored(cls, settings: AlertingSettings, steps: Steps, checkpoints: Mapping[int, bytes]) -> Projection | None:
-        """One at the newest of `checkpoints` that fits `settings`, or None if none does."""
+    def restored(
+        cls, settings: AlertingSettings, policy: Policy, steps: Steps, checkpoints: Mapping[int, bytes]
+    ) -> Projection | None:
+        """One at the newest of `checkpoints` that fits `settings` and `policy`, or None if none does."""
         left = dict(sorted(checkpoints.items()))
         while left:
             try:
-                return cls(settings, steps, left)
+                return cls(settings, policy, steps, left)
             except InputError as error:
                 at, _ = left.popitem()
                 log.warning("the checkpoint of %s is of no use: %s", steps.start(at).isoformat(), error)
         return None
+
+    def anew(self, start: int) -> Projection:
+        """One under the same settings that knows nothing of what was before the step `start`."""
+        return Projection.begun(self._settings, self._policy, self._steps, start)
 
     @property
     def position(self) -> int:
@@ -69,7 +78,7 @@ class Projection:
         chosen = max((at for at in self._checkpoints if at <= step), default=self.horizon)
         for at in [at for at in self._checkpoints if at > chosen]:
             del self._checkpoints[at]
-        self.detector = SurgeDetector.restored(self._settings, self._checkpoints[chosen])
+        self.detector = SurgeDetector.restored(self._settings, self._checkpoints[chosen], self._policy)
 
     def read_again(self, connection: psycopg.Connection[Any], changed: Iterable[int]) -> None:
         """Take note that the trends changed in these steps."""

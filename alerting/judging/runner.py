@@ -73,7 +73,7 @@ class Runner:
         self._ends = ends
         self._judging = judging or Beat()
         self._seen_ends = SeenEnds()
-        self._judge = Judge(settings, Outbox(channels, rules), stop.is_set)
+        self._judge = Judge(settings, Outbox(channels, rules), stop.is_set, policy=rules.policy if rules else None)
         lateness = settings.alerting.allowed_lateness_s
         self._lateness = timedelta(seconds=DEFAULT_LATENESS_S if lateness is None else lateness)
         self._shown: set[Series] = set()

@@ -20,9 +20,6 @@ URGENT: Severity = "critical"
 ReceiverType = Literal["alertmanager", "apprise", "webhook"]
 RECEIVER_TYPES: tuple[ReceiverType, ...] = get_args(ReceiverType)
 
-OUTAGE = "outage="
-"""How the series begins by which an outage of what is read is told; it is judged whatever the rules say."""
-
 DEFAULT_TITLE = "[$severity] $name: $change"
 DEFAULT_BODY = "$sentence\n$stories\n$link"
 
@@ -76,18 +73,14 @@ class AlertRules:
     warnings: tuple[str, ...] = ()
 
     def matching(self, series: str, signal: Signal) -> list[Rule]:
-        """The first rule for a signal of a series; those after it too, as long as each goes on.
-
-        An outage has no signal of its own. Where no rule names it, it concerns every rule: none of them is watched.
-        """
-        is_outage = series.startswith(OUTAGE)
+        """The first rule for a signal of a series; those after it too, as long as each goes on."""
         found = []
         for rule in self.rules:
-            if (is_outage or signal in rule.watch.signals) and rule.watch.matches(series):
+            if signal in rule.watch.signals and rule.watch.matches(series):
                 found.append(rule)
                 if not rule.continues:
                     break
-        return found or (list(self.rules) if is_outage else [])
+        return found
 
     def severity(self, surges: Iterable[tuple[str, Signal]]) -> Severity:
         """How severe an incident of these surges is: as the most severe rule that matches one of them says."""

@@ -19,7 +19,7 @@ from alerting.rules.alert_rules import (
     Rule,
 )
 from alerting.rules.fields import Fields
-from alerting.rules.policy import DEFAULT_SIGNALS, Watch
+from alerting.rules.policy import DEFAULT_SIGNALS, KINDS, Watch
 from alerting.rules.schedule import Schedule
 from alerting.rules.secret import ENVIRONMENT, Secret
 from alerting.rules.templates import template_fault
@@ -38,7 +38,6 @@ RULE_KEYS = (
     "continue",
 )
 RECEIVER_KEYS = ("name", "type", "url", "url_file", "headers", "min_severity", "timeout_s", "resend_s", "title", "body")
-_NAMED_KINDS = ("topic", "entity", "outage")
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 _SPAN = re.compile(r"\s*(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*")
 _CLOCK = re.compile(r"\s*(\d{1,2}):(\d{2})\s*")
@@ -143,9 +142,9 @@ def _glob_fault(glob: str) -> str:
         return ""
     if not equals:
         return "expected `all`, `topic=NAME`, `entity=NAME` or `*`, where * ? and [] match parts of a name"
-    if kind not in _NAMED_KINDS:
-        hint = closest_hint(kind, _NAMED_KINDS)
-        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME`, `entity=NAME` or `outage=*`{hint}"
+    if kind not in KINDS or kind == "all":
+        hint = closest_hint(kind, KINDS)
+        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME` or `entity=NAME`{hint}"
     return "" if name else f"the name after `{kind}=` is empty; write {kind}=* for all of them"
 
 

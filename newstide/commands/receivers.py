@@ -12,7 +12,7 @@ from rich.table import Table
 
 from alerting.delivery.channels import open_channel, open_channels
 from alerting.delivery.trial import send_trial
-from alerting.rules.alert_rules import OUTAGE, AlertRules, Rule
+from alerting.rules.alert_rules import AlertRules, Rule
 from alerting.rules.alerts_file import load_rules, rules_file
 from alerting.rules.policy import Watch
 from alerting.rules.unseen import unseen_entities
@@ -122,7 +122,7 @@ def _clock(at: time) -> str:
 def _matched(settings: Settings, watch: Watch) -> list[str]:
     """What the globs match: topics by name, entities as they are written, for any may come."""
     topics = [f"topic={name}" for name in load_taxonomy(settings.taxonomy).tasks.get("topic", ())]
-    entities = [glob for glob in watch.series if glob.startswith(("entity=", OUTAGE))]
+    entities = [glob for glob in watch.series if glob.startswith("entity=")]
     if "*" in watch.series:
         return ["everything"]
     return [*(["all"] if watch.matches("all") else []), *filter(watch.matches, topics), *entities]

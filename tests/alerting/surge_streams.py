@@ -56,7 +56,7 @@ def stream(negative: dict[Series, np.ndarray], positive: dict[Series, np.ndarray
     return Stream(messages, negative)
 
 
-def fortnight(seed: int = 0, surge_day: float = 6.5, per_hour: float = 30.0) -> Stream:
+def fortnight(seed: int = 2, surge_day: float = 6.5, per_hour: float = 30.0) -> Stream:
     """A bank with two bad stories an hour and `per_hour` for ten hours from `surge_day` on, beside quiet company."""
     rng = np.random.default_rng(seed)
     bank = daily(14, 2, rng)

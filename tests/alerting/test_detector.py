@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from surge_streams import BANK, IPO, PER_DAY, QUIET, START, Stream, daily, fortn
 
 from alerting.detection.codec import pack
 from alerting.detection.detector import ALL, Counts, Series, SurgeChange
+from alerting.detection.ingest import OUTAGE
 from alerting.detection.surges import SurgeDetector
+from alerting.rules.policy import Policy, Watch
 from core.errors import InputError, SettingsError
 from core.settings import AlertingSettings
 
@@ -37,15 +40,18 @@ def test_a_bank_in_trouble_fires_once_and_soon() -> None:
     (at,) = opened(changes)
     assert 6.5 * PER_DAY <= at <= 6.5 * PER_DAY + 24, "within two hours of event time"
     (closed,) = [change for change in changes if change.kind == "closed" and change.series == BANK]
-    assert closed.surge.observed > 8 * closed.surge.expected
+    assert closed.surge.observed > 6 * closed.surge.expected
     assert closed.surge.start - START == at
     assert closed.step - START < 8 * PER_DAY
 
 
-def test_euphoria_and_ordinary_days_do_not_fire() -> None:
+def test_euphoria_does_not_fire_and_ordinary_days_rarely_do() -> None:
+    false = 0
     for seed in range(5):
-        surprises = {change.series for change in judge(fortnight(seed)) if change.kind == "opened"}
-        assert surprises <= {BANK, ALL}
+        changes = judge(fortnight(seed))
+        assert not [at for at in opened(changes, IPO) if 9 * PER_DAY <= at < 9 * PER_DAY + 200]
+        false += len([each for each in changes if each.kind == "opened" and each.series not in (BANK, ALL)])
+    assert false <= 16, "twice the budget of the five times 11 days that are judged"
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -89,6 +95,20 @@ def test_state_that_does_not_fit_is_refused() -> None:
         SurgeDetector.restored(SETTINGS, body[:-9])
 
 
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+def test_what_is_no_count_is_refused_and_changes_nothing(wrong: float) -> None:
+    counts = fortnight().counts.cut(START, START + 400)
+    detector = SurgeDetector(SETTINGS, START)
+    before = detector.dump()
+    broken = counts.negative.copy()
+    broken[3] = wrong
+    with pytest.raises(InputError, match=rf"negative of .* in step {counts.step[3]} is no count"):
+        detector.judge(replace(counts, negative=broken))
+    with pytest.raises(InputError, match="lies outside"):
+        detector.judge(replace(counts, step=counts.step + 400))
+    assert detector.dump() == before
+
+
 def test_steps_must_follow_each_other() -> None:
     with pytest.raises(InputError, match="detector stands at"):
         SurgeDetector(SETTINGS, START).judge(fortnight().counts.cut(START + 1, START + 2))
@@ -96,11 +116,11 @@ def test_steps_must_follow_each_other() -> None:
 
 def test_small_counts_never_page() -> None:
     negative = np.zeros(14 * PER_DAY)
-    negative[10 * PER_DAY : 10 * PER_DAY + 5] = 1  # five stories out of nothing
+    negative[10 * PER_DAY : 10 * PER_DAY + 5] = 2  # ten stories out of nothing
     counts = stream({BANK: negative}, {BANK: daily(14, 5, np.random.default_rng(0))})
-    assert opened(judge(counts)) == []
-    (at,) = opened(judge(counts, AlertingSettings(min_excess=3)))
-    assert 10 * PER_DAY + 3 <= at < 10 * PER_DAY + 5, "four stories, an excess of three, and not more than there are"
+    assert opened(judge(counts, AlertingSettings(min_excess=10))) == []
+    at = opened(judge(counts))[0]
+    assert 10 * PER_DAY + 3 <= at < 10 * PER_DAY + 5, "eight stories, an excess of six, and not more than there are"
 
 
 def test_a_series_must_be_known_for_the_warm_up() -> None:
@@ -126,26 +146,91 @@ def test_an_outage_is_not_judged() -> None:
     assert not any(gap.start + 12 <= step < gap.stop for step in closed), "silence must not pass for calm"
 
 
-def test_what_fires_again_within_a_day_must_be_higher() -> None:
+def test_an_outage_is_told_as_a_surge_of_its_own() -> None:
+    made = fortnight(per_hour=60)
+    first = 10 * PER_DAY
+    for values in [*made.messages.values(), *made.negative.values()]:
+        values[first : first + 150] = 0
+    (began, over) = [change for change in judge(made) if change.series == OUTAGE]
+    assert (began.kind, over.kind) == ("opened", "closed")
+    assert first < began.step - START < first + 150
+    assert made.messages[ALL][over.step - START] > 0 == made.messages[ALL][first : over.step - START].max()
+    assert began.surge.observed == 0
+    assert began.surge.expected > 20
+    assert judge(made, cuts=[START + first + k for k in (3, 77, 149, 150)]) == judge(made)
+
+
+def test_a_surge_that_doubles_is_told_again() -> None:
+    rng = np.random.default_rng(6)
+    bank, day = daily(28, 12, rng), 24 * PER_DAY
+    bank[day : day + 36] += 4
+    bank[day + 18 : day + 36] += 40
+    made = stream({BANK: bank, Series("entity", "OTHER"): daily(28, 5, rng)})
+    changes = [change for change in judge(made) if change.series == BANK and change.step >= START + day]
+    (grown,) = [change for change in changes if change.kind == "grown"]
+    assert day + 18 <= grown.step - START < day + 24
+    assert grown.surge.start == changes[0].surge.start
+
+
+def test_a_mood_that_turns_is_seen_without_more_news() -> None:
+    rng = np.random.default_rng(8)
+    stories = daily(28, 24, rng)
+    bad = rng.binomial(stories.astype(int), 0.1).astype(float)
+    turn = slice(24 * PER_DAY, 24 * PER_DAY + 72)
+    bad[turn] = rng.binomial(stories[turn].astype(int), 0.9)
+    counts = Counts.of(START, {BANK: stories, ALL: stories}, {BANK: bad, ALL: bad}, {BANK: stories - bad})
+    policy = Policy(watches=(Watch(signals=("share",)),))
+    changes = SurgeDetector(SETTINGS, START, policy).judge(counts)
+    found = [at for at in opened(changes) if turn.start <= at < turn.stop]
+    assert len(found) == 1
+    assert {change.surge.signal for change in changes} == {"share"}
+
+
+def test_what_no_rule_asks_for_is_not_judged() -> None:
+    made = fortnight()
+    policy = Policy(watches=(Watch(("entity=BANK",), ("negative",)),))
+    changes = SurgeDetector(SETTINGS, START, policy).judge(made.counts)
+    assert {change.series for change in changes} == {BANK}
+    with pytest.raises(InputError, match="other rules"):
+        SurgeDetector.restored(SETTINGS, SurgeDetector(SETTINGS, START, policy).dump())
+
+
+def test_good_news_and_mere_volume_surge_where_they_are_asked_for() -> None:
+    made = fortnight()
+    flood = made.messages[IPO] - made.negative[IPO]
+    positive = {IPO: flood, ALL: flood}
+    counts = Counts.of(START, made.messages, made.negative, None, positive)
+    policy = Policy(watches=(Watch(("entity=IPO",), ("positive", "volume")),))
+    changes = SurgeDetector(SETTINGS, START, policy).judge(counts)
+    flooded = [change for change in changes if 0 <= change.step - START - 9 * PER_DAY < 200]
+    assert {change.surge.signal for change in flooded} == {"positive", "volume"}
+    assert {change.series for change in flooded} == {IPO}
+
+
+def test_a_lull_is_no_end_and_a_spike_hides_no_later_surge() -> None:
     rng = np.random.default_rng(5)
-    base, day = daily(14, 2, rng), 8 * PER_DAY
-    same, worse = base.copy(), base.copy()
-    for bank, second in ((same, 3), (worse, 12)):
-        bank[day : day + 12] += 6
-        bank[day + 150 : day + 162] += second
-    other = {Series("entity", "OTHER"): daily(14, 5, rng)}
-    assert len(opened(judge(stream({BANK: same, **other})))) == 1
-    assert len(opened(judge(stream({BANK: worse, **other})))) == 2
+    base, day = daily(28, 24, rng), 24 * PER_DAY
+    lull, spike = base.copy(), base.copy()
+    lull[day : day + 12] += 12
+    lull[day + 18 : day + 30] += 12
+    spike[day : day + 12] += 100
+    spike[day + 48 : day + 60] *= 3
+    other = {Series("entity", "OTHER"): daily(28, 5, rng)}
+    assert len([at for at in opened(judge(stream({BANK: lull, **other}))) if day <= at < day + 40]) == 1
+    first, second = (at for at in opened(judge(stream({BANK: spike, **other}))) if day <= at < day + 70)
+    assert first == day
+    assert day + 48 <= second < day + 66
 
 
 def test_a_new_level_becomes_normal() -> None:
     rng = np.random.default_rng(7)
     bank = np.concatenate([daily(20, 2, rng), daily(40, 12, rng)])
     changes = judge(stream({BANK: bank, Series("entity", "OTHER"): daily(60, 5, rng)}))
-    assert 1 <= len(opened(changes)) <= 2
-    last = [change for change in changes if change.series == BANK][-1]
-    assert last.kind == "closed"
-    assert last.step - START < 40 * PER_DAY
+    (first,) = [at for at in opened(changes) if 20 * PER_DAY <= at < 22 * PER_DAY]
+    assert first < 20 * PER_DAY + 12
+    closed = [change.step - START for change in changes if change.kind == "closed" and change.series == BANK]
+    assert any(first < step < 25 * PER_DAY for step in closed)
+    assert len([at for at in opened(changes) if at >= 25 * PER_DAY]) <= 5, "as many as the budget of five weeks"
 
 
 def test_a_stray_old_message_does_not_make_everything_a_surge() -> None:
@@ -154,7 +239,9 @@ def test_a_stray_old_message_does_not_make_everything_a_surge() -> None:
     bank = np.zeros(days * PER_DAY)
     bank[5] = 1
     bank[40 * PER_DAY :] = daily(20, 20, rng)
-    assert opened(judge(stream({BANK: bank}))) == []
+    found = opened(judge(stream({BANK: bank})))
+    assert len(found) <= 6, "about the budget of 17 days, twice"
+    assert not found or found[0] >= 43 * PER_DAY
 
 
 def test_series_that_fell_silent_are_forgotten() -> None:
@@ -269,7 +356,6 @@ def test_a_hundred_thousand_names_cost_less_than_a_gigabyte() -> None:
         ({"windows_minutes": []}, "windows_minutes"),
         ({"windows_minutes": [0]}, "windows_minutes"),
         ({"windows_minutes": [1441]}, "windows_minutes"),
-        ({"threshold": 1.0, "clear_threshold": 2.0}, "clear_threshold"),
     ],
 )
 def test_settings_that_cannot_work_are_named(values: dict[str, object], named: str) -> None:

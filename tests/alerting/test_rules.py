@@ -97,15 +97,6 @@ def test_the_first_rule_that_matches_decides_unless_it_goes_on(read) -> None:
     assert rules.policy.signals(ALL) == {"negative": 1, "positive": 1}
 
 
-def test_an_outage_is_told_by_the_rules_that_name_it_or_by_all(read) -> None:
-    rule = "[[rule]]\nname = 'a'\nseries = 'entity=A'\nreceivers = 'desk'\n"
-    named = "[[rule]]\nname = 'b'\nseries = 'outage=*'\nsignals = 'share'\nreceivers = 'pager'\nseverity = 'critical'\n"
-    outage = [("outage=ingest", "volume")]
-    assert read(rule + RECEIVERS).routes(outage) == {"desk": Route("warning", ("a",))}
-    assert read(rule + named + RECEIVERS).routes(outage) == {"pager": Route("critical", ("b",))}
-    assert read(rule + RECEIVERS).routes([("entity=B", "negative")]) == {}
-
-
 def test_a_message_waits_only_if_every_rule_that_asks_for_it_lets_it(read) -> None:
     rules = read(
         """

@@ -1,0 +1,259 @@
+"""What a statistic means for the series it is of, and which score keeps the budget of false pages.
+
+News is burstier than any model, so a statistic is ranked among those of the series' own past: its score is -log10 of
+the share of past steps at or above it. Beyond what the series has seen, the tail is generalised Pareto (Pickands 1975)
+from its own mean excess, its shape pooled over series of the same kind and rate. Ranks do not tell how many steps in a
+row are high; how often the highest score of a day passes a level does, so a series whose days are higher than those of
+its tier is shifted down. The threshold of a tier is the score that its days, all series of a day together, pass as
+often as the budget allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerting.detection.rows import Rows
+from alerting.detection.shape import Shape
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BINS = 64
+EDGES = 60.0 * (np.arange(BINS) / BINS) ** 2  # of the statistics' histogram
+
+_PRIOR_DAYS, _GROWN_UP, _LEAST_PRIOR = 3.0, 12.0, 0.25  # of the pooled ranks, which give way to a series' own
+_MODEL_DAYS = 3.0  # of a model in which a statistic v is passed with probability 10^-v, beside the pool
+_TAIL = 0.005  # share of steps from which on the tail is generalised Pareto
+_CLASSES = 5  # of rates: a story in ten days or more, in a day, ten a day, ...
+_MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
+_FEW_HIGHS = 20  # days of a kind from which on its series are compared
+_LARGEST_SHIFT = 0.5
+_FEW_PAGES = 3.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
+_STEEPNESS = 0.8  # as if a score s were passed with probability 10^(-0.8 s)
+_LEVEL = 0.8
+_LEAST_SCORE = 1.0
+_KINDS, _ROWS_AT_ONCE = 3, 2048
+_OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier
+_REAL = 1.0  # a score so far above the threshold, ten times too rare, is taken for news and not learnt,
+_LEARNT = 0.8  # so that this share of false pages is learnt,
+_RARELY = 0.5  # but on no more than this share of days
+
+
+class Groups(NamedTuple):
+    """Of n series, the number of their kind, (n,), and their weight in the budget, (n,); 0: not judged."""
+
+    kind: Ints
+    weight: Floats
+
+
+class Calibration(Rows):
+    """The past scores of n series.
+
+    seen: (n, tests, BINS) past statistics, fading, without those of `today` and, `doubtful`, those of an open surge,
+    likewise. steps: (n,) steps they are out of. highs: (n, history) the highest score of each day that could have
+    fired, by day modulo history; nan where the series was not judged or the day held real news. high: (n,) that of
+    today. real, days: (n,) days with real news, and all that were judged, fading.
+    """
+
+    FIELDS = ("seen", "today", "doubtful", "steps", "highs", "high", "real", "days")
+
+    def __init__(self, shape: Shape, weights: Sequence[float]) -> None:
+        self.shape, self.weights = shape, np.array(weights)
+        tests = len(weights)
+        self.seen = np.zeros((0, tests, BINS), np.float32)
+        self.today = np.zeros((0, tests, BINS), np.uint16)
+        self.doubtful = np.zeros((0, tests, BINS), np.uint16)
+        self.steps = np.zeros(0)
+        self.highs = np.zeros((0, shape.history_days), np.float32)
+        self.high = np.zeros(0, np.float32)
+        self.real = np.zeros(0)
+        self.days = np.zeros(0)
+        self._classes = np.zeros(0, np.int64)
+        self._ranked = np.zeros(0, np.bool_)  # rows whose scores at EDGES are those of the day
+        self._pool = np.zeros(0)
+        self._level = self._usual = np.zeros(0)
+        self._table = np.zeros((0, tests, BINS), np.float32)
+        self._shift = np.zeros(0)
+        self.threshold = np.zeros(0)
+
+    def grow(self, rows: int) -> None:
+        """See `Rows.grow`; no day of the new series was judged."""
+        super().grow(rows)
+        self.highs[len(self) - rows :] = np.nan
+
+    def backfill(self, row: int, days: int) -> None:
+        """The new `row` was silent for so many days."""
+        fade = np.exp(-2.0 / self.shape.history_days)
+        self.steps[row] = self.shape.steps_per_day * (1.0 - fade**days) / (1.0 - fade)
+
+    def plan(self, day: int, learnt: int, rates: Floats, groups: Groups, first: int = 0) -> None:
+        """Score the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series;
+        `rates`, (n,), are the stories expected a day."""
+        self._classes = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
+        if first == 0:
+            self._learn_pool(learnt, self._classes)
+            self._learn_levels(day, learnt, groups)
+            self._ranked = np.zeros(0, np.bool_)
+        added = len(self) - len(self._ranked)
+        self._table = np.concatenate(
+            [self._table[: len(self._ranked)], np.zeros((added, len(self.weights), BINS), np.float32)]
+        )
+        self._ranked = np.concatenate([self._ranked, np.zeros(added, np.bool_)])
+        self._shift = np.concatenate([self._shift[:first], self._shifts(day, groups, first)])
+
+    def _learn_pool(self, learnt: int, classes: Ints) -> None:
+        """The share of steps in each bin for each kind and rate, (classes, tests, BINS), and the shape of its tail."""
+        model = np.exp(-EDGES * np.log(10.0))
+        model = np.append(model[:-1] - model[1:], model[-1]) * _MODEL_DAYS * self.shape.steps_per_day
+        many = _KINDS * _CLASSES
+        self._pool = np.zeros((many, len(self.weights), BINS))
+        for each in np.unique(classes[:learnt]):
+            mine = classes[:learnt] == each
+            self._pool[each] = self.seen[:learnt][mine].sum(axis=0, dtype=np.float64)
+        steps = np.bincount(classes[:learnt], self.steps[:learnt], many) + _MODEL_DAYS * self.shape.steps_per_day
+        self._pool = (self._pool + model) / steps[:, None, None]
+
+    def _rank(self, rows: Ints) -> None:
+        """Bring the scores at EDGES up to the day for those of `rows` that are not; most series have no story in it."""
+        rows = np.unique(rows[~self._ranked[rows]])
+        if not rows.size:
+            return
+        days = self.steps[rows] / self.shape.steps_per_day
+        prior = np.maximum(_PRIOR_DAYS * (1.0 - days / _GROWN_UP), _LEAST_PRIOR) * self.shape.steps_per_day
+        share = self.seen[rows] + prior[:, None, None] * self._pool[self._classes[rows]]
+        share /= (self.steps[rows] + prior)[:, None, None]
+        at, beyond, mean = _tails(share)
+        excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0)
+        tail = np.log10(beyond)[:, :, None] - excess / (np.maximum(mean, 0.05)[:, :, None] * np.log(10.0))
+        empirical = np.log10(np.maximum(share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1], 1e-300))
+        self._table[rows] = -np.where(np.arange(BINS) <= at[:, :, None], empirical, tail)
+        self._ranked[rows] = True
+
+    def _learn_levels(self, day: int, learnt: int, groups: Groups) -> None:
+        """For each kind, the median of the highs that are any, and the share of all days that pass it."""
+        self._level, self._usual = np.full(_KINDS, np.inf), np.ones(_KINDS)
+        age = day_weights(day, self.shape.history_days)
+        for kind in range(_KINDS):
+            highs = self.highs[:learnt][groups.kind[:learnt] == kind]
+            some = highs[highs > 0]
+            if some.size >= _FEW_HIGHS:
+                self._level[kind] = level = np.quantile(some, _LEVEL)
+                self._usual[kind] = ((highs > level) * age).sum() / ((highs >= 0) * age).sum()
+
+    def _shifts(self, day: int, groups: Groups, first: int) -> Floats:
+        """What to take from the scores of the rows from `first` on, (rows,)."""
+        highs, kind, age = self.highs[first:], groups.kind[first:], day_weights(day, self.shape.history_days)
+        usual = self._usual[kind]
+        often = ((highs > self._level[kind, None]) * age).sum(axis=1) + _OWN_DAYS * usual
+        share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + _OWN_DAYS), 0.99)
+        ratio = np.log1p(-share) / np.log1p(-np.minimum(usual, 0.99))
+        own = np.clip(np.log10(np.maximum(ratio, 1e-9)), -_LARGEST_SHIFT, _LARGEST_SHIFT)
+        shift: Floats = own - np.log10(np.maximum(groups.weight[first:], 1e-9))
+        return shift
+
+    def shifted_highs(self, learnt: int) -> NDArray[np.float32]:
+        """The highs of the first `learnt` series as they would count today, (learnt, history)."""
+        shifted: NDArray[np.float32] = self.highs[:learnt] - self._shift[:learnt, None].astype(np.float32)
+        return shifted
+
+    def scores(self, row: Ints, statistics: Floats) -> Floats:
+        """Scores of the tests in `statistics`, (cells, tests), of the rows `row`: the tests share the tail probability
+        by weight, so the score is log10 of the weighted mean of 10^score."""
+        self._rank(row)
+        place = np.sqrt(np.minimum(statistics, 59.9) / 60.0) * BINS
+        below = np.minimum(place.astype(np.int64), BINS - 2)
+        tests = np.arange(statistics.shape[1])
+        low, high = self._table[row[:, None], tests, below], self._table[row[:, None], tests, below + 1]
+        each = np.minimum(low + (high - low) * (place - below), 250.0)
+        scores: Floats = np.log10((self.weights * 10.0**each).sum(axis=1)) - self._shift[row]
+        return scores
+
+    def tail_scores(self, row: Ints, statistic: Floats) -> Floats:
+        """The score that the last test alone would give, (cells,)."""
+        place = np.sqrt(np.minimum(statistic, 59.9) / 60.0) * BINS
+        below = np.minimum(place.astype(np.int64), BINS - 2)
+        low, high = self._table[row, -1, below], self._table[row, -1, below + 1]
+        score: Floats = low + (high - low) * (place - below) - self._shift[row]
+        return score
+
+    def note(self, row: Ints, statistics: Floats, surging: NDArray[np.bool_], firing: Floats) -> None:
+        """Take in cells of today: their statistics, whether a surge was open, and the scores of those that could fire,
+        else 0."""
+        bins = np.minimum((np.sqrt(np.minimum(statistics, 59.9) / 60.0) * BINS).astype(np.int64), BINS - 1)
+        for target, mine in ((self.today, ~surging), (self.doubtful, surging)):
+            np.add.at(target, (row[mine, None], np.arange(statistics.shape[1]), bins[mine]), 1)
+        np.maximum.at(self.high, row, np.where(firing > 0, firing + self._shift[row], 0.0).astype(np.float32))
+
+    def settle(self, row: int, score: float) -> None:
+        """A surge of `row` is over, which reached `score`: what was seen in it is learnt unless it was real news."""
+        if not (score > self.threshold[row] + _REAL and self._believed(np.array([row]))[0]):
+            self.today[row] += self.doubtful[row]
+        self.doubtful[row] = 0
+
+    def _believed(self, row: Ints) -> NDArray[np.bool_]:
+        """Whether what is far above normal is news, and not to be learnt: a series with much of that is restless."""
+        believed: NDArray[np.bool_] = self.real[row] <= _RARELY * np.maximum(self.days[row], _OWN_DAYS)
+        return believed
+
+    def learn(self, day: int, steps: int, judged: NDArray[np.bool_]) -> None:
+        """Take in the day, which had so many `steps` without an outage; `judged`, (n,), are the rows that could fire
+        all day."""
+        fade = np.exp(-2.0 / self.shape.history_days)
+        real = judged & (self.high - self._shift > self.threshold + _REAL)
+        believed = real & self._believed(np.arange(len(self)))
+        self.seen *= np.float32(fade)
+        self.seen += self.today * judged[:, None, None]
+        self.steps = self.steps * fade + steps * judged
+        self.real = self.real * fade + real
+        self.days = self.days * fade + judged
+        self.highs[:, day % self.shape.history_days] = np.where(judged & ~believed, self.high, np.nan)
+        self.today[:] = 0
+        self.high[:] = 0
+
+
+def day_weights(day: int, history: int) -> Floats:
+    """On that day, the weight of each of the days before it, by day modulo history, (history,)."""
+    age = (day - 1 - np.arange(history)) % history
+    weight: Floats = np.exp(-2.0 * age / history)
+    return weight
+
+
+def find_threshold(highs: Floats, weights: Floats, allowed: float, steps_per_day: int) -> float:
+    """The score that the days in `highs`, (series, days), each with its weight, pass `allowed` times a day together.
+
+    Resampling whole days draws each with its weight, all series of it together, so the mean number of pages of a
+    resampled day is the weighted mean over the days, which needs no draws. A few days of a model, in which a score s is
+    passed with probability 10^-s a step, stand for what lies ahead of all experience. Where less than a few days may
+    pass it, it is found for those few and moved up, or a single day of real news would set it.
+    """
+    days = weights[(highs >= -9).any(axis=0)].sum() if highs.size else 0.0
+    at = np.nonzero(highs > _LEAST_SCORE)
+    order = np.argsort(-highs[at], kind="stable")
+    high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
+    series = 1 + (highs > 0).any(axis=1).sum()
+    model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
+    # a day may have several pages, and a few false ones are so high that they were taken for real
+    most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
+    enough = max(most, _FEW_PAGES)
+    above = np.flatnonzero(passed + model * 10.0**-high > enough)
+    i = int(above[0]) if above.size else len(high)
+    left = enough - (float(passed[i - 1]) if i else 0.0)
+    least = float(high[i]) if i < len(high) else _LEAST_SCORE
+    found = max(least, math.log10(model / left)) if left > 0 else least
+    return found + math.log10(enough / most) / _STEEPNESS
+
+
+def _tails(share: Floats) -> tuple[Ints, Floats, Floats]:
+    """Of histograms `share`, (n, tests, BINS), the bin from which on _TAIL of the steps lie, their share, and their
+    mean excess, each (n, tests)."""
+    middle = (EDGES + np.append(EDGES[1:], 60.0)) / 2
+    above = share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    at = np.maximum((above >= _TAIL).sum(axis=2) - 1, 0)[:, :, None]
+    beyond = np.maximum(np.take_along_axis(above, at, axis=2)[:, :, 0], 1e-12)
+    moment = (share * middle)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    return at[:, :, 0], beyond, np.take_along_axis(moment, at, axis=2)[:, :, 0] / beyond - EDGES[at[:, :, 0]]

@@ -1,0 +1,40 @@
+"""State of many series as arrays with a row each, which grow and shrink together."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rows:
+    """A base for state in arrays named in FIELDS, each of shape (n, ...): row i belongs to the i-th series followed.
+
+    A row of which nothing is known is all zeros.
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.FIELDS[0]))
+
+    def grow(self, rows: int) -> None:
+        """Add `rows` series of which nothing is known."""
+        for name in self.FIELDS:
+            array = getattr(self, name)
+            setattr(self, name, np.concatenate([array, np.zeros((rows, *array.shape[1:]), array.dtype)]))
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget every series but those in the mask `rows`, (n,)."""
+        for name in self.FIELDS:
+            setattr(self, name, getattr(self, name)[rows])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole state, by name."""
+        return {name: getattr(self, name) for name in self.FIELDS}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over what `arrays` gave. Raises KeyError for one that is missing."""
+        for name in self.FIELDS:
+            setattr(self, name, arrays[name])
