@@ -108,8 +108,6 @@ def search_page(
     length = _FIRST_SPAN
     began = time.monotonic()
     while until > wanted.since:
-        if time.monotonic() - began > _PATIENCE_S:
-            return found, (until, _LEAST_ID)
         since = max(wanted.since, until - length) if length < until - wanted.since else wanted.since
         values = {
             **wanted.values(),
@@ -127,6 +125,8 @@ def search_page(
         if time.monotonic() - looked < _QUICK_S:
             length *= _WIDER
         until = since
+        if until > wanted.since and time.monotonic() - began > _PATIENCE_S:
+            return found, (until, _LEAST_ID)
     return found, None
 
 

@@ -89,7 +89,7 @@ RETURNS tsvector LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $$  -- d
 DECLARE
     no_spaces CONSTANT text :=
         '[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+';
-    whole text := left(title || ' ' || body, 4000);
+    whole text := left(translate(title || ' ' || body, '<>', '  '), 4000);  -- what looks like a tag is text too
     found text[] := ARRAY['topic=' || topic, 'source=' || source];
     entity text;
 BEGIN
