@@ -25,12 +25,14 @@ from desk.api import (
     models,
     mood,
     oidc,
+    promotion,
     queue,
     search,
     series,
     session,
     stories,
     tokens,
+    training,
 )
 from desk.api import settings as settings_
 from desk.context import Desk
@@ -65,6 +67,8 @@ _RESOURCES = (
     labels,
     agreement,
     explain,
+    training,
+    promotion,
     models,
     settings_,
 )

@@ -1,15 +1,20 @@
-"""The registry of models as the desk reads it, and the gates' verdict that a promotion rests on. Pure."""
+"""The registry of models as the desk reads it, and the gates' verdict that a promotion rests on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
-from core.bundle import SERVED
-from core.store.models import ModelEvent, ModelRow
+from sqlalchemy import Engine
 
+from core.bundle import SERVED
+from core.store.models import ModelEvent, ModelRow, find_model
+from desk.problems import Problem
+
+HISTORY = 200  # events of one model that are looked at
 IMPROVEMENT = "improvement"  # the gate that takes a test set: without its verdict nothing goes live
 
 
@@ -35,6 +40,14 @@ class Verdict:
     @property
     def failed(self) -> list[GateVerdict]:
         return [gate for gate in self.gates if not gate.passed]
+
+
+def known_model(engine: Engine, name: str) -> ModelRow:
+    """The model of that name. Raises Problem 404 where there is none."""
+    row = find_model(engine, name=name)
+    if row is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"no model is registered as {name!r:.120}")
+    return row
 
 
 def latest_verdict(history: Sequence[ModelEvent]) -> Verdict | None:

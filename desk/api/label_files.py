@@ -93,6 +93,8 @@ def import_labels(
     """All of them, or none if one is wrong. They are yours, and can't be taken back by `undo`."""
     if keep_analysts and principal.role != "admin":
         raise Problem(HTTPStatus.FORBIDDEN, "an admin alone may add labels of others")
+    if not content.strip():
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the file is empty; send labels in one of the formats")
     lines = read_labels(content, layout, "the file", desk.taxonomy)
     if any(line.final for line in lines) and principal.role != "admin":
         raise Problem(HTTPStatus.FORBIDDEN, "the file holds verdicts, which an admin alone may add")

@@ -1,35 +1,25 @@
-"""Models: their figures, the candidate beside the live one, and which one runs."""
+"""Models: their figures, and a candidate beside the live one."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection
 
-from core.errors import BundleError, RegistryError, ShelfUnreachable
-from core.rollback import go_back, prove
-from core.store import training
-from core.store.models import ModelRow, StateChange, find_model, list_models, list_workers, move_model, read_history
+from core.store.models import ModelRow, State, find_model, list_models, list_workers, read_history
 from core.store.shadows import read_agreement
-from desk.api.parameters import ModelName, PlainText
+from desk.api.parameters import ModelName, Share
 from desk.context import Desk, desk_of
-from desk.labelling.evaluation import measure_accuracy
-from desk.problems import Problem, responses
-from desk.registry import latest_verdict, objection, served_figures
-from desk.security.audit import note
-from desk.security.identity import Admin, Viewer
+from desk.problems import responses
+from desk.registry import HISTORY, known_model, latest_verdict, objection, served_figures
+from desk.security.identity import Viewer
 
 router = APIRouter(
     prefix="/models", tags=["models"], responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 )
-
-State = Literal["candidate", "shadow", "live", "retired"]
-Share = Annotated[float, Field(ge=0, le=1)]
-_HISTORY = 200  # events of one model that are looked at
 
 
 class ClassFigures(BaseModel):
@@ -163,61 +153,6 @@ class Comparison(BaseModel):
     objection: str | None = Field(description="Why it may not go live as it is.")
 
 
-class Promotion(BaseModel):
-    """What to do with a model, and why."""
-
-    to: Literal["live", "shadow"] = "live"
-    reason: PlainText = Field("", max_length=1000, description="For the history; needed to overrule a gate.")
-    force: bool = Field(False, description="Overrule gates that failed.")
-
-
-class Rollback(BaseModel):
-    reason: PlainText = Field("rolled back", min_length=1, max_length=1000)
-
-
-class Change(BaseModel):
-    """What a change did; workers switch between two batches."""
-
-    model: str
-    state: State
-    displaced: str | None = Field(description="The model whose place it took.")
-
-
-class TrainingRun(BaseModel):
-    id: int
-    began_at: datetime
-    ended_at: datetime | None
-    outcome: str
-    model: str | None
-    reasons: list[str]
-
-
-class Training(BaseModel):
-    """Labels until the next training."""
-
-    new_labels: int = Field(description="Texts labelled since the last training that learned from labels, per task.")
-    awaited: int = Field(description="How many are a reason to train.")
-    learned_until: datetime | None = Field(description="Labels given later are in no model; null before any training.")
-    runs: list[TrainingRun]
-
-
-class Accuracy(BaseModel):
-    """How often a model gave the label that counts, with the 95% Wilson interval."""
-
-    model: str
-    task: str
-    texts: int = Field(description="Stories with a label and without a tie.")
-    right: int
-    share: Share
-    low: Share
-    high: Share
-
-
-class Evaluation(BaseModel):
-    evaluation_share: Share = Field(description="Share of all stories that is kept for evaluation.")
-    items: list[Accuracy] = Field(description="By model and task; empty before a story of the share is labelled.")
-
-
 @router.get("", summary="All models, the live one first")
 def read_models(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Models:
     rows = list_models(desk.engine)
@@ -229,60 +164,10 @@ def read_models(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> M
     )
 
 
-@router.get("/training", summary="Labels until the next training")
-def read_training(
-    principal: Viewer,
-    desk: Annotated[Desk, Depends(desk_of)],
-    runs: Annotated[int, Query(ge=0, le=100, description="Latest trainings to list.")] = 10,
-) -> Training:
-    since = training.learned_until(desk.engine)
-    return Training(
-        new_labels=training.count_new_labels(desk.engine, since),
-        awaited=desk.settings.models.train_after_labels,
-        learned_until=since,
-        runs=[
-            TrainingRun(
-                id=run.id,
-                began_at=run.began_at,
-                ended_at=run.ended_at,
-                outcome=run.outcome,
-                model=run.model,
-                reasons=[str(reason.get("text", "")) for reason in run.reasons],
-            )
-            for run in training.list_runs(desk.engine, runs)
-        ],
-    )
-
-
-@router.get("/evaluation", summary="How often models were right where nobody saw what they said")
-def read_evaluation(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Evaluation:
-    """Over the stories of the evaluation share that were labelled last: drawn at random, so that they speak for all."""
-    found = measure_accuracy(desk.engine, desk.settings.desk.evaluation_share)
-    return Evaluation(
-        evaluation_share=desk.settings.desk.evaluation_share,
-        items=[Accuracy.model_validate(one, from_attributes=True) for one in found],
-    )
-
-
-@router.post("/rollback", summary="Bring back the model that was live before", responses=responses(HTTPStatus.CONFLICT))
-def roll_back(wanted: Rollback, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
-    """The bundle is verified first. The one that is live is retired, and is never gone back to."""
-
-    def record(connection: Connection, change: StateChange) -> None:
-        detail = {"reason": wanted.reason, "displaced": change.displaced}
-        note(connection, principal.name, "roll back model", change.model, detail)
-
-    try:
-        done = go_back(desk.settings, desk.engine, actor=principal.name, reason=wanted.reason, also=record)
-    except (RegistryError, BundleError, ShelfUnreachable) as error:
-        raise Problem(HTTPStatus.CONFLICT, str(error)) from None
-    return Change(model=done.model, state=done.state, displaced=done.displaced)
-
-
 @router.get("/{name}", summary="One model, with its figures per label", responses=responses(HTTPStatus.NOT_FOUND))
 def read_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> ModelDetail:
-    row = _known(desk, name)
-    history = read_history(desk.engine, name, _HISTORY)
+    row = known_model(desk.engine, name)
+    history = read_history(desk.engine, name, HISTORY)
     return ModelDetail(
         **_summary(row),
         tasks={task: spec["labels"] for task, spec in row.manifest["tasks"].items()},
@@ -307,8 +192,8 @@ def read_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends
 @router.get("/{name}/comparison", summary="A model beside the live one", responses=responses(HTTPStatus.NOT_FOUND))
 def compare_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Comparison:
     """Figures of both test sets side by side; the verdict is from one test set, where there is one."""
-    row, live = _known(desk, name), find_model(desk.engine, state="live")
-    verdict = latest_verdict(read_history(desk.engine, name, _HISTORY))
+    row, live = known_model(desk.engine, name), find_model(desk.engine, state="live")
+    verdict = latest_verdict(read_history(desk.engine, name, HISTORY))
     agreement = read_agreement(desk.engine, name, live.name) if live is not None and live.name != name else []
     objections = {force: objection(row, live, verdict, "live", force) for force in (False, True)}
     return Comparison(
@@ -321,51 +206,6 @@ def compare_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depe
         forcible=row.state != "live" and objections[True] is None,
         objection=objections[False],
     )
-
-
-@router.post(
-    "/{name}/promote",
-    summary="Put a model into service",
-    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-)
-def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
-    """The gates must have passed it against the model that is live now. The bundle is verified once more."""
-    if wanted.force and not wanted.reason.strip():
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the history must say why a gate was overruled: give a reason")
-    row, live = _known(desk, name), find_model(desk.engine, state="live")
-    verdict = latest_verdict(read_history(desk.engine, name, _HISTORY))
-    refusal = objection(row, live, verdict, wanted.to, wanted.force)
-    if refusal is not None and row.state != wanted.to:
-        raise Problem(HTTPStatus.CONFLICT, refusal)
-    forced = bool(verdict and verdict.failed and wanted.to == "live")
-    reason = wanted.reason.strip() or "every gate passed"
-
-    def record(connection: Connection, change: StateChange) -> None:
-        detail = {"to": change.state, "reason": reason, "displaced": change.displaced, "forced": forced}
-        note(connection, principal.name, "promote model", change.model, detail)
-
-    try:
-        prove(desk.settings, row)
-        done = move_model(
-            desk.engine,
-            name,
-            wanted.to,
-            actor=principal.name,
-            reason=reason,
-            evidence={"forced": forced, "verdict_at": verdict.at.isoformat() if verdict else None},
-            judged_against=live.name if live is not None else None,
-            also=record,
-        )
-    except (RegistryError, BundleError, ShelfUnreachable) as error:
-        raise Problem(HTTPStatus.CONFLICT, str(error)) from None
-    return Change(model=done.model, state=done.state, displaced=done.displaced)
-
-
-def _known(desk: Desk, name: str) -> ModelRow:
-    row = find_model(desk.engine, name=name)
-    if row is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no model is registered as {name!r:.120}")
-    return row
 
 
 def _summary(row: ModelRow) -> dict[str, Any]:

@@ -62,6 +62,7 @@ SourceName = Annotated[
 AccountName = Annotated[str | None, Query(max_length=100, pattern=_NO_NUL, examples=["ann"])]
 TaskName = Annotated[str | None, Query(max_length=100, pattern=_NO_NUL, examples=["sentiment"])]
 ModelName = Annotated[str, Path(max_length=100, pattern=_NO_NUL, examples=["newstide-2026.11.3"])]
+Share = Annotated[float, Field(ge=0, le=1)]
 PlainText = Annotated[str, Field(pattern=_NO_NUL)]
 """Text of a body that Postgres can keep."""
 Words = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL)]

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from core.bundle import Manifest
 from core.store.messages import message_of
 from core.text import clean
 from desk.labelling.sql import QUERIES
@@ -54,13 +53,6 @@ def find_stories(connection: Connection, uids: Sequence[UUID]) -> dict[UUID, UUI
     """The story of each message of `uids` that is stored, or that labels know."""
     rows = connection.execute(QUERIES["stories_of"], {"uids": list(uids)})
     return {row.uid: row.story for row in rows if row.story is not None}
-
-
-def labels_of(manifest: dict[str, Any] | Manifest, task: str) -> list[str]:
-    """Labels of `task` in the order of a model's scores."""
-    tasks = manifest.tasks if isinstance(manifest, Manifest) else manifest["tasks"]
-    spec = tasks.get(task)
-    return list(spec["labels"] if isinstance(spec, dict) else spec.labels) if spec is not None else []
 
 
 def _item(row: Any) -> Item:

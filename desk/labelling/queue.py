@@ -60,7 +60,8 @@ class LabelQueue:
         with self._engine.begin() as connection:
             connection.execute(QUERIES["forget_leases"])
             held = self._held(connection, analyst, task, holding)
-        chosen = [choice for choice in held if choice.story not in set(holding)][:count]
+            mine = read_items(connection, [choice.story for choice in held if choice.story not in set(holding)])
+        chosen = [one for one in held if one.story in mine and source in (None, mine[one.story].source)][:count]
         if len(chosen) < count and len(held) < MOST_HELD:
             chosen += self._lease(analyst, count - len(chosen), task, source, {choice.story for choice in held})
         with self._engine.connect() as connection:

@@ -142,6 +142,7 @@ def test_an_import_is_ones_own_unless_an_admin_says_otherwise(login: Login, engi
     assert ann.post(PATHS["jsonl"] + "&keep_analysts=true", content=json.dumps(line)).status_code == 403
     assert ann.post(PATHS["jsonl"], content=json.dumps({**line, "final": True})).status_code == 403
     assert login("vic", "viewer").post(PATHS["jsonl"], content=json.dumps(line)).status_code == 403
+    assert ann.post(PATHS["jsonl"], content=b" \n").status_code == 422
     bad = ann.post(PATHS["jsonl"], content=json.dumps({**line, "sentiment": "glad"}))
     assert (bad.status_code, bad.json()["detail"][:45]) == (422, "the file line 1: sentiment is 'glad'; expecte")
 

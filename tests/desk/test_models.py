@@ -117,7 +117,7 @@ def test_gates_that_failed_are_overruled_with_a_reason_alone(
     assert (comparison["promotable"], comparison["forcible"]) == (False, True)
     assert "gates failed: improvement" in comparison["objection"]
     assert boss.post(f"{MODELS}/second/promote", json={"reason": "please"}).status_code == 409
-    assert boss.post(f"{MODELS}/second/promote", json={"force": True}).status_code == 422
+    assert boss.post(f"{MODELS}/second/promote", json={"force": True}).status_code == 409
     done = boss.post(f"{MODELS}/second/promote", json={"force": True, "reason": "the test set is old"})
     assert (done.status_code, state_of(engine, "second")) == (200, "live")
     assert boss.get(f"{MODELS}/second").json()["history"][0]["forced"] is True
