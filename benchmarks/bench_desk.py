@@ -133,6 +133,7 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Addresses by a name that says what is asked."""
     story = _one(connection, "SELECT id FROM story ORDER BY stored_on DESC LIMIT 1")
     incident = _one(connection, "SELECT id FROM incident ORDER BY opened_at DESC LIMIT 1")
+    message = _one(connection, "SELECT uid FROM message_key ORDER BY stored_on DESC LIMIT 1")
     now = datetime.now(UTC)
 
     def ago(days: float) -> dict[str, str]:
@@ -177,6 +178,17 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
         "search, Chinese": route("/search", q="盈利预警"),
         "search in a series": route("/search", series="entity=E7", sentiment="negative", **ago(30)),
         "search, all": route("/search"),
+        "queue": route("/queue"),
+        "queue of a task": route("/queue", task="topic"),
+        "labels": route("/labels"),
+        "labels with a word": route("/labels", q="w3"),
+        "label figures": route("/labels/figures"),
+        "agreement": route("/agreement"),
+        "adjudications": route("/adjudications"),
+        "explanation": route(f"/explanations/{message}"),
+        "models": route("/models"),
+        "training": route("/models/training"),
+        "evaluation": route("/models/evaluation"),
         "export of heat": route("/mood/heat/export", kind="topic", bucket="1h", **ago(7)),
         "export of movers": route("/mood/movers/export", kind="entity", **ago(7)),
         "export of a series": f"{API}/series/entity/{quote('E7')}/export?{urlencode(ago(7))}",

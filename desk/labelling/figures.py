@@ -15,7 +15,7 @@ from desk.labelling.agreement import Word
 from desk.labelling.sql import QUERIES
 
 _PAGE = 1_000
-AGREEMENT_POOL = 20_000  # the latest labels, which agreement and disputes are looked for in
+AGREEMENT_POOL = 10_000  # the latest labels, which agreement and disputes are looked for in
 
 
 @dataclass(frozen=True, slots=True)
