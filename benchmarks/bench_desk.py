@@ -133,6 +133,7 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Addresses by a name that says what is asked."""
     story = _one(connection, "SELECT id FROM story ORDER BY stored_on DESC LIMIT 1")
     incident = _one(connection, "SELECT id FROM incident ORDER BY opened_at DESC LIMIT 1")
+    message = _one(connection, "SELECT uid FROM message_key ORDER BY stored_on DESC LIMIT 1")
     now = datetime.now(UTC)
 
     def ago(days: float) -> dict[str, str]:
@@ -149,7 +150,7 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
         "heat of companies, a day": route("/mood/heat", kind="entity", bucket="15m", **ago(1)),
         "heat of companies, 7 days": route("/mood/heat", kind="entity", bucket="1h", **ago(7)),
         "heat of companies, 30 days": route("/mood/heat", kind="entity", bucket="6h", **ago(30)),
-        "heat of sources, 30 days": route("/mood/heat", kind="source", bucket="1h", **ago(30)),
+        "heat of sources, 16 days": route("/mood/heat", kind="source", bucket="1h", **ago(16)),
         "movers, a day": route("/mood/movers", kind="entity", **ago(1)),
         "movers, 2 days": route("/mood/movers", kind="entity", **ago(2)),
         "movers, 30 days": route("/mood/movers", kind="entity", **ago(30)),
@@ -177,6 +178,17 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
         "search, Chinese": route("/search", q="盈利预警"),
         "search in a series": route("/search", series="entity=E7", sentiment="negative", **ago(30)),
         "search, all": route("/search"),
+        "queue": route("/queue"),
+        "queue of a task": route("/queue", task="topic"),
+        "labels": route("/labels"),
+        "labels with a word": route("/labels", q="w3"),
+        "label figures": route("/labels/figures"),
+        "agreement": route("/agreement"),
+        "adjudications": route("/adjudications"),
+        "explanation": route(f"/explanations/{message}"),
+        "models": route("/models"),
+        "training": route("/models/training"),
+        "evaluation": route("/models/evaluation"),
         "export of heat": route("/mood/heat/export", kind="topic", bucket="1h", **ago(7)),
         "export of movers": route("/mood/movers/export", kind="entity", **ago(7)),
         "export of a series": f"{API}/series/entity/{quote('E7')}/export?{urlencode(ago(7))}",
@@ -268,7 +280,7 @@ def resident_mb(process: int) -> float:
 
 
 def wait_until_rolled_up(url: str) -> None:
-    """Return once the desk has added up the hours that are over, and Postgres knows how many rows that made."""
+    """Return once the desk has added up the hours that are over, and Postgres has tidied up after that."""
     rolled = (
         "SELECT rolled_until > max(minute) - interval '2 hours' FROM trend_rolling, trend "
         "WHERE kind = 'all' AND name = 'all' GROUP BY rolled_until"
@@ -276,7 +288,7 @@ def wait_until_rolled_up(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         while connection.execute(rolled).fetchone() != (True,):
             time.sleep(0.5)
-        connection.execute("ANALYZE trend_rolled, trend_rolling, trend_unrolled")
+        connection.execute("VACUUM ANALYZE trend_rolled")  # as autovacuum does some minutes later
 
 
 def show(report: dict[str, Any], *, as_json: bool) -> None:

@@ -335,7 +335,15 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         "stories": stories[:2],
         "step": None,
     }
-    history = {"before": None, "analyst": None, "task": None, "story": None, "words": None, "limit": 50}
+    history = {
+        "before": None,
+        "analyst": None,
+        "task": None,
+        "story": None,
+        "words": None,
+        "limit": 50,
+        "reader": "bob",
+    }
     disputed = {"pool": 100, "task": None, "before": None, "before_task": None, "limit": 50}
     return [
         ("labels.add", label),

@@ -74,7 +74,7 @@ class Verdict(BaseModel):
 
 @router.get("/agreement", summary="Cohen's kappa of each pair of analysts, by task")
 def read_agreement(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Agreement:
-    """Over the latest 20,000 labels."""
+    """Over the latest 10,000 labels."""
     found = pair_agreements(read_words(desk.engine), desk.taxonomy.tasks)
     return Agreement(items=[PairOfAnalysts.model_validate(pair, from_attributes=True) for pair in found])
 

@@ -192,8 +192,8 @@ def list_labels(
 ) -> LabelPage:
     """`q`: words somewhere in the text."""
     before = decode_cursor(cursor, [int])[0] if cursor else None
-    who = principal.name if mine else analyst
-    found = read_history(desk.engine, before=before, analyst=who, task=task, story=story, words=q, limit=limit + 1)
+    chosen = {"analyst": principal.name if mine else analyst, "task": task, "words": q}
+    found = read_history(desk.engine, principal.name, before=before, story=story, limit=limit + 1, **chosen)
     items = [LabelEvent.model_validate(row, from_attributes=True) for row in found[:limit]]
     return LabelPage(items=items, next=encode_cursor([items[-1].id]) if len(found) > limit else None)
 

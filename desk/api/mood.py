@@ -30,6 +30,7 @@ router = APIRouter(
 _A_DAY = timedelta(days=1)
 _A_WEEK = timedelta(days=7)
 _USUAL = timedelta(days=28)
+_MOST_COLUMNS = 400  # of a heat map: more than a screen has room for
 _BY_HOUR = timedelta(days=2)  # longer spans of movers are read by the hour
 
 
@@ -164,7 +165,7 @@ def read_heat(
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
         chosen = span(since, until, progress.present, _A_DAY)
-        length, grid = grid_of(chosen, bucket, progress.merged_until)
+        length, grid = grid_of(chosen, bucket, progress.merged_until, _MOST_COLUMNS)
         found = heat(connection, kind, grid, progress, limit)
     rows = [
         HeatRowBody(

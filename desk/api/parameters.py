@@ -24,7 +24,7 @@ Sentiment = Literal["negative", "neutral", "positive"]
 Bucket = Literal["5m", "15m", "1h", "6h", "1d"]
 
 SECONDS: dict[Bucket, int] = {"5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "1d": 86_400}
-MOST_STEPS = 800
+MOST_STEPS = 1000
 _COMFORTABLE_STEPS = 120
 _LONGEST = timedelta(days=1200)
 
@@ -88,15 +88,17 @@ def span(since: datetime | None, until: datetime | None, present: datetime, defa
     return Span(begin, end)
 
 
-def grid_of(chosen: Span, bucket: Bucket | None, merged_until: datetime | None) -> tuple[Bucket, Grid]:
+def grid_of(
+    chosen: Span, bucket: Bucket | None, merged_until: datetime | None, most: int = MOST_STEPS
+) -> tuple[Bucket, Grid]:
     """The steps of a span: of the length asked for, or such that they can be looked at; an hour or more where minutes
     were merged. Raises InputError for too many."""
     length = (chosen.until - chosen.since).total_seconds()
     if bucket is None:
         fitting = [each for each in SECONDS if length / SECONDS[each] <= _COMFORTABLE_STEPS]
         bucket = fitting[0] if fitting else "1d"
-    elif length / SECONDS[bucket] > MOST_STEPS:
-        raise InputError(f"`bucket` {bucket} makes more than {MOST_STEPS} steps of this span; choose a longer one")
+    elif length / SECONDS[bucket] > most:
+        raise InputError(f"`bucket` {bucket} makes more than {most} steps of this span; choose a longer one")
     if merged_until is not None and chosen.since < merged_until and SECONDS[bucket] < SECONDS["1h"]:
         bucket = "1h"
     return bucket, Grid.around(chosen.since, chosen.until, SECONDS[bucket])

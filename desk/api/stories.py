@@ -47,7 +47,7 @@ router = APIRouter(
 )
 
 A_DAY = timedelta(days=1)
-_MOST_HEADLINES = 1000  # of each sentiment, inside the span and before it
+_MOST_HEADLINES = 500  # of each sentiment, inside the span and before it
 _BY_HOUR = timedelta(days=2)
 _MOST_BEFORE = timedelta(days=7)
 
@@ -204,7 +204,7 @@ def read_terms(
     until: To = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Terms:
-    """Against the same series before. Of a busy span the last 1000 stories of each sentiment are read."""
+    """Against the same series before. Of a busy span the last 500 stories of each sentiment are read."""
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
         kind, name = parse_series(series)

@@ -14,8 +14,8 @@ from desk.labelling.items import Item, read_items
 from desk.labelling.order import is_for_evaluation
 from desk.labelling.sql import QUERIES
 
-_POOL = 50_000  # the latest labels, among which stories of the share are looked for
-_MOST_STORIES = 2_000
+_POOL = 10_000  # the latest labels, among which stories of the share are looked for
+_MOST_STORIES = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from desk.labelling.agreement import Word
 from desk.labelling.sql import QUERIES
 
 _PAGE = 1_000
-AGREEMENT_POOL = 20_000  # the latest labels, which agreement and disputes are looked for in
+AGREEMENT_POOL = 10_000  # the latest labels, which agreement and disputes are looked for in
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Dispute:
 
 def read_history(
     engine: Engine,
+    reader: str,
     *,
     before: int | None = None,
     analyst: str | None = None,
@@ -68,8 +69,8 @@ def read_history(
     words: str | None = None,
     limit: int = 50,
 ) -> list[LabelRow]:
-    """Rows with ids below `before`, the newest first; `words` are somewhere in the text."""
-    values = {"before": before, "analyst": analyst, "task": task, "story": story, "limit": limit}
+    """Rows with ids below `before`, the newest first, as `reader` may see them; `words` are somewhere in the text."""
+    values = {"before": before, "analyst": analyst, "task": task, "story": story, "limit": limit, "reader": reader}
     pattern = f"%{_escaped(words)}%" if words else None
     with engine.connect() as connection:
         return records(LabelRow, connection.execute(QUERIES["history"], {**values, "words": pattern}))

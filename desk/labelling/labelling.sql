@@ -216,6 +216,7 @@ WHERE given.step = :step AND latest.label IS NOT DISTINCT FROM given.label
 ORDER BY given.id
 
 -- name: history
+-- Who has a story blind does not see what others said of it.
 SELECT given.id, given.story, given.uid, given.text, given.source, given.task, given.label, given.analyst,
        given.labelled_at, given.final,
        (SELECT max(label.id) FROM label
@@ -227,6 +228,9 @@ WHERE (CAST(:before AS bigint) IS NULL OR given.id < :before)
   AND (CAST(:task AS text) IS NULL OR given.task = :task)
   AND (CAST(:story AS uuid) IS NULL OR given.story = :story)
   AND (CAST(:words AS text) IS NULL OR given.text ILIKE :words)
+  AND (given.analyst = :reader OR NOT EXISTS (
+      SELECT FROM label_lease AS lease
+      WHERE lease.story = given.story AND lease.analyst = :reader AND lease.blind AND lease.expires_at > now()))
 ORDER BY given.id DESC
 LIMIT :limit
 

@@ -24,7 +24,7 @@ _WITHOUT_SPACES = re.compile(
 
 # A word that many hold fills a page from the last hours alone, and one that few hold is soon looked up everywhere.
 _FIRST_SPAN = timedelta(hours=6)
-_WIDER = 8
+_WIDER = 32
 _QUICK_S, _PATIENCE_S = 0.02, 0.1
 _LEAST_ID = UUID(int=0)
 

@@ -160,6 +160,9 @@ def test_a_second_analyst_gets_a_share_blind(engine: Engine, settings: Settings)
     assert {item["story"] for item in items} == twice
     assert all(item["blind"] and item["suggested"] is None for item in items)
     assert 0 < len(twice) < 20
+    seen = {row["story"] for row in bob.get("/api/v1/labels", params={"limit": 500}).json()["items"]}
+    assert seen == {str(story_of(number)) for number in range(20)} - twice
+    assert len(cleo.get("/api/v1/labels", params={"limit": 500}).json()["items"]) == 20
     assert take(cleo, 20) == []
     assert take(ann, 20) == []
     for item in items:

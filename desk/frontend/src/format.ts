@@ -18,7 +18,8 @@ export function number(value: number | null | undefined, digits = 0): string {
     format = new Intl.NumberFormat(locale(), { maximumFractionDigits: digits, minimumFractionDigits: digits });
     numbers.set(key, format);
   }
-  return format.format(value).replace("-", "−");
+  const text = format.format(value);
+  return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
 }
 
 export function signed(value: number | null | undefined, digits = 1): string {

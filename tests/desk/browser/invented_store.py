@@ -221,14 +221,26 @@ def _write_incidents(connection: psycopg.Connection[Any], messages: list[_Messag
     """The bank's, still open, with its topic in it; and two of the past, one of them marked."""
     opened = end - TROUBLE_FOR + timedelta(minutes=25)
     _incident(connection, messages, [("entity", BANK.ticker), ("topic", "Financials")], opened, None, 11.4)
-    _incident(connection, messages, [("entity", "TSLA")], end - timedelta(days=2, hours=3), timedelta(hours=3), 5.2)
-    past = _incident(
-        connection, messages, [("topic", "Energy | Oil")], end - timedelta(days=4), timedelta(hours=2), 4.4
-    )
+    busy = _busiest_hour(messages, ("entity", "TSLA"), end - timedelta(days=3))
+    _incident(connection, messages, [("entity", "TSLA")], busy, timedelta(hours=3), 5.2)
+    busy = _busiest_hour(messages, ("topic", "Energy | Oil"), end - timedelta(days=7))
+    past = _incident(connection, messages, [("topic", "Energy | Oil")], busy, timedelta(hours=2), 4.4)
     connection.execute(
         "INSERT INTO feedback (incident, verdict, analyst, note) VALUES (%s, 'false', 'ann', 'two unrelated spills')",
         (past,),
     )
+
+
+def _busiest_hour(messages: list[_Message], series: tuple[str, str], since: datetime) -> datetime:
+    """The hour of the day that follows `since` with the most bad news of a series."""
+    hours = Counter(
+        message.at.replace(minute=0, second=0, microsecond=0)
+        for message in messages
+        if since <= message.at < since + timedelta(days=1)
+        and message.sentiment == "negative"
+        and series in message.series()
+    )
+    return max(hours, key=lambda hour: (hours[hour], hour), default=since) + timedelta(minutes=25)
 
 
 def _incident(
@@ -242,7 +254,7 @@ def _incident(
     ids = [_uuid("alert", *each, opened) for each in series]
     incident = _uuid("incident", *ids)
     state = "open" if length is None else "closed"
-    peak = opened + timedelta(minutes=35)
+    peak = opened + timedelta(minutes=110 if length is None else 35)
     closed = None if length is None else opened + length
     figures = []
     for number, (kind, name) in enumerate(series):

@@ -40,19 +40,55 @@ def test_the_charts_draw(visit: VisitAs) -> None:
         assert colours > 10, chart
 
 
+_HEAD = "(SELECT max(minute) + interval '1 minute' AS until FROM trend WHERE kind = 'all') AS head"
+_WHOLE = "date_bin('1 hour', until - interval '1 minute', 'epoch') + interval '1 hour'"  # where the last cell ends
+
+
+def _number(text: str) -> float:
+    return float(text.strip().replace(",", "").replace("−", "-").replace("+", ""))
+
+
 def test_figures_of_the_strip_are_those_of_the_store(visit: VisitAs, served: ServedDesk) -> None:
     page = visit().open("/")
     shown = page.locator(".strip").inner_text()
     stories = re.search(r"([\d,]+) stories", shown)
     assert stories, shown
     with psycopg.connect(served.database_url) as connection:
-        row = connection.execute(
-            "SELECT sum(negative_stories + neutral_stories + positive_stories) FROM trend, "
-            "(SELECT max(minute) + interval '1 minute' AS until FROM trend WHERE kind = 'all') AS head "
+        counted = connection.execute(
+            f"SELECT sum(negative_stories + neutral_stories + positive_stories), "
+            f"sum(positive_stories) - sum(negative_stories) FROM trend, {_HEAD} "
             "WHERE kind = 'all' AND minute >= until - interval '1 day' AND minute < until"
         ).fetchone()
-    assert row is not None
-    assert int(stories[1].replace(",", "")) == row[0]
+        pages = connection.execute(
+            f"SELECT count(*) FROM incident, {_HEAD} "
+            "WHERE state <> 'withdrawn' AND opened_at > until - interval '7 days'"
+        ).fetchone()
+    assert counted is not None
+    assert pages is not None
+    assert _number(stories[1]) == counted[0]
+    mood, _, _, _, told = (value.split()[0] for value in page.locator(".strip .value").all_inner_texts())
+    assert _number(mood) == round(100 * counted[1] / counted[0])
+    assert _number(told) == pages[0]
+
+
+@pytest.mark.parametrize(("panel", "kind"), [("movers", "topic"), ("sources", "source")])
+def test_figures_of_the_tables_are_those_of_the_store(
+    visit: VisitAs, served: ServedDesk, panel: str, kind: str
+) -> None:
+    page = visit().open("/")
+    titles = [title.strip() for title in page.locator(f".{panel}-panel thead th").all_inner_texts()]
+    columns = {"Stories": "negative_stories + neutral_stories + positive_stories", "Neg.": "negative_stories"}
+    with psycopg.connect(served.database_url) as connection:
+        counted = connection.execute(
+            f"SELECT name, {', '.join(f'sum({column})' for column in columns.values())} FROM trend, {_HEAD} "
+            f"WHERE kind = %s AND minute >= {_WHOLE} - interval '1 day' AND minute < {_WHOLE} GROUP BY name",
+            (kind,),
+        ).fetchall()
+    known = {name: dict(zip(columns, map(float, counts), strict=True)) for name, *counts in counted}
+    rows = [row.locator("th, td").all_inner_texts() for row in page.locator(f".{panel}-panel tbody tr").all()]
+    assert len(rows) >= 5
+    shown = {row[0].strip(): {title: _number(row[titles.index(title)]) for title in columns} for row in rows}
+    assert shown == {name: known[name] for name in shown}
 
 
 def test_a_script_in_a_headline_does_not_run(visit: VisitAs) -> None:

@@ -12,7 +12,8 @@ CREATE TABLE trend_rolled (
     positive_stories integer NOT NULL,
     PRIMARY KEY (kind, name, hour)
 );
-CREATE INDEX trend_rolled_hour ON trend_rolled (kind, hour);
+CREATE INDEX trend_rolled_hour ON trend_rolled (kind, hour)
+    INCLUDE (name, negative, neutral, positive, negative_stories, neutral_stories, positive_stories);
 CREATE TABLE trend_rolling (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     marked_until timestamptz NOT NULL,

@@ -15,12 +15,14 @@ export const changes: Record<Topic, Signal<number>> = {
 };
 export const connected = signal(false);
 
+const unseen = new Set<Topic>(); // what changed while nobody looked
 const waiting = new Map<Topic, number>();
 const lastAt = new Map<Topic, number>();
 let source: EventSource | null = null;
 
 export function listen(): void {
   if (source) return;
+  document.addEventListener("visibilitychange", catchUp);
   source = new EventSource(`${API}/events`);
   source.onopen = () => {
     connected.value = true;
@@ -32,6 +34,7 @@ export function listen(): void {
 }
 
 export function stopListening(): void {
+  document.removeEventListener("visibilitychange", catchUp);
   source?.close();
   source = null;
   connected.value = false;
@@ -48,8 +51,18 @@ function hear(data: string): void {
   else if (typeof topic === "string" && topic in changes) soon(topic as Topic);
 }
 
-/** At once, but no oftener than once in a second. */
+function catchUp(): void {
+  if (document.hidden) return;
+  for (const topic of unseen) soon(topic);
+  unseen.clear();
+}
+
+/** At once, but no oftener than once in a second; a page that nobody looks at waits until somebody does. */
 function soon(topic: Topic): void {
+  if (document.hidden) {
+    unseen.add(topic);
+    return;
+  }
   if (waiting.has(topic)) return;
   const wait = Math.max(0, (lastAt.get(topic) ?? 0) + LEAST_BETWEEN_MS - Date.now());
   waiting.set(

@@ -55,6 +55,11 @@ export interface Page<T> {
 export interface Evidence {
   stories?: { headline: string; url: string; first_at: string; sources: string[]; messages: number }[];
   words?: string[];
+  entities?: { name: string; stories: number }[];
+  sources?: { name: string; stories: number }[];
+  counts?: { negative: number; stories: number; messages: number };
+  /** Counts without the model's known mistakes. */
+  corrected?: { negative: number } | null;
 }
 
 export const SENTIMENTS: readonly SentimentName[] = ["negative", "neutral", "positive"];

@@ -1,7 +1,7 @@
 // What a view shows: the answer at an address, asked for again when something of its topics changes.
 import { useSignal, type Signal } from "@preact/signals";
 import { useCallback, useEffect, useRef } from "preact/hooks";
-import { request } from "./client";
+import { ApiError, request } from "./client";
 import { changes, type Topic } from "./live";
 
 export interface Loaded<T> {
@@ -13,6 +13,8 @@ export interface Loaded<T> {
 }
 
 const MOST_KEPT = 60;
+const BUSY: readonly number[] = [429, 503];
+const AGAIN_MS = 2000;
 const kept = new Map<string, unknown>();
 
 function keep(address: string, answer: unknown): void {
@@ -54,6 +56,13 @@ export function useData<T>(address: string | null, topics: readonly Topic[] = []
       })
       .catch((error: unknown) => {
         if (abort.signal.aborted) return;
+        const soon = error instanceof ApiError && BUSY.includes(error.status);
+        if (soon && state.peek().data !== undefined) {
+          // What is shown stays, and is asked for again.
+          const timer = setTimeout(() => load(wanted), AGAIN_MS);
+          abort.signal.addEventListener("abort", () => clearTimeout(timer));
+          return;
+        }
         state.value = { ...state.peek(), error: error instanceof Error ? error : new Error(String(error)), loading: false };
       });
   }, []);

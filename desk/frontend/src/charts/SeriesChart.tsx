@@ -212,7 +212,7 @@ function drawMarks(plot: uPlot, { marks, times, step }: Props, ink: Colours, fon
   }
   pen.font = font.replace(/^[\d.]+px/, `${11 * ratio}px`);
   pen.textBaseline = "top";
-  for (const swap of marks.swaps) {
+  marks.swaps.forEach((swap, index) => {
     const at = x(swap.at);
     pen.strokeStyle = ink.accent;
     pen.setLineDash([4 * ratio, 4 * ratio]);
@@ -223,8 +223,8 @@ function drawMarks(plot: uPlot, { marks, times, step }: Props, ink: Colours, fon
     pen.setLineDash([]);
     pen.fillStyle = ink.accent;
     pen.textAlign = at > left + width / 2 ? "right" : "left";
-    pen.fillText(swap.text, at + (at > left + width / 2 ? -4 : 4) * ratio, top + 2 * ratio);
-  }
+    pen.fillText(swap.text, at + (at > left + width / 2 ? -4 : 4) * ratio, top + (2 + 14 * (index % 3)) * ratio);
+  });
   pen.restore();
 }
 

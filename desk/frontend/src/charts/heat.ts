@@ -60,7 +60,7 @@ export function drawHeat(canvas: HTMLCanvasElement, scene: HeatScene, layout: He
   const columns = scene.times.length;
   const edge = (column: number): number => Math.round(layout.left + (column * (layout.width - layout.left)) / columns);
   const most = Math.max(1, ...scene.rows.flatMap((row) => row.stories));
-  const hatch = hatching(pen, ink.ground);
+  const hatch = hatching(pen, ink.surface);
 
   scene.rows.forEach((row, number) => {
     const y = number * layout.rowHeight;
@@ -111,7 +111,7 @@ function fill(row: HeatRow, column: number, metric: Metric, most: number, ink: C
   return { fill: ink.amount[amountStep(share, ink.amount.length)] ?? "", calm: false };
 }
 
-/** Diagonal lines in the colour of the ground: seen on every fill, and in grey. */
+/** Diagonal lines in the colour of the panel: seen on every fill, and in grey. */
 function hatching(pen: CanvasRenderingContext2D, colour: string): CanvasPattern | null {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 6;

@@ -6,7 +6,7 @@ import type { AuditEvent, MadeToken, Page, Role, Token } from "../api/types";
 import { useData } from "../api/useData";
 import { t } from "../i18n";
 import { queryOf, setQuery } from "../router";
-import { may, me } from "../state/session";
+import { logOut, may, me } from "../state/session";
 import { language, theme, type Language, type Theme } from "../state/settings";
 import { DataTable } from "../ui/DataTable";
 import { Export } from "../ui/Export";
@@ -22,7 +22,7 @@ export function AccountPage(): JSX.Element {
       <h1 class="hidden">{t("nav.account")}</h1>
       <div class="two-columns even">
         <div class="column">
-          <Panel title={me.value?.name ?? ""} note={me.value && t(`role.${me.value.role}`)}>
+          <Panel title={me.value?.name ?? ""} note={me.value && t(`role.${me.value.role}`)} tools={<button type="button" onClick={() => void logOut()}>{t("action.logout")}</button>}>
             <dl class="facts">
               <div>
                 <dt>{t("account.theme")}</dt>
@@ -126,6 +126,7 @@ function Tokens(): JSX.Element {
             {
               id: "end",
               title: t("token.state"),
+              plain: true,
               value: (token) => token.revoked_at,
               render: (token) =>
                 token.revoked_at ? (

@@ -15,7 +15,7 @@ const SHADES = 6;
 
 export function Confusion({ caption, labels, counts, rowTitle, columnTitle }: Props): JSX.Element {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={caption}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={caption}>
       <table class="confusion">
         <caption>{caption}</caption>
         <thead>

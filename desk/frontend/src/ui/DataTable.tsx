@@ -12,7 +12,9 @@ export interface Column<Row> {
   /** For sorting, and for files. */
   value: (row: Row) => string | number | null;
   render?: (row: Row) => ComponentChildren;
-  /** Left out on a phone. */
+  /** Not to be sorted by. */
+  plain?: boolean;
+  /** Left out where there is little room. */
   wide?: boolean;
 }
 
@@ -55,7 +57,7 @@ export function DataTable<Row>(props: Props<Row>): JSX.Element {
     chosen?.id !== column.id ? "none" : chosen.down ? "descending" : "ascending";
 
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={props.caption}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={props.caption}>
       <table>
         <caption class="hidden">{props.caption}</caption>
         <thead>
@@ -66,9 +68,9 @@ export function DataTable<Row>(props: Props<Row>): JSX.Element {
                 scope="col"
                 class={cell(column)}
                 title={column.help}
-                {...(sortable ? { "aria-sort": direction(column) } : {})}
+                {...(sortable && !column.plain ? { "aria-sort": direction(column) } : {})}
               >
-                {sortable ? (
+                {sortable && !column.plain ? (
                   <button type="button" class="sort" onClick={() => sort(column)}>
                     {column.title}
                     <span aria-hidden="true">{chosen?.id === column.id ? (chosen.down ? " ↓" : " ↑") : ""}</span>

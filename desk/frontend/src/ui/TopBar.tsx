@@ -62,7 +62,7 @@ export function TopBar(): JSX.Element {
       <a class="who" href={href("/account")} aria-current={first === "account" ? "page" : undefined} title={me.value?.role && t(`role.${me.value.role}`)}>
         {me.value?.name}
       </a>
-      <button type="button" class="quiet" onClick={() => void logOut()}>
+      <button type="button" class="quiet wide-only" onClick={() => void logOut()}>
         {t("action.logout")}
       </button>
       {help.value && <Help onClose={() => (help.value = false)} />}

@@ -3,19 +3,19 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { address, post } from "../../api/client";
 import { nameOf, sentenceOf, seriesOf } from "../../api/incidents";
-import type { Evidence, IncidentDetail } from "../../api/types";
+import type { IncidentDetail } from "../../api/types";
 import { useData } from "../../api/useData";
 import { duration, iso, number } from "../../format";
 import { named, t } from "../../i18n";
 import { href } from "../../router";
 import { may } from "../../state/session";
 import { useKeys } from "../../ui/keys";
-import { Failed, OutLink, Panel, Skeleton, Time } from "../../ui/parts";
+import { Failed, Panel, Skeleton, Time } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
 import { Badges } from "./Badges";
+import { EvidenceSection } from "./EvidenceSection";
 
 const HOUR = 3_600_000;
-const evidenceOf = (alert: IncidentDetail["alerts"][number]): Evidence => alert.evidence;
 const SNOOZES = [1, 4, 24];
 
 export function IncidentPanel({ id }: { id: string }): JSX.Element {
@@ -93,32 +93,7 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
         </div>
       )}
       {detail.alerts.map((alert) => (
-        <section key={alert.id} class="alert" aria-label={nameOf(alert)}>
-          <h3>
-            <a href={href("/", { series: seriesOf(alert), until })}>{nameOf(alert)}</a> · {named("signal", alert.signal)} · {sentenceOf(alert)}
-          </h3>
-          <ul class="evidence">
-            {evidenceOf(alert).stories?.map((story) => (
-              <li key={story.headline + story.first_at}>
-                <OutLink url={story.url} class="headline">
-                  {story.headline}
-                </OutLink>
-                <span class="muted small">
-                  <Time at={story.first_at} /> · {story.sources.join(", ")}{story.messages > 1 && ` · ${t("story.copies", { n: number(story.messages) })}`}
-                </span>
-              </li>
-            ))}
-          </ul>
-          {Boolean(evidenceOf(alert).words?.length) && (
-            <p class="words">
-              {evidenceOf(alert).words?.map((word) => (
-                <a key={word} class="badge" href={href("/search", { q: word, series: seriesOf(alert) })}>
-                  {word}
-                </a>
-              ))}
-            </p>
-          )}
-        </section>
+        <EvidenceSection key={alert.id} alert={alert} until={until} />
       ))}
       <History detail={detail} />
     </Panel>

@@ -8,6 +8,7 @@ import { queryOf, setQuery } from "../../router";
 import { may } from "../../state/session";
 import { labelsOf, taxonomy } from "../../state/taxonomy";
 import { Export } from "../../ui/Export";
+import { ImportButton } from "./ImportButton";
 import { useMore } from "../../ui/useMore";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Choice, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
@@ -72,7 +73,16 @@ export function HistoryView(): JSX.Element {
               onChange={(value) => setQuery({ who: value })}
             />
           )}
-          <Export name="labels" columns={columns} rows={items} />
+          {may("analyst") && <ImportButton onDone={list.reload} />}
+          <Export
+            name="labels"
+            columns={columns}
+            rows={items}
+            server={[
+              { text: "JSON lines", address: address("/labels/export", { format: "jsonl" }) },
+              { text: "Label Studio", address: address("/labels/export", { format: "label-studio" }) },
+            ]}
+          />
         </>
       }
     >

@@ -6,6 +6,7 @@ import { t } from "../../i18n";
 import { place, setQuery } from "../../router";
 import { brush, bucket, bucketsOfRange, kind, range, RANGES, setBrush, setSeries, series, window as shownWindow, type Range } from "../../state/view";
 import { Choice } from "../../ui/parts";
+import { Finder } from "./Finder";
 
 export function Controls(): JSX.Element {
   const frozen = place.value.query.get("until");
@@ -30,6 +31,7 @@ export function Controls(): JSX.Element {
         options={(["topic", "entity", "source"] as const).map((value) => ({ value, text: t(`kind.${value}`) }))}
         onChange={(value) => setQuery({ kind: value })}
       />
+      <Finder />
       <span class="grow" />
       {series.value !== "all" && (
         <button type="button" class="chip" onClick={() => setSeries("all")} aria-label={t("controls.series.clear", { name: series.value })}>

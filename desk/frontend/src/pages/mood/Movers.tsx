@@ -57,7 +57,8 @@ function columns(): Column<Mover>[] {
     { id: "novelty", title: t("column.novelty"), help: t("column.novelty.help"), numeric: true, wide: true, value: (mover) => mover.novelty, render: (mover) => percent(mover.novelty) },
     {
       id: "pin",
-      title: "",
+      title: t("action.pin"),
+      plain: true,
       value: () => null,
       render: (mover) => (
         <button

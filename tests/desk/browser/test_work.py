@@ -1,0 +1,128 @@
+"""What people do on the other pages: an incident is handled and marked, a model goes live, views are taken along."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import ServedDesk, VisitAs
+from invented_models import CANDIDATE
+from playwright.sync_api import expect
+
+
+def _row(served: ServedDesk, query: str) -> Any:
+    with psycopg.connect(served.database_url) as connection:
+        return connection.execute(query).fetchone()
+
+
+def test_an_incident_is_opened_acknowledged_and_marked(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ann")
+    page = desk.open("/")
+    page.get_by_role("region", name="Open incidents").get_by_role("link", name="NMRB").click()
+    page.wait_for_selector(".incident .evidence li")
+    assert "Northmere" in page.locator(".incident").inner_text()
+    page.keyboard.press("c")
+    expect(page.locator(".incident .badge", has_text="Acknowledged")).to_be_visible()
+    page.get_by_label("Note, if you mark it").fill("a run on the bank")
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    expect(page.locator(".incident .badge", has_text="Useful")).to_be_visible()
+    expect(page.locator(".history")).to_contain_text("a run on the bank")
+    marked = _row(served, "SELECT verdict, analyst, note FROM feedback ORDER BY id DESC LIMIT 1")
+    assert marked == ("useful", "ann", "a run on the bank")
+    assert _row(served, "SELECT account, acknowledged FROM incident_handling ORDER BY id LIMIT 1") == ("ann", True)
+
+
+def test_a_viewer_has_no_buttons_for_incidents(visit: VisitAs) -> None:
+    page = visit("vic").open("/alerts")
+    page.wait_for_selector(".incident .evidence")
+    assert page.locator(".incident .handling").count() == 0
+
+
+def test_an_admin_promotes_the_candidate_and_goes_back(visit: VisitAs, served: ServedDesk) -> None:
+    live = "SELECT name FROM model WHERE state = 'live'"
+    before = _row(served, live)
+    desk = visit("boss")
+    page = desk.open(f"/models/{CANDIDATE}")
+    page.get_by_role("button", name="Promote").click()
+    expect(page.get_by_text("In service now")).to_be_visible(timeout=20_000)
+    assert _row(served, live) == (CANDIDATE,)
+    page.get_by_role("button", name="Roll back").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("too eager")
+    dialog.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_text(f"In service now: {before[0]}")).to_be_visible(timeout=20_000)
+    assert _row(served, live) == before
+    actions = _row(served, "SELECT array_agg(action ORDER BY id) FROM audit_event WHERE action LIKE '%model%'")
+    assert actions == (["promote model", "roll back model"],)
+
+
+def test_a_label_is_changed_in_the_history(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ben")
+    page = desk.open("/")
+    page.locator(".story").nth(4).focus()
+    page.keyboard.press("1")
+    expect(page.get_by_text("Labelled: Negative")).to_be_visible()
+    page = desk.open("/label/history")
+    page.locator("tbody select").first.select_option("positive")
+    expect(page.get_by_text("Labelled: Positive")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('tbody select')?.value === 'positive'")
+    query = "SELECT label FROM label WHERE analyst = 'ben' ORDER BY id DESC LIMIT 1"
+    assert _row(served, query) == ("positive",)
+
+
+@pytest.mark.parametrize("panel", ["heat", "series", "movers", "stories", "terms", "sources"])
+def test_every_view_of_the_mood_can_be_taken_along(visit: VisitAs, tmp_path: Path, panel: str) -> None:
+    desk = visit("ann")
+    page = desk.open("/")
+    menu = page.locator(f".{panel}-panel .menu")
+    for kind in ("CSV", "PNG"):
+        menu.locator("summary").click()
+        with page.expect_download() as download:
+            menu.get_by_role("button", name=kind, exact=True).click()
+        download.value.save_as(tmp_path / kind)
+    with (tmp_path / "CSV").open(encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.reader(file))
+    assert len(lines) > 5
+    assert len({len(line) for line in lines}) == 1
+    picture = (tmp_path / "PNG").read_bytes()
+    assert picture[1:4] == b"PNG"
+    assert min(int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) > 200, "width and height"
+    assert len(picture) > 4000, "an empty picture is smaller"
+
+
+def test_why_a_cell_has_its_colour(visit: VisitAs) -> None:
+    page = visit().open("/")
+    page.locator(".heat").focus()
+    for key in ("End", "ArrowLeft", "ArrowLeft", "w"):
+        page.keyboard.press(key)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".why > li")).to_have_count(4)
+    expect(dialog.locator(".why-sum")).to_contain_text("were expected")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.classList.contains('heat')"), "the focus is where it was"
+
+
+def test_a_pinned_series_is_compared(visit: VisitAs) -> None:
+    desk = visit()
+    page = desk.open("/")
+    page.get_by_role("button", name="Compare Financials in the chart").click()
+    expect(page.locator(".legend .key.pin")).to_contain_text("Financials")
+    assert "pin=topic" in page.url
+
+
+def test_a_token_is_made_shown_once_and_ended(visit: VisitAs) -> None:
+    desk = visit("ann")
+    page = desk.open("/account")
+    page.get_by_label("Name").fill("nightly export")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator(".made code").inner_text()
+    assert len(token) > 30
+    page.reload()
+    page.wait_for_selector("tbody tr")
+    assert token not in page.content()
+    page.get_by_role("button", name="End the token nightly export").click()
+    expect(page.locator("tbody")).to_contain_text("ended")
