@@ -1,5 +1,5 @@
 // Incidents in words.
-import { number } from "../format";
+import { duration, number } from "../format";
 import { named, t } from "../i18n";
 import type { Incident } from "./types";
 
@@ -10,7 +10,7 @@ export function sentenceOf(incident: Pick<Incident, "signal" | "observed" | "exp
   return t("incident.count", {
     observed: number(incident.observed),
     expected: number(incident.expected, incident.expected < 10 ? 1 : 0),
-    minutes: incident.window_minutes,
+    window: duration(incident.window_minutes * 60_000),
     signal: named("signal", incident.signal),
   });
 }

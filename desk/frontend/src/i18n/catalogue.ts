@@ -156,7 +156,7 @@ export const catalogue = {
   "import.file": ["Import", "导入"],
   "import.help": ["JSON lines (.jsonl), or what Label Studio exports (.json)", "JSON Lines（.jsonl）或 Label Studio 导出文件（.json）"],
   "incident.acknowledged": ["Acknowledged", "已确认"],
-  "incident.count": ["{observed} {signal} in {minutes} min where {expected} were expected", "{minutes} 分钟内 {observed} 篇{signal}，预期 {expected} 篇"],
+  "incident.count": ["{observed} {signal} in {window} where {expected} were expected", "{window} 内 {observed} 篇{signal}，预期 {expected} 篇"],
   "incident.history": ["History", "经过"],
   "incident.lasted": ["Lasted", "持续"],
   "incident.mood": ["See it in the mood", "在情绪页查看"],

@@ -4,7 +4,7 @@ import { ApiError, csrf, get, loggedOut, post, remove } from "../api/client";
 import { listen, stopListening } from "../api/live";
 import type { Me, Role } from "../api/types";
 import { forget } from "../api/useData";
-import { go } from "../router";
+import { go, place } from "../router";
 
 const ROLES: readonly Role[] = ["viewer", "analyst", "admin"];
 
@@ -42,6 +42,7 @@ export const linkProblem = signal("");
 
 export function enter(who: Me | null): void {
   csrf.value = who?.csrf ?? null;
+  if (who && place.peek().path === "/login") go("/", true);
   me.value = who;
   if (who) listen();
   else {
