@@ -170,6 +170,7 @@ export const catalogue = {
   "incident.snooze.done": ["Snoozed", "已设为稍后提醒"],
   "incident.snoozed": ["snoozed until {time}", "稍后提醒至 {time}"],
   "incident.verdict": ["Verdict", "评价"],
+  "incidents.latest": ["The latest incidents", "最近的事件"],
   "incidents.open": ["Open incidents", "进行中的事件"],
   "keys.accept": ["As the model says", "采纳模型建议"],
   "keys.alerts": ["In incidents", "事件列表"],
