@@ -12,13 +12,13 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from core.sources import source_key
 from core.store.trends import parse_series
 from desk.api.mood import Heat, Movers, read_heat, read_movers
-from desk.api.parameters import From, Sentiment, SeriesName, SourceName, To, span
+from desk.api.parameters import From, SentimentGiven, SeriesName, SourceName, To, span
 from desk.api.search import chosen_search
 from desk.api.series import Course, read_course
 from desk.api.stories import A_DAY, stories_as_json
@@ -38,6 +38,8 @@ _slots = threading.BoundedSemaphore(_AT_ONCE)
 
 CsvOnly = Literal["csv"]
 Format = Literal["csv", "parquet"]
+CsvGiven = Annotated[CsvOnly, Query(description="Form of the file.")]
+FormatGiven = Annotated[Format, Query(description="Form of the file.")]
 
 
 def _file(media: str, *statuses: HTTPStatus) -> dict[str, Any]:
@@ -53,7 +55,7 @@ router = APIRouter()
 
 
 @router.get("/mood/heat/export", summary="The heat map as CSV", **_file("text/csv"))
-def export_heat(heat: Annotated[Heat, Depends(read_heat)], format: CsvOnly = "csv") -> StreamingResponse:
+def export_heat(heat: Annotated[Heat, Depends(read_heat)], format: CsvGiven = "csv") -> StreamingResponse:
     """One line for each series and step."""
     columns = ("kind", "name", "time", "stories", "negative", "expected", "surprise", "share")
     rows = [
@@ -65,7 +67,7 @@ def export_heat(heat: Annotated[Heat, Depends(read_heat)], format: CsvOnly = "cs
 
 
 @router.get("/mood/movers/export", summary="Movers as CSV", **_file("text/csv"))
-def export_movers(movers: Annotated[Movers, Depends(read_movers)], format: CsvOnly = "csv") -> StreamingResponse:
+def export_movers(movers: Annotated[Movers, Depends(read_movers)], format: CsvGiven = "csv") -> StreamingResponse:
     columns = (
         "kind", "label", "stories", "negative", "neutral", "positive", "expected", "surprise", "share", "share_low",
         "share_high", "reach", "novelty",
@@ -74,7 +76,7 @@ def export_movers(movers: Annotated[Movers, Depends(read_movers)], format: CsvOn
 
 
 @router.get("/series/{kind}/{name:path}/export", summary="A series as CSV", **_file("text/csv", HTTPStatus.NOT_FOUND))
-def export_course(course: Annotated[Course, Depends(read_course)], format: CsvOnly = "csv") -> StreamingResponse:
+def export_course(course: Annotated[Course, Depends(read_course)], format: CsvGiven = "csv") -> StreamingResponse:
     """One line for each step."""
     columns = ("times", "negative", "neutral", "positive", "messages", "expected", "low", "high", "surprise")
     rows = zip(*(getattr(course, name) for name in columns), strict=True)
@@ -86,11 +88,11 @@ def export_stories(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     series: SeriesName = "all",
-    sentiment: Sentiment | None = None,
+    sentiment: SentimentGiven = None,
     since: From = None,
     until: To = None,
     source: SourceName = None,
-    format: CsvOnly = "csv",
+    format: CsvGiven = "csv",
 ) -> StreamingResponse:
     """All of the span, the last first; one line a story."""
     columns = (
@@ -142,7 +144,7 @@ def export_search(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     wanted: Annotated[Search, Depends(chosen_search)],
-    format: Format = "csv",
+    format: FormatGiven = "csv",
 ) -> StreamingResponse:
     """All of it, the newest first; one line a message."""
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from core.budget import stated_budget
@@ -27,6 +27,7 @@ router = APIRouter(
 _CHANGES = responses(HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 
 State = Literal["open", "closed", "withdrawn"]
+IncidentId = Annotated[UUID, Path(description="Id of the incident.")]
 
 
 class IncidentBody(BaseModel):
@@ -149,7 +150,7 @@ def list_incidents(
     state: Annotated[State | None, Query(description="Open and closed ones if empty.")] = None,
     since: Annotated[Moment | None, Query(description="Not yet quiet at this event time.")] = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most items.")] = 50,
 ) -> IncidentPage:
     with desk.engine.connect() as connection:
         found = store.list_incidents(connection, state, since, key_of(cursor), limit + 1)
@@ -178,12 +179,12 @@ def read_figures(
 
 
 @router.get("/{incident}", summary="An incident with everything known of it", responses=responses(HTTPStatus.NOT_FOUND))
-def read_incident(incident: UUID, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> IncidentDetail:
+def read_incident(incident: IncidentId, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> IncidentDetail:
     return _detail(desk, incident)
 
 
 @router.post("/{incident}/acknowledgement", summary="Say that somebody looks after it", responses=_CHANGES)
-def acknowledge(incident: UUID, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> IncidentDetail:
+def acknowledge(incident: IncidentId, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> IncidentDetail:
     with desk.engine.begin() as connection:
         _known(store.handle(connection, incident, principal.name, acknowledged=True))
         note(connection, principal.name, "acknowledge incident", str(incident))
@@ -192,7 +193,7 @@ def acknowledge(incident: UUID, principal: Analyst, desk: Annotated[Desk, Depend
 
 @router.post("/{incident}/snooze", summary="Look again later", responses=_CHANGES)
 def snooze(
-    incident: UUID, wanted: Snooze, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]
+    incident: IncidentId, wanted: Snooze, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]
 ) -> IncidentDetail:
     with desk.engine.begin() as connection:
         _known(store.handle(connection, incident, principal.name, snoozed_until=wanted.until))
@@ -202,7 +203,7 @@ def snooze(
 
 @router.post("/{incident}/feedback", summary="Mark it useful or false", responses=_CHANGES)
 def give_feedback(
-    incident: UUID, given: Feedback, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]
+    incident: IncidentId, given: Feedback, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]
 ) -> IncidentDetail:
     """The latest verdict counts; the earlier ones stay."""
     with desk.engine.begin() as connection:

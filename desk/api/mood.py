@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from core.budget import stated_budget
 from desk.api.numbers import plain, plain_one
-from desk.api.parameters import Bucket, From, Kind, Moment, To, grid_of, span
+from desk.api.parameters import Bucket, From, Kind, KindGiven, Moment, To, grid_of, span
 from desk.context import Desk, desk_of
 from desk.mood import FEW, heat, movers
 from desk.problems import responses
@@ -155,7 +155,7 @@ def read_strip(
 def read_heat(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
-    kind: Kind = "topic",
+    kind: KindGiven = "topic",
     since: From = None,
     until: To = None,
     bucket: Annotated[Bucket | None, Query(description="Length of a step; one that can be looked at if empty.")] = None,
@@ -187,10 +187,10 @@ def read_heat(
 def read_movers(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
-    kind: Kind = "entity",
+    kind: KindGiven = "entity",
     since: From = None,
     until: To = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items.")] = 20,
 ) -> Movers:
     """Spans of up to two days are taken by five minutes, longer ones by whole hours."""
     with desk.engine.connect() as connection:

@@ -56,6 +56,9 @@ SeriesName = Annotated[
         examples=["entity=AAPL"],
     ),
 ]
+KindGiven = Annotated[Kind, Query(description="Kind of series.", examples=["entity"])]
+KindInAddress = Annotated[AnyKind, Path(description="Kind of the series.", examples=["entity"])]
+SentimentGiven = Annotated[Sentiment | None, Query(description="Of this sentiment; all if empty.")]
 SourceName = Annotated[
     str | None, Query(max_length=64, pattern=_NO_NUL, description="Published by this source.", examples=["globalwire"])
 ]

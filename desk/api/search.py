@@ -17,7 +17,7 @@ from desk.api.parameters import (
     LATEST,
     Cursor,
     Moment,
-    Sentiment,
+    SentimentGiven,
     SeriesName,
     SourceName,
     Words,
@@ -79,7 +79,7 @@ _SHOWN = 500  # characters of a text
 def chosen_search(
     q: Query_ = None,
     series: SeriesName = "all",
-    sentiment: Sentiment | None = None,
+    sentiment: SentimentGiven = None,
     source: SourceName = None,
     since: From = None,
     until: To = None,
@@ -97,7 +97,7 @@ def search(
     desk: Annotated[Desk, Depends(desk_of)],
     wanted: Annotated[Search, Depends(chosen_search)],
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most items.")] = 50,
 ) -> FoundPage:
     """English words are found in all their forms, words of other languages as they are written. A page may hold fewer
     items than were asked for, or none, and go on at `next`: what takes long to look up comes a part at a time."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from core.sources import source_key
 from desk.api.numbers import plain, plain_one
-from desk.api.parameters import SECONDS, AnyKind, Bucket, From, Kind, Moment, To, Words, grid_of, span
+from desk.api.parameters import SECONDS, AnyKind, Bucket, From, Kind, KindInAddress, Moment, To, Words, grid_of, span
 from desk.arithmetic import explain
 from desk.context import Desk, desk_of
 from desk.expectation import band, surprise
@@ -177,12 +177,12 @@ def list_series(
 
 @router.get("/{kind}/{name:path}/arithmetic", summary="Why a step has its colour")
 def read_arithmetic(
-    kind: AnyKind,
+    kind: KindInAddress,
     name: Name,
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     at: Annotated[Moment, Query(description="A time in the step.", examples=["2025-03-07T12:00:00Z"])],
-    bucket: Bucket = "1h",
+    bucket: Annotated[Bucket, Query(description="Length of the step.")] = "1h",
 ) -> Arithmetic:
     """Every number behind the surprise of one step, so that it can be worked out again by hand."""
     known = _known_name(kind, name)
@@ -215,7 +215,7 @@ def read_arithmetic(
 
 @router.get("/{kind}/{name:path}", summary="A series over time")
 def read_course(
-    kind: AnyKind,
+    kind: KindInAddress,
     name: Name,
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
@@ -18,6 +18,7 @@ from desk.api.parameters import (
     Cursor,
     From,
     Sentiment,
+    SentimentGiven,
     SeriesName,
     SourceName,
     To,
@@ -145,12 +146,12 @@ def read_stories(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     series: SeriesName = "all",
-    sentiment: Sentiment | None = None,
+    sentiment: SentimentGiven = None,
     since: From = None,
     until: To = None,
     source: SourceName = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most items.")] = 50,
 ) -> StoryPage:
     """Folded: copies of a story are one item. A story belongs to a span by its first message in the series."""
     with desk.engine.connect() as connection:
@@ -171,11 +172,11 @@ def read_stories(
     responses=responses(HTTPStatus.NOT_FOUND),
 )
 def read_story(
-    story: UUID,
+    story: Annotated[UUID, Path(description="Id of the story.")],
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Most items.")] = 50,
 ) -> StoryDetail:
     """Messages in the order of event time."""
     with desk.engine.connect() as connection:
@@ -202,7 +203,7 @@ def read_terms(
     sentiment: Annotated[Sentiment | None, Query(description="Of stories of this sentiment; all if empty.")] = None,
     since: From = None,
     until: To = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items.")] = 20,
 ) -> Terms:
     """Against the same series before. Of a busy span the last 500 stories of each sentiment are read."""
     with desk.engine.connect() as connection:
@@ -234,7 +235,7 @@ def read_sources(
     desk: Annotated[Desk, Depends(desk_of)],
     since: From = None,
     until: To = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most items.")] = 100,
 ) -> Sources:
     """Spans of up to two days are taken by five minutes, longer ones by whole hours."""
     with desk.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Stories that may be labelled, read from the store: the newest ones, and those behind alerts."""
+"""Stories that may be labelled, read from the store: the newest, those behind alerts, those that a shadow doubts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -71,15 +73,15 @@ class Candidates:
 
 
 def read_candidates(connection: Connection, pool: int = POOL) -> list[Candidate]:
-    """The stories among the `pool` newest messages and behind the newest alerts."""
+    """The stories among the `pool` newest messages, behind the newest alerts, and those that a shadow doubts."""
     rows = list(connection.execute(QUERIES["newest_stories"], {"pool": pool}))
     driving = list(connection.execute(QUERIES["alert_stories"], {"alerts": _ALERTS, "stories": _STORIES_OF_ALERT}))
-    differences = {
-        row.uid: frozenset(row.tasks)
-        for row in connection.execute(QUERIES["shadow_differences"], {"pool": SHADOW_POOL})
-    }
+    differing = list(connection.execute(QUERIES["shadow_differences"], {"pool": SHADOW_POOL}))
+    disagrees: defaultdict[UUID, set[str]] = defaultdict(set)
+    for row in differing:
+        disagrees[row.story] |= set(row.tasks)
     alerting = {row.story for row in driving}
-    by_story = {row.story: row for row in (*driving, *rows)}
+    by_story = {row.story: row for row in (*differing, *driving, *rows)}
     labelled = {
         row.story: frozenset(row.tasks)
         for row in connection.execute(QUERIES["labelled_tasks"], {"stories": list(by_story)})
@@ -91,7 +93,7 @@ def read_candidates(connection: Connection, pool: int = POOL) -> list[Candidate]
             source=row.source,
             reach=row.reach,
             margins=_margins(row),
-            disagrees=differences.get(row.uid, frozenset()),
+            disagrees=frozenset(disagrees.get(row.story, ())),
             alerting=row.story in alerting,
             labelled=labelled.get(row.story, frozenset()),
         )

@@ -37,14 +37,24 @@ JOIN LATERAL (
 ) AS message ON true
 
 -- name: shadow_differences
--- Tasks that a shadow labels otherwise, among the messages it labelled last.
+-- Stories that a shadow labels otherwise, and in which tasks, among the messages it labelled last.
 WITH newest AS (
     SELECT uid, live_labels, shadow_labels FROM shadow_message ORDER BY stored_at DESC LIMIT :pool
+),
+differing AS (
+    SELECT uid, array_agg(DISTINCT given.key) AS tasks
+    FROM newest, jsonb_each_text(live_labels) AS given
+    WHERE live_labels <> shadow_labels AND shadow_labels ->> given.key <> given.value
+    GROUP BY uid
 )
-SELECT uid, array_agg(DISTINCT given.key) AS tasks
-FROM newest, jsonb_each_text(live_labels) AS given
-WHERE live_labels <> shadow_labels AND shadow_labels ->> given.key <> given.value
-GROUP BY uid
+SELECT message.story, message.uid, message.source, message.sentiment_scores AS sentiment,
+       message.topic_scores AS topic, 1 AS reach, differing.tasks
+FROM differing
+JOIN LATERAL (SELECT uid, stored_on FROM message_key WHERE message_key.uid = differing.uid OFFSET 0) AS key ON true
+JOIN LATERAL (
+    SELECT story, uid, source, sentiment_scores, topic_scores FROM message
+    WHERE message.uid = key.uid AND message.stored_on = key.stored_on LIMIT 1
+) AS message ON true
 
 -- name: labelled_tasks
 SELECT wanted.story, labelled.tasks

@@ -56,3 +56,18 @@ def test_every_answer_is_one_that_is_documented(admin: TestClient) -> None:
         asked += 1
     assert faults == [], "\n\n".join(faults)
     assert asked > 40
+
+
+def test_everything_that_can_be_asked_is_described(stranger: TestClient) -> None:
+    document = stranger.get("/api/v1/openapi.json").json()
+    of_mood = {"mood", "series", "stories", "incidents", "search", "exports"}
+    looked_at = 0
+    for address, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if not of_mood & set(operation["tags"]):
+                continue
+            assert operation["summary"], (method, address)
+            missing = [each["name"] for each in operation.get("parameters", []) if not each.get("description")]
+            assert missing == [], (method, address)
+            looked_at += 1
+    assert looked_at > 20

@@ -31,8 +31,8 @@ def test_each_story_says_why_it_is_there(login: Login, engine: Engine) -> None:
     for number in range(40):
         add_story(engine, number)
     add_story(engine, 100, sentiment=(0.4, 0.35, 0.25))
-    add_story(engine, 200)
-    add_shadow_difference(engine, uid_of(200))
+    add_story(engine, 200, copies=2)
+    add_shadow_difference(engine, uid_of(200, 1))
     add_alert(engine, minutes=3)
     items = take(login("ann"), 20)
     reasons = {UUID(item["story"]): item["reason"] for item in items}
