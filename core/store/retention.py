@@ -38,16 +38,25 @@ _GIVE_WAY = (
 Connection = psycopg.Connection[Any]
 
 NOT_GROWING = {
+    "account": "one row a person of the desk",
     "alembic_version": "one row",
     "alerting_progress": "one row",
+    "api_token": "one row a program that uses the desk",
+    "audit_event": "who did what: append-only, and kept for good",
+    "desk_session": "each login deletes those that have ended",
     "detector_checkpoint": "alerting keeps the last few",
     "dropped_day": "one short row a day",
     "feedback": "the analysts' work: append-only, and kept for good",
+    "incident_handling": "the analysts' work: append-only, and kept for good",
     "label": "the analysts' work: append-only, and kept for good",
+    "label_lease": "the desk deletes those that have ended",
+    "label_step": "the analysts' work: one short row a step",
+    "login_link": "each login deletes those that have ended",
     "message": "dropped by the day, partition by partition",
     "model": "one row a model",
     "judged_day": "one row a day of `retention.trend_minute_days`; older ones are deleted",
     "model_event": "one row a change of a model's state",
+    "oidc_login": "each login deletes those that have ended",
     "offset_history": "one row a partition and life of a topic; the audit needs them",
     "offset_ledger": "one row a partition",
     "replay": "each replay deletes those before it",
@@ -55,7 +64,10 @@ NOT_GROWING = {
     "training_run": "one row a scheduled training",
     "trend_change": "alerting deletes what it has seen; without it, a row a day of event time is left",
     "trend_hour": "the long memory: hours are kept for good",
+    "trend_rolled": "the desk deletes what was merged into `trend_hour`",
+    "trend_rolling": "one row",
     "trend_rollup": "one row",
+    "trend_unrolled": "the desk deletes what it has added up; without it, rows come of late messages alone",
     "worker_model": "one row a worker; those not heard of are deleted",
 }
 """Tables without an entry in `Retention`, and why."""
