@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -104,8 +105,14 @@ class Visit:
 VisitAs = Callable[..., Visit]
 
 
+@pytest.fixture(scope="session")
+def cookies() -> dict[str, Any]:
+    """Of each person who has logged in: the desk does not let anybody log in all the time."""
+    return {}
+
+
 @pytest.fixture
-def visit(served: ServedDesk, chromium: Browser) -> Iterator[VisitAs]:
+def visit(served: ServedDesk, chromium: Browser, cookies: dict[str, Any]) -> Iterator[VisitAs]:
     """Makes a browser in which somebody is logged in; fails the test if a page complains of anything."""
     contexts: list[BrowserContext] = []
     visits: list[Visit] = []
@@ -119,6 +126,7 @@ def visit(served: ServedDesk, chromium: Browser) -> Iterator[VisitAs]:
             locale=language,
             timezone_id="Europe/Berlin",
             reduced_motion="reduce",
+            storage_state=cookies.get(person or ""),
         )
         contexts.append(context)
         page = context.new_page()
@@ -131,12 +139,13 @@ def visit(served: ServedDesk, chromium: Browser) -> Iterator[VisitAs]:
 
         page.on("console", hear)
         page.on("pageerror", lambda error: made.complaints.append(str(error)))
-        if person is not None:
+        if person is not None and person not in cookies:
             made.open("/")
             page.fill("input[name=name]", person)
             page.fill("input[name=password]", PASSWORD)
             page.click("button[type=submit]")
             page.wait_for_selector("header.top")
+            cookies[person] = {"cookies": context.cookies(), "origins": []}
         return made
 
     yield make
