@@ -226,7 +226,7 @@ _BY_PROBABILITY = f"""
 _LABELS = """
     SELECT extract(epoch FROM date_trunc('day', labelled_at, 'UTC')) AS "time", task AS metric, count(*) AS value
     FROM label
-    WHERE $__timeFilter(labelled_at) AND task IN (${task:sqlstring})
+    WHERE label IS NOT NULL AND $__timeFilter(labelled_at) AND task IN (${task:sqlstring})
     GROUP BY 1, 2
     ORDER BY 1, 2
 """
