@@ -65,7 +65,8 @@ _HISTORY = """
     INSERT INTO dead_letter (id, origin, stage, topic, value, reason, failed_at)
     VALUES (gen_random_uuid(), 'replay:f.csv:7', 'ingest', 't', '{}', 'bad', %(at)s);
     INSERT INTO label (text, source, task, label, analyst, labelled_at, story)
-    SELECT 'text', 'desk', task, 'negative', 'ann', %(at)s, md5('text')::uuid FROM unnest(ARRAY['sentiment', 'topic']) AS task;
+    SELECT 'text', 'desk', task, 'negative', 'ann', %(at)s, md5('text')::uuid
+    FROM unnest(ARRAY['sentiment', 'topic']) AS task;
     INSERT INTO training_run (reasons) VALUES ('[]')
 """
 
