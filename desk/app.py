@@ -72,7 +72,12 @@ _RESOURCES = (
     models,
     settings_,
 )
-_OF_ANY = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_OF_ANY = (
+    HTTPStatus.NOT_FOUND,  # a name in an address may hold what makes it another address
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
 _BURST = 10  # times the requests a second
 _DESCRIPTION = """The mood of financial news as newstide sees it, its incidents, and the labels of analysts.
