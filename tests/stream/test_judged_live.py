@@ -26,7 +26,7 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[Settings]:
     with embedded_broker(tmp_path) as servers:
         made = make_settings(servers, database_url, tmp_path)
         alerting = AlertingSettings(
-            allowed_lateness_s=0, poll_s=0.2, step_minutes=1, windows_minutes=[5], warmup_days=0, threshold=2
+            allowed_lateness_s=0, poll_s=0.2, step_minutes=1, windows_minutes=[5], warmup_days=0
         )
         yield made.model_copy(update={"alerting": alerting})
 
