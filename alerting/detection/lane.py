@@ -50,6 +50,7 @@ class Block:
         return self.day.day * len(self.outage)
 
 
+_UNUSUAL = 1.3  # an excess fires in a window that is rare itself (5%): a day still holds what its morning left
 _ROWS_AT_ONCE = 1024  # judged together: bounds the memory of a day with many series
 
 
@@ -137,7 +138,8 @@ class Lane:
         scores = self.calibration.scores(row, cells.statistics)
         large = cells.observed - cells.expected >= self.shape.least_excess
         large_scores = np.where(large.any(axis=1), scores, 0.0)
-        firing = np.where(block.midnight + step >= known.ready[row], large_scores, 0.0)
+        unusual = large & (cells.tails >= _UNUSUAL)
+        firing = np.where((block.midnight + step >= known.ready[row]) & unusual.any(axis=1), large_scores, 0.0)
         if block.fired is not None:
             block.fired[row, step - block.start] = firing
         held = np.array(self._held(block), np.int64)
