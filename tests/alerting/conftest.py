@@ -5,12 +5,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from surge_streams import MakeSettings
-from webhook_receiver import Receiver
 
 from core.settings import AlertingSettings, DatabaseSettings, KafkaSettings, MetricsSettings, Settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
+from tests.alerting.surge_streams import MakeSettings
+from tests.alerting.webhook_receiver import Receiver
 
 
 @pytest.fixture

@@ -8,13 +8,21 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner
-from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_stories, fill_trends, fortnight
 
 from alerting.judging.runner import Runner
 from core.errors import InputError
 from core.store.alerts import list_alerts
 from core.store.connection import open_engine
 from newstide.commands.alerts import alerts
+from tests.alerting.surge_streams import (
+    BANK,
+    MONDAY,
+    MakeSettings,
+    declare_replay,
+    fill_stories,
+    fill_trends,
+    fortnight,
+)
 
 TROUBLE = MONDAY + timedelta(days=6.5)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from delivery_desk import document, rules_of
-from webhook_receiver import Receiver
 
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
 from alerting.delivery.channels import open_channel
 from core.errors import InputError
 from newstide.embedded.process import free_port
+from tests.alerting.delivery_desk import document, rules_of
+from tests.alerting.webhook_receiver import Receiver
 
 HOSTILE = "Bank <!channel> <@U123> @everyone [a](http://evil.test) <b>x</b><script>y</script>\nBcc: a@evil.test\u202e"
 

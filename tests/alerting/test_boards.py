@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from promql import metrics_in
-from test_prometheus_rules import ALERTS, EXPOSED
 
 from alerting.grafana import boards
 from alerting.grafana.asked import Asked, chosen, panels, queries, variables
@@ -19,6 +17,8 @@ from alerting.grafana.board import Board
 from alerting.grafana.macros import Chosen, Selection, expand_promql, expand_sql, seconds
 from alerting.grafana.panels import About, figure, now, rows
 from alerting.grafana.postgres import QueryBuilder
+from tests.alerting.promql import metrics_in
+from tests.alerting.test_prometheus_rules import ALERTS, EXPOSED
 
 DOCS = Path(__file__).parents[2] / "docs"
 PROVISIONING = Path(boards.__file__).parent / "provisioning"

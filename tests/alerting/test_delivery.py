@@ -14,11 +14,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
-from delivery_desk import Clock, rules_of
-from delivery_desk import courier as courier_by
 from kafka import KafkaConsumer
-from surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
-from webhook_receiver import Receiver
 
 from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Delivery, DeliveryFailed, Notice
@@ -30,6 +26,10 @@ from alerting.rules.alert_rules import AlertRules
 from alerting.rules.unseen import unseen_entities
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
+from tests.alerting.delivery_desk import Clock, rules_of
+from tests.alerting.delivery_desk import courier as courier_by
+from tests.alerting.surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
+from tests.alerting.webhook_receiver import Receiver
 
 Connection = psycopg.Connection[Any]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from surge_streams import fortnight
 
 from alerting.detection.detector import ALL, Series
 from benchmarks.detection import live, oracle, scoring, tweets
 from benchmarks.detection.methods import METHODS
 from benchmarks.detection.simulation import MODELS, PER_DAY, PER_WEEK, RATIOS, Surges, Weeks, profile, simulate
+from tests.alerting.surge_streams import fortnight
 
 WEEKS = Weeks(4, 1, 2)
 

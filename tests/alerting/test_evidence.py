@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 
 import psycopg
 import pytest
-from surge_streams import ALL, BANK, MONDAY, MakeSettings
 
 from alerting.detection.detector import Series, Signal
 from alerting.incidents.document import change_document
@@ -22,6 +21,7 @@ from core.store.alerts import AlertRow
 from core.store.incidents import Incident, IncidentRow
 from core.store.model_rates import ModelRates
 from core.store.partitions import ensure_partitions
+from tests.alerting.surge_streams import ALL, BANK, MONDAY, MakeSettings
 
 Connection = psycopg.Connection[Any]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from surge_streams import MakeSettings
 
 from alerting.detection.detector import Series
 from alerting.incidents.evidence import gather_evidence
 from core.settings import load_settings
 from core.store.model_rates import ModelRates
 from core.store.partitions import ensure_partitions
+from tests.alerting.surge_streams import MakeSettings
 
 Connection = psycopg.Connection[Any]
 

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_stories, fill_trends, fortnight
 
 from alerting.judging.runner import Runner
 from core.errors import InputError
@@ -19,6 +18,15 @@ from core.store.connection import open_engine
 from core.store.incidents import find_incident, list_incidents, measure_false_alarms
 from newstide.commands.alerts import alerts
 from newstide.commands.incidents import budget_line
+from tests.alerting.surge_streams import (
+    BANK,
+    MONDAY,
+    MakeSettings,
+    declare_replay,
+    fill_stories,
+    fill_trends,
+    fortnight,
+)
 
 Connection = psycopg.Connection[Any]
 Invoke = Callable[..., Result]

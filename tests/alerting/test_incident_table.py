@@ -10,7 +10,6 @@ from uuid import UUID, uuid5
 
 import psycopg
 import pytest
-from surge_streams import ALL, BANK, START, MakeSettings, time_of
 
 from alerting.delivery.outbox import Outbox
 from alerting.detection.detector import Series, Surge
@@ -20,6 +19,7 @@ from alerting.steps import Steps
 from core.settings import load_settings
 from core.store.connection import open_engine
 from core.store.incidents import list_incidents, measure_false_alarms
+from tests.alerting.surge_streams import ALL, BANK, START, MakeSettings, time_of
 
 Connection = psycopg.Connection[Any]
 

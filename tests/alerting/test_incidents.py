@@ -9,11 +9,11 @@ from uuid import UUID, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
-from surge_streams import ALL, BANK, MONDAY
 
 from alerting.detection.detector import Series, Signal
 from alerting.incidents.alert_states import alert_id
 from alerting.incidents.grouping import Group, Opening, incident_id, leader, place
+from tests.alerting.surge_streams import ALL, BANK, MONDAY
 
 EARNINGS = Series("topic", "Earnings")
 MILL = Series("entity", "MILL")

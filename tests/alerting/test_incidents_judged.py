@@ -11,7 +11,12 @@ from uuid import UUID, uuid5
 
 import psycopg
 import pytest
-from surge_streams import (
+
+from alerting.detection.detector import Series
+from alerting.incidents.grouping import incident_id
+from alerting.judging.runner import Runner
+from core.settings import Settings
+from tests.alerting.surge_streams import (
     ALL,
     BANK,
     MONDAY,
@@ -26,11 +31,6 @@ from surge_streams import (
     fortnight,
     time_of,
 )
-
-from alerting.detection.detector import Series
-from alerting.incidents.grouping import incident_id
-from alerting.judging.runner import Runner
-from core.settings import Settings
 
 Connection = psycopg.Connection[Any]
 

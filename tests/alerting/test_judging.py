@@ -10,7 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner
-from surge_streams import (
+
+from alerting.detection.detector import Series
+from alerting.judging.judge import Judge
+from alerting.judging.runner import Runner
+from core import metrics
+from core.settings import Settings
+from newstide.commands.alerts import alerts as alerts_command
+from tests.alerting.surge_streams import (
     ALL,
     BANK,
     MONDAY,
@@ -24,13 +31,6 @@ from surge_streams import (
     fortnight,
     time_of,
 )
-
-from alerting.detection.detector import Series
-from alerting.judging.judge import Judge
-from alerting.judging.runner import Runner
-from core import metrics
-from core.settings import Settings
-from newstide.commands.alerts import alerts as alerts_command
 
 Connection = psycopg.Connection[Any]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from delivery_desk import document
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.delivery.message import fields_of, link_of
 from alerting.delivery.plain_text import MOST_CHARACTERS, address, plain
+from tests.alerting.delivery_desk import document
 
 _LIVE = re.compile(r"[<>`\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]|@(?!\u200b)|\]\(")
 

@@ -12,7 +12,6 @@ import numpy as np
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from surge_streams import BANK, MONDAY, PER_DAY, START, MakeSettings, daily, fill_trends, fortnight, stream
 
 from alerting.backtest.tuning import Plan, inject
 from alerting.detection.detector import Series
@@ -20,6 +19,17 @@ from alerting.steps import Steps
 from core.errors import InputError
 from newstide.commands.alerts import alerts
 from newstide.commands.backtest import backtest
+from tests.alerting.surge_streams import (
+    BANK,
+    MONDAY,
+    PER_DAY,
+    START,
+    MakeSettings,
+    daily,
+    fill_trends,
+    fortnight,
+    stream,
+)
 
 BUSY, SLOW = Series("entity", "BUSY"), Series("entity", "SLOW")
 PLAN = Plan([1.0], [2.0, 5.0], 60, 7, 0)

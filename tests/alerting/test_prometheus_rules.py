@@ -12,11 +12,11 @@ import click
 import pytest
 import yaml
 from prometheus_client import generate_latest
-from promql import metrics_in
 
 from core.metrics import PROCESSES, Process
 from core.settings import field_names
 from newstide.cli import newstide
+from tests.alerting.promql import metrics_in
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "alerting" / "prometheus"

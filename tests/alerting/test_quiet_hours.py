@@ -15,11 +15,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from delivery_desk import Clock, Desk, document, rows, rules_of
-from surge_streams import MakeSettings
-from webhook_receiver import Receiver
 
 from core.errors import InputError
+from tests.alerting.delivery_desk import Clock, Desk, document, rows, rules_of
+from tests.alerting.surge_streams import MakeSettings
+from tests.alerting.webhook_receiver import Receiver
 
 Connection = psycopg.Connection[Any]
 MakeDesk = Callable[..., Desk]

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from surge_streams import (
+
+from alerting.judging.runner import Runner
+from core import metrics
+from core.settings import Settings
+from tests.alerting.surge_streams import (
     BANK,
     MONDAY,
     MakeSettings,
@@ -22,10 +26,6 @@ from surge_streams import (
     fill_trends,
     fortnight,
 )
-
-from alerting.judging.runner import Runner
-from core import metrics
-from core.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 END = MONDAY + timedelta(days=14)

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 from alembic import command
 from alembic.config import Config
-from surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 
 import core.store
 from alerting.incidents.grouping import incident_id
@@ -18,6 +17,7 @@ from alerting.judging.runner import Runner
 from core.settings import DatabaseSettings, Settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
+from tests.alerting.surge_streams import BANK, MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 
 END = MONDAY + timedelta(days=14)
 _ALERTS = "SELECT id, kind, name, opened_at, closed_at, score FROM alert WHERE kind = 'entity' ORDER BY opened_at"

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_bundles import write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.explanation import MOST_SPANS, explain, word_spans
 from newstide.cli import newstide
+from tests.tiny_bundles import write_tiny
 
 WEIGHTS = {"plunge": 2.0, "fraud": 1.0, "record": -1.5}
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_bundle import MANIFEST, tiny_model, tiny_tokenizer
 
 from core.bundle import MANIFEST as MANIFEST_FILE
 from core.bundle import load_bundle, write_bundle
 from core.errors import BundleError
 from core.reference import Reference
+from tests.core.test_bundle import MANIFEST, tiny_model, tiny_tokenizer
 
 GOOD: dict[str, Any] = {
     "texts": 100,

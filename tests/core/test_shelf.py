@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import fsspec
 import pytest
-from tiny_bundles import write_tiny
 
 from core.bundle import MAX_BYTES, load_bundle
 from core.errors import BundleError, SettingsError, ShelfUnreachable
 from core.shelf import Shelf, Shelved, bundle_checksum, rename_bundle
+from tests.tiny_bundles import write_tiny
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from newsroom import fill_newsroom
-from people import ADDRESS, Login, log_in
 from sqlalchemy import Connection, Engine
 
 from core.settings import DatabaseSettings, DeskSettings, Settings
 from desk.app import create_app
 from desk.context import Desk
+from tests.desk.newsroom import fill_newsroom
+from tests.desk.people import ADDRESS, Login, log_in
 
 
 @pytest.fixture

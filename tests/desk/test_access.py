@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from people import ADDRESS, PASSWORD, Login
 from sqlalchemy import Engine, text
 
 from core.errors import SettingsError
@@ -16,6 +15,7 @@ from desk.context import Desk
 from desk.security.headers import CONTENT_POLICY
 from desk.security.identity import COOKIE, CSRF_HEADER
 from desk.security.rate_limit import RateLimit
+from tests.desk.people import ADDRESS, PASSWORD, Login
 
 
 def test_nobody_gets_in_without_showing_who_they_are(stranger: TestClient) -> None:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from people import Login
 from sklearn.metrics import cohen_kappa_score
 from sqlalchemy import Engine
-from stored import add_story, body_of, label, story_of
 
 from core.store.labels import read_labels
 from desk.labelling.agreement import Word, cohens_kappa, pair_agreements
+from tests.desk.people import Login
+from tests.desk.stored import add_story, body_of, label, story_of
 from trainer.data.consensus import agree
 
 SENTIMENTS = {"sentiment": ("negative", "neutral", "positive")}

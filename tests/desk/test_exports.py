@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
-from newsroom import API, BANK, FIRST, PRESENT, get
 from sqlalchemy import Connection, Engine, text
 
 from desk.api import exports
 from desk.exports import cell, csv_file, parquet_file
 from desk.store.search import Search, search_all
+from tests.desk.newsroom import API, BANK, FIRST, PRESENT, get
 
 SPAN = {"from": FIRST.isoformat(), "to": PRESENT.isoformat()}
 

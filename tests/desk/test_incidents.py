@@ -10,12 +10,12 @@ from uuid import UUID
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from newsroom import API, BANK, INCIDENT, PRESENT, add_incident, get
-from people import Login
 from sqlalchemy import Connection, text
 
 from core.settings import Settings
 from core.store.connection import connect
+from tests.desk.newsroom import API, BANK, INCIDENT, PRESENT, add_incident, get
+from tests.desk.people import Login
 
 AT = f"/incidents/{INCIDENT}"
 

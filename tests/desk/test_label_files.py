@@ -12,9 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from people import Login
 from sqlalchemy import Engine, text
-from stored import LABELS, add_story, label, story_of
 
 from core.errors import InputError
 from core.label_lines import LabelLine
@@ -24,6 +22,8 @@ from core.text import clean, word_form
 from desk.labelling import files
 from desk.labelling.files import LAYOUTS, Layout
 from newstide.cli import newstide
+from tests.desk.people import Login
+from tests.desk.stored import LABELS, add_story, label, story_of
 
 TAXONOMY = Taxonomy({"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks | Funds", "能源")})
 PATHS = {layout: f"{LABELS}/import?format={layout}" for layout in LAYOUTS}

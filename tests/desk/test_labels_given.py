@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from people import Login
 from sqlalchemy import Engine, text
-from stored import LABELS, add_story, body_of, label, story_of, uid_of
 
 from core.store.labels import Label, add_labels, read_labels
+from tests.desk.people import Login
+from tests.desk.stored import LABELS, add_story, body_of, label, story_of, uid_of
 from trainer.data.consensus import agree
 
 

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from people import log_in
 from sqlalchemy import Engine
-from stored import NOW, add_story, label, uid_of
-from tiny_bundles import register_tiny, write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -22,6 +19,9 @@ from core.store import training
 from core.store.models import find_model, move_model
 from core.store.shadows import ShadowRow, store_shadow_rows
 from desk.app import create_app
+from tests.desk.people import log_in
+from tests.desk.stored import NOW, add_story, label, uid_of
+from tests.tiny_bundles import register_tiny, write_tiny
 from trainer.data.examples import Example
 from trainer.promote.promotion import check
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from newsroom import BANK, FIRST, PRESENT, TOPICS, get
 from sqlalchemy import Connection, Engine, text
 
 from desk.rollup import Rollup
 from desk.shares import wilson
+from tests.desk.newsroom import BANK, FIRST, PRESENT, TOPICS, get
 
 SECONDS = {"15m": 900, "1h": 3600, "6h": 21_600, "1d": 86_400}
 DAY = timedelta(days=1)

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import oidc_provider_mock
 import pytest
-from conftest import ADDRESS
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -17,6 +16,7 @@ from sqlalchemy import Engine
 from core.errors import SettingsError
 from core.settings import DeskSettings, Settings
 from desk.app import create_app
+from tests.desk.conftest import ADDRESS
 
 CALLBACK = "/api/v1/session/oidc/callback"
 

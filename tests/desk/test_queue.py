@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from fastapi.testclient import TestClient
-from people import Login, log_in
 from sqlalchemy import Engine, text
-from stored import add_alert, add_shadow_difference, add_story, body_of, label, story_of, uid_of
 
 from core.settings import Settings
 from desk.app import create_app
 from desk.labelling.order import is_for_evaluation, is_for_second
 from desk.labelling.queue import LabelQueue
+from tests.desk.people import Login, log_in
+from tests.desk.stored import add_alert, add_shadow_difference, add_story, body_of, label, story_of, uid_of
 
 QUEUE = "/api/v1/queue"
 

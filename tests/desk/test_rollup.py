@@ -8,13 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from newsroom import FIRST, PRESENT
 from sqlalchemy import Engine, text
 
 from core.settings import Settings
 from core.store.connection import connect
 from desk.rollup import Rollup
 from desk.store.rollup import QUERIES
+from tests.desk.newsroom import FIRST, PRESENT
 
 KINDS = ("all", "topic", "entity", "source")
 HOUR = timedelta(hours=1)

@@ -7,10 +7,10 @@ from uuid import UUID, uuid5
 
 import pytest
 from fastapi.testclient import TestClient
-from newsroom import BANK, FIRST, PRESENT, SPECIAL, get
 from sqlalchemy import Connection, text
 
 from desk.store import search as search_module
+from tests.desk.newsroom import BANK, FIRST, PRESENT, SPECIAL, get
 
 SPAN = {"from": FIRST.isoformat(), "to": PRESENT.isoformat()}
 

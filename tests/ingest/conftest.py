@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ingest_helpers import Broker, Topics, make_settings, start_broker, stop_broker
-from web_server import Site, serve_site
 
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from ingest.producer import MessageProducer
+from tests.ingest.ingest_helpers import Broker, Topics, make_settings, start_broker, stop_broker
+from tests.ingest.web_server import Site, serve_site
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

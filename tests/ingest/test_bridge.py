@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ingest_helpers import Topics
 from kafka import KafkaAdminClient, KafkaProducer
 
 from core.errors import InputError
@@ -13,6 +12,7 @@ from core.settings import Settings
 from ingest.bridge import bridge
 from ingest.mapping import parse_map
 from ingest.producer import DeliveryFailed, MessageProducer
+from tests.ingest.ingest_helpers import Topics
 
 MAP = parse_map("id=key.id,text=payload.body,published_at=at,entities=symbols")
 

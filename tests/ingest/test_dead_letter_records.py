@@ -4,11 +4,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_helpers import Topics
 
 from core.dead_letters import MAX_KEY_BYTES, ORIGIN, REASON, UNKNOWN, dead_letter, read_dead_letter
 from core.records import MAX_ENCODED_BYTES
 from ingest.producer import MessageProducer
+from tests.ingest.ingest_helpers import Topics
 
 
 def test_a_letter_travels_through_kafka_unchanged(producer: MessageProducer, topics: Topics) -> None:

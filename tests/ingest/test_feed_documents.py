@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from web_server import item, rss
 
 from core.errors import InputError
 from ingest.cleaning import clean_message
 from ingest.entries import read_entries
+from tests.ingest.web_server import item, rss
 
 ADDRESS = "https://desk.example.com/feeds/all.xml"
 

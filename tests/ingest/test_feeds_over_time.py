@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from ingest_helpers import Topics
-from web_server import Site, in_turn, item, page, rss
 
 from core.metrics import INGEST
 from core.records import ENCODING_DOUBTFUL, ID_DERIVED
@@ -18,6 +16,8 @@ from ingest.feeds import Feed
 from ingest.fetching import new_client
 from ingest.polling import FeedPoller
 from ingest.producer import DeliveryFailed, MessageProducer
+from tests.ingest.ingest_helpers import Topics
+from tests.ingest.web_server import Site, in_turn, item, page, rss
 
 MARCH = "Tue, 05 Mar 2024 09:30:00 GMT"
 

@@ -11,11 +11,11 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from web_server import Answer, Site, in_turn, item, page, rss
 
 from ingest.feeds import Feed
 from ingest.fetching import LONGEST_RETRY_AFTER_S, Document, FetchFailed, Validators, fetch, new_client, retry_after
 from ingest.redirects import RedirectRefused, checked, joined
+from tests.ingest.web_server import Answer, Site, in_turn, item, page, rss
 
 BODY = rss(item("Acme cuts its forecast", "1"))
 NOTHING = Validators()

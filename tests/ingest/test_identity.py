@@ -4,10 +4,10 @@ import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from web_server import item, rss
 
 from ingest.entries import read_entries
 from ingest.identity import MOST_KNOWN, FeedMemory
+from tests.ingest.web_server import item, rss
 
 MARCH = "Tue, 05 Mar 2024 09:30:00 GMT"
 APRIL = "Fri, 05 Apr 2024 09:30:00 GMT"

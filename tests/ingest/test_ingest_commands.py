@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ingest_helpers import Topics, free_port
 
 from core.settings import Settings
+from tests.ingest.ingest_helpers import Topics, free_port
 
 Write = Callable[[str, str | bytes], Path]
 

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest_helpers import Broker, Topics, free_port, make_settings, start_broker, stop_broker
 from kafka import KafkaAdminClient
 
 from core.errors import BrokerUnreachable, SettingsError
@@ -15,6 +14,7 @@ from core.records import Message, decode
 from core.settings import KafkaSettings, Settings, load_settings
 from ingest.cleaning import clean_message
 from ingest.producer import DeliveryFailed, MessageProducer
+from tests.ingest.ingest_helpers import Broker, Topics, free_port, make_settings, start_broker, stop_broker
 
 
 def with_kafka(settings: Settings, **changes: object) -> Settings:

@@ -6,9 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest_helpers import Topics, free_port, make_settings
-from web_server import Answer, Site, item, page
-from web_server import rss as feed_of
 
 from core.metrics import INGEST
 from core.settings import Settings
@@ -16,6 +13,9 @@ from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, Validators, fetch, new_client
 from ingest.polling import LONGEST_BACKOFF_S, FeedPoller, poll_feeds
 from ingest.producer import MessageProducer
+from tests.ingest.ingest_helpers import Topics, free_port, make_settings
+from tests.ingest.web_server import Answer, Site, item, page
+from tests.ingest.web_server import rss as feed_of
 
 
 def rss(*items: tuple[str, str]) -> bytes:

@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from ingest_helpers import Topics, free_port, make_settings, start_broker, stop_broker
 
 from core.errors import SettingsError
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from ingest.producer import MessageProducer
 from ingest.push import push_app, serve_push
+from tests.ingest.ingest_helpers import Topics, free_port, make_settings, start_broker, stop_broker
 
 TOKEN = "a-long-token"
 

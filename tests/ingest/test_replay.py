@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingest_helpers import Topics
 
 from core.errors import InputError
 from core.records import SCHEMA_HEADER, SCHEMA_VERSION
@@ -22,6 +21,7 @@ from ingest.producer import MessageProducer
 from ingest.replay import replay, source_of
 from ingest.replay_plan import ReplayOptions
 from ingest.window import AckWindow
+from tests.ingest.ingest_helpers import Topics
 
 Write = Callable[[str, str | bytes], Path]
 TWEETS = Path(__file__).parents[3] / "shared/data/stocknet_tweets_2014_2016/stocknet_tweets.jsonl.gz"

@@ -22,9 +22,6 @@ import psycopg
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_server import IS_HERE, Prometheus, free_port, prometheus_server
-from stacks import RunningStack
-from tiny_bundles import register_tiny, write_tiny
 
 from alerting.grafana import boards
 from alerting.grafana.asked import Asked, chosen, queries
@@ -33,6 +30,9 @@ from core.settings import Settings, load_settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
 from core.store.models import move_model
+from tests.newstide.prometheus_server import IS_HERE, Prometheus, free_port, prometheus_server
+from tests.newstide.stacks import RunningStack
+from tests.tiny_bundles import register_tiny, write_tiny
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import query_plans

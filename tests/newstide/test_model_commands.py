@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from tiny_bundles import write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -24,6 +23,7 @@ from core.store.connection import open_engine
 from core.store.models import report_worker
 from core.store.shadows import ShadowRow, store_shadow_rows
 from newstide.cli import newstide
+from tests.tiny_bundles import write_tiny
 from trainer.promote.promotion import PromotionRefused
 
 TEXTS = [f"Acme {number} {word} results" for number in range(60) for word in ("strong", "weak", "plain")]

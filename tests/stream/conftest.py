@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Workers, embedded_broker, kafka_is_here, make_settings, real_kafka
 
 from core.settings import Settings
+from tests.stream.harness import Workers, embedded_broker, kafka_is_here, make_settings, real_kafka
 
 _KAFKA = pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
 

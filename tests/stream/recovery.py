@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import psycopg
-from harness import ask
 
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.recount import audit_store
+from tests.stream.harness import ask
 
 
 def accounted(settings: Settings) -> int:

@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import (
+
+from core.settings import Settings
+from newstide.embedded.postgres import EmbeddedPostgres
+from tests.stream.harness import (
     Input,
     Workers,
     as_input,
@@ -22,9 +25,6 @@ from harness import (
     scenario_messages,
     wait_until,
 )
-
-from core.settings import Settings
-from newstide.embedded.postgres import EmbeddedPostgres
 
 COUNT = 1500
 

@@ -12,23 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import (
-    SENTIMENTS,
-    Input,
-    Workers,
-    as_input,
-    ask,
-    committed,
-    make_settings,
-    produce,
-    recounted_stories,
-    scenario_messages,
-    stored_counts,
-    stored_story_counts,
-    wait_until,
-)
 from sqlalchemy import Engine
-from tiny_bundles import register_tiny, write_tiny
 
 from core import metrics
 from core.bundle import load_bundle
@@ -45,6 +29,22 @@ from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import TextClassifier
 from stream.shadow import Shadow
+from tests.stream.harness import (
+    SENTIMENTS,
+    Input,
+    Workers,
+    as_input,
+    ask,
+    committed,
+    make_settings,
+    produce,
+    recounted_stories,
+    scenario_messages,
+    stored_counts,
+    stored_story_counts,
+    wait_until,
+)
+from tests.tiny_bundles import register_tiny, write_tiny
 
 COUNT = 1200
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import Workers, ask, committed, embedded_broker, make_settings, produce, wait_until
 
 from alerting.judging.clock import utc_now
 from alerting.judging.partition_ends import PartitionEnds
 from alerting.judging.runner import Runner
 from core.records import Message, encode
 from core.settings import AlertingSettings, Settings
+from tests.stream.harness import Workers, ask, committed, embedded_broker, make_settings, produce, wait_until
 
 SURGE = 60
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from harness import as_input, make_settings, scenario_messages
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
@@ -39,6 +38,7 @@ from stream.commit import Committer
 from stream.entities import load_watchlist
 from stream.ledger import LedgerMismatch, TopicLedger, find_unread
 from stream.pipeline import Pipeline
+from tests.stream.harness import as_input, make_settings, scenario_messages
 
 TOPIC = "newstide.messages"
 

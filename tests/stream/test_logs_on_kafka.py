@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import (
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+
+from core.kafka import client_options, ensure_topics
+from core.settings import Settings
+from tests.stream.harness import (
     Workers,
     as_input,
     ask,
@@ -20,11 +24,7 @@ from harness import (
     scenario_messages,
     wait_until,
 )
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from recovery import accounted, archived, assert_accounted, behind, stored
-
-from core.kafka import client_options, ensure_topics
-from core.settings import Settings
+from tests.stream.recovery import accounted, archived, assert_accounted, behind, stored
 
 pytestmark = [
     pytest.mark.kafka,

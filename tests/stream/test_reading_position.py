@@ -9,7 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from harness import (
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from core.kafka import client_options, ensure_topics
+from core.settings import Settings
+from core.store.connection import connect
+from tests.stream.harness import (
     Input,
     Workers,
     as_input,
@@ -20,12 +25,7 @@ from harness import (
     scenario_messages,
     wait_until,
 )
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from recovery import accounted, archived, assert_accounted, behind, stored
-
-from core.kafka import client_options, ensure_topics
-from core.settings import Settings
-from core.store.connection import connect
+from tests.stream.recovery import accounted, archived, assert_accounted, behind, stored
 
 ANOTHER_GROUP = """
 from core.settings import load_settings

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, make_pipeline, make_settings
 from sqlalchemy import Engine
 
 from core.metrics import WORKER
@@ -13,6 +12,7 @@ from core.records import TIME_ASSUMED, Message
 from core.store.recount import differences, totals
 from stream.batch import Record
 from stream.pipeline import Pipeline
+from tests.stream.harness import as_input, make_pipeline, make_settings
 
 TOPIC = "t.messages"
 NOW = datetime.now(UTC)

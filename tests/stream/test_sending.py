@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
-from harness import make_settings
 
 from core.dead_letters import dead_letter
 from core.errors import NewstideError
 from stream.sending import Outgoing, Sender
+from tests.stream.harness import make_settings
 
 
 class Broker:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import as_input, ask, make_settings, scenario_messages, wait_until
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
-from tiny_bundles import register_tiny, write_tiny
 
 from core import metrics
 from core.bundle import load_bundle
@@ -35,6 +33,8 @@ from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline
 from stream.shadow import Shadow
+from tests.stream.harness import as_input, ask, make_settings, scenario_messages, wait_until
+from tests.tiny_bundles import register_tiny, write_tiny
 
 COUNT = 400
 SHARE = 0.3

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from harness import Workers, as_input, ask, scenario_messages, wait_until
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from recovery import accounted, archived, assert_accounted
 
 from core.dead_letters import MAX_KEY_BYTES
 from core.kafka import client_options, ensure_topics
 from core.records import MAX_ENCODED_BYTES, encode
 from core.settings import Settings
+from tests.stream.harness import Workers, as_input, ask, scenario_messages, wait_until
+from tests.stream.recovery import accounted, archived, assert_accounted
 
 BATCH_LIMIT = 1_048_588  # the default `message.max.bytes` of Kafka
 OVERHEAD = 200  # of a batch with one record, generously

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 from sqlalchemy import Engine, text
 
 from core.dead_letters import DeadLetter
@@ -20,6 +19,7 @@ from core.store.retention import Retention
 from core.store.trends import parse_series, read_series, read_trends
 from stream.batch import Record
 from stream.pipeline import Pipeline
+from tests.stream.harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 
 COUNT = 400
 TOPIC = "newstide.messages"

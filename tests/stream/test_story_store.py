@@ -16,7 +16,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from harness import make_settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -34,6 +33,7 @@ from stream.ledger import TopicLedger
 from stream.series import SENTIMENTS, millionths, series_of
 from stream.stories import are_copies, story_text
 from stream.story_store import MOST_TEXTS
+from tests.stream.harness import make_settings
 
 TOPIC = "newstide.messages"
 WINDOW = timedelta(hours=72)

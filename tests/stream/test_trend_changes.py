@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 from sqlalchemy import Engine
 
 from core.records import TIME_ASSUMED, TIME_CLAMPED, Message, encode
@@ -17,6 +16,7 @@ from core.store.connection import connect
 from core.store.trend_changes import compact_trend_changes
 from stream.batch import Record
 from stream.pipeline import Pipeline
+from tests.stream.harness import as_input, ask, make_pipeline, make_settings, scenario_messages
 
 TOPIC = "newstide.messages"
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from sqlalchemy import Engine
-from watched import SENTIMENTS, START, TOPICS, store_messages, word_bundle
 
 from core.bundle import Bundle
 from core.classifier import Classifier
@@ -20,6 +19,7 @@ from core.records import Message
 from core.settings import DatabaseSettings, Settings
 from core.store.samples import Sampled, count_stories, read_unsure
 from newstide.commands.discover import discover_themes
+from tests.trainer.watched import SENTIMENTS, START, TOPICS, store_messages, word_bundle
 from trainer.watch.discover import cluster, describe, discover, embed_all
 from trainer.watch.terms import class_terms
 

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from watched import FOREIGN, random_texts, store_messages, word_bundle
 
 from core.bundle import Bundle, load_bundle, write_bundle
 from core.classifier import Classifier
@@ -22,6 +21,7 @@ from core.errors import BundleError, InputError
 from core.settings import DatabaseSettings, Settings
 from core.store.samples import read_window
 from newstide.commands.discover import show_drift
+from tests.trainer.watched import FOREIGN, random_texts, store_messages, word_bundle
 from trainer.watch.drift import DriftReport, compare_window, measure_drift
 from trainer.watch.reference import measure_reference
 from trainer.watch.stability import LARGE, compare, count_bins

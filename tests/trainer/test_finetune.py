@@ -130,12 +130,11 @@ def test_a_killed_training_ends_with_the_same_weights(
 ) -> None:
     place = tmp_path / "one.checkpoint"
     code = f"""
-import sys, torch
+import torch
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 import msgspec
 import trainer.learn.checkpoint
-from test_finetune import RECIPE
+from tests.trainer.test_finetune import RECIPE
 from core.taxonomy import Taxonomy
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import encode

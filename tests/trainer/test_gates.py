@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Engine
-from tiny_bundles import write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -20,6 +19,7 @@ from core.rollback import go_back
 from core.settings import Settings, load_settings
 from core.store.models import State, find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
+from tests.tiny_bundles import write_tiny
 from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
 from trainer.promote.gates import Limits, judge_classes, judge_improvement, judge_size, judge_speed

@@ -19,7 +19,6 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
-from watched import SENTIMENTS, TOPICS, random_texts, store_messages, word_bundle
 
 from core.bundle import Bundle, SelfTest, write_bundle
 from core.classifier import Classifier
@@ -38,6 +37,7 @@ from newstide.scheduled.schedule import (
     Work,
     run_schedule,
 )
+from tests.trainer.watched import SENTIMENTS, TOPICS, random_texts, store_messages, word_bundle
 from trainer.data.examples import Example
 from trainer.watch.reference import measure_reference
 from trainer.watch.schedule import Policy

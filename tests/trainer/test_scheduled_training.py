@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine
-from tiny_bundles import write_tiny
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -21,6 +20,7 @@ from core.store.models import find_model, list_models
 from core.store.training import list_runs
 from core.taxonomy import Taxonomy
 from newstide.commands.train import train
+from tests.tiny_bundles import write_tiny
 from trainer.data.dataset import load_dataset
 
 ScheduleCheck = Callable[..., dict[str, Any]]

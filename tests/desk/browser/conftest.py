@@ -13,8 +13,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from invented_models import add_labels, add_models
-from invented_store import fill_store
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from core.settings import DatabaseSettings, DeskSettings, MetricsSettings, Settings
@@ -23,6 +21,8 @@ from core.store.migration import migrate
 from desk.security.accounts import Accounts
 from desk.server import run_desk
 from newstide.embedded.postgres import EmbeddedPostgres
+from tests.desk.browser.invented_models import add_labels, add_models
+from tests.desk.browser.invented_store import fill_store
 
 PASSWORD = "a long password of theirs"
 PEOPLE = {"ann": "analyst", "ben": "analyst", "boss": "admin", "vic": "viewer"}

@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 import psycopg
-from conftest import ServedDesk, VisitAs
 from playwright.sync_api import Page, expect
+
+from tests.desk.browser.conftest import ServedDesk, VisitAs
 
 
 def _said(served: ServedDesk, analyst: str) -> list[Any]:

@@ -6,9 +6,10 @@ import re
 
 import psycopg
 import pytest
-from conftest import ServedDesk, VisitAs
-from invented_store import HOSTILE
 from playwright.sync_api import expect
+
+from tests.desk.browser.conftest import ServedDesk, VisitAs
+from tests.desk.browser.invented_store import HOSTILE
 
 
 def test_a_wrong_password_is_answered_in_words(visit: VisitAs) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import PHONE, WIDE, VisitAs
 from playwright.sync_api import expect
+
+from tests.desk.browser.conftest import PHONE, WIDE, VisitAs
 
 PAGES = {
     "login": None,

@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import ServedDesk, VisitAs
-from invented_models import CANDIDATE
 from playwright.sync_api import expect
+
+from tests.desk.browser.conftest import ServedDesk, VisitAs
+from tests.desk.browser.invented_models import CANDIDATE
 
 
 def _row(served: ServedDesk, query: str) -> Any:
