@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 from core.budget import stated_budget
 from desk.api.numbers import plain, plain_one
-from desk.api.parameters import Bucket, From, Kind, KindGiven, Moment, To, grid_of, span
+from desk.api.parameters import Bucket, From, Kind, KindGiven, Moment, To, grid_of, span, sum_grid
 from desk.context import Desk, desk_of
 from desk.mood import FEW, heat, movers
 from desk.problems import responses
 from desk.security.identity import Viewer
 from desk.shares import wilson
-from desk.store.counts import HOUR_S, Grid, read_totals, read_totals_by_hour
+from desk.store.counts import read_totals, read_totals_by_hour
 from desk.store.incidents import count_pages
 from desk.store.progress import read_progress
 
@@ -31,7 +31,6 @@ _A_DAY = timedelta(days=1)
 _A_WEEK = timedelta(days=7)
 _USUAL = timedelta(days=28)
 _MOST_COLUMNS = 400  # of a heat map: more than a screen has room for
-_BY_HOUR = timedelta(days=2)  # longer spans of movers are read by the hour
 
 
 class Strip(BaseModel):
@@ -196,10 +195,7 @@ def read_movers(
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
         chosen = span(since, until, progress.present, _A_DAY)
-        hours = chosen.until - chosen.since > _BY_HOUR or (
-            progress.merged_until is not None and chosen.since < progress.merged_until
-        )
-        grid = Grid.around(chosen.since, chosen.until, HOUR_S if hours else 300)
+        grid = sum_grid(chosen, progress.merged_until)
         found = movers(connection, kind, grid, progress, limit)
     items = []
     for each in found:

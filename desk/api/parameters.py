@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema
 from core.errors import InputError
 from core.store.trends import parse_series
 from desk.paging import decode_cursor, encode_cursor
-from desk.store.counts import Grid
+from desk.store.counts import HOUR_S, Grid
 
 EARLIEST, LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
 _NO_NUL = r"^[^\x00]*$"
@@ -25,6 +25,7 @@ Bucket = Literal["5m", "15m", "1h", "6h", "1d"]
 
 SECONDS: dict[Bucket, int] = {"5m": 300, "15m": 900, "1h": 3600, "6h": 21_600, "1d": 86_400}
 MOST_STEPS = 1000
+_SUMMED_BY_HOUR = timedelta(days=2)  # longer spans are summed by the hour
 _COMFORTABLE_STEPS = 120
 _LONGEST = timedelta(days=1200)
 
@@ -105,6 +106,13 @@ def grid_of(
     if merged_until is not None and chosen.since < merged_until and SECONDS[bucket] < SECONDS["1h"]:
         bucket = "1h"
     return bucket, Grid.around(chosen.since, chosen.until, SECONDS[bucket])
+
+
+def sum_grid(chosen: Span, merged_until: datetime | None) -> Grid:
+    """The steps by which a span is summed up: five minutes up to two days, then whole hours; hours too where minutes
+    were merged."""
+    hours = chosen.until - chosen.since > _SUMMED_BY_HOUR or (merged_until is not None and chosen.since < merged_until)
+    return Grid.around(chosen.since, chosen.until, HOUR_S if hours else SECONDS["5m"])
 
 
 def series_of(written: str) -> tuple[str, str]:

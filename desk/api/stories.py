@@ -25,11 +25,12 @@ from desk.api.parameters import (
     key_cursor,
     key_of,
     span,
+    sum_grid,
 )
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.security.identity import Viewer
-from desk.store.counts import HOUR_S, Grid, read_source_names, read_sums
+from desk.store.counts import read_source_names, read_sums
 from desk.store.progress import read_progress
 from desk.store.stories import (
     Placed,
@@ -49,7 +50,6 @@ router = APIRouter(
 
 A_DAY = timedelta(days=1)
 _MOST_HEADLINES = 500  # of each sentiment, inside the span and before it
-_BY_HOUR = timedelta(days=2)
 _MOST_BEFORE = timedelta(days=7)
 
 
@@ -241,10 +241,7 @@ def read_sources(
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
         chosen = span(since, until, progress.present, A_DAY)
-        hours = chosen.until - chosen.since > _BY_HOUR or (
-            progress.merged_until is not None and chosen.since < progress.merged_until
-        )
-        grid = Grid.around(chosen.since, chosen.until, HOUR_S if hours else 300)
+        grid = sum_grid(chosen, progress.merged_until)
         found = read_sums(connection, "source", grid, limit)
         labels = read_source_names(connection, [each.name for each in found])
     items = [

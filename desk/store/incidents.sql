@@ -1,38 +1,14 @@
 -- name: incidents
-SELECT incident.id, incident.kind, incident.name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes,
-       observed, expected, score,
-       (SELECT count(*) FROM alert WHERE alert.incident = incident.id AND alert.state <> 'withdrawn') AS alerts,
-       said.verdict, coalesce(handled.acknowledged, false) AS acknowledged, handled.snoozed_until,
-       handled.account AS handled_by, handled.at AS handled_at
-FROM incident
-LEFT JOIN LATERAL (
-    SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1
-) AS said ON true
-LEFT JOIN LATERAL (
-    SELECT account, acknowledged, snoozed_until, at
-    FROM incident_handling WHERE incident_handling.incident = incident.id ORDER BY incident_handling.id DESC LIMIT 1
-) AS handled ON true
+SELECT * FROM handled_incident
 WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
   AND CASE WHEN CAST(:state AS text) IS NULL THEN state <> 'withdrawn' ELSE state = :state END
-  AND (CAST(:before AS timestamptz) IS NULL OR (opened_at, incident.id) < (:before, CAST(:before_id AS uuid)))
-ORDER BY opened_at DESC, incident.id DESC
+  AND (CAST(:before AS timestamptz) IS NULL OR (opened_at, id) < (:before, CAST(:before_id AS uuid)))
+ORDER BY opened_at DESC, id DESC
 LIMIT :limit
 
 -- name: incident
-SELECT incident.id, incident.kind, incident.name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes,
-       observed, expected, score,
-       (SELECT count(*) FROM alert WHERE alert.incident = incident.id AND alert.state <> 'withdrawn') AS alerts,
-       said.verdict, coalesce(handled.acknowledged, false) AS acknowledged, handled.snoozed_until,
-       handled.account AS handled_by, handled.at AS handled_at
-FROM incident
-LEFT JOIN LATERAL (
-    SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1
-) AS said ON true
-LEFT JOIN LATERAL (
-    SELECT account, acknowledged, snoozed_until, at
-    FROM incident_handling WHERE incident_handling.incident = incident.id ORDER BY incident_handling.id DESC LIMIT 1
-) AS handled ON true
-WHERE incident.id = :incident
+SELECT * FROM handled_incident
+WHERE id = :incident
 
 -- name: alerts
 -- The one that the incident is named after first.
