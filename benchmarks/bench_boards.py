@@ -12,25 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from query_plans import fill
+from scratch_store import scratch_store
 
 from alerting.grafana import boards
 from alerting.grafana.asked import Asked, chosen, queries
 from alerting.grafana.macros import Selection
-from core.settings import load_settings
-from core.store.connection import connect, open_engine
-from core.store.migration import migrate
-from newstide.embedded.postgres import EmbeddedPostgres
+from core.store.connection import connect
 
 LIMIT_S = 1.0
 TRIES = 2
@@ -54,23 +49,13 @@ def main() -> None:
     parser.add_argument("--database", help="an empty database to fill; embedded if not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        url = options.database
-        if url is None:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="newstide-boards-"))
-            Path(directory).chmod(0o755)
-            url = stack.enter_context(EmbeddedPostgres(Path(directory))).url
-        settings = load_settings(database={"url": url})
-        engine = open_engine(settings)
-        migrate(engine)
-        engine.dispose()
-        with connect(settings, autocommit=True) as connection:
-            began = time.monotonic()
-            last = datetime.now(UTC).date()
-            fill(connection, last - timedelta(days=options.days - 1), last, max(1, options.messages // options.days))
-            connection.execute("VACUUM ANALYZE")
-            print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
-            found = [cost for body in boards.files().values() for cost in costs(connection, json.loads(body))]
+    with scratch_store(options.database) as settings, connect(settings, autocommit=True) as connection:
+        began = time.monotonic()
+        last = datetime.now(UTC).date()
+        fill(connection, last - timedelta(days=options.days - 1), last, max(1, options.messages // options.days))
+        connection.execute("VACUUM ANALYZE")
+        print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        found = [cost for body in boards.files().values() for cost in costs(connection, json.loads(body))]
     found.sort(key=lambda cost: -cost.seconds)
     if options.json:
         print(json.dumps([asdict(cost) for cost in found], indent=1))

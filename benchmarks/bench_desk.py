@@ -18,7 +18,6 @@ import random
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -34,13 +33,12 @@ from urllib.parse import quote, urlencode
 import httpx
 import psycopg
 from query_plans import Wording, fill
+from scratch_store import scratch_store
 
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.store.connection import connect, open_engine
-from core.store.migration import migrate
 from desk.security.accounts import Accounts
 from desk.security.sessions import Sessions
-from newstide.embedded.postgres import EmbeddedPostgres
 
 WORDING = Wording(vocabulary=20_000, title=8, text=24, sentiments=3)
 API = "/api/v1"
@@ -70,14 +68,9 @@ def main() -> None:
     parser.add_argument("--database", help="a database to use, filled if it is empty; embedded if not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        url = options.database
-        if url is None:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="newstide-desk-"))
-            Path(directory).chmod(0o755)
-            url = stack.enter_context(EmbeddedPostgres(Path(directory))).url
-        filled_s = prepare(url, options.messages, options.days)
-        settings = load_settings(database={"url": url})
+    with scratch_store(options.database) as settings, ExitStack() as stack:
+        url = settings.database.url or ""
+        filled_s = fill_store(settings, options.messages, options.days)
         with connect(settings) as connection:
             routes = routes_of(connection)
         address, process = stack.enter_context(running_desk(url))
@@ -101,12 +94,8 @@ def main() -> None:
     sys.exit(1 if slow or memory_mb > options.limit_mb else 0)
 
 
-def prepare(url: str, messages: int, days: int) -> float:
-    """Bring the schema up to date and fill an empty store; the seconds that took."""
-    settings = load_settings(database={"url": url})
-    engine = open_engine(settings)
-    migrate(engine)
-    engine.dispose()
+def fill_store(settings: Settings, messages: int, days: int) -> float:
+    """Fill an empty store; the seconds that took."""
     began = time.monotonic()
     with connect(settings, autocommit=True) as connection:
         if connection.execute("SELECT EXISTS (SELECT FROM message)").fetchone() == (True,):

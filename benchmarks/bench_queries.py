@@ -12,19 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from query_plans import BOUNDED, Cost, costs, fill, unlisted
+from scratch_store import scratch_store
 
-from core.settings import load_settings
-from core.store.connection import connect, open_engine
-from core.store.migration import migrate
-from newstide.embedded.postgres import EmbeddedPostgres
+from core.store.connection import connect
 
 GROWTH = 1.5  # rows read on the long history over those on the short one
 FEW = 20_000  # rows that nobody minds
@@ -37,29 +32,19 @@ def main() -> None:
     parser.add_argument("--database", help="an empty database to fill; embedded if not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with ExitStack() as stack:
-        url = options.database
-        if url is None:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="newstide-queries-"))
-            Path(directory).chmod(0o755)
-            url = stack.enter_context(EmbeddedPostgres(Path(directory))).url
-        settings = load_settings(database={"url": url})
-        engine = open_engine(settings)
-        migrate(engine)
-        engine.dispose()
-        with connect(settings, autocommit=True) as connection:
-            per_day = max(1, options.messages // options.days)
-            last = datetime.now(UTC).date()
-            middle = last - timedelta(days=options.days // 10)
-            began = time.monotonic()
-            fill(connection, middle + timedelta(days=1), last, per_day)
-            connection.execute("VACUUM ANALYZE")
-            short = {cost.query: cost for cost in costs(connection)}
-            fill(connection, last - timedelta(days=options.days - 1), middle, per_day)
-            connection.execute("VACUUM ANALYZE")
-            print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
-            long = {cost.query: cost for cost in costs(connection)}
-            missing = unlisted(connection)
+    with scratch_store(options.database) as settings, connect(settings, autocommit=True) as connection:
+        per_day = max(1, options.messages // options.days)
+        last = datetime.now(UTC).date()
+        middle = last - timedelta(days=options.days // 10)
+        began = time.monotonic()
+        fill(connection, middle + timedelta(days=1), last, per_day)
+        connection.execute("VACUUM ANALYZE")
+        short = {cost.query: cost for cost in costs(connection)}
+        fill(connection, last - timedelta(days=options.days - 1), middle, per_day)
+        connection.execute("VACUUM ANALYZE")
+        print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        long = {cost.query: cost for cost in costs(connection)}
+        missing = unlisted(connection)
     faults = report(short, long, as_json=options.json)
     for name in sorted(missing):
         print(f"{name} is not measured", file=sys.stderr)
