@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from kafka import KafkaProducer
 
 from core.bundle import load_bundle
@@ -72,6 +73,12 @@ def real_kafka(directory: Path) -> Iterator[str]:
 def kafka_is_here() -> bool:
     home = os.environ.get("KAFKA_HOME")
     return bool(home) and (Path(home or "") / "kafka").is_file() and shutil.which("java") is not None
+
+
+_REALEST = pytest.param("kafka", marks=pytest.mark.kafka) if kafka_is_here() else "embedded"
+
+one_broker = pytest.mark.parametrize("bootstrap_servers", [_REALEST], indirect=True)
+"""For a test whose fault is not the broker's: a real Apache Kafka where there is one, else the embedded broker."""
 
 
 class Workers:

@@ -20,6 +20,7 @@ from tests.stream.harness import (
     assert_exact,
     committed,
     make_settings,
+    one_broker,
     produce,
     produce_just_ahead,
     scenario_messages,
@@ -105,6 +106,7 @@ def test_kill_9_at_random_moments(settings: Settings, workers: Workers, records:
     assert_exact(settings, records)
 
 
+@one_broker
 def test_sigterm_in_the_middle_of_a_batch(settings: Settings, workers: Workers, records: list[Input]) -> None:
     produce(settings, records)
     workers.start(0)
@@ -118,6 +120,7 @@ def test_sigterm_in_the_middle_of_a_batch(settings: Settings, workers: Workers, 
     assert_exact(settings, records)
 
 
+@one_broker
 def test_postgres_away_for_20_seconds(bootstrap_servers: str, tmp_path: Path, records: list[Input]) -> None:
     with EmbeddedPostgres(tmp_path / "own") as server:
         settings = make_settings(bootstrap_servers, server.url, tmp_path)
@@ -141,6 +144,7 @@ def test_postgres_away_for_20_seconds(bootstrap_servers: str, tmp_path: Path, re
             running.close()
 
 
+@one_broker
 def test_poison_among_good_ones(settings: Settings, workers: Workers, records: list[Input]) -> None:
     poison: list[Input] = [
         (b"p1", b"not json"),
@@ -172,6 +176,7 @@ def test_poison_among_good_ones(settings: Settings, workers: Workers, records: l
     assert {key for key, *_ in archived} == {key for key, _ in poison}
 
 
+@one_broker
 def test_an_exception_inside_the_classifier(settings: Settings, workers: Workers, records: list[Input]) -> None:
     """Thrown once for a whole batch it costs nothing; thrown for one text it sets that message aside."""
     good = records[:600]
@@ -187,6 +192,7 @@ def test_an_exception_inside_the_classifier(settings: Settings, workers: Workers
     assert value == as_input([victim])[0][1]
 
 
+@one_broker
 def test_a_model_that_breaks_sets_nothing_aside(settings: Settings, workers: Workers, records: list[Input]) -> None:
     """When the model itself fails, good messages must wait for a better worker."""
     good = records[:600]

@@ -37,6 +37,7 @@ from tests.stream.harness import (
     ask,
     committed,
     make_settings,
+    one_broker,
     produce,
     recounted_stories,
     scenario_messages,
@@ -112,6 +113,7 @@ def assert_each_row_is_its_models_work(settings: Settings, records: list[Input],
 _NOW = datetime.now(UTC)
 
 
+@one_broker
 def test_swap_and_roll_back_under_traffic_with_a_kill_in_the_middle(
     settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_swap_and_roll_back_under_traffic_with_a_kill_in_the_middle(
     assert_each_row_is_its_models_work(settings, sent, {"first": tmp_path / "first", "second": tmp_path / "second"})
 
 
+@one_broker
 def test_a_broken_bundle_is_refused_and_the_old_model_goes_on(
     settings: Settings, engine: Engine, workers: Workers, tmp_path: Path
 ) -> None:
