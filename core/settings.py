@@ -89,7 +89,7 @@ class EmbeddedSettings(Section):
 
 class IngestSettings(Section):
     feeds: Path = Path("feeds.toml")
-    """RSS and Atom feeds to poll."""
+    """Feeds to poll and other sources to read, see [sources.md](sources.md)."""
     push_host: str = "127.0.0.1"
     """Address the HTTP push endpoint listens on."""
     push_port: int = Field(8770, ge=0, le=65535)
@@ -97,8 +97,9 @@ class IngestSettings(Section):
     push_token: SecretStr | None = None
     """Bearer token that `POST /v1/messages` asks for. The endpoint does not start without one."""
     push_confirms: Literal["kafka", "commit"] = "kafka"
-    """A push is answered with 202 once Kafka has its messages, or once they are committed to Postgres: for brokers \
-that can lose what they acknowledged. `newstide up` sets `commit` beside its embedded broker."""
+    """A push is answered with 202, and the cursor of a source moves on, once Kafka has the messages, or once they are \
+committed to Postgres: for brokers that can lose what they acknowledged. `newstide up` sets `commit` beside its \
+embedded broker."""
     push_sources: list[str] = []
     """Sources that may be pushed; empty accepts any well-formed name."""
     push_max_bytes: int = Field(16_000_000, ge=1000)

@@ -12,6 +12,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from core.encoding import Decoded, decode
 from core.errors import InputError
+from ingest.json_feed import ParsedFeed, read_json_feed
 
 _HEAD = 4_000
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"',]+)", re.IGNORECASE)
@@ -23,8 +24,6 @@ _ESCAPED_CDATA = re.compile(r"&(?:amp;)*(?:lt|#60|#x3c);!\[CDATA\[|\]\]&(?:amp;)
 _ROOT = re.compile(r"<([a-z_][\w.:-]{0,60})[\s>/]", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FEED_ROOT = re.compile(r"<(?:\w+:)?(?:rss|feed|rdf)[\s>]", re.IGNORECASE)
-# A CDATA section that was escaped once more is markup around the text, which HTML readers swallow whole.
-_ESCAPED_CDATA = re.compile(r"&(?:amp;)*(?:lt|#60|#x3c);!\[CDATA\[|\]\]&(?:amp;)*(?:gt|#62|#x3e);", re.IGNORECASE)
 _PAGE = re.compile(
     r"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]|<title[\s>]|<meta[\s>]|<script[\s>]", re.IGNORECASE
 )
@@ -42,10 +41,11 @@ _PAGE_CHARACTERS = 300_000
 
 @dataclass(frozen=True)
 class FeedText:
-    """The text of a document that may be a feed, and whether its encoding is doubtful."""
+    """The text of a document that may be a feed, and whether its encoding is doubtful; `parsed` if it is JSON."""
 
     text: str
     doubtful: bool
+    parsed: ParsedFeed | None = None
 
 
 def feed_text(document: bytes, content_type: str = "", *, encoding: str = "", address: str = "") -> FeedText:
@@ -62,6 +62,8 @@ def feed_text(document: bytes, content_type: str = "", *, encoding: str = "", ad
     page = _PAGE.search(head)
     if feed is None or (page is not None and page.start() < feed.start()):
         if text[0] in "{[":
+            if (parsed := read_json_feed(text)) is not None:
+                return FeedText(text, decoded.doubtful, parsed)
             raise InputError(f"the document is no RSS or Atom feed but {_json_kind(text)}")
         if page is not None or "html" in content_type.lower():
             raise InputError(f"the document is no RSS or Atom feed but {_page_kind(text, address)}")
@@ -100,8 +102,6 @@ def _json_kind(text: str) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return "something like JSON"
-    if isinstance(value, Mapping) and "jsonfeed.org" in str(value.get("version", "")):
-        return "a JSON Feed, which is not read; look for an RSS or Atom feed of the same site"
     said = next(
         (str(value[name]) for name in ("message", "error", "detail") if isinstance(value, Mapping) and name in value),
         "",
@@ -116,7 +116,7 @@ def _page_kind(text: str, address: str) -> str:
     named = f" titled {' '.join(title.text().split())[:80]!r}" if title is not None and title.text().strip() else ""
     tag = page.css_first("base[href]")
     base = _resolved(address, _attribute(tag, "href")) if tag is not None else address
-    feeds, json_feeds = _announced(page, base)
+    feeds = _announced(page, base)
     moved = _refresh(page, base)
     if feeds:
         return f"a web page{named}; it names its feed: {' or '.join(feeds[:_MOST_NAMED])}; put that into feeds.toml"
@@ -126,13 +126,11 @@ def _page_kind(text: str, address: str) -> str:
         return f"a web page{named} that asks for a login; the feed may need a key in `headers`"
     if _ROBOT_CHECK.search(text[:_PAGE_CHARACTERS]):
         return f"a web page{named} that checks for robots; ask less often, or ask its owner for access"
-    if json_feeds:
-        return f"a web page{named}; it names a JSON Feed only, which is not read: {json_feeds[0]}"
     return f"a web page{named}; it names no feed"
 
 
-def _announced(page: LexborHTMLParser, base: str) -> tuple[list[str], list[str]]:
-    """Addresses of RSS and Atom feeds, and of JSON Feeds, in the page's <link rel="alternate">, each once."""
+def _announced(page: LexborHTMLParser, base: str) -> list[str]:
+    """Addresses of feeds in the page's <link rel="alternate">, each once: RSS and Atom, else JSON Feeds."""
     feeds: dict[str, None] = {}
     json_feeds: dict[str, None] = {}
     for link in page.css("link[href]"):
@@ -142,9 +140,9 @@ def _announced(page: LexborHTMLParser, base: str) -> tuple[list[str], list[str]]
         address = _resolved(base, _attribute(link, "href"))
         if _FEED_TYPE.match(kind) or (not kind and "feed" in relations):
             feeds[address] = None
-        elif _JSON_FEED_TYPE.match(kind):
+        elif _JSON_FEED_TYPE.match(kind) and "/wp-json/" not in address:  # WordPress announces its API so, too
             json_feeds[address] = None
-    return list(feeds), list(json_feeds)
+    return list(feeds) or list(json_feeds)
 
 
 def _refresh(page: LexborHTMLParser, base: str) -> str:

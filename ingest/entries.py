@@ -1,4 +1,4 @@
-"""The entries of an RSS or Atom document as raw message fields. Pure."""
+"""The entries of an RSS, Atom or JSON Feed document as raw message fields. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import feedparser
 
 from core.errors import InputError
 from ingest.documents import feed_text, other_kind, utf8_document
+from ingest.json_feed import ParsedFeed
 from ingest.junk_ids import is_junk
 from ingest.time_columns import document_format
 from ingest.times import PLAIN, parse_time
@@ -65,22 +66,31 @@ def read_entries(
     at all, naming what it is.
     """
     found = feed_text(document, content_type, encoding=encoding, address=address)
+    parsed = found.parsed or _parse(found.text)
+    feed = parsed.feed if isinstance(parsed.feed, Mapping) else {}
+    base = _base(feed, parsed.version, address)
+    own_links = {_comparable(link) for link in (_link_of(feed), _self_link(feed), address) if link}
+    listed = parsed.entries[:MOST_ENTRIES]
+    style = document_format([text for entry in listed for text in _written_times(entry)], times)
+    language = feed.get("language")
+    entries = [
+        _entry(entry, entry.get("language") or language, style, base, found.doubtful) for entry in reversed(listed)
+    ]
+    return _distinguished(list({entry.digest: entry for entry in entries}.values()), own_links)
+
+
+def _parse(text: str) -> ParsedFeed:
     # A file object, never the bytes themselves: feedparser takes short bytes for a file name or an address.
     parsed = feedparser.parse(
-        io.BytesIO(utf8_document(found.text)),
+        io.BytesIO(utf8_document(text)),
         response_headers={"content-type": "application/xml; charset=utf-8"},
         resolve_relative_uris=False,
         sanitize_html=False,
     )
-    if not parsed.entries and not parsed.get("version"):
-        raise InputError(_no_feed(found.text, parsed.get("bozo_exception")))
-    feed = parsed.feed if isinstance(parsed.feed, Mapping) else {}
-    base = _base(feed, str(parsed.get("version") or ""), address)
-    own_links = {_comparable(link) for link in (_link_of(feed), _self_link(feed), address) if link}
-    listed = parsed.entries[:MOST_ENTRIES]
-    style = document_format([text for entry in listed for text in _written_times(entry)], times)
-    entries = [_entry(entry, feed.get("language"), style, base, found.doubtful) for entry in reversed(listed)]
-    return _distinguished(list({entry.digest: entry for entry in entries}.values()), own_links)
+    version = str(parsed.get("version") or "")
+    if not parsed.entries and not version:
+        raise InputError(_no_feed(text, parsed.get("bozo_exception")))
+    return ParsedFeed(parsed.entries, parsed.feed, version)
 
 
 def _no_feed(text: str, fault: Any) -> str:

@@ -1,11 +1,9 @@
-"""The list of feeds to poll: `feeds.toml`."""
+"""A feed to poll, and the `[[feed]]` table of feeds.toml that describes it."""
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +11,7 @@ from core.columns import closest
 from core.encoding import codec_of
 from core.errors import InputError, UndecodableMessage
 from core.records import Kind
-from core.sources import EXPECTED_SOURCE, source_key, source_name
+from core.sources import EXPECTED_SOURCE, source_name
 from ingest.times import PLAIN
 from ingest.written_times import TimeFormat
 from ingest.zones import time_zone
@@ -40,33 +38,8 @@ class Feed:
     times: TimeFormat = PLAIN
 
 
-def load_feeds(path: Path) -> list[Feed]:
-    """The feeds in the TOML file at `path`, one `[[feed]]` each. Raises InputError naming each fault."""
-    try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no feeds file {path}; write one (feeds.example.toml shows how) or name it with ingest.feeds"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
-    faults = [f"unknown key `{key}`; feeds are written as [[feed]]" for key in document if key != "feed"]
-    tables = document.get("feed", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise InputError(f"{path}: `feed` is a single table; write [[feed]] with two brackets")
-    for number, table in enumerate(tables, start=1):
-        faults.extend(f"feed {number}: {fault}" for fault in _faults(table))
-    faults.extend(_doubles(tables))
-    if not tables:
-        faults.append("there is no [[feed]] in it")
-    if faults:
-        raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
-    return [_feed(table) for table in tables]
-
-
-def _feed(table: dict[str, Any]) -> Feed:
+def feed_of(table: dict[str, Any]) -> Feed:
+    """The feed of a `[[feed]]` table without faults."""
     return Feed(
         source=source_name(table["source"]),
         url=table["url"],
@@ -82,20 +55,8 @@ def _feed(table: dict[str, Any]) -> Feed:
     )
 
 
-def _doubles(tables: list[dict[str, Any]]) -> list[str]:
-    """Faults of feeds whose sources are the same, as names are compared: by their keys."""
-    spellings: dict[str, list[str]] = {}
-    for table in tables:
-        if isinstance(source := table.get("source"), str):
-            spellings.setdefault(source_key(source), []).append(source)
-    return [
-        f"two feeds have the source {' and '.join(f'`{name}`' for name in dict.fromkeys(names))}; each needs its own"
-        for names in spellings.values()
-        if len(names) > 1
-    ]
-
-
-def _faults(table: dict[str, Any]) -> list[str]:
+def faults_of(table: dict[str, Any]) -> list[str]:
+    """What is wrong with a `[[feed]]` table."""
     faults = []
     for key in table:
         if key not in _KEYS:
@@ -107,7 +68,7 @@ def _faults(table: dict[str, Any]) -> list[str]:
         source_name(source)
     except UndecodableMessage:
         faults.append(f"`source` is {source!r}; expected {EXPECTED_SOURCE}")
-    if not isinstance(url, str) or not _is_web_address(url):
+    if not isinstance(url, str) or not is_web_address(url):
         faults.append(f"`url` is {url!r}; expected http://... or https://...")
     kind = table.get("kind", "news")
     if kind not in ("news", "comment"):
@@ -118,7 +79,7 @@ def _faults(table: dict[str, Any]) -> list[str]:
     elif not SHORTEST_INTERVAL_S <= interval <= LONGEST_INTERVAL_S:
         faults.append(f"`interval_s` is {interval}; expected {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g} seconds")
     headers = table.get("headers", {})
-    if not isinstance(headers, dict) or not all(_is_header(name, value) for name, value in headers.items()):
+    if not isinstance(headers, dict) or not all(is_header(name, value) for name, value in headers.items()):
         faults.append("`headers` is not a table of plain texts, for example headers = { Authorization = 'Bearer ...' }")
     encoding = table.get("encoding", "")
     try:
@@ -137,7 +98,8 @@ def _faults(table: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
+    """Whether `url` is an http or https address with a host."""
     try:
         parts = urlsplit(url)
         return (
@@ -147,5 +109,6 @@ def _is_web_address(url: str) -> bool:
         return False
 
 
-def _is_header(name: str, value: Any) -> bool:
+def is_header(name: str, value: Any) -> bool:
+    """Whether a request header may have this name and value."""
     return isinstance(value, str) and name.isascii() and name.isprintable() and value.isascii() and value.isprintable()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -12,24 +14,32 @@ from core.errors import InputError, NewstideError
 from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 from ingest.feeds import Feed
 from ingest.inflate import ACCEPTED, TooLarge, inflate
+from ingest.rate_limits import pause_asked
 from ingest.redirects import Address, RedirectRefused, Target, checked, joined, origin, peer, shown
 
 MOST_REDIRECTS = 5
 FETCH_TIMEOUT_S = 60.0
 _TIMEOUTS = httpx.Timeout(15.0, connect=10.0)
-_AGENT = f"newstide/{version('newstide')} (RSS and Atom reader)"
-_ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
+AGENT = f"newstide/{version('newstide')} (feed reader)"
+_ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/feed+json;q=0.9, application/xml;q=0.9, text/xml;q=0.9, "
+    "*/*;q=0.5"
+)
 _PERMANENT = (httpx.codes.MOVED_PERMANENTLY, httpx.codes.PERMANENT_REDIRECT)
 _READABLE = (httpx.codes.OK, httpx.codes.NON_AUTHORITATIVE_INFORMATION)
 
 
 class FetchFailed(NewstideError):
-    """A feed could not be fetched; `outcome` is the metric's word for it, `retry_after_s` the server's wish."""
+    """A feed could not be fetched; `outcome` is the metric's word for it, `retry_after_s` the server's wish.
 
-    def __init__(self, message: str, outcome: str, retry_after_s: float = 0.0) -> None:
+    `status`: what the server answered, 0 where it did not.
+    """
+
+    def __init__(self, message: str, outcome: str, retry_after_s: float = 0.0, status: int = 0) -> None:
         super().__init__(message)
         self.outcome = outcome
         self.retry_after_s = retry_after_s
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Document:
     """A feed's document, and the validators that go with it.
 
     `address` is the one that answered, after redirects; `moved_to` the one that every redirect before it called
-    permanent, if there were any.
+    permanent, if there were any. `pause_s`: how long the server wants to be left alone now, although it answered.
     """
 
     content: bytes
@@ -54,11 +64,21 @@ class Document:
     validators: Validators
     address: str
     moved_to: str = ""
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answers, and from where, after redirects; `moved_to` as in Document."""
+
+    response: httpx.Response
+    target: Target
+    moved_to: str
 
 
 def new_client() -> httpx.AsyncClient:
     """The HTTP client that all feeds share."""
-    headers = {"User-Agent": _AGENT, "Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
+    headers = {"User-Agent": AGENT, "Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
     return httpx.AsyncClient(timeout=_TIMEOUTS, headers=headers)
 
 
@@ -70,19 +90,34 @@ async def fetch(
     At most `max_bytes` are read, packed and unpacked. Raises FetchFailed for everything that goes wrong.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            return await _follow(client, feed, known, max_bytes)
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise FetchFailed(f"{shown(feed.url)} did not answer in time", "timeout") from error
-    except RedirectRefused as error:
-        raise FetchFailed(f"{shown(feed.url)}: {error}", "redirect") from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
-        raise FetchFailed(
-            f"{shown(feed.url)} can't be reached: {type(error).__name__}: {error}", "connection"
-        ) from error
+        async with asyncio.timeout(timeout_s), followed(client, feed, _conditions_of(known)) as answer:
+            if answer.response.status_code == httpx.codes.NOT_MODIFIED:
+                if known.url == str(answer.target.url):
+                    return None
+                where = named(feed, shown(answer.target.url))
+                raise FetchFailed(f"{where} answered 304, though no version was named", "http-error")
+            return await _read(answer, feed, max_bytes)
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, RedirectRefused, ValueError, OSError) as error:
+        raise explained(error, feed) from error
 
 
-async def _follow(client: httpx.AsyncClient, feed: Feed, known: Validators, max_bytes: int) -> Document | None:
+def explained(error: Exception, feed: Feed) -> FetchFailed:
+    """`error`, raised by a request for `feed`, as what people are told."""
+    if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+        return FetchFailed(f"{shown(feed.url)} did not answer in time", "timeout")
+    if isinstance(error, RedirectRefused):
+        return FetchFailed(f"{shown(feed.url)}: {error}", "redirect")
+    return FetchFailed(f"{shown(feed.url)} can't be reached: {type(error).__name__}: {error}", "connection")
+
+
+@contextlib.asynccontextmanager
+async def followed(
+    client: httpx.AsyncClient, feed: Feed, conditions: Callable[[Target], Mapping[str, str]]
+) -> AsyncIterator[Answer]:
+    """What answers the request for `feed`, after redirects, its body not read yet: 200, 203 or 304.
+
+    `conditions`: more request headers for an address. Raises FetchFailed, RedirectRefused and what httpx raises.
+    """
     target = Target(httpx.URL(feed.url).copy_with(fragment=None))
     own: Address | None = None
     at_home = permanent = True
@@ -90,28 +125,28 @@ async def _follow(client: httpx.AsyncClient, feed: Feed, known: Validators, max_
     for hop in range(MOST_REDIRECTS + 1):
         # A feed's own headers may hold credentials: once a redirect has left their origin, nobody gets them any more.
         at_home = at_home and origin(target.url) == origin(httpx.URL(feed.url))
-        url, headers, extensions = target.request((dict(feed.headers) if at_home else {}) | _conditions(known, target))
+        own_headers = dict(feed.headers) if at_home else {}
+        url, headers, extensions = target.request(own_headers | dict(conditions(target)))
         async with client.stream(
             "GET", url, headers=headers, extensions=extensions, follow_redirects=False
         ) as response:
             if hop == 0:
                 own = peer(response)
-            if response.has_redirect_location:
-                permanent = permanent and response.status_code in _PERMANENT
-                target = await checked(joined(target.url, response.headers["location"]), own)
-                passed.append(shown(target.url))
-                continue
-            if response.status_code == httpx.codes.NOT_MODIFIED:
-                if known.url == str(target.url):
-                    return None
-                where = named(feed, shown(target.url))
-                raise FetchFailed(f"{where} answered 304, though no version was named", "http-error")
-            if response.status_code not in _READABLE:
-                raise _refused(feed, target, response, at_home)
-            return await _read(response, feed, target, max_bytes, shown(target.url) if hop and permanent else "")
+            if not response.has_redirect_location:
+                if response.status_code not in (*_READABLE, httpx.codes.NOT_MODIFIED):
+                    raise _refused(feed, target, response, at_home)
+                yield Answer(response, target, shown(target.url) if hop and permanent else "")
+                return
+            permanent = permanent and response.status_code in _PERMANENT
+            target = await checked(joined(target.url, response.headers["location"]), own)
+            passed.append(shown(target.url))
     if len(set(passed)) < len(passed):
         raise FetchFailed(f"{shown(feed.url)} redirects in a circle: {' -> '.join(passed[:4])}", "redirect")
     raise FetchFailed(f"{shown(feed.url)} redirects more than {MOST_REDIRECTS} times, last to {passed[-1]}", "redirect")
+
+
+def _conditions_of(known: Validators) -> Callable[[Target], Mapping[str, str]]:
+    return lambda target: _conditions(known, target)
 
 
 def _conditions(known: Validators, target: Target) -> dict[str, str]:
@@ -133,14 +168,15 @@ def _refused(feed: Feed, target: Target, response: httpx.Response, at_home: bool
     if response.status_code in (401, 403) and feed.headers and not at_home:
         text += "; the feed's headers were not sent there, as it is another origin"
     asked = retry_after(response.headers.get("retry-after", ""), response.headers.get("date", ""))
-    wait = min(asked, LONGEST_RETRY_AFTER_S)
+    wait = min(asked, LONGEST_RETRY_AFTER_S) or pause_asked(response.headers)
     if wait:
         more = f"; it asks for {asked:.0f}" if asked > wait else ""
         text += f"; it is not asked again for {wait:.0f} seconds, as it wishes{more}"
-    return FetchFailed(text, "http-error", wait)
+    return FetchFailed(text, "http-error", wait, response.status_code)
 
 
-async def _read(response: httpx.Response, feed: Feed, target: Target, max_bytes: int, moved_to: str) -> Document:
+async def _read(answer: Answer, feed: Feed, max_bytes: int) -> Document:
+    response, target = answer.response, answer.target
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_raw():
@@ -158,4 +194,11 @@ async def _read(response: httpx.Response, feed: Feed, target: Target, max_bytes:
     tags = (response.headers.get("etag", ""), response.headers.get("last-modified", ""))
     # Half a document has no version: the next poll asks for all of it.
     validators = Validators(str(target.url), *tags) if whole and any(tags) else Validators()
-    return Document(content, response.headers.get("content-type", ""), validators, shown(target.url), moved_to)
+    return Document(
+        content,
+        response.headers.get("content-type", ""),
+        validators,
+        shown(target.url),
+        answer.moved_to,
+        pause_asked(response.headers),
+    )

@@ -105,21 +105,33 @@ def parse_map(specification: str | Iterable[str]) -> FieldMap:
     parts = [part.strip() for text in texts for part in text.split(",") if part.strip()]
     if not parts:
         return IDENTITY
-    rules: dict[str, Rule] = {}
-    keep_rest = False
+    pairs = []
     for part in parts:
         target, separator, origin = (piece.strip() for piece in part.partition("="))
         if not separator or not target or not origin:
             raise InputError(f"--map {part!r} is not of the form field=column, for example text=body")
+        pairs.append((target, origin))
+    return map_of(pairs, "--map ")
+
+
+def map_of(pairs: Iterable[tuple[str, str]], where: str = "") -> FieldMap:
+    """The map of `pairs`, each a field of a message and where it comes from; `where` begins an error message.
+
+    Raises InputError naming the pair that is wrong.
+    """
+    rules: dict[str, Rule] = {}
+    keep_rest = False
+    for target, origin in pairs:
+        part = f"{target}={origin}"
         if target == "extra" and origin == "*":
             keep_rest = True
             continue
         if target not in TARGETS and target != "extra" and not (target.startswith("extra.") and len(target) > 6):
             raise InputError(
-                f"--map {part!r}: a message has no field `{target}`{closest_hint(target, TARGETS)}; "
+                f"{where}{part!r}: a message has no field `{target}`{closest_hint(target, TARGETS)}; "
                 f"fields: {', '.join(TARGETS)}, extra.NAME, extra=*"
             )
         if target in rules:
-            raise InputError(f"--map gives `{target}` twice; one column fills one field")
+            raise InputError(f"{where}gives `{target}` twice; one column fills one field")
         rules[target] = parse_rule(target, origin)
     return FieldMap(tuple(rules.values()), keep_rest)

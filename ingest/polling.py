@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -19,6 +18,7 @@ from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, ID_DERIVED, Message
 from core.settings import Settings
 from core.sources import source_slug
 from ingest.cleaning import clean_message
+from ingest.condition import Condition, pause
 from ingest.entries import Entry, Said, read_entries
 from ingest.feed_state import load_memory, save_memory, state_path
 from ingest.feeds import Feed
@@ -31,13 +31,8 @@ from ingest.reread import reading_context
 log = logging.getLogger(__name__)
 
 SENT_ENTRIES = 20_000
-LONGEST_BACKOFF_S = 3_600.0
-JITTER = 0.1
 _FIRST_POLL_WITHIN_S = 2.0
 _DELIVERY_S = 60.0
-_REASON = "down: "
-_MOST_REASONS = 100
-_LONG_NUMBER = re.compile(r"\d{4,}|0x[0-9a-f]+|(?<=for )\d+")
 
 
 class FeedPoller:
@@ -45,7 +40,7 @@ class FeedPoller:
 
     def __init__(self, feed: Feed, producer: MessageProducer, settings: Settings, client: httpx.AsyncClient) -> None:
         self.feed = feed
-        self.failures = 0
+        self.condition = Condition(feed.source, "feed", feed.interval_s)
         self._producer = producer
         self._max_bytes = settings.ingest.feed_max_bytes
         self._client = client
@@ -55,53 +50,38 @@ class FeedPoller:
         self._memory_changed = False
         self._unacknowledged: set[str] = set()  # ids in memory, kept for the next try, but not for the file
         self._sent: OrderedDict[tuple[str, Said], None] = OrderedDict()
-        self._up: bool | None = None
-        self._logged: set[str] = set()  # what was logged already: reasons since the feed was last up, and remarks
-        self._retry_after_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set."""
-        await _pause(stop, random.uniform(0, min(_FIRST_POLL_WITHIN_S, self.feed.interval_s)))
+        await pause(stop, random.uniform(0, min(_FIRST_POLL_WITHIN_S, self.feed.interval_s)))
         while not stop.is_set():
             await self.poll()
-            await _pause(stop, self.next_pause())
+            await pause(stop, self.condition.next_pause())
 
     async def poll(self) -> int:
         """Fetch once; the number of new messages that Kafka acknowledged. Failures are counted and logged."""
-        self._retry_after_s = 0.0
         try:
             count, outcome = await self._fetch_and_send()
         except FetchFailed as error:
-            self._retry_after_s = error.retry_after_s
-            self._down(str(error), error.outcome)
+            self.condition.down(str(error), error.outcome, error.retry_after_s)
             return 0
         except NewstideError as error:
-            self._down(str(error), "kafka")
+            self.condition.down(str(error), "kafka")
             return 0
         except Exception as error:
             # A parser that trips over hostile input must not end the other feeds.
             log.debug("feed %s", self.feed.source, exc_info=True)
-            self._down(f"{shown(self.feed.url)}: {type(error).__name__}: {error}", "unreadable")
+            self.condition.down(f"{shown(self.feed.url)}: {type(error).__name__}: {error}", "unreadable")
             return 0
-        self._is_up(outcome)
+        self.condition.up(shown(self.feed.url), outcome)
         return count
-
-    def next_pause(self) -> float:
-        """Seconds to the next poll: the interval, doubled for each failure in a row, give or take a tenth.
-
-        A server that asks for patience is not asked again before its time.
-        """
-        pause = self.feed.interval_s
-        if self.failures:
-            pause = min(pause * 2.0 ** min(self.failures, 20), max(LONGEST_BACKOFF_S, self.feed.interval_s))
-        return max(pause * random.uniform(1 - JITTER, 1 + JITTER), self._retry_after_s)
 
     async def _fetch_and_send(self) -> tuple[int, str]:
         document = await fetch(self._client, self.feed, self._known, max_bytes=self._max_bytes)
         if document is None:
             return 0, "not-modified"
         if document.moved_to:
-            self._remark(f"has moved for good to {document.moved_to}: put that address into feeds.toml")
+            self.condition.remark(f"has moved for good to {document.moved_to}: put that address into feeds.toml")
         entries = await asyncio.to_thread(self._read, document)
         if self._memory is None:
             self._memory = await asyncio.to_thread(load_memory, self._state)
@@ -132,7 +112,9 @@ class FeedPoller:
         except InputError as error:
             raise FetchFailed(f"{named(self.feed, where)}: {error}", "unreadable") from error
         if any(entry.doubtful for entry in entries):
-            self._remark('does not say truly how it is encoded; if its texts are wrong, set `encoding = "..."` for it')
+            self.condition.remark(
+                'does not say truly how it is encoded; if its texts are wrong, set `encoding = "..."` for it'
+            )
         return entries
 
     def _clean(self, items: Iterable[Identified]) -> tuple[list[Message], list[DeadLetter]]:
@@ -179,33 +161,7 @@ class FeedPoller:
             save_memory(self._state, self.feed.source, known)
             self._memory_changed = False
         except OSError as error:
-            self._remark(f"can't keep its memory in {self._state} ({error.strerror}); check the folder")
-
-    def _remark(self, text: str) -> None:
-        if text not in self._logged and len(self._logged) < _MOST_REASONS:
-            self._logged.add(text)
-            log.warning("feed %s %s", self.feed.source, text)
-
-    def _is_up(self, outcome: str) -> None:
-        metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
-        metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(1)
-        if self._up is not True:
-            after = f" again after {self.failures} failed tries" if self.failures else ""
-            log.info("feed %s is up%s: %s", self.feed.source, after, shown(self.feed.url))
-            self._logged = {text for text in self._logged if not text.startswith(_REASON)}
-        self.failures = 0
-        self._up = True
-
-    def _down(self, reason: str, outcome: str) -> None:
-        self.failures += 1
-        metrics.FEED_FETCHES.labels(metrics.source_label(self.feed.source), outcome).inc()
-        metrics.FEED_UP.labels(metrics.source_label(self.feed.source)).set(0)
-        self._up = False
-        # Numbers of some length are times, ports and counts: they make no new reason.
-        kind = _REASON + _LONG_NUMBER.sub("#", f"{outcome} {reason}")
-        if kind not in self._logged and len(self._logged) < _MOST_REASONS:
-            self._logged.add(kind)
-            log.warning("feed %s is down: %s; trying again, the other feeds go on", self.feed.source, reason)
+            self.condition.remark(f"can't keep its memory in {self._state} ({error.strerror}); check the folder")
 
 
 async def poll_feeds(settings: Settings, producer: MessageProducer, feeds: list[Feed], stop: asyncio.Event) -> None:
@@ -215,14 +171,6 @@ async def poll_feeds(settings: Settings, producer: MessageProducer, feeds: list[
         async with asyncio.TaskGroup() as group:
             for poller in pollers:
                 group.create_task(poller.run(stop))
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
 
 
 def _plain(value: object) -> str:

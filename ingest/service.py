@@ -1,4 +1,4 @@
-"""The ingest process: feeds and push endpoint side by side, until it is told to stop."""
+"""The ingest process: feeds, other sources and the push endpoint side by side, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from core.health import Beat, Health, serve_health
 from core.kafka import ensure_topics, wait_for_broker
 from core.metrics import INGEST
 from core.settings import Settings
-from ingest.feeds import Feed, load_feeds
+from ingest.feeds_file import FeedsFile, load_feeds_file
 from ingest.polling import poll_feeds
 from ingest.producer import DELIVERY_TIMEOUT_S, MessageProducer
 from ingest.push import serve_push
+from ingest.sources.running import run_sources
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,9 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = None) -> None:
-    """Poll the feeds of `ingest.feeds` and serve the push endpoint until SIGTERM or SIGINT, then finish and flush.
+    """Read the feeds and sources of `ingest.feeds` and serve the push endpoint until SIGTERM or SIGINT.
 
+    What is under way then is finished and flushed.
     `push`: None means if a token is set. Raises InputError for a bad feeds file, SettingsError if there is nothing to
     do, BrokerUnreachable at the start.
     """
@@ -87,7 +89,7 @@ def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = No
         feeds = False
     if not feeds and not wants_push:
         raise SettingsError("neither feeds nor the push endpoint are asked for; there is nothing to ingest")
-    listed = load_feeds(settings.ingest.feeds) if feeds else []
+    listed = load_feeds_file(settings.ingest.feeds) if feeds else FeedsFile()
     health = Health("ingest")
     with (
         stop_on_signal() as stop,
@@ -99,7 +101,7 @@ def run_ingest(settings: Settings, *, feeds: bool = True, push: bool | None = No
 
 
 async def _run(
-    settings: Settings, producer: MessageProducer, feeds: list[Feed], push: bool, stop: threading.Event, loop: Beat
+    settings: Settings, producer: MessageProducer, listed: FeedsFile, push: bool, stop: threading.Event, loop: Beat
 ) -> None:
     stopping = asyncio.Event()
 
@@ -110,8 +112,10 @@ async def _run(
         stopping.set()
 
     tasks = [asyncio.create_task(watch())]
-    if feeds:
-        tasks.append(asyncio.create_task(poll_feeds(settings, producer, feeds, stopping)))
+    if listed.feeds:
+        tasks.append(asyncio.create_task(poll_feeds(settings, producer, listed.feeds, stopping)))
+    if listed.sources:
+        tasks.append(asyncio.create_task(run_sources(settings, producer, listed.sources, stopping)))
     if push:
         tasks.append(asyncio.create_task(serve_push(settings, producer, stopping)))
     # The first to end is the watch, on a signal, or a part that failed: either way the others finish too.

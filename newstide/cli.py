@@ -18,6 +18,7 @@ _COMMANDS = {
     "up": "newstide.commands.up",
     "demo": "newstide.commands.demo",
     "ingest": "newstide.commands.ingest",
+    "sources": "newstide.commands.sources",
     "worker": "newstide.commands.worker",
     "alerts": "newstide.commands.alerts",
     "backtest": "newstide.commands.backtest",

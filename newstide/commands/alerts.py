@@ -11,7 +11,7 @@ import click
 
 from alerting.process import run_alerting
 from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
-from ingest.feeds import load_feeds
+from ingest.feeds_file import load_feeds_file
 from newstide.commands.incidents import COMMANDS as INCIDENTS
 from newstide.commands.receivers import check, test
 from newstide.commands.tune import tune
@@ -48,7 +48,7 @@ def with_lateness(settings: Settings) -> Settings:
         return settings
     lateness = DEFAULT_LATENESS_S
     if settings.ingest.feeds.is_file():
-        lateness += min(max(feed.interval_s for feed in load_feeds(settings.ingest.feeds)), _LONGEST_WAIT_S)
+        lateness += min(load_feeds_file(settings.ingest.feeds).longest_interval_s, _LONGEST_WAIT_S)
     return amended(settings, alerting={"allowed_lateness_s": lateness})
 
 

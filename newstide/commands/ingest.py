@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -22,10 +24,13 @@ from core.store.ledger import read_ledger
 from core.terminal import PlainConsole
 from ingest import bridge as bridging
 from ingest import replay as replaying
+from ingest.check import check_all
+from ingest.feeds_file import load_feeds_file
 from ingest.mapping import parse_map
 from ingest.replay_plan import plan_replay
 from ingest.service import connected, run_ingest, stop_on_signal
 from newstide.commands.declaration import declared as declare
+from newstide.commands.feed_findings import show_findings
 from newstide.commands.file_options import KIND, MAP, SOURCE, file_options, replay_options, time_format, time_options
 from newstide.commands.replay_notes import noted
 from newstide.stack.resources import with_broker
@@ -41,12 +46,31 @@ def ingest() -> None:
 @ingest.command()
 @click.option("--feeds", type=click.Path(path_type=Path), help="The list of feeds; default: the setting ingest.feeds.")
 def run(feeds: Path | None) -> None:
-    """Poll the RSS and Atom feeds; serve the push endpoint too if ingest.push_token is set."""
+    """Read feeds and other sources; serve the push endpoint too if ingest.push_token is set."""
     settings = _settings()
     if feeds is not None:
         section = settings.ingest.model_copy(update={"feeds": feeds})
         settings = settings.model_copy(update={"ingest": section})
     run_ingest(settings)
+
+
+@ingest.command()
+@click.argument("feeds", type=click.Path(path_type=Path), required=False)
+@click.option("--listen", default=10.0, show_default=True, type=click.FloatRange(1, 600), help="Seconds for streams.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object a feed.")
+def check(feeds: Path | None, listen: float, as_json: bool) -> None:
+    """Try each feed and source of FEEDS once (default: the setting ingest.feeds) and show what it gives.
+
+    Nothing is sent or kept. Exit status 1 if one of them fails.
+    """
+    settings = load_settings()
+    listed = load_feeds_file(feeds or settings.ingest.feeds)
+    found = asyncio.run(check_all(listed, max_bytes=settings.ingest.feed_max_bytes, listen_s=listen))
+    if as_json:
+        click.echo(json.dumps([finding.as_json() for finding in found], ensure_ascii=False, indent=1))
+    else:
+        show_findings(found)
+    sys.exit(0 if all(finding.well for finding in found) else 1)
 
 
 @ingest.command()

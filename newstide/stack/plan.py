@@ -47,7 +47,7 @@ def stack_children(settings: Settings, plan: Plan, logs: Path, unpaced_rows: int
     if plan.desk_port is not None:
         argv = command("desk", "--port", str(plan.desk_port))
         children.append(Child("desk", argv, logs / "desk.log", environment, essential=False))
-    if settings.ingest.push_token is not None:
+    if settings.ingest.push_token is not None or plan.feeds is not None:
         environment["NEWSTIDE_INGEST__PUSH_CONFIRMS"] = settings.ingest.push_confirms
     if plan.feeds is not None:
         argv = command("ingest", "run", "--feeds", str(plan.feeds))

@@ -129,7 +129,10 @@ PAGE = "<!doctype html><html><head><title>The   Desk</title>{}</head><body><h1>N
             PAGE.format('<base href="https://e.com/b/"><link rel=alternate type=application/rss+xml href=r>'),
             "https://e.com/b/r",
         ),
-        (PAGE.format('<link rel="alternate" type="application/feed+json" href="/f.json">'), "JSON Feed only"),
+        (
+            PAGE.format('<link rel="alternate" type="application/feed+json" href="/f.json">'),
+            "/f.json; put that into feeds.toml",
+        ),
         (
             PAGE.format('<meta http-equiv="Refresh" content="0; URL=\'/moved.xml\'">'),
             "https://desk.example.com/moved.xml",
@@ -139,7 +142,6 @@ PAGE = "<!doctype html><html><head><title>The   Desk</title>{}</head><body><h1>N
         (PAGE.format("").replace("The   Desk", "Just a moment..."), "checks for robots"),
         ('\ufeff <html lang="en"><body>hello', "a web page"),
         ("<!-- <rss> --><html><body><rss version='2.0'></rss>", "a web page"),
-        ('{"version": "https://jsonfeed.org/version/1.1", "items": []}', "a JSON Feed"),
         ('{"error": "key missing"}', "JSON ('key missing')"),
         ("[1, 2", "something like JSON"),
         ("", "empty"),

@@ -8,7 +8,8 @@ import pytest
 
 from core.errors import InputError
 from ingest.entries import read_entries
-from ingest.feeds import Feed, load_feeds
+from ingest.feeds import Feed
+from ingest.feeds_file import load_feeds_file
 
 Write = Callable[[str, str | bytes], Path]
 EXAMPLE = Path(__file__).parents[2] / "feeds.example.toml"
@@ -25,7 +26,7 @@ ATOM = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title
 
 
 def test_the_example_file_is_valid() -> None:
-    feeds = load_feeds(EXAMPLE)
+    feeds = load_feeds_file(EXAMPLE).feeds
     assert len(feeds) >= 3
     assert {feed.kind for feed in feeds} == {"news", "comment"}
 
@@ -36,12 +37,12 @@ def test_a_feed_with_all_its_keys(write: Write) -> None:
         '[[feed]]\nsource = " S&P  新闻 "\nurl = "https://e.com/x"\nkind = "comment"\ninterval_s = 60\n'
         'headers = { X-Key = "k" }\nencoding = "GBK"\n',
     )
-    assert load_feeds(path) == [Feed("S&P 新闻", "https://e.com/x", "comment", 60.0, {"X-Key": "k"}, "GBK")]
+    assert load_feeds_file(path).feeds == [Feed("S&P 新闻", "https://e.com/x", "comment", 60.0, {"X-Key": "k"}, "GBK")]
 
 
 def test_a_feed_may_state_how_its_times_are_written(write: Write) -> None:
     text = '[[feed]]\nsource = "a"\nurl = "https://e.com/x"\nday_first = true\ntime_zone = "Europe/Berlin"\n'
-    (feed,) = load_feeds(write("f.toml", text))
+    (feed,) = load_feeds_file(write("f.toml", text)).feeds
     document = RSS.replace(b"Thu, 02 Jan 2014 03:04:05 EST", b"02/07/2014 03:04")
     published = [entry.fields.get("published_at") for entry in read_entries(document, times=feed.times)]
     assert published == [None, datetime(2014, 7, 2, 1, 4, tzinfo=UTC)]
@@ -77,12 +78,12 @@ def test_a_feed_may_state_how_its_times_are_written(write: Write) -> None:
 )
 def test_faults_are_named(write: Write, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        load_feeds(write("f.toml", text))
+        load_feeds_file(write("f.toml", text))
 
 
 def test_a_missing_feeds_file_says_where_to_begin(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"feeds.example.toml"):
-        load_feeds(tmp_path / "none.toml")
+        load_feeds_file(tmp_path / "none.toml")
 
 
 def test_rss_entries_oldest_first() -> None:

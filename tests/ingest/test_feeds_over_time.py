@@ -196,6 +196,6 @@ def test_patience_lasts_until_the_time_that_was_asked_for(
     for wish, least, most in ((until, 17_900, 18_000), ("86400", 86_400, 86_400), ("99999999", 86_400, 86_400)):
         site.pages["/a"] = page(b"", 503, Retry_After=wish)
         poller, _ = asyncio.run(poll(settings, producer, feed))
-        assert all(least <= poller.next_pause() <= most for _ in range(20))
+        assert all(least <= poller.condition.next_pause() <= most for _ in range(20))
     site.pages["/a"] = page(rss(item("One", "1")))
-    assert asyncio.run(poll(settings, producer, feed))[0].next_pause() < 12
+    assert asyncio.run(poll(settings, producer, feed))[0].condition.next_pause() < 12

@@ -9,9 +9,10 @@ import pytest
 
 from core.metrics import INGEST
 from core.settings import Settings
+from ingest.condition import LONGEST_BACKOFF_S
 from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, Validators, fetch, new_client
-from ingest.polling import LONGEST_BACKOFF_S, FeedPoller, poll_feeds
+from ingest.polling import FeedPoller, poll_feeds
 from ingest.producer import MessageProducer
 from tests.ingest.ingest_helpers import Topics, free_port, make_settings
 from tests.ingest.web_server import Answer, Site, item, page
@@ -114,7 +115,7 @@ def test_nothing_is_remembered_until_kafka_has_it(site: Site, tmp_path: Path, pr
         async with new_client() as client:
             poller = FeedPoller(Feed("patient", site.address + "/a"), Unanswering(), settings, client)
             assert await poller.poll() == 0
-            assert poller.failures == 1
+            assert poller.condition.failures == 1
             poller._producer = producer
             assert await poller.poll() == 1
 
@@ -141,18 +142,18 @@ def test_a_failing_feed_is_counted_and_asked_less_often(
     site.pages["/page"] = answer
     poller, counts = asyncio.run(polled(settings, producer, Feed(name, site.address + "/page", interval_s=10), 2))
     assert counts == [0, 0]
-    assert poller.failures == 2
-    assert 36 <= poller.next_pause() <= 44
+    assert poller.condition.failures == 2
+    assert 36 <= poller.condition.next_pause() <= 44
     assert metric("newstide_feed_up", source=name) == 0
     assert metric("newstide_feed_fetches_total", source=name, outcome=outcome) == 2
-    poller.failures = 1_000
-    assert poller.next_pause() <= 1.1 * LONGEST_BACKOFF_S
+    poller.condition.failures = 1_000
+    assert poller.condition.next_pause() <= 1.1 * LONGEST_BACKOFF_S
 
 
 def test_a_server_that_asks_for_patience_gets_it(settings: Settings, producer: MessageProducer, site: Site) -> None:
     site.pages["/a"] = page(b"", 429, Retry_After="900")
     poller, _ = asyncio.run(polled(settings, producer, Feed("busy", site.address + "/a", interval_s=10)))
-    assert poller.next_pause() >= 0.9 * 900
+    assert poller.condition.next_pause() >= 0.9 * 900
 
 
 def test_a_slow_feed_is_given_up_and_a_dead_host_is_reported(site: Site) -> None:

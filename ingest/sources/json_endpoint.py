@@ -1,0 +1,68 @@
+"""Any JSON over HTTP that lists items."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from core.errors import InputError
+from ingest.fetching import FetchFailed
+from ingest.redirects import shown
+from ingest.sources.interface import Batch, Cursor, Unreadable, WebAddress
+from ingest.sources.mapped import Mapped, value_at
+from ingest.sources.session import Session, decoded
+
+log = logging.getLogger(__name__)
+
+
+class JsonEndpoint(Mapped):
+    """Any JSON over HTTP that lists items, asked again and again."""
+
+    documentation: ClassVar[str] = "https://www.rfc-editor.org/rfc/rfc8259"
+
+    url: WebAddress
+    """Address that answers with JSON."""
+    next: str = ""
+    """Path in the document to the token of the next page; followed until there is none or a page holds nothing new."""
+    next_parameter: str = ""
+    """Query parameter that takes the token."""
+    most_pages: int = Field(20, ge=1, le=1_000)
+    """Pages read in one round."""
+
+    async def batches(self, session: Session, cursor: Cursor) -> AsyncGenerator[Batch, None]:
+        where = shown(self.url)
+        asked: dict[str, str | int] = self.parameters(cursor)
+        behind = dict(cursor)
+        for number in range(1, self.most_pages + 1):
+            document = await session.get(self.url, asked, if_changed=not self.next)
+            if document is None:
+                yield Batch()
+                return
+            value = decoded(document, self.url)
+            try:
+                records = self.records(value, where)
+                if not cursor:
+                    self.fields.check((record for record in records if isinstance(record, dict)), where)
+            except InputError as error:
+                raise FetchFailed(str(error), "unreadable") from error
+            items = [found for record in records if (found := self.read(record)) is not None]
+            behind |= self.later(behind, records)
+            token = value_at(value, self.next) if self.next else None
+            new = any(isinstance(item, Unreadable) or not session.known(str(item.get("id"))) for item in items)
+            # Of a source that is new here only the present is read: its last page may be years away.
+            more = new and bool(cursor) and isinstance(token, (str, int)) and bool(token) and bool(self.next_parameter)
+            if more and number == self.most_pages:
+                log.warning(
+                    "source %s has more than `most_pages` = %d pages; the rest is not read", self.source, number
+                )
+                more = False
+            yield Batch(items, None if more else behind | {"begun": True})
+            if not more:
+                return
+            asked = self._page(cursor, token)
+
+    def _page(self, cursor: Cursor, token: Any) -> dict[str, str | int]:
+        return {**self.parameters(cursor), self.next_parameter: str(token)}
