@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--feeds", type=click.Path(path_type=Path), help="Poll the RSS and Atom feeds listed in this TOML file.")
+@click.option("--feeds", type=click.Path(path_type=Path), help="Read the feeds and other sources in this TOML file.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Replay this JSONL, CSV or Parquet file (gzip too).")
 @file_options
 @click.option("--speed", default="max", show_default=True, help="`max`, or N times real time.")

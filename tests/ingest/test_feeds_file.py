@@ -25,10 +25,15 @@ ATOM = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title
 <summary>short</summary></entry></feed>"""
 
 
-def test_the_example_file_is_valid() -> None:
-    feeds = load_feeds_file(EXAMPLE).feeds
-    assert len(feeds) >= 3
-    assert {feed.kind for feed in feeds} == {"news", "comment"}
+def test_the_example_file_is_valid_as_it_is_and_uncommented(write: Write) -> None:
+    beginner = load_feeds_file(EXAMPLE)
+    assert [feed.source for feed in beginner.feeds] == ["BBC Business", "中新网财经"]
+    assert beginner.sources == []
+    lines = EXAMPLE.read_text().partition("# Two public")[2].splitlines()[1:]
+    everything = [line.removeprefix("# ") for line in lines if " = " in line or line.endswith("]]")]
+    whole = load_feeds_file(write("whole.toml", "\n".join(everything)))
+    assert {feed.kind for feed in whole.feeds} == {"news", "comment"}
+    assert (len(whole.feeds), len(whole.sources)) == (5, 3)
 
 
 def test_a_feed_with_all_its_keys(write: Write) -> None:

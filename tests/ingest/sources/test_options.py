@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from core.errors import InputError
 from ingest.feeds_file import load_feeds_file
 from ingest.sources.registry import provider, source_type, type_names, type_of
+from tests.ingest.sources.servers import Round, answering, read_round, serving
 
 Write = Callable[[str, str | bytes], Path]
 DOCS = Path(__file__).parents[3] / "docs" / "sources.md"
@@ -69,37 +74,25 @@ def test_words_are_found_whole_in_latin_and_anywhere_in_han(write: Write) -> Non
     assert source.wants({"title": None, "text": "oil"})
 
 
-PACKAGE = '''
-from collections.abc import AsyncGenerator
-from ingest.sources.interface import Batch, Cursor, Source, WebAddress
-from ingest.sources.session import Session
-
-class Ticker(Source):
-    """Lines of a plain text file on the web."""
-
-    url: WebAddress
-    """Address of the file."""
-
-    async def batches(self, session: Session, cursor: Cursor) -> AsyncGenerator[Batch, None]:
-        document = await session.get(self.url, if_changed=True)
-        lines = document.content.decode().splitlines() if document else []
-        read = int(cursor.get("lines", 0))
-        items = [{"id": str(number), "text": line} for number, line in enumerate(lines) if number >= read]
-        yield Batch(items, {"lines": max(read, len(lines))})
-'''
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(), re.DOTALL)
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed distribution with two sources, one of which can't be loaded."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package of the documentation, installed, and two sources in it that are of no use."""
     site = tmp_path / "site"
     info = site / "newstide_ticker-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "newstide_ticker.py").write_text(PACKAGE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: newstide-ticker\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[newstide.sources]\nticker = newstide_ticker:Ticker\nbroken = newstide_ticker:Missing\nnone = json:dumps\n"
-    )
+    (code,) = blocks("python")
+    (site / "newstide_ticker.py").write_text(code)
+    (project,) = (tomllib.loads(block) for block in blocks("toml") if "[project]" in block)
+    name, version = project["project"]["name"], project["project"]["version"]
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    points = project["project"]["entry-points"]["newstide.sources"]
+    points |= {"broken": "newstide_ticker:Missing", "none": "json:dumps"}
+    listed = "\n".join(f"{name} = {value}" for name, value in points.items())
+    (info / "entry_points.txt").write_text(f"[newstide.sources]\n{listed}\n")
     monkeypatch.syspath_prepend(str(site))
     yield site
     sys.modules.pop("newstide_ticker", None)
@@ -112,6 +105,19 @@ def test_a_package_brings_its_own_source(write: Write) -> None:
     text = '[[source]]\ntype = "ticker"\nsource = "Ticker"\nurl = "https://e.com/ticks.txt"\n'
     (source,) = load_feeds_file(write("f.toml", text)).sources
     assert type_of(source) == "ticker"
+
+    async def scene() -> tuple[Round, Round]:
+        lines = answering(
+            web.Response(body=b"Acme warns\nBeta rises\n"), web.Response(body=b"Acme warns\nBeta rises\n\nC")
+        )
+        async with serving({"/ticks": lines}) as server:
+            here = source.model_copy(update={"url": server.address + "/ticks"})
+            first = await read_round(here)
+            return first, await read_round(here, first.cursor)
+
+    first, second = asyncio.run(scene())
+    assert [item["text"] for item in first.items] == ["Acme warns", "Beta rises"]
+    assert (second.items, second.cursor) == ([{"id": "3", "text": "C"}], {"lines": 4})
     with pytest.raises(InputError, match=r"`url` is missing \(Address of the file"):
         load_feeds_file(write("g.toml", text.rpartition("url")[0]))
     with pytest.raises(InputError, match=r"`broken` of newstide-ticker can't be loaded .AttributeError"):
@@ -126,3 +132,10 @@ def test_every_type_is_explained() -> None:
         assert kind.documentation.startswith("https://"), name
         for key, field in kind.model_fields.items():
             assert field.description, f"{name}.{key}"
+
+
+@pytest.mark.usefixtures("package")
+def test_what_the_documentation_shows_is_valid(write: Write) -> None:
+    shown = [block for block in blocks("toml") if "[[source]]" in block]
+    listed = load_feeds_file(write("f.toml", "\n".join(shown)))
+    assert {type_of(source) for source in listed.sources} == set(type_names()) - {"broken", "none"}
