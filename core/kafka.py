@@ -111,7 +111,7 @@ def ensure_topics(settings: Settings) -> None:
     """
     kafka = settings.kafka
     partitions = {"messages": kafka.partitions, "classified": kafka.partitions, "alerts": 1, "dead-letters": 1}
-    admin = _connect(settings)
+    admin = connect_admin(settings)
     try:
         present = set(admin.list_topics())
         missing = {
@@ -132,7 +132,8 @@ def ensure_topics(settings: Settings) -> None:
         admin.close()
 
 
-def _connect(settings: Settings) -> KafkaAdminClient:
+def connect_admin(settings: Settings) -> KafkaAdminClient:
+    """An admin client, to be closed by the caller. Raises BrokerUnreachable."""
     try:
         return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
     except (kafka_errors.KafkaError, OSError, ValueError) as error:

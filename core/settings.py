@@ -328,6 +328,11 @@ class Settings(BaseSettings):
         return self.kafka.topic_prefix + name
 
     @property
+    def worker_group(self) -> str:
+        """The consumer group of the workers."""
+        return f"{self.kafka.topic_prefix}worker"
+
+    @property
     def bundle_directory(self) -> Path:
         return self.stream.bundle or PROJECT / "models" / "default"
 

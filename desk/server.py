@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _LIMITS = Limits(header_timeout_s=10, connections=512, connections_per_peer=128)
 _CONNECTIONS = 8  # to the database
 _LOOK_EVERY_S = 0.2
+_LOOP_SILENT_S = 30.0
 
 
 def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], None] = lambda address: None) -> None:
@@ -43,13 +44,15 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             events, rollup = app.state.desk.events, Rollup(engine)
             events.start()
             rollup.start()
+            loop = Beat(_LOOP_SILENT_S)
+            health.alive("event loop", loop)
             health.essential([events.thread_name, rollup.thread_name])
             health.watch()
             serving.good()
             host, port = listener.getsockname()[:2]
             ready(settings.desk.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}")
             try:
-                asyncio.run(_serve(Server(app, _LIMITS, graceful_s=2), listener, stop))
+                asyncio.run(_serve(Server(app, _LIMITS, graceful_s=2), listener, stop, loop))
             finally:
                 health.close()
                 events.stop()
@@ -58,9 +61,10 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             engine.dispose()
 
 
-async def _serve(server: Server, listener: object, stop: threading.Event) -> None:
+async def _serve(server: Server, listener: object, stop: threading.Event, loop: Beat) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))  # type: ignore[list-item]
     while not stop.is_set() and not serving.done():
+        loop.good()
         await asyncio.sleep(_LOOK_EVERY_S)
     server.should_exit = True
     await serving

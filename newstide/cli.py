@@ -24,6 +24,7 @@ _COMMANDS = {
     "backtest": "newstide.commands.backtest",
     "desk": "newstide.commands.desk",
     "migrate": "newstide.commands.administration",
+    "topics": "newstide.commands.topics",
     "retention": "newstide.commands.administration",
     "audit": "newstide.commands.administration",
     "settings": "newstide.commands.administration",

@@ -101,7 +101,7 @@ class Engine:
         settings = self._settings
         kafka = settings.kafka
         app = LedgerApp(
-            f"{kafka.topic_prefix}worker",
+            settings.worker_group,
             broker=[f"kafka://{server.strip()}" for server in (kafka.bootstrap_servers or "").split(",")],
             broker_credentials=_credentials(kafka),
             broker_session_timeout=settings.stream.session_timeout_s,

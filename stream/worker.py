@@ -45,8 +45,10 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     watch-list, and where the brokers or the database do not answer within their start timeouts.
     """
     health = Health(f"worker-{index}")
-    progress = CommitProgress(settings.metrics.ready_within_s)
+    # The watchdog ends a stalled worker first; the probe is for one whose watchdog does not get to it.
+    progress = CommitProgress(settings.metrics.ready_within_s, 2 * settings.stream.watchdog_s)
     health.ready("commits", progress)
+    health.alive("progress", progress.stalled)
     port = settings.metrics.worker_port and settings.metrics.worker_port + index
     serve_health(settings.metrics, port, health, WORKER.registry)
     watchlist = load_watchlist(settings.stream.watchlist)

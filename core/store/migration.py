@@ -1,26 +1,92 @@
-"""Bringing the schema up to date with Alembic; safe to call from many processes at once."""
+"""Bringing the schema up to date with Alembic, and asking whether it is; safe from many processes at once."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from core.errors import NewstideError
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 0x6E657773  # any constant that all newstide processes share
+_LOOK_EVERY_S = 1.0
+
+
+class SchemaNotCurrent(NewstideError):
+    """The schema is not the one of this version: `newstide migrate` brings an older one up to date."""
+
+
+class SchemaTooNew(NewstideError):
+    """A later version of newstide has changed the schema: upgrade this one, or restore a backup of its time."""
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Upgrade the schema to `revision`, by default the newest.
 
-    An advisory lock lets one process do it and the others wait.
+    An advisory lock lets one process do it and the others wait. Raises SchemaTooNew for a schema of a later version.
     """
+    config = _config()
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        _revision(connection, ScriptDirectory.from_config(config))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def check_schema(engine: Engine) -> None:
+    """Return if the schema is this version's. Raises SchemaNotCurrent if it is older, SchemaTooNew if it is newer."""
+    scripts = ScriptDirectory.from_config(_config())
+    newest = scripts.get_current_head()
+    with engine.connect() as connection:
+        found = _revision(connection, scripts)
+    if found != newest:
+        state = f"at revision {found}" if found else "not there yet"
+        raise SchemaNotCurrent(f"the schema is {state}, and this version needs {newest}; run `newstide migrate`")
+
+
+def await_schema(engine: Engine, wait_s: float, report: Callable[[str], None]) -> None:
+    """`check_schema` until the schema is current; gives up after `wait_s` seconds with the latest reason.
+
+    A database that does not answer is waited for too; `report` is given each new reason. Raises SchemaNotCurrent, and
+    at once SchemaTooNew.
+    """
+    deadline = time.monotonic() + wait_s
+    said = None
+    while True:
+        try:
+            return check_schema(engine)
+        except SchemaNotCurrent as error:
+            reason = error
+        except OperationalError as error:
+            reason = SchemaNotCurrent(f"the database does not answer: {str(error.orig).strip().splitlines()[-1]}")
+        if time.monotonic() + _LOOK_EVERY_S > deadline:
+            raise reason
+        if str(reason) != said:
+            said = str(reason)
+            report(f"waiting: {said}")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    return config
+
+
+def _revision(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaTooNew(
+            f"the schema is at revision {found}, which this version does not know: a later version of newstide has "
+            "changed it; upgrade this one"
+        )
+    return found

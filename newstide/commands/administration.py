@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from dataclasses import asdict
 
 import click
 
+from core.errors import InputError
 from core.metrics import PROCESSES
 from core.settings import describe, load_settings, shown, variable
+from core.store.connection import open_engine
+from core.store.migration import await_schema
 from core.store.recount import audit_store, totals
 from core.store.retention import run_retention
 from core.terminal import printable
@@ -17,10 +21,26 @@ from newstide.commands.audit_report import audit_document, audit_lines
 from newstide.stack.resources import database, store
 from newstide.stack.supervisor import catch_stop_signals
 
+log = logging.getLogger(__name__)
+
 
 @click.command()
-def migrate() -> None:
+@click.option("--check", is_flag=True, help="Change nothing; exit status 1 unless the schema is this version's.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(0), metavar="SECONDS", help="With --check: how long to wait for it."
+)
+def migrate(check: bool, wait_s: float | None) -> None:
     """Bring the database schema up to date."""
+    if check:
+        engine = open_engine(load_settings(), pool_size=1)
+        try:
+            await_schema(engine, wait_s or 0, log.warning)
+        finally:
+            engine.dispose()
+        click.echo("the schema is up to date")
+        return
+    if wait_s is not None:
+        raise InputError("--wait belongs to --check; without it `database.start_timeout_s` is how long Postgres has")
     with database(load_settings()):
         click.echo("the schema is up to date")
 

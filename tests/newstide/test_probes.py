@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
+from newstide.embedded.postgres import EmbeddedPostgres
 
 
 def free_port() -> int:
@@ -93,3 +95,28 @@ def test_alerting_follows_its_database(database_url: str, tmp_path: Path) -> Non
     here = {"DATABASE__URL": database_url, "METRICS__ALERTING_PORT": str(port)}
     with process("alerts", "run", folder=tmp_path, **here):
         assert wait_for(port, "/readyz", 200)["component"] == "alerts"
+
+
+def test_a_database_that_is_away_restarts_nobody(postgres: EmbeddedPostgres, database_url: str, tmp_path: Path) -> None:
+    name = database_url.rsplit("/", 1)[1]
+    ports = {kind: free_port() for kind in ("worker", "alerting", "desk")}
+    commands = {"worker": ("worker", "--index", "0"), "alerting": ("alerts", "run"), "desk": ("desk", "--port", "0")}
+    with EmbeddedBroker(tmp_path) as broker, ExitStack() as running:
+        here = {"DATABASE__URL": database_url, "KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+        here |= {"STREAM__RETRY_MAX_S": "1"} | {f"METRICS__{kind.upper()}_PORT": str(ports[kind]) for kind in ports}
+        processes = {}
+        for kind, command in commands.items():
+            (tmp_path / kind).mkdir()
+            processes[kind] = running.enter_context(process(*command, folder=tmp_path / kind, **here))
+        for port in ports.values():
+            wait_for(port, "/readyz", 200)
+        with psycopg.connect(postgres.url, autocommit=True) as server:
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            wait_for(ports["worker"], "/readyz", 503)
+            for port in ports.values():
+                assert wait_for(port, "/healthz", 200)["status"] == "ok"
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        for kind, port in ports.items():
+            wait_for(port, "/readyz", 200)
+            assert processes[kind].poll() is None

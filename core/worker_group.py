@@ -1,0 +1,86 @@
+"""The workers' consumer group as the brokers keep it: whether every partition has a committed offset.
+
+Workers read where the ledger in Postgres stands and need no such offset. Autoscalers do: a partition without one looks
+to them like one that nobody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.admin import OffsetSpec
+
+from core.kafka import TopicError, connect_admin
+from core.settings import Settings
+
+_ACTIVE = ("PreparingRebalance", "CompletingRebalance", "Stable", "Assigning", "Reconciling")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffsets:
+    """What the brokers know: missing topics by full name, partitions of `messages` without an offset, members."""
+
+    missing: list[str]
+    without: list[int]
+    active: bool
+
+    def fault(self) -> str | None:
+        """Why workers should wait, None if they need not. Those that run commit what they read themselves."""
+        if self.missing:
+            return f"there is no topic {', '.join(self.missing)}"
+        if self.without and not self.active:
+            return f"partitions {', '.join(map(str, self.without))} have no committed offset yet"
+        return None
+
+
+def read_group(settings: Settings) -> GroupOffsets:
+    """Ask the brokers. Raises BrokerUnreachable, and TopicError with the broker's reason."""
+    with _admin(settings) as admin:
+        return _read(admin, settings)
+
+
+def begin_group(settings: Settings) -> GroupOffsets:
+    """Commit the start of the log where the group has no offset yet, and say how things stand after that.
+
+    Brokers let nobody do so for a group that has members. Raises BrokerUnreachable, and TopicError.
+    """
+    topic = settings.topic("messages")
+    with _admin(settings) as admin:
+        found = _read(admin, settings)
+        if found.missing or not found.without or found.active:
+            return found
+        places = {TopicPartition(topic, partition): OffsetSpec.EARLIEST for partition in found.without}
+        admin.reset_group_offsets(settings.worker_group, places)
+        return _read(admin, settings)
+
+
+def _read(admin: KafkaAdminClient, settings: Settings) -> GroupOffsets:
+    group, messages = settings.worker_group, settings.topic("messages")
+    needed = [settings.topic(name) for name in ("messages", "classified", "alerts", "dead-letters")]
+    present = set(admin.list_topics())
+    if missing := [name for name in needed if name not in present]:
+        return GroupOffsets(missing, [], False)
+    [described] = admin.describe_topics([messages])
+    places = [TopicPartition(messages, int(part["partition_index"])) for part in described["partitions"]]
+    committed = admin.list_group_offsets({group: places})[group]
+    without = sorted(place.partition for place in places if place not in committed or committed[place].offset < 0)
+    state = str(admin.describe_groups([group])[group]["group_state"])
+    return GroupOffsets([], without, state in _ACTIVE)
+
+
+@contextmanager
+def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    admin = connect_admin(settings)
+    try:
+        yield admin
+    except kafka_errors.KafkaError as error:
+        raise TopicError(
+            f"the brokers don't say where the group `{settings.worker_group}` stands: {error}; the Kafka user needs to "
+            "describe topics, and to describe and read the group"
+        ) from error
+    finally:
+        admin.close()

@@ -1,0 +1,41 @@
+"""README, schema, rules and boards of the chart are what `python helm/generate.py` makes of the rest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.charts import ROOT
+
+
+def test_nothing_has_drifted() -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "helm" / "generate.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, f"{run.stderr}run: python helm/generate.py"
+
+
+def test_a_comment_says_what_a_value_means_and_takes() -> None:
+    sys.path.insert(0, str(ROOT / "helm"))
+    try:
+        from values_document import read_values, schema_of, walk
+    finally:
+        sys.path.pop(0)
+    text = '# Of all.\ntop:\n  # How many.\n  # @schema {"minimum": 1}\n  count: 2\n\n  free: {}\n  text: ""\n'
+    values = read_values(text)
+    assert [".".join(value.path) for value in walk(values)] == ["top", "top.count", "top.free", "top.text"]
+    top = schema_of(values)["properties"]["top"]
+    assert top["additionalProperties"] is False
+    assert top["properties"]["count"] == {"description": "How many.", "type": "integer", "minimum": 1}
+    assert top["properties"]["free"] == {"type": "object"}
+    with pytest.raises(ValueError, match="above line 2"):
+        read_values("# @schema {\nkey: 1\n")
+
+
+def test_every_value_is_described_or_explained_by_its_choices() -> None:
+    lines = Path(ROOT / "helm" / "newstide" / "README.md").read_text("utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| `")]
+    assert len(rows) > 100
