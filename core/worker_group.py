@@ -6,8 +6,8 @@ to them like one that nobody reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -17,7 +17,9 @@ from kafka.admin import OffsetSpec
 from core.kafka import TopicError, connect_admin
 from core.settings import Settings
 
-_ACTIVE = ("PreparingRebalance", "CompletingRebalance", "Stable", "Assigning", "Reconciling")
+_IDLE = ("Empty", "Dead")
+_PATIENCE_S = 20.0  # a new cluster makes the topic of offsets with the first question
+_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,7 @@ class GroupOffsets:
 
 def read_group(settings: Settings) -> GroupOffsets:
     """Ask the brokers. Raises BrokerUnreachable, and TopicError with the broker's reason."""
-    with _admin(settings) as admin:
-        return _read(admin, settings)
+    return _asked(settings, lambda admin: _read(admin, settings))
 
 
 def begin_group(settings: Settings) -> GroupOffsets:
@@ -49,13 +50,16 @@ def begin_group(settings: Settings) -> GroupOffsets:
     Brokers let nobody do so for a group that has members. Raises BrokerUnreachable, and TopicError.
     """
     topic = settings.topic("messages")
-    with _admin(settings) as admin:
+
+    def begin(admin: KafkaAdminClient) -> GroupOffsets:
         found = _read(admin, settings)
         if found.missing or not found.without or found.active:
             return found
         places = {TopicPartition(topic, partition): OffsetSpec.EARLIEST for partition in found.without}
         admin.reset_group_offsets(settings.worker_group, places)
         return _read(admin, settings)
+
+    return _asked(settings, begin)
 
 
 def _read(admin: KafkaAdminClient, settings: Settings) -> GroupOffsets:
@@ -68,19 +72,24 @@ def _read(admin: KafkaAdminClient, settings: Settings) -> GroupOffsets:
     places = [TopicPartition(messages, int(part["partition_index"])) for part in described["partitions"]]
     committed = admin.list_group_offsets({group: places})[group]
     without = sorted(place.partition for place in places if place not in committed or committed[place].offset < 0)
-    state = str(admin.describe_groups([group])[group]["group_state"])
-    return GroupOffsets([], without, state in _ACTIVE)
+    states = {each["group_id"]: each.get("group_state") for each in admin.list_groups()}
+    return GroupOffsets([], without, group in states and states[group] not in _IDLE)
 
 
-@contextmanager
-def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+def _asked(settings: Settings, question: Callable[[KafkaAdminClient], GroupOffsets]) -> GroupOffsets:
     admin = connect_admin(settings)
+    deadline = time.monotonic() + _PATIENCE_S
     try:
-        yield admin
-    except kafka_errors.KafkaError as error:
-        raise TopicError(
-            f"the brokers don't say where the group `{settings.worker_group}` stands: {error}; the Kafka user needs to "
-            "describe topics, and to describe and read the group"
-        ) from error
+        while True:
+            try:
+                return question(admin)
+            except kafka_errors.KafkaError as error:
+                if error.retriable and time.monotonic() < deadline:
+                    time.sleep(_PAUSE_S)
+                    continue
+                raise TopicError(
+                    f"the brokers don't say where the group `{settings.worker_group}` stands: {error}; the Kafka user "
+                    "needs to describe the topics, and to describe and read the group"
+                ) from error
     finally:
         admin.close()
