@@ -5,9 +5,9 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy
+SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy docs
 
-.PHONY: demo test check chart format bench lock clean
+.PHONY: demo test check chart format docs bench lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
@@ -29,6 +29,10 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix $(wildcard $(SOURCES))
 	$(BIN)/ruff format $(wildcard $(SOURCES))
 
+# The pages of docs/ as a site in build/docs; a warning or a broken link is an error.
+docs: .venv/dev.stamp
+	$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
+
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -39,7 +43,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q --disable-pip-version-check .
 	.venv-lock/bin/pip freeze --exclude newstide > requirements.lock
-	.venv-lock/bin/pip install -q --disable-pip-version-check -c requirements.lock '.[trainer,dev]'
+	.venv-lock/bin/pip install -q --disable-pip-version-check -c requirements.lock '.[trainer,dev,docs]'
 	.venv-lock/bin/pip freeze --exclude newstide | sed 's/^\(torch==[0-9.]*\)+cpu$$/\1/' > requirements-dev.lock
 	.venv-lock/bin/pip check
 	rm -rf .venv-lock build

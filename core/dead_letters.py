@@ -21,12 +21,19 @@ from core.records import MAX_ENCODED_BYTES
 Stage = Literal["ingest", "stream"]
 
 ORIGIN = "newstide-origin"
+"""Where the input came from: a feed, a file and line, or topic, partition and offset."""
 REASON = "newstide-reason"
+"""Why it could not be processed."""
 AT = "newstide-at"
+"""When, ISO 8601 in UTC."""
 STAGE = "newstide-stage"
+"""Who refused it: `ingest` or `stream`."""
 TOPIC = "newstide-topic"
+"""The topic that a replay sends it to."""
 CONTENT = "newstide-content"
+"""SHA-256 of the whole value in hex, also where only a part is kept."""
 CONTEXT = "newstide-context"
+"""JSON object: how ingest read the value, for another try; absent where there is none."""
 
 MAX_HEADER_BYTES = 2_000
 MAX_KEY_BYTES = 1_000

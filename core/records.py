@@ -39,18 +39,31 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     """One news item or comment. Times are aware UTC; `published_at` is the event time, never after `received_at`."""
 
     id: str
+    """Identity within its source, 1 to 512 characters."""
     source: str
+    """Who published it, in printable text of up to 64 characters."""
     kind: Kind
+    """`news` or `comment`."""
     published_at: datetime
+    """Event time."""
     received_at: datetime
+    """When newstide got it."""
     text: str
+    """At most 20,000 characters; empty only where there is a title."""
     title: str = ""
+    """At most 1,000 characters."""
     url: str = ""
+    """Link to the item."""
     author: str = ""
+    """Who wrote it."""
     language: str = ""
+    """ISO 639-1 code; empty where nobody knows."""
     entities: list[str] = []
+    """Companies that the source names: at most 100, of 1 to 64 characters."""
     marks: list[str] = []
+    """What cleaning had to change, see `docs/input.md`."""
     extra: dict[str, Any] = {}
+    """Other columns of the source, kept and not read."""
 
     @property
     def uid(self) -> UUID:

@@ -17,20 +17,35 @@ class ClassifiedRecord(msgspec.Struct, kw_only=True):
     """
 
     id: str
+    """As in `messages`."""
     source: str
+    """As in `messages`."""
     kind: str
+    """`news` or `comment`."""
     published_at: datetime
+    """Event time."""
     title: str
+    """As in `messages`."""
     text: str
+    """As in `messages`, unless shortened."""
     url: str
+    """As in `messages`; empty where it did not fit."""
     language: str
+    """As in `messages`."""
     entities: list[str]
+    """Companies: those that the source names and those that were linked."""
     sentiment: str
+    """The likeliest label of the task `sentiment`."""
     sentiment_scores: list[float]
+    """A probability for each label, in the order of the taxonomy."""
     topic: str
+    """The likeliest label of the task `topic`."""
     topic_scores: list[float]
+    """A probability for each label, in the order of the taxonomy."""
     model: str
+    """Name of the model that labelled it."""
     shortened: bool = False
+    """Whether something was cut to fit into a record."""
 
 
 _encoder = msgspec.json.Encoder()

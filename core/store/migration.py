@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from core.errors import NewstideError
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_COMMENTS = Path(__file__).with_name("comments.sql")
 _LOCK = 0x6E657773  # any constant that all newstide processes share
 _LOOK_EVERY_S = 1.0
 
@@ -36,9 +37,12 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     config = _config()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        _revision(connection, ScriptDirectory.from_config(config))
+        scripts = ScriptDirectory.from_config(config)
+        before = _revision(connection, scripts)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if revision == "head" and _revision(connection, scripts) != before:
+            connection.exec_driver_sql(_COMMENTS.read_text(encoding="utf-8"))
 
 
 def check_schema(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""A BERT small enough to train in a second, and texts it can learn."""
+"""A tiny backbone, and texts it can learn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
 
 from core.taxonomy import Taxonomy
+from tests.tiny_backbone import write_backbone
 from trainer.data.build import build_dataset
 from trainer.data.spec import load_spec
 
@@ -29,41 +28,8 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("tiny") / "tiny-bert"
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *BAD,
-        *GOOD,
-        *PLAIN,
-        *NAMES,
-        *TOPICS,
-        *"abcdefghijk",
-        ".",
-        "the",
-    ]
-    vocabulary = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    )
-    torch.manual_seed(7)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(directory)
-    tokenizer.save(str(directory / "tokenizer.json"))
-    return directory
+    words = [*BAD, *GOOD, *PLAIN, *NAMES, *TOPICS, *"abcdefghijk", ".", "the"]
+    return write_backbone(tmp_path_factory.mktemp("tiny") / "tiny-bert", words)
 
 
 @pytest.fixture(scope="session")

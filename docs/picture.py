@@ -1,0 +1,72 @@
+"""`python docs/picture.py`: run the demo to its end, and take the picture of the desk that the README shows.
+
+It needs Chromium and the extra `dev`, and takes two minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from newstide.embedded.process import free_port
+
+PICTURE = Path(__file__).with_name("desk.png")
+SIZE = {"width": 1280, "height": 800}
+_COLOURS = 128
+
+
+def main() -> None:
+    """Write the picture."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = os.environ | {"NEWSTIDE_EMBEDDED__DIRECTORY": home, "NEWSTIDE_METRICS__DESK_PORT": "0"}
+        newstide = [sys.executable, "-m", "newstide"]
+        subprocess.run([*newstide, "demo", "--until-drained"], env=environment, check=True)
+        port = free_port()
+        environment |= {"NEWSTIDE_EMBEDDED__DIRECTORY": f"{home}/demo", "NEWSTIDE_DESK__PORT": str(port)}
+        desk = subprocess.Popen([*newstide, "desk"], env=environment)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/")
+            subprocess.run([*newstide, "desk", "add", "ada", "--no-password"], env=environment, check=True)
+            link = subprocess.run(
+                [*newstide, "desk", "link", "ada"], env=environment, check=True, stdout=subprocess.PIPE
+            )
+            _take(link.stdout.decode().split()[-1])
+        finally:
+            desk.terminate()
+            desk.wait()
+
+
+def _wait_for(address: str) -> None:
+    for _ in range(300):
+        try:
+            httpx.get(address).raise_for_status()
+            return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise SystemExit(f"{address} does not answer")
+
+
+def _take(address: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZE, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
+        page.goto(address)
+        page.wait_for_selector("main[id=page]")
+        page.wait_for_function("() => !document.querySelector('[aria-busy=true], .skeleton')")
+        page.screenshot(path=PICTURE)
+        browser.close()
+    Image.open(PICTURE).convert("RGB").quantize(_COLOURS).save(PICTURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
