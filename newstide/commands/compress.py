@@ -83,12 +83,24 @@ def student_options(command: Command) -> Command:
 @click.option("--vocabulary", type=click.IntRange(1), default=DEFAULT_VOCABULARY, show_default=True, help="Words kept.")
 @click.option("--calibration", type=click.Choice(["minmax", "percentile", "mse"]), help="Best of all by default.")
 @click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Epochs of teaching.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=2e-4, show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2e-4,
+    show_default=True,
+    help="Learning rate of teaching.",
+)
 @click.option("--true-labels", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Their weight.")
-@click.option("--temperature", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Softens the teachers' labels.",
+)
 @click.option("--hidden", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight of hidden states.")
 @click.option("--probes", type=click.IntRange(0), default=3, show_default=True, help="Plans tried for one epoch.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides.")
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def compress(**options: Any) -> None:

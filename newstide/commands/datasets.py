@@ -83,7 +83,14 @@ def labels_() -> None:
 @labels_.command("import")
 @click.argument("file", metavar="FILE.jsonl", type=_FILE)
 @click.option("--analyst", help="Whose labels these are; whom each line names, if not given.")
-@click.option("--format", "layout", type=click.Choice(LAYOUTS), default=LAYOUTS[0], show_default=True)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(LAYOUTS),
+    default=LAYOUTS[0],
+    show_default=True,
+    help="JSON lines, or JSON of Label Studio.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> None:
     """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?, "analyst"?}. All, or none if one is wrong."""

@@ -26,7 +26,7 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @click.option("--all", "every", is_flag=True, help="Also those that were replayed.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="The newest ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_(every: bool, limit: int, as_json: bool) -> None:
     """Show them, the newest first."""

@@ -58,7 +58,7 @@ def accounts_() -> None:
 
 @desk.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default="analyst", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), default="analyst", show_default=True, help="What the account may do.")
 @click.option("--password/--no-password", "with_password", default=True, help="Whether to ask for a password.")
 def add(name: str, role: str, with_password: bool) -> None:
     """Add an account called NAME, the analyst of its labels."""
@@ -71,7 +71,7 @@ def add(name: str, role: str, with_password: bool) -> None:
 
 @desk.command("change")
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES))
+@click.option("--role", type=click.Choice(ROLES), help="What the account may do.")
 @click.option("--password", "with_password", is_flag=True, help="Ask for a new password.")
 @click.option("--disable/--enable", "disabled", default=None, help="Whether the account may be used.")
 def change(name: str, role: str | None, with_password: bool, disabled: bool | None) -> None:

@@ -37,7 +37,7 @@ _COLOURS = {"large": "red", "moderate": "yellow", "stable": "green"}
 @click.option("--limit", type=click.IntRange(1, 50_000), default=5_000, show_default=True, help="Unsure stories.")
 @click.option("--min-size", type=click.IntRange(2), default=10, show_default=True, help="Least stories of a theme.")
 @click.option("--bundle", type=_DIRECTORY, help="Bundle that embeds the texts; the one in service by default.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def discover_themes(
     since: datetime | None, limit: int, min_size: int, bundle: Path | None, seed: int, as_json: bool
@@ -63,7 +63,7 @@ def discover_themes(
     "--window", type=click.IntRange(SMALLEST_WINDOW), default=WINDOW, show_default=True, help="Stories it is judged on."
 )
 @click.option("--bundle", type=_DIRECTORY, help="Bundle to judge by; the one in service by default.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the stories.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show_drift(window: int, bundle: Path | None, seed: int, as_json: bool) -> None:
     """Measure how far recent messages lie from those the model was made with."""

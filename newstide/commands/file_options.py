@@ -26,7 +26,13 @@ MAP = click.option(
     "@value is a constant, COLUMN? may be missing, extra=* keeps the other columns.",
 )
 SOURCE = click.option("--source", default="", help="Source name of records that give none; of a file, its own name.")
-KIND = click.option("--kind", type=click.Choice(["news", "comment"]), default="news", show_default=True)
+KIND = click.option(
+    "--kind",
+    type=click.Choice(["news", "comment"]),
+    default="news",
+    show_default=True,
+    help="Kind of records that give none.",
+)
 TIMES = (
     click.option(
         "--day-first/--month-first",

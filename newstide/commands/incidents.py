@@ -44,7 +44,7 @@ _WIDE = 150  # columns that hold a headline too
 @click.option("--since", type=Moment(), help="Only what was not over by then: 2014-09-19, 36h, 7d.")
 @click.option("--state", type=click.Choice(STATES), help="Only these; all but the withdrawn if not given.")
 @click.option("--series", metavar="KIND=NAME", help="all, topic=NAME or entity=NAME.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of alerts; see `incidents --json` too.")
 def list_(since: datetime | None, state: str | None, series: str | None, limit: int, as_json: bool) -> None:
     """Show incidents, the newest first: alerts that share their stories are one."""
@@ -68,7 +68,7 @@ def list_(since: datetime | None, state: str | None, series: str | None, limit: 
 @click.option("--since", type=Moment(), help="Only what was not over by then: 2014-09-19, 36h, 7d.")
 @click.option("--state", type=click.Choice(STATES), help="Only these; all but the withdrawn if not given.")
 @click.option("--series", metavar="KIND=NAME", help="With an alert on all, topic=NAME or entity=NAME.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, as receivers get it.")
 def incidents_(since: datetime | None, state: str | None, series: str | None, limit: int, as_json: bool) -> None:
     """Show incidents with their alerts and the main story of each, the newest first."""

@@ -38,17 +38,17 @@ _FIELDS = {
     "runs": "runs",
 }
 _OPTIONS = (
-    click.option("--epochs", type=click.IntRange(1), default=5, show_default=True),
+    click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over the texts."),
     click.option("--stop-after", type=click.IntRange(1), help="End after this many epochs, the rate still high."),
     click.option(
         "--patience", type=click.IntRange(1), default=2, show_default=True, help="Epochs without a better macro-F1."
     ),
-    click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True),
+    click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts of a step."),
     click.option("--max-length", type=click.IntRange(3), default=64, show_default=True, help="Tokens of a text."),
     click.option("--rate", type=_POSITIVE, default=1e-4, show_default=True, help="Encoder's learning rate."),
     click.option("--head-rate", type=_POSITIVE, default=5e-4, show_default=True, help="Heads' learning rate."),
     click.option("--warmup", type=_SHARE, default=0.06, show_default=True, help="Share of all steps."),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, show_default=True),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, show_default=True, help="Of AdamW."),
     click.option("--dropout", type=_SHARE, default=0.1, show_default=True, help="On what the heads see."),
     click.option("--masked-words", type=_SHARE, default=0.05, show_default=True, help="Share of words hidden."),
     click.option("--smoothing", type=_SHARE, default=0.05, show_default=True, help="Label smoothing."),
@@ -69,7 +69,7 @@ _OPTIONS = (
     ),
     click.option("--lora-rate", type=_POSITIVE, default=1e-3, show_default=True, help="Adapters' learning rate."),
     click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides."),
     click.option(
         "--runs", type=click.IntRange(1), default=1, show_default=True, help="Runs whose weights are averaged."
     ),

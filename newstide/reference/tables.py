@@ -17,7 +17,8 @@ from newstide.reference.markdown import code, plain, table
 HEAD = """# Tables
 
 The store is one schema of Postgres, `public`; `newstide migrate` brings it up to date. Read it as you like, through a
-role that may only read; write to it through newstide alone. All times are in UTC. `\\d+ TABLE` in `psql` shows these descriptions too."""
+role that may only read; write to it through newstide alone. All times are in UTC. `\\d+ TABLE` in `psql` shows these
+descriptions too."""
 
 _RELATIONS = """
 SELECT relation.oid, relation.relname AS name, relation.relkind AS kind,
