@@ -12,7 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_BLOCK_TIMEOUT_S = 120
+_BLOCK_TIMEOUT_S = 240
 
 
 def blocks(page: str, language: str) -> list[str]:

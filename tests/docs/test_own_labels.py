@@ -40,14 +40,16 @@ def test_from_sentences_to_trends(tmp_path: Path) -> None:
     with (EXAMPLE / "labelled.csv").open(newline="") as file:
         words = sorted({word for row in csv.DictReader(file) for word in re.findall(r"\w+", row["text"].lower())})
     backbone = write_backbone(tmp_path / "tiny-bert", words)
+    settings = environment(place, OMP_NUM_THREADS="1")
     printed = run_blocks(
-        "own-labels.md", place, environment(place), more={"--few-shot": f"--backbone {backbone} --epochs 3 --rate 3e-3"}
+        "own-labels.md", place, settings, more={"--few-shot": f"--backbone {backbone} --epochs 1 --rate 3e-3"}
     )
     taxonomy = load_taxonomy(EXAMPLE / "taxonomy.toml")
     bundle = load_bundle(place / "models" / "service")
     assert bundle.name == "service"
     assert {task: tuple(spec.labels) for task, spec in bundle.manifest.tasks.items()} == taxonomy.tasks
-    assert bundle.manifest.evaluation["int8"]["topic"]["accuracy"] > 1 / len(taxonomy.labels("topic"))
+    accuracy = {score["task"]: score["accuracy"] for score in bundle.manifest.evaluation["int8"]}
+    assert accuracy["topic"] > 1 / len(taxonomy.labels("topic"))
 
     rows = answer(place, "trends", "--json")
     counted = {kind: sum(row["negative"] + row["neutral"] + row["positive"] for row in rows if kind in row["series"])
