@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -40,7 +41,7 @@ ORDER BY attnum
 
 def tables_page() -> str:
     """The page, from a database made for it."""
-    with TemporaryDirectory() as home, EmbeddedPostgres(home) as server:
+    with TemporaryDirectory() as home, EmbeddedPostgres(Path(home)) as server:
         engine = open_engine(load_settings(database={"url": server.url}))
         migrate(engine)
         with engine.connect() as connection:

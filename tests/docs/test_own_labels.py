@@ -48,7 +48,7 @@ def test_from_sentences_to_trends(tmp_path: Path) -> None:
     bundle = load_bundle(place / "models" / "service")
     assert bundle.name == "service"
     assert {task: tuple(spec.labels) for task, spec in bundle.manifest.tasks.items()} == taxonomy.tasks
-    accuracy = {score["task"]: score["accuracy"] for score in bundle.manifest.evaluation["int8"]}
+    accuracy = {score.task: score.accuracy for score in bundle.manifest.evaluation["int8"]}
     assert accuracy["topic"] > 1 / len(taxonomy.labels("topic"))
 
     rows = answer(place, "trends", "--json")
