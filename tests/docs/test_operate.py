@@ -15,10 +15,12 @@ import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.process import free_port
+from newstide.stack.resources import amended
 from tests.docs.pages import run_blocks
 from tests.stream.harness import Workers, as_input, committed, make_settings, produce, scenario_messages, wait_until
+from tests.tiny_bundles import write_tiny
 
-COUNT = 300
+COUNT = 150
 DRILL = 3
 _MADE = ("newstide_restored", "newstide_again")
 
@@ -27,7 +29,9 @@ _MADE = ("newstide_restored", "newstide_again")
 def settings(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """What an operator exports: a broker whose messages are committed, and nothing that runs."""
     with EmbeddedBroker(tmp_path) as broker:
+        write_tiny(tmp_path / "bundle", "tiny", 1)
         used = make_settings(broker.bootstrap_servers, database_url, tmp_path / "newstide")
+        used = amended(used, stream={"bundle": tmp_path / "bundle"})
         produce(used, as_input(scenario_messages(COUNT)))
         workers = Workers(used, tmp_path)
         try:
@@ -40,6 +44,7 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
             "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "NEWSTIDE_KAFKA__PARTITIONS": "4",
             "NEWSTIDE_DATABASE__URL": database_url,
+            "NEWSTIDE_STREAM__BUNDLE": str(tmp_path / "bundle"),
             "NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path / "newstide"),
             "NEWSTIDE_METRICS__WORKER_PORT": str(free_port()),
             "OMP_NUM_THREADS": "1",
