@@ -30,8 +30,9 @@ from ingest.sources.events import Event, read_events
 from ingest.sources.gathering import gathered
 
 MOST_FRAME_BYTES = 1_000_000
-SILENCE_S = 90.0
-_PING_EVERY_S = 20.0
+SILENCE_S = 90.0  # of server-sent events: servers send a comment every quarter of a minute or so
+QUIET_S = 900.0  # of a websocket, which answers pings meanwhile
+_PING_EVERY_S = 45.0
 _OPEN_WITHIN_S = 30.0
 _LONGEST_HOLD_S = 30.0  # a longer wait ends the round: the source then counts as down, with the reason
 
@@ -41,9 +42,10 @@ Parameters = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
 class Network:
     """The clients and the pace that all sources of a process share."""
 
-    def __init__(self, max_bytes: int, *, silence_s: float = SILENCE_S) -> None:
+    def __init__(self, max_bytes: int, *, silence_s: float = SILENCE_S, quiet_s: float = QUIET_S) -> None:
         self.max_bytes = max_bytes
         self.silence_s = silence_s
+        self.quiet_s = quiet_s
         self.pacer = Pacer()
         self.http = new_client()
         trace = aiohttp.TraceConfig()
@@ -154,7 +156,7 @@ class Session:
                     )
                     for text in say:
                         await socket.send_str(text)
-                found = _frames(socket, where, self._network.silence_s)
+                found = _frames(socket, where, self._network.quiet_s)
                 yield await stack.enter_async_context(contextlib.aclosing(gathered(found)))
         except TimeoutError as error:
             raise FetchFailed(f"{where} did not answer in time", "timeout") from error
@@ -204,9 +206,9 @@ async def _spoken(chunks: AsyncIterator[bytes], silence_s: float) -> AsyncIterat
         yield chunk
 
 
-async def _frames(socket: aiohttp.ClientWebSocketResponse, where: str, silence_s: float) -> AsyncIterator[bytes]:
+async def _frames(socket: aiohttp.ClientWebSocketResponse, where: str, quiet_s: float) -> AsyncIterator[bytes]:
     while True:
-        message = await socket.receive(timeout=silence_s)
+        message = await socket.receive(timeout=quiet_s)
         if message.type is aiohttp.WSMsgType.TEXT:
             yield message.data.encode(errors="replace")
         elif message.type is aiohttp.WSMsgType.BINARY:

@@ -126,7 +126,7 @@ async def read_round(
 ) -> Round:
     """One round of `source` from `cursor`, to its end or its failure."""
     found = Round()
-    async with Network(10_000_000, silence_s=silence_s) as network:
+    async with Network(10_000_000, silence_s=silence_s, quiet_s=silence_s) as network:
         seen = known or set()
         session = Session(network, source.request_headers, apart_s=0, known=lambda id: id in seen)
         try:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from ingest.fetching import FetchFailed
+from ingest.sources.interface import Batch
 from ingest.sources.json_endpoint import JsonEndpoint
+from ingest.sources.session import Network, Session
 from ingest.sources.websocket import WebSocket
 from tests.ingest.sources.servers import Round, answering, read_round, sending, serving, socket_address
 
@@ -22,7 +25,7 @@ def story(number: int, **more: Any) -> dict[str, Any]:
 
 
 def endpoint(address: str, **options: Any) -> JsonEndpoint:
-    return JsonEndpoint(source="wire", url=address + "/list", **{"map": MAP, "items": "data.stories"} | options)
+    return JsonEndpoint(source="wire", **{"url": address + "/list", "map": MAP, "items": "data.stories"} | options)
 
 
 def test_fields_are_read_where_the_map_says() -> None:
@@ -47,9 +50,8 @@ def test_the_next_round_asks_behind_the_last() -> None:
         pages = [{"data": {"stories": [story(2), story(1)]}}, {"data": {"stories": [story(3)]}}]
         async with serving({"/list": answering(*pages)}) as server:
             source = endpoint(
-                server.address + "/list?key=k#top".removeprefix("/list"), cursor="at", cursor_parameter="since"
+                server.address, url=server.address + "/list?key=k#top", cursor="at", cursor_parameter="since"
             )
-            source = source.model_copy(update={"url": server.address + "/list?key=k#top"})
             first = await read_round(source)
             return first, await read_round(source, first.cursor), server.queries()
 
@@ -150,9 +152,6 @@ def test_a_limit_that_is_used_up_is_waited_for() -> None:
 
 
 async def two_rounds(source: JsonEndpoint) -> tuple[Round, Round]:
-    from ingest.fetching import FetchFailed
-    from ingest.sources.session import Network, Session
-
     rounds = []
     async with Network(10_000_000) as network:
         session = Session(network, {}, apart_s=0)
@@ -200,7 +199,7 @@ def test_a_websocket_is_read_over_disconnects() -> None:
     assert second.ids == ["n4", "n5", "n6"]
     assert said == ['{"subscribe": "news"}'] * 2
     assert asked == [{"key": "k"}, {"key": "k", "from": "3"}]
-    assert first.batches[0] == first.batches[0].__class__()
+    assert first.batches[0] == Batch()
     assert [one.value for one in first.unreadable] == [b"\xff{not json"]
     assert first.failure is not None
     assert first.failure.outcome == "closed"

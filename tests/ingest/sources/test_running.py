@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from core.metrics import INGEST
 from core.settings import Settings
 from ingest.confirmation import NotCommitted
 from ingest.producer import DeliveryFailed, MessageProducer
+from ingest.sources.gathering import MOST
 from ingest.sources.json_endpoint import JsonEndpoint
 from ingest.sources.running import MOST_UNREADABLE, SourceRunner, run_sources
 from ingest.sources.session import Network
@@ -21,6 +25,7 @@ from ingest.sources.state import MOST_SENT, SourceState
 from ingest.sources.websocket import WebSocket
 from tests.ingest.ingest_helpers import Topics
 from tests.ingest.sources.servers import Handler, answering, sending, serving, socket_address
+from tests.ingest.test_ingest_commands import environment
 
 MAP = {"id": "id", "text": "text"}
 
@@ -275,3 +280,53 @@ def test_sources_run_beside_each_other_and_stop_when_told(
 
     asyncio.run(scene())
     assert sorted(message.id for message in topics.messages(2)) == ["1", "9"]
+
+
+def test_a_process_killed_while_it_reads_misses_nothing(settings: Settings, topics: Topics, tmp_path: Path) -> None:
+    """SIGKILL in the middle of the stream; the next process reads to the end and stops when told."""
+    total = 3_000
+
+    async def paced(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        for number in range(int(request.query.get("from", "0")), total):
+            await socket.send_json({"id": str(number), "text": f"Story {number}", "seq": number})
+            if number % 100 == 0:
+                await asyncio.sleep(0.02)
+        await socket.receive()
+        return socket
+
+    def last() -> int:
+        try:
+            return int(json.loads(state.read_bytes())["cursor"]["last"])
+        except FileNotFoundError:
+            return -1
+
+    async def scene() -> None:
+        async with serving({"/ws": paced}) as server:
+            (tmp_path / "feeds.toml").write_text(
+                f'[[source]]\ntype = "websocket"\nsource = "log"\nurl = "{socket_address(server, "/ws")}"\n'
+                'map = { id = "id", text = "text" }\ncursor = "seq"\ncursor_parameter = "from"\n'
+            )
+            for least in (1_000, total - 1):
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "newstide", "ingest", "run", cwd=tmp_path, env=environment(settings)
+                )
+                try:
+                    async with asyncio.timeout(90):
+                        while last() < least:
+                            assert process.returncode is None
+                            await asyncio.sleep(0.005)
+                        process.send_signal(signal.SIGKILL if least < total - 1 else signal.SIGTERM)
+                        await process.wait()
+                finally:
+                    if process.returncode is None:
+                        process.kill()
+                        await process.wait()
+            assert process.returncode == 0
+
+    state = tmp_path / ".newstide" / "sources" / "log.json"
+    asyncio.run(scene())
+    sent = [message.id for message in topics.messages(total)]
+    assert {int(id) for id in sent} == set(range(total))
+    assert len(sent) <= total + MOST, "a kill repeats one batch at most"
