@@ -7,13 +7,14 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from core.settings import DatabaseSettings, DeskSettings, MetricsSettings, Settings
 from core.store.connection import open_engine
@@ -112,48 +113,65 @@ def cookies() -> dict[str, Any]:
     return {}
 
 
+@contextmanager
+def new_visit(
+    chromium: Browser,
+    address: str,
+    size: tuple[int, int] = WIDE,
+    theme: str = "light",
+    language: str = "en-GB",
+    touch: bool = False,
+    session: Any = None,
+) -> Iterator[Visit]:
+    """Somebody's browser, with the cookies of `session` if given; an error at the end if a page complains of anything.
+
+    `touch`: a finger in place of the mouse.
+    """
+    context = chromium.new_context(
+        base_url=address,
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=theme,  # type: ignore[arg-type]
+        locale=language,
+        timezone_id="Europe/Berlin",
+        reduced_motion="reduce",
+        has_touch=touch,
+        is_mobile=touch,
+        storage_state=session,
+    )
+    page = context.new_page()
+    made = Visit(page, address)
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "401" not in message.text:
+            made.complaints.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: made.complaints.append(str(error)))
+    try:
+        yield made
+    finally:
+        context.close()
+    assert not made.complaints
+
+
 @pytest.fixture
 def visit(served: ServedDesk, chromium: Browser, cookies: dict[str, Any]) -> Iterator[VisitAs]:
-    """Makes a browser in which somebody is logged in; fails the test if a page complains of anything."""
-    contexts: list[BrowserContext] = []
-    visits: list[Visit] = []
+    """Makes a browser in which somebody is logged in, or nobody for None; see `new_visit`."""
+    with ExitStack() as stack:
 
-    def make(
-        person: str | None = "ann", size: tuple[int, int] = WIDE, theme: str = "light", language: str = "en-GB"
-    ) -> Visit:
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=theme,  # type: ignore[arg-type]
-            locale=language,
-            timezone_id="Europe/Berlin",
-            reduced_motion="reduce",
-            storage_state=cookies.get(person or ""),
-        )
-        contexts.append(context)
-        page = context.new_page()
-        made = Visit(page, served.address)
-        visits.append(made)
+        def make(person: str | None = "ann", **options: Any) -> Visit:
+            known = cookies.get(person or "")
+            made = stack.enter_context(new_visit(chromium, served.address, session=known, **options))
+            if person is not None and known is None:
+                made.open("/")
+                made.page.fill("input[name=name]", person)
+                made.page.fill("input[name=password]", PASSWORD)
+                made.page.click("button[type=submit]")
+                made.page.wait_for_selector("header.top")
+                cookies[person] = {"cookies": made.page.context.cookies(), "origins": []}
+            return made
 
-        def hear(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning") and "401" not in message.text:
-                made.complaints.append(message.text)
-
-        page.on("console", hear)
-        page.on("pageerror", lambda error: made.complaints.append(str(error)))
-        if person is not None and person not in cookies:
-            made.open("/")
-            page.fill("input[name=name]", person)
-            page.fill("input[name=password]", PASSWORD)
-            page.click("button[type=submit]")
-            page.wait_for_selector("header.top")
-            cookies[person] = {"cookies": context.cookies(), "origins": []}
-        return made
-
-    yield make
-    complaints = [complaint for each in visits for complaint in each.complaints]
-    for context in contexts:
-        context.close()
-    assert not complaints
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.desk.browser.conftest import ServedDesk, VisitAs
+from tests.desk.browser.conftest import PHONE, ServedDesk, VisitAs
 from tests.desk.browser.invented_store import HOSTILE
 
 
@@ -39,57 +41,6 @@ def test_the_charts_draw(visit: VisitAs) -> None:
             }"""
         )
         assert colours > 10, chart
-
-
-_HEAD = "(SELECT max(minute) + interval '1 minute' AS until FROM trend WHERE kind = 'all') AS head"
-_WHOLE = "date_bin('1 hour', until - interval '1 minute', 'epoch') + interval '1 hour'"  # where the last cell ends
-
-
-def _number(text: str) -> float:
-    return float(text.strip().replace(",", "").replace("−", "-").replace("+", ""))
-
-
-def test_figures_of_the_strip_are_those_of_the_store(visit: VisitAs, served: ServedDesk) -> None:
-    page = visit().open("/")
-    shown = page.locator(".strip").inner_text()
-    stories = re.search(r"([\d,]+) stories", shown)
-    assert stories, shown
-    with psycopg.connect(served.database_url) as connection:
-        counted = connection.execute(
-            f"SELECT sum(negative_stories + neutral_stories + positive_stories), "
-            f"sum(positive_stories) - sum(negative_stories) FROM trend, {_HEAD} "
-            "WHERE kind = 'all' AND minute >= until - interval '1 day' AND minute < until"
-        ).fetchone()
-        pages = connection.execute(
-            f"SELECT count(*) FROM incident, {_HEAD} "
-            "WHERE state <> 'withdrawn' AND opened_at > until - interval '7 days'"
-        ).fetchone()
-    assert counted is not None
-    assert pages is not None
-    assert _number(stories[1]) == counted[0]
-    mood, _, _, _, told = (value.split()[0] for value in page.locator(".strip .value").all_inner_texts())
-    assert _number(mood) == round(100 * counted[1] / counted[0])
-    assert _number(told) == pages[0]
-
-
-@pytest.mark.parametrize(("panel", "kind"), [("movers", "topic"), ("sources", "source")])
-def test_figures_of_the_tables_are_those_of_the_store(
-    visit: VisitAs, served: ServedDesk, panel: str, kind: str
-) -> None:
-    page = visit().open("/")
-    titles = [title.strip() for title in page.locator(f".{panel}-panel thead th").all_inner_texts()]
-    columns = {"Stories": "negative_stories + neutral_stories + positive_stories", "Neg.": "negative_stories"}
-    with psycopg.connect(served.database_url) as connection:
-        counted = connection.execute(
-            f"SELECT name, {', '.join(f'sum({column})' for column in columns.values())} FROM trend, {_HEAD} "
-            f"WHERE kind = %s AND minute >= {_WHOLE} - interval '1 day' AND minute < {_WHOLE} GROUP BY name",
-            (kind,),
-        ).fetchall()
-    known = {name: dict(zip(columns, map(float, counts), strict=True)) for name, *counts in counted}
-    rows = [row.locator("th, td").all_inner_texts() for row in page.locator(f".{panel}-panel tbody tr").all()]
-    assert len(rows) >= 5
-    shown = {row[0].strip(): {title: _number(row[titles.index(title)]) for title in columns} for row in rows}
-    assert shown == {name: known[name] for name in shown}
 
 
 def test_a_script_in_a_headline_does_not_run(visit: VisitAs) -> None:
@@ -133,6 +84,60 @@ def test_a_brush_on_a_chart_filters_every_view(visit: VisitAs, chart: str) -> No
     desk.page.goto(shared)
     desk.settle()
     assert page.locator(".controls .chip").count() == 1, "the brush is in the address"
+
+
+def _chosen(page: Page) -> tuple[datetime, datetime] | None:
+    """The brush, as the address has it."""
+    query = parse_qs(urlsplit(page.url).query)
+    if "from" not in query:
+        return None
+    return datetime.fromisoformat(query["from"][0]), datetime.fromisoformat(query["to"][0])
+
+
+@pytest.mark.parametrize("chart", ["heat", "series-chart"])
+def test_a_finger_chooses_a_span_and_still_scrolls(visit: VisitAs, chart: str) -> None:
+    desk = visit(size=PHONE, touch=True)
+    page = desk.open("/")
+    canvas = page.locator(f".{chart} canvas").first
+    canvas.scroll_into_view_if_needed()
+    finger = page.context.new_cdp_session(page)
+
+    def drag(*points: tuple[float, float]) -> None:
+        """A finger along these places, each given as shares of the chart's width and height."""
+        box = canvas.bounding_box()
+        assert box is not None
+        places = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places[:1]})
+        for place in places[1:]:
+            finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    before = page.evaluate("scrollY")
+    drag(*((0.6, 0.8 - step / 20) for step in range(12)))
+    page.wait_for_function("before => scrollY > before", arg=before)
+    assert _chosen(page) is None, "up and down scrolls"
+    canvas.scroll_into_view_if_needed()
+    drag(*((0.5 + step / 30, 0.5) for step in range(8)))
+    page.wait_for_url(re.compile("from=.*to="))
+    span = _chosen(page)
+    assert span is not None
+    assert timedelta(hours=4) <= span[1] - span[0] <= timedelta(hours=12)
+
+
+@pytest.mark.parametrize("chart", ["heat", "series-chart"])
+def test_keys_choose_a_span(visit: VisitAs, chart: str) -> None:
+    page = visit().open("/")
+    page.locator(f".{chart}").focus()
+    hour = timedelta(hours=1)
+    lengths = []
+    for key in ("End", "ArrowLeft", *["Shift+ArrowLeft"] * 3, "Shift+ArrowRight"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+        span = _chosen(page)
+        lengths.append(span and (span[1] - span[0]) / hour)
+    assert lengths == [None, None, 2, 3, 4, 3], "the end under the cursor moves, the other one stays"
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "from=" not in url)
 
 
 def test_a_live_update_moves_neither_focus_nor_scroll(visit: VisitAs, served: ServedDesk) -> None:

@@ -9,6 +9,7 @@ import { t } from "../i18n";
 import { palette } from "../state/settings";
 import { colours, type Colours } from "./palette";
 import { ticks } from "./scale";
+import { pressOnAxis, useDrag, type Span } from "./timeAxis";
 
 export interface Line {
   name: string;
@@ -33,8 +34,8 @@ interface Props {
   step: number;
   lines: readonly Line[];
   marks: Marks;
-  brush: readonly [number, number] | null;
-  onBrush: (span: readonly [number, number] | null) => void;
+  brush: Span | null;
+  onBrush: (span: Span | null) => void;
   onPoint: (column: number | null) => void;
   picture: { current: (() => HTMLCanvasElement | null) | null };
 }
@@ -47,7 +48,14 @@ export function SeriesChart(props: Props): JSX.Element {
   const plot = useRef<uPlot | null>(null);
   const current = useRef(props);
   const width = useSignal(0);
-  current.current = props;
+  const drag = useDrag(props, (event) => {
+    const made = plot.current;
+    if (!made) return 0;
+    const at = made.posToVal(event.clientX - made.over.getBoundingClientRect().left, "x") * 1000;
+    return Math.floor((at - (props.times[0] ?? 0)) / props.step);
+  });
+  const brush = drag.span.value ?? props.brush;
+  current.current = { ...props, brush };
   const shape = props.lines.map((line) => line.role + line.name).join("|") + props.unit;
   const version = palette.value;
 
@@ -73,7 +81,7 @@ export function SeriesChart(props: Props): JSX.Element {
     if (width.value > 0) plot.current?.setSize({ width: width.value, height: HEIGHT });
   }, [width.value]);
   useLayoutEffect(() => plot.current?.setData(dataOf(props)), [props.times, props.lines]);
-  useLayoutEffect(() => plot.current?.redraw(false), [props.brush, props.marks]);
+  useLayoutEffect(() => plot.current?.redraw(false), [brush, props.marks]);
   useEffect(() => {
     props.picture.current = () => pictureOf(plot.current, props.label);
   });
@@ -81,20 +89,8 @@ export function SeriesChart(props: Props): JSX.Element {
   const press = (event: KeyboardEvent): void => {
     const made = plot.current;
     if (!made || event.ctrlKey || event.metaKey || event.altKey) return;
-    const last = props.times.length - 1;
-    const now = made.cursor.idx ?? last;
-    const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last }[event.key];
-    if (next !== undefined) {
-      const column = Math.min(last, Math.max(0, next));
-      const begin = props.times[column] ?? 0;
-      made.setCursor({ left: made.valToPos(begin / 1000, "x"), top: 20 });
-      if (event.shiftKey) {
-        const start = props.times[now] ?? begin;
-        const [from, to] = props.brush ?? [start, start + props.step];
-        props.onBrush(event.key === "ArrowLeft" ? [Math.min(begin, to - props.step), to] : [from, begin + props.step]);
-      }
-    } else if (event.key === "Escape" && props.brush) props.onBrush(null);
-    else return;
+    const goTo = (column: number): void => made.setCursor({ left: made.valToPos((props.times[column] ?? 0) / 1000, "x"), top: 20 });
+    if (!pressOnAxis(event, props, made.cursor.idx ?? props.times.length - 1, goTo)) return;
     event.preventDefault();
     event.stopPropagation();
   };
@@ -108,6 +104,10 @@ export function SeriesChart(props: Props): JSX.Element {
       aria-label={props.label}
       aria-description={t("series.keys")}
       onKeyDown={press}
+      onPointerDown={(event) => event.target === plot.current?.over && drag.begin(event)}
+      onPointerMove={drag.move}
+      onPointerUp={drag.end}
+      onPointerCancel={drag.cancel}
     />
   );
 }
@@ -128,12 +128,13 @@ function optionsOf(current: { current: Props }, width: number): uPlot.Options {
     height: HEIGHT,
     legend: { show: false },
     padding: [14, 8, 0, 0],
-    cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 7 } },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, unit === "share" ? Math.min(1, most * 1.1) || 1 : Math.max(4, most * 1.1)] } },
     axes: [
       {
         stroke: ink.muted,
         font,
+        size: 30,
         grid: { show: false },
         ticks: { stroke: ink.line, size: 4 },
         splits: (plot, _, from, to) => ticks(from * 1000, to * 1000, plot.width / 84).map((tick) => tick.at / 1000),
@@ -163,17 +164,6 @@ function optionsOf(current: { current: Props }, width: number): uPlot.Options {
       drawClear: [(plot) => drawMarks(plot, current.current, ink, font)],
       draw: [(plot) => drawSpan(plot, current.current, ink)],
       setCursor: [(plot) => current.current.onPoint(plot.cursor.idx ?? null)],
-      setSelect: [
-        (plot) => {
-          if (plot.select.width < 6) return;
-          const { step, times } = current.current;
-          const start = times[0] ?? 0;
-          const snap = (left: number, round: (value: number) => number): number => start + round((plot.posToVal(left, "x") * 1000 - start) / step) * step;
-          const span = [snap(plot.select.left, Math.floor), snap(plot.select.left + plot.select.width, Math.ceil)] as const;
-          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          current.current.onBrush(span);
-        },
-      ],
     },
   };
 }

@@ -157,6 +157,7 @@ function Audit(): JSX.Element {
   ];
   return (
     <Panel
+      class="whole"
       title={t("audit.title")}
       busy={list.loading}
       tools={

@@ -44,8 +44,12 @@ export function SearchForm(): JSX.Element {
       />
       <input class="small-field" value={queryOf("series")} placeholder={t("search.series")} aria-label={t("search.series")} onChange={(event) => setQuery({ series: field(event) })} />
       <input class="small-field" value={queryOf("source")} placeholder={t("column.source")} aria-label={t("column.source")} onChange={(event) => setQuery({ source: field(event) })} />
-      <input class="small-field" type="datetime-local" value={local(queryOf("from"))} aria-label={t("search.from")} title={t("search.from")} onChange={(event) => setQuery({ from: moment(event) })} />
-      <input class="small-field" type="datetime-local" value={local(queryOf("to"))} aria-label={t("search.to")} title={t("search.to")} onChange={(event) => setQuery({ to: moment(event) })} />
+      {(["from", "to"] as const).map((end) => (
+        <label key={end} class="named-field">
+          {t(`search.${end}`)}
+          <input class="small-field" type="datetime-local" value={local(queryOf(end))} onChange={(event) => setQuery({ [end]: moment(event) })} />
+        </label>
+      ))}
     </form>
   );
 }

@@ -39,7 +39,7 @@ export function AgreementView(): JSX.Element {
           </>
         )}
       </Panel>
-      <Panel title={t("figures.labels")} busy={figures.loading} note={figures.data && t("figures.rows", { rows: number(figures.data.rows), current: number(figures.data.current) })}>
+      <Panel class="whole" title={t("figures.labels")} busy={figures.loading} note={figures.data && t("figures.rows", { rows: number(figures.data.rows), current: number(figures.data.current) })}>
         {figures.data && (
           <>
             <DataTable

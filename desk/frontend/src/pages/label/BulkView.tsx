@@ -78,7 +78,7 @@ export function BulkView(): JSX.Element {
     >
       <SearchForm />
       <LabelButtons task={task} labels={labels} onLabel={(name) => void label(name)} />
-      <p class="buttons">
+      <p class="buttons queue-tools">
         <button type="button" onClick={all} disabled={items.length === 0}>
           {t("keys.choose.all")} <kbd>*</kbd>
         </button>

@@ -56,6 +56,7 @@ export function HistoryView(): JSX.Element {
   ];
   return (
     <Panel
+      class="whole"
       title={t("label.history")}
       busy={list.loading}
       tools={

@@ -48,7 +48,7 @@ export function QueueView(): JSX.Element {
       >
         {problem.value && <Failed error={problem.value} retry={() => void fill()} />}
         {item ? (
-          <article class="item" key={item.story} aria-live="polite">
+          <article class="item" aria-live="polite">
             <p class="item-facts">
               <span class={`badge reason-${item.reason}`} title={t(`reason.${item.reason}.help`)}>
                 {t(`reason.${item.reason}`)}

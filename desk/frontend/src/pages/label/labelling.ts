@@ -1,12 +1,13 @@
 // The queue as the browser holds it: the next stories are here before they are wanted, labels are saved behind the
 // analyst's back, in their order, and each step can be taken back.
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { ApiError, address, post, remove, request } from "../../api/client";
 import type { Queue, QueueItem, SavedLabels } from "../../api/types";
 import { t } from "../../i18n";
 import { say, sayError } from "../../ui/toasts";
 
-const AHEAD = 4; // stories held: the one on the screen and the next three
+const AHEAD = 8; // stories held at most, the one on the screen included
+const LEAST = 5; // stories held, or more are asked for: nobody labels as fast as a server answers four times
 const KEPT = 50;
 const RENEWED_AFTER = 0.7; // of a lease
 
@@ -32,6 +33,10 @@ const unsaved = new Map<string, QueueItem>(); // by request: the server does not
 let filling: Promise<void> | null = null;
 let renewal = 0;
 
+addEventListener("beforeunload", (event) => {
+  if (unsaved.size > 0) event.preventDefault(); // the browser asks whether to leave
+});
+
 /** Begin with a task, and a source if given. */
 export function begin(task: string, source: string): void {
   if (chosen.task === task && chosen.source === source && items.peek().length > 0) return;
@@ -47,17 +52,23 @@ export function fill(): Promise<void> {
   return filling;
 }
 
+function again(): void {
+  setTimeout(() => void fill()); // once this time is over
+}
+
 async function ask(): Promise<void> {
   const wanted = chosen;
   const held = items.peek();
-  if (!wanted.task || held.length >= AHEAD) return;
+  if (!wanted.task || held.length > LEAST) return;
   loading.value = true;
   try {
     const holding = [...items.peek(), ...unsaved.values()].map((item) => item.story); // these must not come again
     const found = await request<Queue>("GET", address("/queue", { ...wanted, count: AHEAD - items.peek().length, holding }));
-    if (wanted !== chosen) return;
+    if (wanted !== chosen) return again();
     const known = new Set(items.peek().map((item) => item.story));
-    items.value = [...items.peek(), ...found.items.filter((item) => !known.has(item.story))];
+    const news = found.items.filter((item) => !known.has(item.story));
+    items.value = [...items.peek(), ...news];
+    if (news.length > 0 && items.peek().length <= LEAST) again(); // some were labelled meanwhile
     empty.value = items.peek().length === 0;
     problem.value = null;
     clearTimeout(renewal);
@@ -84,23 +95,32 @@ async function renew(): Promise<void> {
   }
 }
 
+/** Once the browser has drawn what was changed: what can wait until then must not delay it. */
+const drawn = (): Promise<void> =>
+  new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done));
+    setTimeout(done, 100); // a page that nobody looks at draws nothing
+  });
+
 /** Label the story on the screen; the next one is there at once. */
 export function label(name: string): void {
   const [item, ...rest] = items.peek();
   if (!item) return;
   const step: Step = { request: crypto.randomUUID(), item, label: name };
-  items.value = rest;
-  steps.value = [...steps.peek(), step].slice(-KEPT);
-  given.value = [...given.peek(), Date.now()];
-  undoable.value = Math.min(KEPT, undoable.peek() + 1);
+  batch(() => {
+    items.value = rest;
+    steps.value = [...steps.peek(), step].slice(-KEPT);
+    given.value = [...given.peek(), Date.now()];
+    undoable.value = Math.min(KEPT, undoable.peek() + 1);
+  });
   const body = { request: step.request, items: [{ story: item.story, labels: { [chosen.task]: name } }] };
   unsaved.set(step.request, item);
-  saving = saving
+  saving = Promise.all([saving, drawn()])
     .then(() => post<SavedLabels>("/labels", body))
     .then((saved) => (undoable.value = saved.undoable))
     .catch((error: unknown) => refused(step, error))
     .finally(() => unsaved.delete(step.request));
-  void fill();
+  void drawn().then(fill);
 }
 
 /** What could not be saved is on the screen again. */

@@ -22,8 +22,8 @@ export function ModelPanel({ name, live }: { name: string; live: string | null }
   if (!model.data || !beside.data) return <Skeleton rows={10} />;
   const comparison = beside.data;
   return (
-    <Panel title={name} note={<span class={model.data.state === "live" ? "badge good" : "badge"}>{t(`model.${model.data.state}`)}</span>}>
-      {may("admin") && model.data.state !== "live" && <Promote comparison={comparison} />}
+    <Panel title={name} class="whole" note={<span class={model.data.state === "live" ? "badge good" : "badge"}>{t(`model.${model.data.state}`)}</span>}>
+      {may("admin") && model.data.state !== "live" && <Promote comparison={comparison} shadow={model.data.state === "shadow"} />}
       {!may("admin") && comparison.objection && model.data.state !== "live" && <p class="muted">{comparison.objection}</p>}
       {comparison.verdict && <Gates verdict={comparison.verdict} />}
       {comparison.agreement.length > 0 && (
@@ -81,7 +81,7 @@ export function ModelPanel({ name, live }: { name: string; live: string | null }
   );
 }
 
-function Promote({ comparison }: { comparison: Comparison }): JSX.Element {
+function Promote({ comparison, shadow }: { comparison: Comparison; shadow: boolean }): JSX.Element {
   const reason = useSignal("");
   const promote = async (to: "live" | "shadow", force: boolean): Promise<void> => {
     try {
@@ -98,9 +98,11 @@ function Promote({ comparison }: { comparison: Comparison }): JSX.Element {
       <button type="button" class="primary" disabled={!comparison.promotable && !(forced && reason.value.trim())} onClick={() => void promote("live", forced)}>
         {t(forced ? "models.promote.force" : "models.promote")}
       </button>
-      <button type="button" onClick={() => void promote("shadow", false)}>
-        {t("models.promote.shadow")}
-      </button>
+      {!shadow && (
+        <button type="button" onClick={() => void promote("shadow", false)}>
+          {t("models.promote.shadow")}
+        </button>
+      )}
       {comparison.objection && <p class="small">{comparison.objection}</p>}
     </div>
   );

@@ -37,7 +37,7 @@ export function StoryItem({ story }: { story: Story }): JSX.Element {
             {entity}
           </a>
         ))}
-        {said ? <b>{t("story.labelled", { label: said })}</b> : score !== undefined && <span title={t("story.score")}>{percent(score)}</span>}
+        {said ? <b>{t("story.labelled", { label: said })}</b> : score !== undefined && <span>{t("story.sure", { share: percent(score) })}</span>}
       </p>
       {open.value && <Copies id={story.id} />}
     </li>

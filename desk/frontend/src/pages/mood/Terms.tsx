@@ -15,7 +15,7 @@ export function Terms(): JSX.Element {
   const span = shown.value;
   const terms = useData<{ items: Term[] }>(span && address("/terms", { series: series.value, from: iso(span.from), to: iso(span.to) }), ["trends"]);
   const rows = terms.data?.items ?? [];
-  const most = Math.max(1, ...rows.map((term) => term.log_odds));
+  const most = Math.max(1, ...rows.map((term) => term.strength));
   return (
     <Panel class="terms-panel" title={t("terms.title")} busy={terms.loading} tools={<Export name="terms" columns={columns()} rows={rows} />}>
       {terms.error && <Failed error={terms.error} retry={terms.reload} />}
@@ -29,7 +29,7 @@ export function Terms(): JSX.Element {
             <li key={term.word}>
               <a href={href("/search", { q: term.word, series: series.value === "all" ? null : series.value })} title={t("terms.help", { n: number(term.stories), before: number(term.before), odds: signed(term.log_odds) })}>
                 <span>{term.word}</span>
-                <i aria-hidden="true" style={{ width: `${(100 * Math.max(0, term.log_odds)) / most}%` }} />
+                <i aria-hidden="true" style={{ width: `${(100 * term.strength) / most}%` }} />
                 <small>{number(term.stories)}</small>
               </a>
             </li>
