@@ -50,7 +50,7 @@ from desk.security.sessions import Sessions
 API = "/api/v1"
 PAGES = Path(__file__).with_name("web")
 
-_RESOURCES = (
+RESOURCES = (
     session,
     oidc,
     tokens,
@@ -117,7 +117,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.state.desk = desk
     problems.install(app)
-    for resource in _RESOURCES:
+    for resource in RESOURCES:
         app.include_router(resource.router, prefix=API)
     _serve_pages(app)
     app.add_middleware(SecurityHeaders, https=desk.https)
