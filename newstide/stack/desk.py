@@ -33,6 +33,15 @@ def desk_address(settings: DeskSettings, port: int) -> str:
     return settings.public_url or f"http://{host}:{port}"
 
 
+def listens(settings: DeskSettings, port: int) -> bool:
+    """Whether somebody answers there by now."""
+    try:
+        socket.create_connection((settings.host, port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
 def invite(settings: Settings, address: str) -> str:
     """The address that logs in once as the admin of the store of `settings`, who is made if need be."""
     engine = open_engine(settings, pool_size=1)

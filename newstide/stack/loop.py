@@ -43,7 +43,7 @@ def take_snapshot(stack: Stack) -> Snapshot:
     """The stack as it was last seen; its processes as they are now."""
     seen = stack.observer.latest
     snapshot = Snapshot() if seen is None else seen.snapshot
-    return replace(snapshot, processes=stack.processes(), desk=stack.desk)
+    return replace(snapshot, processes=stack.processes(), desk=stack.desk if stack.desk_answers() else "")
 
 
 def summarise(stack: Stack) -> Summary | None:

@@ -37,6 +37,7 @@ from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.process import describe_exit
 from newstide.stack.background import Steps, in_background, once_database_answers, pause
+from newstide.stack.desk import listens
 from newstide.stack.letters import LettersArchived
 from newstide.stack.observer import Observer, Progress
 from newstide.stack.plan import Plan, retention_child, stack_children
@@ -71,6 +72,7 @@ class Stack:
         self.engine = open_engine(settings)
         self.desk = ""
         """Where the desk is found, and how to get in; empty: it does not run."""
+        self._desk_answers = False
         self._plan = plan
         self._supervisor = supervisor
         self._keeper = keeper
@@ -131,6 +133,13 @@ class Stack:
             embedded.append(status)
         shown = [child for child in self._supervisor.status() if (child.name, child.state) != ("retention", "finished")]
         return embedded + shown
+
+    def desk_answers(self) -> bool:
+        """Whether the desk has begun to serve: its address is of no use before."""
+        port = self._plan.desk_port
+        if not self._desk_answers and port is not None:
+            self._desk_answers = listens(self.settings.desk, port)
+        return self._desk_answers
 
     def has_drained(self) -> bool:
         """True once all that the replay sent is committed and judged, and its dead letters are archived."""
