@@ -35,7 +35,9 @@ class JsonEndpoint(Mapped):
     async def batches(self, session: Session, cursor: Cursor) -> AsyncGenerator[Batch, None]:
         where = shown(self.url)
         asked: dict[str, str | int] = self.parameters(cursor)
-        behind = dict(cursor)
+        # Where the last round broke off between two pages, what is known may hide what is not.
+        resumed = bool(cursor.get("unfinished"))
+        behind = {name: value for name, value in cursor.items() if name != "unfinished"}
         for number in range(1, self.most_pages + 1):
             document = await session.get(self.url, asked, if_changed=not self.next)
             if document is None:
@@ -51,7 +53,9 @@ class JsonEndpoint(Mapped):
             items = [found for record in records if (found := self.read(record)) is not None]
             behind |= self.later(behind, records)
             token = value_at(value, self.next) if self.next else None
-            new = any(isinstance(item, Unreadable) or not session.known(str(item.get("id"))) for item in items)
+            new = resumed or any(
+                isinstance(item, Unreadable) or not session.known(str(item.get("id"))) for item in items
+            )
             # Of a source that is new here only the present is read: its last page may be years away.
             more = new and bool(cursor) and isinstance(token, (str, int)) and bool(token) and bool(self.next_parameter)
             if more and number == self.most_pages:
@@ -59,7 +63,7 @@ class JsonEndpoint(Mapped):
                     "source %s has more than `most_pages` = %d pages; the rest is not read", self.source, number
                 )
                 more = False
-            yield Batch(items, None if more else behind | {"begun": True})
+            yield Batch(items, {**cursor, "unfinished": True} if more else behind | {"begun": True})
             if not more:
                 return
             asked = self._page(cursor, token)

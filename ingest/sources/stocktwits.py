@@ -42,11 +42,19 @@ class StockTwits(Source):
 
     async def batches(self, session: Session, cursor: Cursor) -> AsyncGenerator[Batch, None]:
         stand = dict(cursor)
+        missing: FetchFailed | None = None
         for symbol in self.symbols:
-            async for batch, newest in self._messages(session, symbol, int(cursor.get(symbol, 0))):
-                if newest:
-                    stand[symbol] = newest
-                yield Batch(batch, dict(stand) if newest else None)
+            try:
+                async for batch, newest in self._messages(session, symbol, int(cursor.get(symbol, 0))):
+                    if newest:
+                        stand[symbol] = newest
+                    yield Batch(batch, dict(stand) if newest else None)
+            except FetchFailed as error:
+                if error.status != 404:
+                    raise
+                missing = error  # a symbol that there is not, or no more: the others are read all the same
+        if missing is not None:
+            raise missing
 
     async def _messages(
         self, session: Session, symbol: str, since: int

@@ -169,6 +169,15 @@ def test_stocktwits_is_read_down_to_the_last_round() -> None:
     assert item["url"] == "https://stocktwits.com/bull/message/100"
 
 
+def test_a_symbol_that_there_is_not_is_told_and_holds_up_no_other() -> None:
+    routes = {"/GONE.json": answering(web.Response(status=404)), "/ACME.json": twits(2)}
+    symbols = ["GONE", "ACME"]
+    (found,), _ = rounds(routes, lambda address: StockTwits(source="st", url=address, symbols=symbols), {})
+    assert found.ids == ["2", "1"]
+    assert found.failure is not None
+    assert "GONE.json answered 404" in str(found.failure)
+
+
 def filing(number: int, cik: str = "0000320193", role: str = "Filer", form: str = "8-K") -> str:
     at = datetime.fromtimestamp(NOW - 60 * number, UTC).isoformat()
     accession = f"0000320193-24-{number:06}"

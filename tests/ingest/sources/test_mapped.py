@@ -90,7 +90,12 @@ def test_pages_are_followed_to_what_is_known() -> None:
     assert asyncio.run(scene({}, set())).ids == ["n9"]
     later = asyncio.run(scene({"begun": True}, {"n6"}))
     assert later.ids == ["n9", "n8", "n7", "n6"]
-    assert [batch.cursor for batch in later.batches] == [None, None, None, {"begun": True}]
+    open_round = {"begun": True, "unfinished": True}
+    assert [batch.cursor for batch in later.batches] == [*[open_round] * 3, {"begun": True}]
+    # A round that broke off: the pages that were sent then hide none of those below them.
+    resumed = asyncio.run(scene(open_round, {"n9", "n8", "n7"}))
+    assert resumed.ids == [f"n{number}" for number in range(9, 0, -1)]
+    assert resumed.cursor == {"begun": True}
     assert asyncio.run(scene({"begun": True}, set(), most_pages=2)).ids == ["n9", "n8"]
 
 
