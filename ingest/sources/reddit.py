@@ -38,8 +38,14 @@ class Reddit(Source):
     """Comments in place of posts."""
     contact: str = ""
     """Who asks, such as `/u/name` or an address of mail: Reddit turns programs away that do not say."""
+    client_id: str = ""
+    """Id of an application of yours (reddit.com/prefs/apps, type `script`), where the public listings are refused."""
+    client_secret: str = ""
+    """Its secret."""
     url: WebAddress = "https://www.reddit.com"
-    """`https://oauth.reddit.com` with a token in `headers`, where the public listings are refused."""
+    """Address of the public listings and of access tokens."""
+    oauth_url: WebAddress = "https://oauth.reddit.com"
+    """Address of the listings for applications."""
     kind: Kind = "comment"
     """`news` or `comment`."""
 
@@ -52,13 +58,17 @@ class Reddit(Source):
         return f"{super().place} {sorted(self.subreddits)} {self.comments}"
 
     async def batches(self, session: Session, cursor: Cursor) -> AsyncGenerator[Batch, None]:
-        address = f"{self.url.rstrip('/')}/r/{'+'.join(self.subreddits)}/{'comments' if self.comments else 'new'}.json"
+        site, headers = self.url.rstrip("/"), {}
+        if self.client_id:
+            token = await session.access_token(f"{site}/api/v1/access_token", self.client_id, self.client_secret)
+            site, headers = self.oauth_url.rstrip("/"), {"Authorization": f"Bearer {token}"}
+        address = f"{site}/r/{'+'.join(self.subreddits)}/{'comments' if self.comments else 'new'}.json"
         since = float(cursor.get("created", 0))
         newest, after = since, ""
         # `before` would be one request, and answers nothing for ever once the post it names is deleted.
         for _ in range(_MOST_PAGES):
             asked: dict[str, str | int] = {"limit": _PAGE, "raw_json": 1} | ({"after": after} if after else {})
-            answer = await session.json(address, asked)
+            answer = await session.json(address, asked, headers=headers)
             listing = answer.get("data") if isinstance(answer, dict) else None
             children = listing.get("children") if isinstance(listing, dict) else None
             if not isinstance(listing, dict) or not isinstance(children, list):

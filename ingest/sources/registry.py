@@ -27,7 +27,7 @@ _OWN = {
     "stocktwits": "ingest.sources.stocktwits:StockTwits",
 }
 
-_SECRET = ("headers", "token")
+_SECRET = ("headers", "token", "client_secret")
 
 
 def type_names() -> list[str]:

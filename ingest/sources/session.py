@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -28,12 +30,14 @@ from ingest.rate_limits import Pacer, pause_asked
 from ingest.redirects import RedirectRefused, Target, shown
 from ingest.sources.events import Event, read_events
 from ingest.sources.gathering import gathered
+from ingest.sources.tokens import fetch_token
 
 MOST_FRAME_BYTES = 1_000_000
 SILENCE_S = 90.0  # of server-sent events: servers send a comment every quarter of a minute or so
 QUIET_S = 900.0  # of a websocket, which answers pings meanwhile
 _PING_EVERY_S = 45.0
 _OPEN_WITHIN_S = 30.0
+_TOKEN_MARGIN_S = 60.0
 _LONGEST_HOLD_S = 30.0  # a longer wait ends the round: the source then counts as down, with the reason
 
 Parameters = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
@@ -83,16 +87,23 @@ class Session:
         self._headers = dict(headers)
         self._apart_s = apart_s
         self._versions: dict[str, Validators] = {}
+        self._tokens: dict[str, tuple[str, float]] = {}  # by the address that gave them, with their ends
 
     async def get(
-        self, url: str, parameters: Parameters = (), *, if_changed: bool = False, max_bytes: int | None = None
+        self,
+        url: str,
+        parameters: Parameters = (),
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        if_changed: bool = False,
+        max_bytes: int | None = None,
     ) -> Document | None:
         """The document at `url`; None if the server says that it is the one of the last such call (`if_changed`).
 
         Validators of an answer count from the next call on: a source that fails on a document is given it again only
         without `if_changed`, or after `forget`.
         """
-        request = self._request(url, parameters)
+        request = self._request(url, parameters, headers)
         known = self._versions.get(request.url, Validators()) if if_changed else Validators()
         await self._turn(request.url)
         document = await fetch(self._network.http, request, known, max_bytes=max_bytes or self._network.max_bytes)
@@ -104,13 +115,29 @@ class Session:
         return document
 
     def forget(self) -> None:
-        """What was fetched is asked for again, changed or not."""
+        """What was fetched is asked for again, changed or not, and so are access tokens."""
         self._versions = {}
+        self._tokens = {}
 
-    async def json(self, url: str, parameters: Parameters = ()) -> Any:
+    async def json(
+        self, url: str, parameters: Parameters = (), *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Any:
         """The JSON value at `url`."""
-        document = await self.get(url, parameters)
+        document = await self.get(url, parameters, headers=headers)
         return decoded(document, url) if document is not None else None
+
+    async def access_token(self, url: str, client_id: str, client_secret: str) -> str:
+        """An access token for an application itself (RFC 6749, client credentials), kept until shortly before its end.
+
+        No redirect is followed: the secret goes to `url` alone.
+        """
+        token, ends_at = self._tokens.get(url, ("", 0.0))
+        if time.monotonic() < ends_at:
+            return token
+        await self._turn(url)
+        granted = await fetch_token(self._network.http, self._request(url, ()), client_id, client_secret)
+        self._tokens[url] = granted.access_token, time.monotonic() + max(0.0, granted.expires_in - _TOKEN_MARGIN_S)
+        return granted.access_token
 
     @contextlib.asynccontextmanager
     async def events(self, url: str, parameters: Parameters = ()) -> AsyncIterator[AsyncIterator[list[Event]]]:
@@ -170,8 +197,8 @@ class Session:
             text = str(error).replace(address, where)
             raise FetchFailed(f"{where} can't be reached: {type(error).__name__}: {text}", "connection") from error
 
-    def _request(self, url: str, parameters: Parameters) -> Feed:
-        return Feed(source="", url=_with(url, parameters), headers=self._headers)
+    def _request(self, url: str, parameters: Parameters, headers: Mapping[str, str] = MappingProxyType({})) -> Feed:
+        return Feed(source="", url=_with(url, parameters), headers=self._headers | dict(headers))
 
     async def _turn(self, url: str) -> None:
         host = _host(url)

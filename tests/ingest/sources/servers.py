@@ -39,7 +39,7 @@ async def serving(routes: Mapping[str, Handler]) -> AsyncIterator[Server]:
 
     application = web.Application(middlewares=[noted])
     for path, handler in routes.items():
-        application.router.add_get(path, handler)
+        application.router.add_route("*", path, handler)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

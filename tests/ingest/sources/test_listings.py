@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -131,6 +132,47 @@ def test_posts_and_comments_of_reddit() -> None:
     assert [(item["id"], item["text"]) for item in found.items] == [("t1_9", "Sell"), ("t3_2", "")]
     assert found.items[0]["url"] == "https://www.reddit.com/r/x/9/"
     assert len(found.unreadable) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, ""),
+        (web.Response(status=401), "gave no access token but 401 Unauthorized; check the application's id and secret"),
+        (web.Response(status=302, headers={"Location": "/elsewhere"}), "gave no access token but 302"),
+        (web.Response(body=b'{"error": "invalid_grant"}'), "answered no access token"),
+        (web.Response(body=b"x" * 200_000), "answered more than an access token"),
+    ],
+)
+def test_reddit_is_read_as_an_application(answer: Any, said: str) -> None:
+    async def token(request: web.Request) -> web.StreamResponse:
+        assert request.headers["Authorization"] == "Basic " + base64.b64encode(b"id:s3cret").decode()
+        assert (request.method, (await request.post())["grant_type"]) == ("POST", "client_credentials")
+        return web.json_response({"access_token": "t0k", "token_type": "bearer", "expires_in": 3600, "scope": "*"})
+
+    routes = {
+        "/api/v1/access_token": token if answer is None else answering(answer),
+        "/r/stocks/new.json": listing([post(number) for number in range(1, 300)]),
+    }
+    (found,), server = rounds(
+        routes,
+        lambda address: Reddit(
+            source="r",
+            url=address,
+            oauth_url=address.replace("127.0.0.1", "localhost"),
+            subreddits=["stocks"],
+            client_id="id",
+            client_secret="s3cret",
+        ),
+        {"created": NOW - 60 * 250},
+    )
+    if answer is None:
+        assert len(found.ids) == 299
+        assert [headers["authorization"] for *_, headers in server.asked[1:]] == ["Bearer t0k"] * 3
+    else:
+        assert found.failure is not None
+        assert said in str(found.failure)
+        assert len(server.asked) == 1
 
 
 def twit(number: int) -> dict[str, Any]:
