@@ -60,8 +60,13 @@ INGEST_DUPLICATES = INGEST.counter(
     "newstide_ingest_duplicates", "Inputs with the id of an earlier one, by content: same, different", "content"
 )
 MARKED = INGEST.counter("newstide_marked_messages", "Messages sent, by what cleaning had to change or assume", "mark")
-FEED_FETCHES = INGEST.counter("newstide_feed_fetches", "Fetches of a feed by outcome", "source", "outcome")
-FEED_UP = INGEST.gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded", "source")
+FEED_FETCHES = INGEST.counter(
+    "newstide_feed_fetches",
+    "Fetches of a feed, or rounds and batches of another source, by outcome",
+    "source",
+    "outcome",
+)
+FEED_UP = INGEST.gauge("newstide_feed_up", "1 if the last fetch of the feed succeeded, or the source answers", "source")
 
 MESSAGES = WORKER.counter(
     "newstide_messages", "Messages by outcome: stored, duplicate, dead-letter", "source", "kind", "outcome"

@@ -69,7 +69,8 @@ class Bluesky(Source):
         if not (isinstance(record, dict) and isinstance(did, str) and isinstance(key, str)):
             return Unreadable(frame, "the commit lacks `record`, `did` or `rkey`")
         text = record.get("text")
-        languages = [code for code in record.get("langs") or () if isinstance(code, str)]
+        listed = record.get("langs")
+        languages = [code for code in listed if isinstance(code, str)] if isinstance(listed, list) else []
         if not text or (self.languages and not {code[:2].lower() for code in languages} & set(self.languages)):
             return None
         return {

@@ -1,4 +1,4 @@
-"""Server-sent events by the letter of the standard, and streams in lists."""
+"""Server-sent events by the letter of the standard, streams in lists, and requests at a distance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.errors import InputError
+from ingest.rate_limits import Pacer
 from ingest.sources.events import Event, read_events
 from ingest.sources.gathering import gathered
 
@@ -72,3 +73,24 @@ def test_a_lone_frame_does_not_wait_for_others() -> None:
             return first
 
     assert asyncio.run(scene()) == [b"1"]
+
+
+def test_requests_to_one_host_keep_their_distance_whoever_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def scene() -> None:
+        pacer = Pacer()
+        for _ in range(3):
+            await pacer.wait("www.sec.gov", 10.0)
+        await pacer.wait("other.example", 10.0)
+        pacer.hold("other.example", 500.0)
+        assert 29 < pacer.held("www.sec.gov") <= 30
+        assert 499 < pacer.held("other.example") <= 500
+        assert pacer.held("third.example") == 0
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(scene())
+    assert [round(seconds) for seconds in slept] == [10, 20]
