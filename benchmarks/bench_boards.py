@@ -2,9 +2,9 @@
 
     python benchmarks/bench_boards.py [--messages 5000000] [--days 400] [--database URL] [--json]
 
-It fills an embedded database as `bench_queries.py` does, and asks Postgres the queries of every panel, annotation and
-variable at one hour and at 30 days, with one value and with All chosen. The slower of two tries counts. It needs the
-extra `dev`.
+It fills an embedded database (or the one at URL, if it is empty), and asks Postgres the queries of every panel,
+annotation and variable at one hour and at 30 days up to where the news ends, with one value and with All chosen. The
+slower of two tries counts. It needs the extra `dev`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
-from query_plans import fill
-from scratch_store import scratch_store
+from scratch_store import add_options, filled_store, news_end
 
 from alerting.grafana import boards
 from alerting.grafana.asked import Asked, chosen, queries
@@ -44,17 +43,13 @@ class Cost:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=5_000_000)
-    parser.add_argument("--days", type=int, default=400)
-    parser.add_argument("--database", help="an empty database to fill; embedded if not given")
+    add_options(parser, days=400)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with scratch_store(options.database) as settings, connect(settings, autocommit=True) as connection:
-        began = time.monotonic()
-        last = datetime.now(UTC).date()
-        fill(connection, last - timedelta(days=options.days - 1), last, max(1, options.messages // options.days))
-        connection.execute("VACUUM ANALYZE")
-        print(f"filled in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    with (
+        filled_store(options.database, options.messages, options.days) as settings,
+        connect(settings, autocommit=True) as connection,
+    ):
         found = [cost for body in boards.files().values() for cost in costs(connection, json.loads(body))]
     found.sort(key=lambda cost: -cost.seconds)
     if options.json:
@@ -72,7 +67,7 @@ def costs(connection: psycopg.Connection[Any], board: dict[str, Any]) -> Iterato
     """What the queries of a board to Postgres cost."""
     asked = [each for each in queries(board) if each.source == "postgres"]
     values = {variable["name"]: ["-"] for variable in board["templating"]["list"]}
-    now = datetime.now(UTC)
+    now = news_end(connection)
     for each in asked:
         if each.values_of is not None:
             rows, seconds = _ask(connection, each.text)

@@ -51,47 +51,55 @@ def expect(counts: Floats, begin: int, first: int) -> Expectation:
     the first that the store has seen as a whole; 0 if it had begun before these hours.
     """
     series, hours = counts.shape
-    shape = (series, hours - first)
-    hourly, daily, level, alpha = (np.full(shape, np.nan) for _ in range(4))
-    for midnight in range(first // DAY * DAY, hours, DAY):
-        start = max(begin, midnight - HISTORY)
-        if start >= midnight:
-            continue
-        chosen = np.arange(max(midnight, first), min(midnight + DAY, hours))
-        past = counts[:, start:midnight]
-        levels = (past.sum(axis=1) + 1.0) / (past.shape[1] + DAY)
-        of_day = _shrunk(counts, start, chosen, DAY, DAYS, levels[:, None])
-        out = slice(chosen[0] - first, chosen[-1] - first + 1)
-        hourly[:, out] = _shrunk(counts, start, chosen, 7 * DAY, WEEKS, of_day)
-        daily[:, out] = of_day
-        level[:, out] = levels[:, None]
-        alpha[:, out] = dispersion(past, start, levels)[:, None]
-    return Expectation(hourly, daily, level, alpha)
+    days, first_day = -(-hours // DAY), first // DAY
+    by_day = np.zeros((series, days * DAY))
+    by_day[:, begin:hours] = counts[:, begin:]
+    by_day = by_day.reshape(series, days, DAY)
+    seen = (np.arange(days * DAY) >= begin).astype(np.float64).reshape(1, days, DAY)
+    asked = np.arange(first_day, days)
+    past, past_seen = (_days_before(each, asked, WEEKS * 7) for each in (by_day, seen))
+    levels = (past.sum(axis=2, keepdims=True) + 1.0) / (past_seen.sum(axis=2, keepdims=True) + DAY)
+    days_before, days_seen = (_days_before(each, asked, DAYS) for each in (by_day, seen))
+    daily = (days_before + WEIGHT * levels) / (days_seen + WEIGHT)
+    weeks_before, weeks_seen = (_weeks_before(each, asked) for each in (by_day, seen))
+    hourly = (weeks_before + WEIGHT * daily) / (weeks_seen + WEIGHT)
+    squares = _days_before((by_day**2).sum(axis=2, keepdims=True), asked, WEEKS * 7)
+    alpha = _dispersion(past, squares, past_seen, levels)
+    known = past_seen.any(axis=2, keepdims=True)
+    asked_hours = slice(first - first_day * DAY, hours - first_day * DAY)
+    shape = (series, len(asked), DAY)
+    return Expectation(
+        *(
+            np.broadcast_to(np.where(known, each, np.nan), shape).reshape(series, -1)[:, asked_hours]
+            for each in (hourly, daily, levels, alpha)
+        )
+    )
 
 
-def _shrunk(counts: Floats, start: int, chosen: NDArray[np.int64], apart: int, times: int, prior: Floats) -> Floats:
-    """Means of the counts `apart`, 2 `apart`, ... hours before the `chosen` hours, shrunk to `prior`."""
-    total = np.zeros((counts.shape[0], len(chosen)))
-    seen = np.zeros(len(chosen))
-    for number in range(1, times + 1):
-        earlier = chosen - number * apart
-        known = earlier >= start
-        total[:, known] += counts[:, earlier[known]]
-        seen += known
-    shrunk: Floats = (total + WEIGHT * prior) / (seen + WEIGHT)
-    return shrunk
+def _days_before(by_day: Floats, asked: NDArray[np.int64], days: int) -> Floats:
+    """Sums over so many days before each of those `asked`: [..., day asked, ...] of [..., day, ...]."""
+    until = np.concatenate([np.zeros_like(by_day[:, :1]), by_day.cumsum(axis=1)], axis=1)
+    summed: Floats = until[:, asked] - until[:, np.maximum(asked - days, 0)]
+    return summed
 
 
-def dispersion(past: Floats, start: int, levels: Floats) -> Floats:
-    """Alpha of each series: of `past`, [series, hour], whose first hour is number `start` after a midnight."""
-    hours = np.arange(start, start + past.shape[1]) % DAY
-    seen = np.bincount(hours, minlength=DAY)
-    total = np.zeros((past.shape[0], DAY))
-    for hour in range(DAY):
-        total[:, hour] = past[:, hours == hour].sum(axis=1)
-    means = ((total + WEIGHT * levels[:, None]) / (seen + WEIGHT))[:, hours]
-    excess = ((past - means) ** 2 - means).sum(axis=1)
-    shrunk: Floats = (excess + WEIGHT * _ALPHA) / ((means**2).sum(axis=1) + WEIGHT)
+def _weeks_before(by_day: Floats, asked: NDArray[np.int64]) -> Floats:
+    """Sums over the same day of the WEEKS before, like `_days_before`."""
+    total = np.zeros((by_day.shape[0], len(asked), by_day.shape[2]))
+    for days in range(7, WEEKS * 7 + 1, 7):
+        known = asked >= days
+        total[:, known] += by_day[:, asked[known] - days]
+    return total
+
+
+def _dispersion(past: Floats, squares: Floats, seen: Floats, levels: Floats) -> Floats:
+    """Alpha, [..., day, 1], from sums by hour of the day, [..., day, hour], the sum of all squares, [..., day, 1], how
+    many hours these are of, and levels."""
+    means = (past + WEIGHT * levels) / (seen + WEIGHT)
+    weight = (seen * means**2).sum(axis=2, keepdims=True)
+    # The sum of (x - mean)^2 - mean; counts are whole numbers, so that nothing is lost in the difference.
+    excess = squares + weight - ((2.0 * past + seen) * means).sum(axis=2, keepdims=True)
+    shrunk: Floats = (excess + WEIGHT * _ALPHA) / (weight + WEIGHT)
     return np.clip(shrunk, _LEAST_ALPHA, _MOST_ALPHA)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from desk.expectation import Floats, surprise
 from desk.store.counts import Grid, Integers, Leading, read_counts, read_leading, read_source_names, read_sums
-from desk.store.expected import read_expected
+from desk.store.expected import Expected, read_expected
 from desk.store.progress import Progress
 
 _CANDIDATES = 2  # rows looked at for each one shown
@@ -52,12 +52,12 @@ def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limi
     if not names:
         return []
     expected = read_expected(connection, kind, names, grid, progress)
-    found = surprise(expected.observed, expected.mean, expected.alpha)
     complete = complete_steps(grid, progress)
-    found[:, complete:] = np.fmax(found[:, complete:], 0.0)
-    standing_out = np.where(expected.observed >= FEW, np.nan_to_num(found), 0.0).max(axis=1)
+    standing_out = _most_surprising(expected, complete)
     order = sorted(range(len(names)), key=lambda i: (-standing_out[i], -leading[i].negative, names[i]))[:limit]
     shown = [names[i] for i in order]
+    found = surprise(expected.observed[order], expected.mean[order], expected.alpha[order])
+    found[:, complete:] = np.fmax(found[:, complete:], 0.0)
     counts = read_counts(connection, kind, shown, grid)
     labels = read_labels(connection, kind, shown)
     return [
@@ -69,11 +69,27 @@ def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limi
             counts["positive"][row],
             counts["messages"][row],
             expected.mean[order[row]],
-            found[order[row]],
+            found[row],
         )
         for row, name in enumerate(shown)
         if counts["messages"][row].any()
     ]
+
+
+def _most_surprising(expected: Expected, complete: int) -> Floats:
+    """Of each series the highest surprise of a step, 0 for steps with few stories; `complete` steps are.
+
+    Tails take the time here, so that only those are worked out that may be the highest: where no less was observed than
+    expected, or all steps of a series where that is nowhere.
+    """
+    counted = expected.observed >= FEW
+    wanted = counted & (expected.observed >= expected.mean)
+    wanted[counted.all(axis=1) & ~wanted.any(axis=1)] = True
+    found = np.zeros(expected.observed.shape)
+    found[wanted] = np.nan_to_num(surprise(expected.observed[wanted], expected.mean[wanted], expected.alpha[wanted]))
+    found[:, complete:] = np.maximum(found[:, complete:], 0.0)
+    highest: Floats = found.max(axis=1)
+    return highest
 
 
 def movers(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[Mover]:

@@ -65,6 +65,7 @@ NOT_GROWING = {
     "trend_change": "alerting deletes what it has seen; without it, a row a day of event time is left",
     "trend_hour": "the long memory: hours are kept for good",
     "trend_rolled": "the desk deletes what was merged into `trend_hour`",
+    "trend_rolled_day": "as `trend_rolled`, of which it is the sum",
     "trend_rolling": "one row",
     "trend_rollup": "one row",
     "trend_unrolled": "the desk deletes what it has added up; without it, rows come of late messages alone",

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from core.store.shadows import wilson_interval
-from desk.labelling.items import Item, read_items
+from desk.labelling.items import Guess, read_guesses
 from desk.labelling.order import is_for_evaluation
 from desk.labelling.sql import QUERIES
 
@@ -46,11 +46,11 @@ def measure_accuracy(engine: Engine, share: float) -> list[Accuracy]:
         rows = connection.execute(QUERIES["latest_stories"], {"pool": _POOL})
         stories = [row.story for row in rows if is_for_evaluation(row.story, share)][:_MOST_STORIES]
         words = connection.execute(QUERIES["words_of"], {"stories": stories}).all()
-        items = read_items(connection, stories)
+        guesses = read_guesses(connection, stories)
     said: dict[tuple[UUID, str], Counter[str]] = defaultdict(Counter)
     for row in words:
         said[row.story, row.task][row.label] += 1
-    return score(decide(said), items)
+    return score(decide(said), guesses)
 
 
 def decide(said: Mapping[tuple[UUID, str], Counter[str]]) -> list[Verdict]:
@@ -63,16 +63,16 @@ def decide(said: Mapping[tuple[UUID, str], Counter[str]]) -> list[Verdict]:
     return found
 
 
-def score(verdicts: Iterable[Verdict], items: Mapping[UUID, Item]) -> list[Accuracy]:
+def score(verdicts: Iterable[Verdict], guesses: Mapping[UUID, tuple[str, Mapping[str, Guess]]]) -> list[Accuracy]:
     """Verdicts against what models said of those stories; stories without a model's label are left out."""
     texts: Counter[tuple[str, str]] = Counter()
     right: Counter[tuple[str, str]] = Counter()
     for verdict in verdicts:
-        item = items.get(verdict.story)
-        guess = item.guesses.get(verdict.task) if item is not None else None
-        if item is not None and guess is not None:
-            texts[item.model, verdict.task] += 1
-            right[item.model, verdict.task] += guess.label == verdict.label
+        model, said = guesses.get(verdict.story, ("", {}))
+        guess = said.get(verdict.task)
+        if guess is not None:
+            texts[model, verdict.task] += 1
+            right[model, verdict.task] += guess.label == verdict.label
     return [
         Accuracy(model, task, count, right[model, task], right[model, task] / count,
                  *wilson_interval(right[model, task], count))

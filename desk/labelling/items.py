@@ -49,6 +49,12 @@ def read_items(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, It
     return {row.story: _item(row) for row in rows}
 
 
+def read_guesses(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, tuple[str, dict[str, Guess]]]:
+    """The model, and what it said by task, of those of `stories` that were labelled and whose message is stored."""
+    rows: Iterable[Any] = connection.execute(QUERIES["guesses"], {"stories": list(stories)})
+    return {row.story: (row.model, _guesses(row)) for row in rows}
+
+
 def find_stories(connection: Connection, uids: Sequence[UUID]) -> dict[UUID, UUID]:
     """The story of each message of `uids` that is stored, or that labels know."""
     rows = connection.execute(QUERIES["stories_of"], {"uids": list(uids)})
@@ -60,7 +66,14 @@ def _item(row: Any) -> Item:
         return Item(
             row.story, row.uid, "", row.labelled_text, row.labelled_text, row.source, "", None, row.copies, "", {}
         )
-    guesses = {
+    return Item(
+        row.story, row.uid, row.title, row.text, row.labelled_text or clean(message_of(row).body), row.source, row.url,
+        row.published_at, row.copies, row.model, _guesses(row),
+    )  # fmt: skip
+
+
+def _guesses(row: Any) -> dict[str, Guess]:
+    return {
         task: Guess(label, list(scores))
         for task, label, scores in (
             ("sentiment", row.sentiment, row.sentiment_scores),
@@ -68,7 +81,3 @@ def _item(row: Any) -> Item:
         )
         if scores
     }
-    return Item(
-        row.story, row.uid, row.title, row.text, row.labelled_text or clean(message_of(row).body), row.source, row.url,
-        row.published_at, row.copies, row.model, guesses,
-    )  # fmt: skip

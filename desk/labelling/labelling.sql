@@ -340,6 +340,16 @@ WHERE story = :story AND analyst = :analyst AND expires_at > now()
 SELECT story FROM (SELECT id, story FROM label ORDER BY id DESC LIMIT :pool) AS newest
 GROUP BY story ORDER BY max(id) DESC
 
+-- name: guesses
+-- What a model said of stories that were labelled: of the message that their labels are of.
+SELECT wanted.story, message.model, message.sentiment, message.sentiment_scores, message.topic, message.topic_scores
+FROM unnest(CAST(:stories AS uuid[])) AS wanted (story)
+JOIN LATERAL (SELECT uid FROM label WHERE label.story = wanted.story ORDER BY id LIMIT 1) AS labelled ON true
+JOIN LATERAL (SELECT uid, stored_on FROM message_key WHERE message_key.uid = labelled.uid OFFSET 0) AS key ON true
+JOIN LATERAL (
+    SELECT * FROM message WHERE message.uid = key.uid AND message.stored_on = key.stored_on LIMIT 1
+) AS message ON true
+
 -- name: words_of
 -- What counts for each story: verdicts where there are any, else the words of analysts.
 SELECT wanted.story, word.task, word.label

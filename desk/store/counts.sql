@@ -9,14 +9,13 @@ FROM trend_history WHERE kind = :kind AND name = :name AND minute >= :since AND 
 SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neutral_stories), 0)::bigint AS neutral,
        coalesce(sum(positive_stories), 0)::bigint AS positive,
        coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
-FROM trend_hours(:kind, ARRAY[CAST(:name AS text)], :since, :until)
+FROM trend_totals(:kind, ARRAY[CAST(:name AS text)], :since, :until)
 
 -- name: leading
 -- The series of a kind with the most negative stories in the hours of a span, their counts in them.
-SELECT name, sum(negative_stories)::bigint AS negative, sum(neutral_stories)::bigint AS neutral,
-       sum(positive_stories)::bigint AS positive, sum(negative + neutral + positive)::bigint AS messages
-FROM trend_hours(:kind, NULL, :since, :until)
-GROUP BY name
+SELECT name, negative_stories AS negative, neutral_stories AS neutral, positive_stories AS positive,
+       negative + neutral + positive AS messages
+FROM trend_totals(:kind, NULL, :since, :until)
 ORDER BY negative DESC, messages DESC, name
 LIMIT :limit
 

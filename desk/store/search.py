@@ -24,8 +24,8 @@ _WITHOUT_SPACES = re.compile(
 
 # A word that many hold fills a page from the last hours alone, and one that few hold is soon looked up everywhere.
 _FIRST_SPAN = timedelta(hours=6)
-_WIDER = 32
-_QUICK_S, _PATIENCE_S = 0.02, 0.1
+_WIDER, _NARROWER = 32.0, 0.25  # how much longer the next span may be, or has to be at least
+_PATIENCE_S = 0.1
 _LEAST_ID = UUID(int=0)
 
 
@@ -98,17 +98,18 @@ def search_page(
     """Up to `limit` messages, the newest first, those before the key `before`; and after which key to go on, None where
     there is nothing more.
 
-    It looks through longer and longer spans of the past, and ends early once it has looked for `_PATIENCE_S`: a phrase
-    of frequent words can't be looked up, its words can.
+    It looks through longer and longer spans of the past, as long as may be looked through in the time that is left, and
+    ends early once it has looked for `_PATIENCE_S`: a phrase of frequent words can't be looked up, its words can.
     """
     found: list[FoundMessage] = []
     until = min(wanted.until, before[0] + timedelta(microseconds=1)) if before else wanted.until
-    newest = connection.execute(_QUERIES["last"]).one().at
-    until = min(until, newest + timedelta(microseconds=1)) if newest else wanted.since
+    known = connection.execute(_QUERIES["known"]).one()
+    until = min(until, known.until + timedelta(microseconds=1)) if known.until else wanted.since
+    least = max(wanted.since, known.since) if known.since else wanted.since
     length = _FIRST_SPAN
     began = time.monotonic()
-    while until > wanted.since:
-        since = max(wanted.since, until - length) if length < until - wanted.since else wanted.since
+    while until > least:
+        since = until - min(length, until - least)
         values = {
             **wanted.values(),
             "since": since,
@@ -122,11 +123,11 @@ def search_page(
         found += records(FoundMessage, connection.execute(_query(wanted), values))
         if len(found) > limit:
             return found[:limit], (found[limit - 1].published_at, found[limit - 1].uid)
-        if time.monotonic() - looked < _QUICK_S:
-            length *= _WIDER
-        until = since
-        if until > wanted.since and time.monotonic() - began > _PATIENCE_S:
+        until, now = since, time.monotonic()
+        left = began + _PATIENCE_S - now
+        if until > least and left < 0:
             return found, (until, _LEAST_ID)
+        length *= min(_WIDER, max(_NARROWER, left / (2 * (now - looked))))
     return found, None
 
 

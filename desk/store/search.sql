@@ -21,5 +21,8 @@ WHERE published_at >= :since AND published_at < :until AND stored_on >= :stored_
 ORDER BY published_at DESC, uid DESC
 LIMIT :limit
 
--- name: last
-SELECT max(minute) + interval '1 minute' AS at FROM trend WHERE kind = 'all' AND name = 'all'
+-- name: known
+-- Times between which all messages are.
+SELECT least((SELECT min(minute) FROM trend WHERE kind = 'all' AND name = 'all'),
+             (SELECT min(hour) FROM trend_hour WHERE kind = 'all' AND name = 'all')) AS since,
+       (SELECT max(minute) + interval '1 minute' FROM trend WHERE kind = 'all' AND name = 'all') AS until

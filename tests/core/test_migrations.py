@@ -172,3 +172,19 @@ def test_an_old_alert_is_an_incident_of_its_own(engine: Engine, old_counts: dict
         assert incident == uuid5(alert, "incident"), "as judging it again names it"
         told = connection.execute(text("SELECT incident, change, times FROM incident_history")).all()
         assert told == [(incident, "opened", 1)]
+
+
+def test_hours_that_were_rolled_up_are_days_too(engine: Engine) -> None:
+    migrate(engine, "0015")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO trend_rolled SELECT 'topic', 'Macro', '2024-01-10Z'::timestamptz + n * '5 h'::interval, "
+            "n, 0, 1, n, 0, 1 FROM generate_series(0, 9) AS n"
+        )
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM trend_rolled WHERE hour = '2024-01-10 10:00Z'")
+        days = connection.execute(
+            text("SELECT day::date::text, hours, negative, positive_stories FROM trend_rolled_day ORDER BY day")
+        ).all()
+    assert [tuple(day) for day in days] == [("2024-01-10", 4, 8, 4), ("2024-01-11", 5, 35, 5)]

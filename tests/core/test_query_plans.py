@@ -16,7 +16,8 @@ from core.settings import Settings, load_settings
 from core.store.connection import connect
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from query_plans import BOUNDED, WHOLE, costs, fill, unlisted
+from history import fill
+from query_plans import BOUNDED, WHOLE, costs, unlisted
 
 PER_DAY = 400
 FEW = 500

@@ -12,7 +12,6 @@ from desk.expectation import (
     DAY,
     HISTORY,
     band,
-    dispersion,
     expect,
     in_steps,
     lower_tail,
@@ -79,10 +78,35 @@ def test_nothing_is_expected_before_a_day_was_seen() -> None:
 def test_dispersion_is_near_the_true_one() -> None:
     chance = np.random.default_rng(2)
     true = 0.8
-    past = chance.negative_binomial(1 / true, 1 / (1 + true * 5.0), (40, HISTORY)).astype(float)
-    assert dispersion(past, 0, past.mean(axis=1)).mean() == pytest.approx(true, rel=0.1)
-    calm = chance.poisson(5.0, (40, HISTORY)).astype(float)
-    assert dispersion(calm, 0, calm.mean(axis=1)).mean() < 0.05
+    bursty = chance.negative_binomial(1 / true, 1 / (1 + true * 5.0), (40, HISTORY + DAY)).astype(float)
+    assert expect(bursty, 0, HISTORY).alpha.mean() == pytest.approx(true, rel=0.1)
+    calm = chance.poisson(5.0, (40, HISTORY + DAY)).astype(float)
+    assert expect(calm, 0, HISTORY).alpha.mean() < 0.05
+
+
+@pytest.mark.parametrize("begin", [0, 7, 10 * DAY + 5])
+def test_each_hour_is_what_the_formulas_say(begin: int) -> None:
+    """One hour after the other, by the sums of the module's first lines."""
+    first, count = HISTORY + 3 * DAY + 5, HISTORY + 9 * DAY + 11
+    counts = np.random.default_rng(3).negative_binomial(2, 0.3, (3, count)).astype(float)
+    found = expect(counts, begin, first)
+    for hour in range(first, count):
+        midnight = hour // DAY * DAY
+        start = max(begin, midnight - HISTORY)
+        past = counts[:, start:midnight]
+        level = (past.sum(axis=1) + 1) / (midnight - start + 24)
+        days = [counts[:, each] for n in range(1, 8) if (each := hour - DAY * n) >= start]
+        daily = (sum(days) + 4 * level) / (len(days) + 4)
+        weeks = [counts[:, each] for n in range(1, 5) if (each := hour - 7 * DAY * n) >= start]
+        hourly = (sum(weeks) + 4 * daily) / (len(weeks) + 4)
+        means = np.empty(past.shape)
+        for clock in range(DAY):
+            same = np.arange(start, midnight) % DAY == clock
+            means[:, same] = ((past[:, same].sum(axis=1) + 4 * level) / (same.sum() + 4))[:, None]
+        excess = ((past - means) ** 2 - means).sum(axis=1) + 4 * 0.25
+        alpha = np.clip(excess / ((means**2).sum(axis=1) + 4), 0.01, 5.0)
+        for name, true in (("level", level), ("daily", daily), ("hourly", hourly), ("alpha", alpha)):
+            assert getattr(found, name)[:, hour - first] == pytest.approx(true, rel=1e-9), (name, hour)
 
 
 @pytest.mark.parametrize(("observed", "mean", "alpha"), [(0, 2.0, 0.3), (1, 0.1, 1.0), (7, 2.0, 0.3), (40, 9.5, 0.02)])

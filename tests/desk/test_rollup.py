@@ -18,7 +18,13 @@ from tests.desk.newsroom import FIRST, PRESENT
 
 KINDS = ("all", "topic", "entity", "source")
 HOUR = timedelta(hours=1)
-SINCE, UNTIL = FIRST - timedelta(days=1), PRESENT + timedelta(days=1)
+MIDNIGHT = PRESENT.replace(hour=0)
+SPANS = (
+    (FIRST - timedelta(days=1), PRESENT + timedelta(days=1)),
+    (MIDNIGHT - timedelta(days=12), MIDNIGHT),
+    (MIDNIGHT - timedelta(days=9, hours=5), MIDNIGHT - timedelta(days=2, hours=3)),
+    (PRESENT - timedelta(hours=6), PRESENT),
+)
 
 
 @pytest.fixture
@@ -40,20 +46,32 @@ def change(connection: psycopg.Connection[Any], minute: datetime, amount: int = 
 
 
 def differences(engine: Engine) -> list[Any]:
-    """Hours of which `trend_hours` tells something else than the minutes and merged hours do."""
+    """Hours of which `trend_hours` tells something else than the minutes and merged hours do, and sums over spans of
+    which `trend_totals` does."""
     columns = "negative, neutral, positive, negative_stories, neutral_stories, positive_stories"
     sums = ", ".join(f"sum({column})::bigint AS {column}" for column in columns.split(", "))
-    both = f"""
-        WITH told AS (SELECT name, hour, {sums} FROM trend_hours(:kind, NULL, :since, :until) GROUP BY 1, 2),
-        true AS (SELECT name, date_trunc('hour', minute, 'UTC') AS hour, {sums} FROM trend_history
-                 WHERE kind = :kind AND minute >= :since AND minute < :until GROUP BY 1, 2)
-        (SELECT * FROM told EXCEPT SELECT * FROM true) UNION ALL (SELECT * FROM true EXCEPT SELECT * FROM told)
-    """.replace("true AS", '"true" AS').replace("FROM true", 'FROM "true"')
+    true = f"""
+        SELECT name, date_trunc('hour', minute, 'UTC') AS hour, {sums} FROM trend_history
+        WHERE kind = :kind AND minute >= :since AND minute < :until GROUP BY 1, 2
+    """
+    hours = f"SELECT name, hour, {sums} FROM trend_hours(:kind, NULL, :since, :until) GROUP BY 1, 2"
+    totals = f"SELECT name, {columns} FROM trend_totals(:kind, NULL, :since, :until)"
+    of_some = f"SELECT name, {columns} FROM trend_totals(:kind, ARRAY['all', 'AAPL'], :since, :until)"
+    pairs = [
+        (hours, true),
+        (totals, f"SELECT name, {sums} FROM ({true}) AS hours GROUP BY 1"),
+        (of_some, f"SELECT name, {sums} FROM ({true}) AS hours WHERE name IN ('all', 'AAPL') GROUP BY 1"),
+    ]
     with engine.connect() as connection:
         return [
-            (kind, *row)
+            (kind, since, until, *row)
+            for told, is_so in pairs
             for kind in KINDS
-            for row in connection.execute(text(both), {"kind": kind, "since": SINCE, "until": UNTIL})
+            for since, until in SPANS
+            for row in connection.execute(
+                text(f"(({told}) EXCEPT ({is_so})) UNION ALL (({is_so}) EXCEPT ({told}))"),
+                {"kind": kind, "since": since, "until": until},
+            )
         ]
 
 
@@ -66,6 +84,7 @@ def test_hours_are_what_their_minutes_say(newsroom: None, engine: Engine) -> Non
     assert differences(engine) == []
     assert Rollup(engine).roll()
     assert count(engine, "SELECT count(*) FROM trend_rolled") > 1000
+    assert count(engine, "SELECT count(*) FROM trend_rolled_day") > 100
     assert differences(engine) == []
 
 
@@ -134,6 +153,8 @@ def test_hours_that_retention_merged_are_read_where_it_put_them(
     assert differences(engine) == []
     rollup.roll()
     assert count(engine, "SELECT count(*) FROM trend_rolled, trend_rollup WHERE hour < merged_until") == 0
+    days = "SELECT count(*) FROM trend_rolled_day, trend_rollup WHERE day < date_trunc('day', merged_until, 'UTC')"
+    assert count(engine, days) == 0
     assert differences(engine) == []
 
 

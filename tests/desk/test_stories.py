@@ -124,7 +124,7 @@ def test_a_search_that_takes_long_comes_a_part_at_a_time(
     ann: TestClient, rows: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_module, "_PATIENCE_S", 0.0)
-    monkeypatch.setattr(search_module, "_QUICK_S", 0.0)  # spans stay short
+    monkeypatch.setattr(search_module, "_WIDER", 1.0)  # spans stay short
     first = get(ann, "/search", q="growth", limit=200, **SPAN)
     assert first["next"] is not None
     found = pages(ann, "/search", q="growth", limit=200, **SPAN)

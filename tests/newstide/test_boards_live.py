@@ -35,7 +35,7 @@ from tests.newstide.stacks import RunningStack
 from tests.tiny_bundles import register_tiny, write_tiny
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import query_plans
+from history import fill
 
 pytestmark = pytest.mark.skipif(not IS_HERE, reason="prometheus is not here (Debian: prometheus)")
 
@@ -232,11 +232,9 @@ def _message(number: int) -> dict[str, Any]:
 def _write_history(connection: psycopg.Connection[Any], end: datetime) -> None:
     """Weeks of news in the place of those few, and a row of each kind that no process had a reason to write."""
     connection.execute("TRUNCATE message, message_key, story, story_text, story_band, story_series, trend")
-    before, query_plans.ENTITIES = query_plans.ENTITIES, 5
     today = end.date()
-    query_plans.fill(connection, today - timedelta(days=DAYS), today - timedelta(days=2), 50)
-    query_plans.fill(connection, today - timedelta(days=1), today, 2400)
-    query_plans.ENTITIES = before
+    fill(connection, today - timedelta(days=DAYS), today - timedelta(days=2), 50, entities=5)
+    fill(connection, today - timedelta(days=1), today, 2400, entities=5)
     for statement in _HISTORY.split(";\n"):
         connection.execute(statement, {"at": end - timedelta(minutes=5)})
 
