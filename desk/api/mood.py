@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
@@ -175,7 +176,7 @@ def read_heat(
             negative=row.negative.tolist(),
             expected=plain(row.expected),
             surprise=plain(row.surprise, 3),
-            share=[round(n / of, 4) if of else None for n, of in zip(row.negative, row.stories, strict=True)],
+            share=plain(row.negative / np.where(row.stories > 0, row.stories, np.nan)),
         )
         for row in found
     ]

@@ -137,9 +137,9 @@ def read_counts(connection: Connection, kind: str, names: Sequence[str], grid: G
     place = {name: i for i, name in enumerate(names)}
     values = {"kind": kind, "names": list(names), "since": grid.since, "until": grid.until, "step_s": grid.step_s}
     for row in connection.execute(_QUERIES[f"buckets_{_by(grid)}"], values):
-        steps = np.asarray(row.buckets, np.int64) - grid.first
+        steps = _integers(row.steps) - grid.first
         for count in COUNTS:
-            found[count][place[row.name], steps] = np.asarray(getattr(row, count), np.int64)
+            np.add.at(found[count][place[row.name]], steps, _integers(getattr(row, count)))
     return found
 
 
@@ -149,8 +149,7 @@ def read_negative(connection: Connection, kind: str, names: Sequence[str], grid:
     place = {name: i for i, name in enumerate(names)}
     values = {"kind": kind, "names": list(names), "since": grid.since, "until": grid.until, "step_s": grid.step_s}
     for row in connection.execute(_QUERIES[f"negative_{_by(grid)}"], values):
-        steps = np.asarray(row.buckets, np.int64) - grid.first
-        found[place[row.name], steps] = np.asarray(row.negative, np.int64)
+        np.add.at(found[place[row.name]], _integers(row.steps) - grid.first, _integers(row.negative))
     return found
 
 
@@ -176,3 +175,7 @@ def read_source_names(connection: Connection, keys: Sequence[str]) -> dict[str, 
 
 def _by(grid: Grid) -> str:
     return "by_hour" if grid.step_s % HOUR_S == 0 else "by_minute"
+
+
+def _integers(sent: bytes) -> Integers:
+    return np.frombuffer(sent, ">i4").astype(np.int64)

@@ -20,51 +20,38 @@ ORDER BY negative DESC, messages DESC, name
 LIMIT :limit
 
 -- name: buckets_by_minute
--- Counts of some series in steps of `step_s`, numbered from 1970 on.
-SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative, array_agg(neutral) AS neutral,
-       array_agg(positive) AS positive, array_agg(messages) AS messages
-FROM (
-    SELECT name, floor(extract(epoch FROM minute) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative,
-           sum(neutral_stories) AS neutral, sum(positive_stories) AS positive,
-           sum(negative + neutral + positive) AS messages
-    FROM trend
-    WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
-    GROUP BY 1, 2
-) AS counted
+-- Counts of some series, as arrays of big-endian integers that belong together: in which of the steps of `step_s`
+-- since 1970, and how many. A step may be there more than once, to be added up.
+SELECT name, string_agg(int4send(floor(date_part('epoch', minute) / :step_s)::integer), '') AS steps,
+       string_agg(int4send(negative_stories), '') AS negative, string_agg(int4send(neutral_stories), '') AS neutral,
+       string_agg(int4send(positive_stories), '') AS positive,
+       string_agg(int4send(negative + neutral + positive), '') AS messages
+FROM trend
+WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
 GROUP BY name
 
 -- name: buckets_by_hour
-SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative, array_agg(neutral) AS neutral,
-       array_agg(positive) AS positive, array_agg(messages) AS messages
-FROM (
-    SELECT name, floor(extract(epoch FROM hour) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative,
-           sum(neutral_stories) AS neutral, sum(positive_stories) AS positive,
-           sum(negative + neutral + positive) AS messages
-    FROM trend_hours(:kind, :names, :since, :until)
-    GROUP BY 1, 2
-) AS counted
+SELECT name, string_agg(int4send(floor(date_part('epoch', hour) / :step_s)::integer), '') AS steps,
+       string_agg(int4send(negative_stories), '') AS negative, string_agg(int4send(neutral_stories), '') AS neutral,
+       string_agg(int4send(positive_stories), '') AS positive,
+       string_agg(int4send(negative + neutral + positive), '') AS messages
+FROM trend_hours(:kind, :names, :since, :until)
 GROUP BY name
 
 -- name: negative_by_minute
-SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative
-FROM (
-    SELECT name, floor(extract(epoch FROM minute) / :step_s)::bigint AS bucket, sum(negative_stories) AS negative
-    FROM trend
-    WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
-      AND negative_stories <> 0
-    GROUP BY 1, 2
-) AS counted
+SELECT name, string_agg(int4send(floor(date_part('epoch', minute) / :step_s)::integer), '') AS steps,
+       string_agg(int4send(negative_stories), '') AS negative
+FROM trend
+WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
+  AND negative_stories <> 0
 GROUP BY name
 
 -- name: negative_by_hour
 -- What an expectation is made of.
-SELECT name, array_agg(bucket) AS buckets, array_agg(negative) AS negative
-FROM (
-    SELECT name, floor(extract(epoch FROM hour) / 3600)::bigint AS bucket, sum(negative_stories) AS negative
-    FROM trend_hours(:kind, :names, :since, :until)
-    WHERE negative_stories <> 0
-    GROUP BY 1, 2
-) AS counted
+SELECT name, string_agg(int4send(floor(date_part('epoch', hour) / :step_s)::integer), '') AS steps,
+       string_agg(int4send(negative_stories), '') AS negative
+FROM trend_hours(:kind, :names, :since, :until)
+WHERE negative_stories <> 0
 GROUP BY name
 
 -- name: names

@@ -47,6 +47,58 @@ SELECT kind, date_trunc('day', hour, 'UTC'), name, count(*), sum(negative), sum(
 FROM trend_rolled
 GROUP BY 1, 2, 3;
 
+-- As before, but for minutes, which are added up by the hour: a row of each table for a series and hour.
+CREATE OR REPLACE FUNCTION trend_hours(wanted_kind text, wanted_names text[], since timestamptz, until timestamptz)
+RETURNS TABLE (name text, hour timestamptz, negative integer, neutral integer, positive integer,
+               negative_stories integer, neutral_stories integer, positive_stories integer)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT merged.name, merged.hour, merged.negative, merged.neutral, merged.positive,
+           merged.negative_stories, merged.neutral_stories, merged.positive_stories
+    FROM trend_hour AS merged
+    WHERE merged.kind = wanted_kind AND (wanted_names IS NULL OR merged.name = ANY(wanted_names))
+      AND merged.hour >= since AND merged.hour < until
+    UNION ALL
+    SELECT rolled.name, rolled.hour, rolled.negative, rolled.neutral, rolled.positive,
+           rolled.negative_stories, rolled.neutral_stories, rolled.positive_stories
+    FROM trend_rolled AS rolled
+    WHERE rolled.kind = wanted_kind AND (wanted_names IS NULL OR rolled.name = ANY(wanted_names))
+      AND rolled.hour >= greatest(since, (SELECT merged_until FROM trend_rollup))
+      AND rolled.hour < least(until, (SELECT rolled_until FROM trend_rolling))
+      AND NOT EXISTS (SELECT FROM trend_unrolled WHERE trend_unrolled.hour = rolled.hour)
+    UNION ALL
+    SELECT recent.name, date_trunc('hour', recent.minute, 'UTC'), sum(recent.negative)::integer,
+           sum(recent.neutral)::integer, sum(recent.positive)::integer, sum(recent.negative_stories)::integer,
+           sum(recent.neutral_stories)::integer, sum(recent.positive_stories)::integer
+    FROM trend AS recent
+    WHERE recent.kind = wanted_kind AND (wanted_names IS NULL OR recent.name = ANY(wanted_names))
+      AND recent.minute >= greatest(since, (SELECT rolled_until FROM trend_rolling)) AND recent.minute < until
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT late.name, date_trunc('hour', late.minute, 'UTC'), sum(late.negative)::integer,
+           sum(late.neutral)::integer, sum(late.positive)::integer, sum(late.negative_stories)::integer,
+           sum(late.neutral_stories)::integer, sum(late.positive_stories)::integer
+    FROM trend AS late
+    WHERE late.kind = wanted_kind AND (wanted_names IS NULL OR late.name = ANY(wanted_names))
+      AND late.minute >= since
+      AND late.minute < least(until, (SELECT coalesce(max(merged_until), '-infinity') FROM trend_rollup),
+                              (SELECT rolled_until FROM trend_rolling))
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT changed.name, marked.hour, sum(changed.negative)::integer,
+           sum(changed.neutral)::integer, sum(changed.positive)::integer, sum(changed.negative_stories)::integer,
+           sum(changed.neutral_stories)::integer, sum(changed.positive_stories)::integer
+    FROM (SELECT DISTINCT trend_unrolled.hour FROM trend_unrolled
+          WHERE trend_unrolled.hour >= greatest(since, (SELECT merged_until FROM trend_rollup))
+            AND trend_unrolled.hour < least(until, (SELECT rolled_until FROM trend_rolling))) AS marked
+    CROSS JOIN LATERAL (
+        SELECT * FROM trend
+        WHERE trend.minute >= marked.hour AND trend.minute < marked.hour + interval '1 hour'
+          AND trend.kind = wanted_kind AND (wanted_names IS NULL OR trend.name = ANY(wanted_names))
+        OFFSET 0  -- hour by hour: there are few of them
+    ) AS changed
+    GROUP BY 1, 2
+$$;
+
 -- What the rows of `trend_hours` add up to, by series. Days that are rolled up as a whole are read by the day. A stable
 -- function: all its queries see what the query sees that calls it.
 CREATE FUNCTION trend_totals(wanted_kind text, wanted_names text[], since timestamptz, until timestamptz)
