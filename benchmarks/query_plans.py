@@ -254,7 +254,9 @@ def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tup
                                "limit": 100}),
         ("desk.counts.known_series", {**everything, **hours, "names": ["E7"]}),
         ("desk.stories.stories", {**of_series, "source": "s7", "before": None, "before_story": None, "limit": 50}),
-        ("desk.stories.described", {"stories": stories[:50], "uids": uids[:50]}),
+        ("desk.stories.described", {"stories": stories[:50]}),
+        ("desk.messages.days", {"uids": uids[:50]}),
+        ("desk.messages.messages", {"uids": uids[:50], "days": [now.date()] * 50}),
         ("desk.stories.story", {"story": stories[0]}),
         ("desk.stories.messages", {"story": stories[0], "stored_from": (now - day).date(), "after": None,
                                    "after_uid": None, "limit": 50}),
@@ -311,7 +313,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         ("desk.labelling.held", {**ann, "holding": [], "most": 50, "seconds": 900}),
         ("desk.labelling.unlabelled_lease", {"story": stories[0], "analyst": "ann"}),
         ("desk.labelling.items", {"stories": stories[:20]}),
-        ("desk.labelling.stories_of", {"uids": uids[:20]}),
+        ("desk.labelling.labelled_stories", {"uids": uids[:20]}),
         ("desk.labelling.step_labels", {"step": 1}),
         ("desk.labelling.last_step", {"analyst": "ann", "steps": 50}),
         ("desk.labelling.former_labels", {"step": 1}),
@@ -324,7 +326,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         ("desk.labelling.disputed", disputed),
         ("desk.labelling.latest_stories", {"pool": 100}),
         ("desk.labelling.words_of", {"stories": stories[:50]}),
-        ("desk.labelling.guesses", {"stories": stories[:50]}),
+        ("desk.labelling.labelled_messages", {"stories": stories[:50]}),
         ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic"}),
     ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from core.store.messages import message_of
 from core.text import clean
 from desk.labelling.sql import QUERIES
+from desk.store.messages import StoredMessage, read_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +46,46 @@ class Item:
 
 def read_items(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, Item]:
     """Those of `stories` whose text is known, by a message of theirs or by a label."""
-    rows: Iterable[Any] = connection.execute(QUERIES["items"], {"stories": list(stories)})
-    return {row.story: _item(row) for row in rows}
+    rows = connection.execute(QUERIES["items"], {"stories": list(stories)}).all()
+    messages = read_messages(connection, (row.uid for row in rows if row.uid is not None))
+    found = {row.story: _item(row, messages.get(row.uid)) for row in rows}
+    return {story: item for story, item in found.items() if item is not None}
 
 
 def read_guesses(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, tuple[str, dict[str, Guess]]]:
     """The model, and what it said by task, of those of `stories` that were labelled and whose message is stored."""
-    rows: Iterable[Any] = connection.execute(QUERIES["guesses"], {"stories": list(stories)})
-    return {row.story: (row.model, _guesses(row)) for row in rows}
+    rows = connection.execute(QUERIES["labelled_messages"], {"stories": list(stories)}).all()
+    messages = read_messages(connection, (row.uid for row in rows))
+    return {
+        row.story: (message.model, _guesses(message)) for row in rows if (message := messages.get(row.uid)) is not None
+    }
 
 
 def find_stories(connection: Connection, uids: Sequence[UUID]) -> dict[UUID, UUID]:
     """The story of each message of `uids` that is stored, or that labels know."""
-    rows = connection.execute(QUERIES["stories_of"], {"uids": list(uids)})
-    return {row.uid: row.story for row in rows if row.story is not None}
+    stored = {uid: message.story for uid, message in read_messages(connection, uids).items()}
+    rows = connection.execute(QUERIES["labelled_stories"], {"uids": [uid for uid in uids if uid not in stored]})
+    return stored | {row.uid: row.story for row in rows}
 
 
-def _item(row: Any) -> Item:
-    if row.published_at is None:
-        return Item(
-            row.story, row.uid, "", row.labelled_text, row.labelled_text, row.source, "", None, row.copies, "", {}
-        )
+def _item(row: Any, message: StoredMessage | None) -> Item | None:
+    said = row.labelled_text
+    if message is None:
+        if said is None:
+            return None
+        return Item(row.story, row.uid, "", said, said, row.labelled_source, "", None, row.copies, "", {})
     return Item(
-        row.story, row.uid, row.title, row.text, row.labelled_text or clean(message_of(row).body), row.source, row.url,
-        row.published_at, row.copies, row.model, _guesses(row),
+        row.story, message.uid, message.title, message.text, said or clean(message_of(message).body), message.source,
+        message.url, message.published_at, row.copies, message.model, _guesses(message),
     )  # fmt: skip
 
 
-def _guesses(row: Any) -> dict[str, Guess]:
+def _guesses(message: StoredMessage) -> dict[str, Guess]:
     return {
         task: Guess(label, list(scores))
         for task, label, scores in (
-            ("sentiment", row.sentiment, row.sentiment_scores),
-            ("topic", row.topic, row.topic_scores),
+            ("sentiment", message.sentiment, message.sentiment_scores),
+            ("topic", message.topic, message.topic_scores),
         )
         if scores
     }

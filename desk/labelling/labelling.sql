@@ -149,38 +149,20 @@ DELETE FROM label_lease WHERE story IN (
 )
 
 -- name: items
--- A story as it is labelled: by the message that its labels are of, else by the one that leads it.
-SELECT wanted.story, key.uid IS NOT NULL AS stored, coalesce(story.messages, 1) AS copies,
-       coalesce(message.uid, labelled.uid) AS uid, coalesce(labelled.text, '') AS labelled_text,
-       coalesce(message.source, labelled.source) AS source, message.id, message.kind, message.published_at,
-       message.received_at, message.title, message.text, message.url, message.model, message.sentiment,
-       message.sentiment_scores, message.topic, message.topic_scores
+-- What is known of stories as they are labelled: by the message that their labels are of, else by the one that leads.
+SELECT wanted.story, coalesce(story.messages, 1) AS copies, labelled.text AS labelled_text,
+       labelled.source AS labelled_source,
+       CASE WHEN labelled.text IS NULL THEN story.first_uid ELSE labelled.uid END AS uid
 FROM unnest(CAST(:stories AS uuid[])) WITH ORDINALITY AS wanted (story, place)
 LEFT JOIN LATERAL (SELECT id, first_uid, messages FROM story WHERE story.id = wanted.story OFFSET 0) AS story ON true
 LEFT JOIN LATERAL (
     SELECT uid, text, source FROM label WHERE label.story = wanted.story ORDER BY id LIMIT 1
 ) AS labelled ON true
-LEFT JOIN LATERAL (
-    SELECT uid, stored_on FROM message_key
-    WHERE uid = CASE WHEN labelled.text IS NULL THEN story.first_uid ELSE labelled.uid END OFFSET 0
-) AS key ON true
-LEFT JOIN LATERAL (
-    SELECT * FROM message WHERE message.uid = key.uid AND message.stored_on = key.stored_on LIMIT 1
-) AS message ON true
-WHERE message.uid IS NOT NULL OR labelled.text IS NOT NULL
 ORDER BY wanted.place
 
--- name: stories_of
--- The story of each message; of one that retention dropped, what its labels say.
-SELECT wanted.uid, coalesce(message.story, labelled.story) AS story
-FROM unnest(CAST(:uids AS uuid[])) AS wanted (uid)
-LEFT JOIN LATERAL (SELECT uid, stored_on FROM message_key WHERE message_key.uid = wanted.uid OFFSET 0) AS key ON true
-LEFT JOIN LATERAL (
-    SELECT story FROM message WHERE message.uid = key.uid AND message.stored_on = key.stored_on LIMIT 1
-) AS message ON true
-LEFT JOIN LATERAL (
-    SELECT story FROM label WHERE label.uid = wanted.uid ORDER BY id DESC LIMIT 1
-) AS labelled ON true
+-- name: labelled_stories
+-- What labels say of the stories of messages.
+SELECT DISTINCT ON (uid) uid, story FROM label WHERE uid = ANY(CAST(:uids AS uuid[])) ORDER BY uid, id DESC
 
 -- name: begin_step
 INSERT INTO label_step (analyst, request, undoes) VALUES (:analyst, :request, :undoes)
@@ -340,15 +322,12 @@ WHERE story = :story AND analyst = :analyst AND expires_at > now()
 SELECT story FROM (SELECT id, story FROM label ORDER BY id DESC LIMIT :pool) AS newest
 GROUP BY story ORDER BY max(id) DESC
 
--- name: guesses
--- What a model said of stories that were labelled: of the message that their labels are of.
-SELECT wanted.story, message.model, message.sentiment, message.sentiment_scores, message.topic, message.topic_scores
-FROM unnest(CAST(:stories AS uuid[])) AS wanted (story)
-JOIN LATERAL (SELECT uid FROM label WHERE label.story = wanted.story ORDER BY id LIMIT 1) AS labelled ON true
-JOIN LATERAL (SELECT uid, stored_on FROM message_key WHERE message_key.uid = labelled.uid OFFSET 0) AS key ON true
-JOIN LATERAL (
-    SELECT * FROM message WHERE message.uid = key.uid AND message.stored_on = key.stored_on LIMIT 1
-) AS message ON true
+-- name: labelled_messages
+-- The message that the labels of a story are of.
+SELECT wanted.story, labelled.uid
+FROM unnest(CAST(:stories AS uuid[])) AS wanted (story),
+     LATERAL (SELECT uid FROM label WHERE label.story = wanted.story ORDER BY id LIMIT 1) AS labelled
+WHERE labelled.uid IS NOT NULL
 
 -- name: words_of
 -- What counts for each story: verdicts where there are any, else the words of analysts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from core.fitting import SENTIMENTS
 from core.store.arrays import plain_array
 from core.store.sql import records
+from desk.store.messages import StoredMessage, read_messages
 from desk.store.sql import queries_beside
 
 _QUERIES = queries_beside(__file__)
@@ -108,12 +110,10 @@ def list_stories(connection: Connection, wanted: StoryFilter, before: StoryKey |
 
 def describe_stories(connection: Connection, placed: Sequence[Placed]) -> list[Story]:
     """What is known of the stories, in their order; those that are gone meanwhile are left out."""
-    values = {
-        "stories": plain_array(each.story for each in placed),
-        "uids": plain_array(each.uid for each in placed),
-    }
-    found = {story.id: story for story in records(Story, connection.execute(_QUERIES["described"], values))}
-    return [found[each.story] for each in placed if each.story in found]
+    rows = connection.execute(_QUERIES["described"], {"stories": plain_array(each.story for each in placed)})
+    found = {row.id: row for row in rows}
+    messages = read_messages(connection, (each.uid for each in placed))
+    return [_described(found[each.story], messages.get(each.uid)) for each in placed if each.story in found]
 
 
 def find_story(connection: Connection, story: UUID) -> Story | None:
@@ -150,3 +150,23 @@ def read_headlines(connection: Connection, wanted: StoryFilter, limit: int) -> l
         "limit": limit,
     }
     return [row.headline for row in connection.execute(_QUERIES["headlines"], values)]
+
+
+def _described(row: Any, lead: StoredMessage | None) -> Story:
+    return Story(
+        id=row.id,
+        headline=row.headline,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        copies=row.copies,
+        uid=lead and lead.uid,
+        url=lead and lead.url,
+        title=lead and lead.title,
+        language=lead and lead.language,
+        topic=lead and lead.topic,
+        sentiment=lead and lead.sentiment,
+        sentiment_scores=lead and lead.sentiment_scores,
+        model=lead and lead.model,
+        sources=row.sources,
+        entities=row.entities,
+    )

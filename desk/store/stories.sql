@@ -18,19 +18,16 @@ ORDER BY first_at DESC, story DESC
 LIMIT :limit
 
 -- name: described
--- What is known of stories, and the message that leads each in a series.
-SELECT story.id, story.headline, story.first_at, story.last_at, story.messages AS copies, lead.uid, lead.url,
-       lead.title, lead.language, lead.topic, lead.sentiment, lead.sentiment_scores, lead.model,
+-- What is known of stories.
+SELECT story.id, story.headline, story.first_at, story.last_at, story.messages AS copies,
        coalesce(series.sources, '{}') AS sources, coalesce(series.entities, '{}') AS entities
-FROM unnest(CAST(:stories AS uuid[]), CAST(:uids AS uuid[])) AS wanted (story, uid)
-JOIN story ON story.id = wanted.story
+FROM story
 LEFT JOIN LATERAL (
     SELECT array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'source') AS sources,
            array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'entity') AS entities
-    FROM story_series WHERE story_series.story = wanted.story
+    FROM story_series WHERE story_series.story = story.id
 ) AS series ON true
-LEFT JOIN message_key ON message_key.uid = wanted.uid
-LEFT JOIN message AS lead ON lead.uid = wanted.uid AND lead.stored_on = message_key.stored_on
+WHERE story.id = ANY(CAST(:stories AS uuid[]))
 
 -- name: story
 SELECT id AS story, first_uid AS uid, first_at FROM story WHERE id = :story
