@@ -82,7 +82,7 @@ def main() -> None:
     report = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}",
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *sys.argv]).replace(str(options.database), "URL"),
         "messages": stored,
         "days_by_minute": minutes,
         "seed": options.seed,

@@ -33,6 +33,7 @@ WHOLE = {
     "alerting.still_open": "once a start: what one channel was told in the last `retention.delivery_days`",
     "desk.labelling.counts": "counts every label once a process; then those that come",
     "desk.labelling.rows": "counts the rows of an index, which people add one by one",
+    "desk.labelling.evaluated": "counts the rows of an index, which people add one by one",
     "desk.labelling.words": "an export of labels",
 }
 """Queries that read a whole history, and why they may."""

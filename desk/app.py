@@ -38,6 +38,7 @@ from desk.api import settings as settings_
 from desk.context import Desk
 from desk.events import Events
 from desk.labelling.counter import LabelCounter
+from desk.labelling.evaluation import Evaluation
 from desk.labelling.live_model import LiveModel
 from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
@@ -104,6 +105,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         ),
         live_model=LiveModel(settings, engine),
         label_counter=LabelCounter(engine),
+        evaluation=Evaluation(engine, settings.desk.evaluation_share),
         proxies=proxy_networks(settings.desk),
     )
     app = FastAPI(

@@ -12,6 +12,7 @@ from core.settings import Settings
 from core.taxonomy import Taxonomy
 from desk.events import Events
 from desk.labelling.counter import LabelCounter
+from desk.labelling.evaluation import Evaluation
 from desk.labelling.live_model import LiveModel
 from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
@@ -36,6 +37,7 @@ class Desk:
     queue: LabelQueue
     live_model: LiveModel
     label_counter: LabelCounter
+    evaluation: Evaluation
     proxies: list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
     @property

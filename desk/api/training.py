@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 from core.store import training
 from desk.api.parameters import Share
 from desk.context import Desk, desk_of
-from desk.labelling.evaluation import measure_accuracy
 from desk.problems import responses
 from desk.security.identity import Viewer
 
@@ -84,7 +83,7 @@ def read_training(
 @router.get("/evaluation", summary="How often models were right where nobody saw what they said")
 def read_evaluation(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Evaluation:
     """Over the stories of the evaluation share that were labelled last: drawn at random, so that they speak for all."""
-    found = measure_accuracy(desk.engine, desk.settings.desk.evaluation_share)
+    found = desk.evaluation.read()
     return Evaluation(
         evaluation_share=desk.settings.desk.evaluation_share,
         items=[Accuracy.model_validate(one, from_attributes=True) for one in found],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from core.store.shadows import wilson_interval
 from desk.labelling.items import Guess, read_guesses
@@ -16,6 +18,7 @@ from desk.labelling.sql import QUERIES
 
 _POOL = 10_000  # the latest labels, among which stories of the share are looked for
 _MOST_STORIES = 500
+_OLD_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,38 @@ class Accuracy:
     high: float
 
 
-def measure_accuracy(engine: Engine, share: float) -> list[Accuracy]:
+class Evaluation:
+    """The accuracy of models by one store's labels. Thread-safe.
+
+    Worked out again after a label was given or a day of messages dropped, and when it is old: a message may come after
+    the label that was imported for it.
+    """
+
+    def __init__(self, engine: Engine, share: float) -> None:
+        self._engine = engine
+        self._share = share
+        self._lock = threading.Lock()
+        self._known: tuple[int, int] | None = None
+        self._at = 0.0
+        self._found: list[Accuracy] = []
+
+    def read(self) -> list[Accuracy]:
+        """By model and task, over the stories of the evaluation share that were labelled last."""
+        with self._lock, self._engine.connect() as connection:
+            row = connection.execute(QUERIES["evaluated"]).one()
+            known, now = (row.labels, row.dropped_days), time.monotonic()
+            if known != self._known or now - self._at > _OLD_S:
+                self._found = measure_accuracy(connection, self._share)
+                self._known, self._at = known, now
+            return self._found
+
+
+def measure_accuracy(connection: Connection, share: float) -> list[Accuracy]:
     """By model and task, over the stories of the evaluation share that were labelled last."""
-    with engine.connect() as connection:
-        rows = connection.execute(QUERIES["latest_stories"], {"pool": _POOL})
-        stories = [row.story for row in rows if is_for_evaluation(row.story, share)][:_MOST_STORIES]
-        words = connection.execute(QUERIES["words_of"], {"stories": stories}).all()
-        guesses = read_guesses(connection, stories)
+    rows = connection.execute(QUERIES["latest_stories"], {"pool": _POOL})
+    stories = [row.story for row in rows if is_for_evaluation(row.story, share)][:_MOST_STORIES]
+    words = connection.execute(QUERIES["words_of"], {"stories": stories}).all()
+    guesses = read_guesses(connection, stories)
     said: dict[tuple[UUID, str], Counter[str]] = defaultdict(Counter)
     for row in words:
         said[row.story, row.task][row.label] += 1

@@ -318,6 +318,10 @@ WHERE story = :story AND analyst = :analyst AND expires_at > now()
   AND (SELECT count(*) = 0 FROM label_word AS word
        WHERE word.story = lease.story AND word.analyst = :analyst AND word.label IS NOT NULL AND NOT word.final)
 
+-- name: evaluated
+-- What an evaluation follows from: labels are append-only, and so is what a model said of a message.
+SELECT (SELECT count(*) FROM label) AS labels, (SELECT count(*) FROM dropped_day) AS dropped_days
+
 -- name: latest_stories
 SELECT story FROM (SELECT id, story FROM label ORDER BY id DESC LIMIT :pool) AS newest
 GROUP BY story ORDER BY max(id) DESC

@@ -18,6 +18,7 @@ from desk.store.sql import queries_beside
 
 _QUERIES = queries_beside(__file__)
 _ONE_DAY = timedelta(days=1)
+_OF_THE_LEAD = ("uid", "url", "title", "language", "topic", "sentiment", "sentiment_scores", "model")
 
 StoryKey = tuple[datetime, UUID]
 """By what stories are ordered: their first message in the series, then their id."""
@@ -153,20 +154,5 @@ def read_headlines(connection: Connection, wanted: StoryFilter, limit: int) -> l
 
 
 def _described(row: Any, lead: StoredMessage | None) -> Story:
-    return Story(
-        id=row.id,
-        headline=row.headline,
-        first_at=row.first_at,
-        last_at=row.last_at,
-        copies=row.copies,
-        uid=lead and lead.uid,
-        url=lead and lead.url,
-        title=lead and lead.title,
-        language=lead and lead.language,
-        topic=lead and lead.topic,
-        sentiment=lead and lead.sentiment,
-        sentiment_scores=lead and lead.sentiment_scores,
-        model=lead and lead.model,
-        sources=row.sources,
-        entities=row.entities,
-    )
+    said: dict[str, Any] = {name: getattr(lead, name, None) for name in _OF_THE_LEAD}
+    return Story(**row._mapping, **said)

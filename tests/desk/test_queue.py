@@ -205,6 +205,8 @@ def test_labels_of_the_evaluation_share_judge_the_model(engine: Engine, settings
         label(ann, number, sentiment="negative" if number < 8 else "positive")
     hidden = [number for number in range(20) if is_for_evaluation(story_of(number), 0.5)]
     right, tied, decided = hidden[0], hidden[-1], hidden[-2]
+    (before,) = ann.get("/api/v1/models/evaluation").json()["items"]
+    assert before["texts"] == len(hidden), "and is worked out again with the labels that come now"
     label(bob, tied, sentiment="neutral")
     label(bob, decided, sentiment="neutral")
     verdict = {"task": "sentiment", "label": "negative"}
