@@ -1,16 +1,18 @@
-"""`python docs/picture.py`: run the demo to its end, and take the picture of the desk that the README shows.
-
-It needs Chromium and the extra `dev`, and takes two minutes.
+"""`python docs/picture.py`: replay the demo's news until its bank is in trouble, and take the picture of the desk that
+the README shows. It needs Chromium and the extra `dev`.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -18,10 +20,14 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from newstide.embedded.process import free_port
+from newstide.scenario import generate_feed
+from newstide.scenario.feed import START, SURGE_AFTER
 
 PICTURE = Path(__file__).with_name("desk.png")
 SIZE = {"width": 1280, "height": 800}
 _COLOURS = 128
+_IN_TROUBLE = timedelta(hours=7)
+_STANDS_STILL = "() => !document.querySelector('[aria-busy=true], .skeleton')"
 
 
 def main() -> None:
@@ -29,9 +35,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         environment = os.environ | {"NEWSTIDE_EMBEDDED__DIRECTORY": home, "NEWSTIDE_METRICS__DESK_PORT": "0"}
         newstide = [sys.executable, "-m", "newstide"]
-        subprocess.run([*newstide, "demo", "--until-drained"], env=environment, check=True)
+        replay = ["up", "--replay", str(_write_news(Path(home) / "news.jsonl")), "--until-drained"]
+        subprocess.run([*newstide, *replay], env=environment, check=True)
         port = free_port()
-        environment |= {"NEWSTIDE_EMBEDDED__DIRECTORY": f"{home}/demo", "NEWSTIDE_DESK__PORT": str(port)}
+        environment["NEWSTIDE_DESK__PORT"] = str(port)
         desk = subprocess.Popen([*newstide, "desk"], env=environment)
         try:
             _wait_for(f"http://127.0.0.1:{port}/")
@@ -43,6 +50,13 @@ def main() -> None:
         finally:
             desk.terminate()
             desk.wait()
+
+
+def _write_news(file: Path) -> Path:
+    until = (START + SURGE_AFTER + _IN_TROUBLE).isoformat()
+    rows = itertools.takewhile(lambda row: row["published_at"] < until, generate_feed())
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
 
 
 def _wait_for(address: str) -> None:
@@ -62,7 +76,8 @@ def _take(address: str) -> None:
         page = browser.new_page(viewport=SIZE, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
         page.goto(address)
         page.wait_for_selector("main[id=page]")
-        page.wait_for_function("() => !document.querySelector('[aria-busy=true], .skeleton')")
+        page.get_by_role("button", name="Companies", exact=True).click()
+        page.wait_for_function(_STANDS_STILL)
         page.screenshot(path=PICTURE)
         browser.close()
     Image.open(PICTURE).convert("RGB").quantize(_COLOURS).save(PICTURE, optimize=True)
