@@ -27,7 +27,7 @@ ROLES = {
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    quiet = {f"NEWSTIDE_METRICS__{name}_PORT": "0" for name in ("WORKER", "INGEST", "ALERTING")}
+    quiet = {f"NEWSTIDE_METRICS__{name}_PORT": "0" for name in ("WORKER", "INGEST", "ALERTING", "DESK")}
     return {
         **os.environ,
         **quiet,

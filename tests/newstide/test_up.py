@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from newstide.scenario import BANK, IPO, generate_feed
+from newstide.scenario import generate_feed
 from tests.newstide.stacks import answer, environment, newstide, processes_in
 
 COUNT = 1500
@@ -92,32 +92,6 @@ def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
     while processes_in(tmp_path):
         assert time.monotonic() < deadline, processes_in(tmp_path)
         time.sleep(0.2)
-
-
-def test_the_demo_alerts_for_the_right_reason(tmp_path: Path) -> None:
-    with (tmp_path / "demo.log").open("wb") as log:
-        demo = subprocess.Popen(
-            [sys.executable, "-m", "newstide", "demo", "--until-drained"],
-            env=environment(tmp_path),
-            cwd=tmp_path,
-            stdout=log,
-            stderr=log,
-        )
-    assert demo.wait(280) == 0, (tmp_path / "demo.log").read_text()
-    shown = (tmp_path / "demo.log").read_text()
-    told = [line for line in shown.splitlines() if line.startswith("ALERT")]
-    assert any(f"entity={BANK.ticker}" in line for line in told), shown
-    settings = {"NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path / "newstide" / "demo")}
-    listed = newstide(tmp_path, "alerts", "list", "--json", **settings)
-    alerts = json.loads(listed.stdout)
-    bank = [alert for alert in alerts if alert["series"] == f"entity={BANK.ticker}"]
-    assert bank
-    assert all(alert["observed"] > 3 * alert["expected"] for alert in bank)
-    assert bank[0]["evidence"]["stories"]
-    assert {file.name for file in tmp_path.iterdir()} == {"demo.log", "newstide"}, "something lies about"
-    assert not any(alert["series"] == f"entity={IPO.ticker}" for alert in alerts)
-    audit = newstide(tmp_path, "audit", "--json", **settings)
-    assert json.loads(audit.stdout)["differences"] == []
 
 
 @pytest.mark.parametrize(
