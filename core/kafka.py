@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from typing import Any
@@ -11,7 +12,8 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
 from core.errors import BrokerUnreachable, NewstideError, SettingsError
-from core.settings import Settings
+from core.settings import KafkaSettings, Settings
+from core.tls import client_context, handshake_fault
 
 log = logging.getLogger(__name__)
 
@@ -55,20 +57,27 @@ def client_options(settings: Settings) -> dict[str, Any]:
             "sasl_plain_username": kafka.sasl_username,
             "sasl_plain_password": password.get_secret_value(),
         }
-    if kafka.security_protocol.endswith("SSL"):
-        files = {"ssl_cafile": kafka.ssl_cafile, "ssl_certfile": kafka.ssl_certfile, "ssl_keyfile": kafka.ssl_keyfile}
-        for name, path in files.items():
-            if path is not None and not path.is_file():
-                raise SettingsError(f"setting `kafka.{name}` is {str(path)!r}; there is no such file")
-        options |= {name: str(path) for name, path in files.items() if path is not None}
-    return options
+    context = tls_context(kafka)
+    return options if context is None else options | {"ssl_context": context}
+
+
+def tls_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    """What every client of the brokers speaks TLS with; None where the protocol has none.
+
+    Raises SettingsError for files that are missing or are none.
+    """
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    password = kafka.ssl_password.get_secret_value() if kafka.ssl_password else None
+    return client_context(kafka.ssl_cafile, kafka.ssl_certfile, kafka.ssl_keyfile, password, "kafka")
 
 
 def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> None:
     """Return once a broker answers a metadata request, or once `stop` is set.
 
     Tries again with growing pauses, saying so in the log. Raises BrokerUnreachable after
-    `kafka.start_timeout_s` seconds, and at once if the brokers refuse the credentials.
+    `kafka.start_timeout_s` seconds, and at once if the brokers refuse the
+    credentials or show a certificate that is not trusted.
     """
     options = client_options(settings)
     stop = stop or threading.Event()
@@ -87,6 +96,7 @@ def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> 
         except kafka_errors.KafkaConfigurationError as error:
             raise SettingsError(f"the kafka settings can't work: {error}") from error
         except (kafka_errors.KafkaError, OSError, ValueError) as error:
+            _refuse_hopeless(options)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BrokerUnreachable(
@@ -130,6 +140,18 @@ def ensure_topics(settings: Settings) -> None:
         raise TopicError(f"the topics of newstide can't be prepared: {error}; see the broker's log") from error
     finally:
         admin.close()
+
+
+def _refuse_hopeless(options: dict[str, Any]) -> None:
+    """Raise BrokerUnreachable where the brokers' TLS is such that waiting is of no use."""
+    context = options.get("ssl_context")
+    fault = context and handshake_fault(options["bootstrap_servers"], context, _CONNECT_S)
+    if fault:
+        raise BrokerUnreachable(
+            f"no Kafka broker can be talked to: {fault}; check kafka.ssl_cafile, kafka.ssl_certfile, "
+            "kafka.ssl_keyfile, kafka.security_protocol, and that the brokers' certificates name the hosts in "
+            "kafka.bootstrap_servers"
+        )
 
 
 def connect_admin(settings: Settings) -> KafkaAdminClient:

@@ -48,7 +48,9 @@ class KafkaSettings(Section):
     ssl_certfile: Path | None = None
     """PEM file of the client certificate, for mutual TLS."""
     ssl_keyfile: Path | None = None
-    """PEM file of the client key, for mutual TLS."""
+    """PEM file of the client key, for mutual TLS; empty: the certificate's file holds it too."""
+    ssl_password: SecretStr | None = None
+    """Password of the client key, where it is encrypted."""
     topic_prefix: str = "newstide."
     """Put before every topic name."""
     partitions: int = Field(8, ge=1, le=1000)
@@ -67,7 +69,7 @@ class DatabaseSettings(Section):
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     """TLS to Postgres, in libpq's terms."""
     sslrootcert: Path | None = None
-    """PEM file of the authority that signed the server's certificate."""
+    """PEM file of the authority that signed the server's certificate; `system`: those that the system trusts."""
     sslcert: Path | None = None
     """PEM file of the client certificate."""
     sslkey: Path | None = None
@@ -151,6 +153,10 @@ class ModelsSettings(Section):
 Empty: `models` in `embedded.directory`."""
     cache: Path | None = None
     """Where a process keeps the bundles it fetched from the shelf. Empty: `cache` in `embedded.directory`."""
+    trusted_keys: list[Path] = []
+    """PEM files of Ed25519 public keys. Where any is named, a bundle is used only if one of them signed it."""
+    signing_key: Path | None = None
+    """PEM file of the Ed25519 private key with which `newstide train --schedule` signs the bundles that it promotes."""
     poll_s: float = Field(5, ge=0.1, le=3600)
     """A worker looks at the registry this often, besides being notified."""
     shadow_share: float = Field(0.1, ge=0, le=1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 import tempfile
 import threading
 import time
@@ -34,6 +33,7 @@ from core.dead_letters import DeadLetter
 from core.epochs import Reconciler
 from core.errors import NewstideError
 from core.health import Beat
+from core.kafka import tls_context
 from core.settings import KafkaSettings, Settings
 from stream.archive import Archive, Letter
 from stream.backlog import MAX_WAITING_BYTES, Backlog
@@ -388,11 +388,7 @@ def _size(event: Any) -> int:
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None)
-        if kafka.ssl_certfile:
-            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+    context = tls_context(kafka)
     if kafka.security_protocol.startswith("SASL"):
         password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else None
         return faust.SASLCredentials(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,6 +21,10 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _IN_UTC = "-c timezone=UTC"
+_FILES = ("sslrootcert", "sslcert", "sslkey")
+_SYSTEM = "system"  # libpq: the authorities that the system trusts
+# What libpq and OpenSSL say where no later try can succeed.
+_TLS_FAULT = re.compile("certificate verify failed|does not match host name|server does not support SSL")
 
 
 def database_url(settings: Settings) -> URL:
@@ -38,9 +44,12 @@ def database_url(settings: Settings) -> URL:
         raise SettingsError(f"setting `database.url` names {url.get_backend_name()!r}; newstide needs postgresql://")
     tls = {
         name: str(value)
-        for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")
+        for name in ("sslmode", *_FILES)
         if (value := getattr(settings.database, name)) is not None and name not in url.query
     }
+    for name in _FILES:
+        if name in tls and tls[name] != _SYSTEM and not Path(tls[name]).is_file():
+            raise SettingsError(f"setting `database.{name}` is {tls[name]!r}; there is no such file")
     return url.set(drivername="postgresql+psycopg").update_query_dict({**tls, "connect_timeout": "10"})
 
 
@@ -62,7 +71,8 @@ def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
 
 
 def wait_for_database(settings: Settings, report: Callable[[str], None] = log.warning) -> None:
-    """Return once Postgres answers; say what is waited for; raise DatabaseUnreachable after the start timeout."""
+    """Return once Postgres answers; say what is waited for; raise DatabaseUnreachable after the start timeout,
+    and at once where its TLS is not what `database.sslmode` asks for."""
     url = database_url(settings)
     where = url.render_as_string(hide_password=True)
     deadline = time.monotonic() + settings.database.start_timeout_s
@@ -73,6 +83,11 @@ def wait_for_database(settings: Settings, report: Callable[[str], None] = log.wa
             return
         except (psycopg.OperationalError, OperationalError) as error:
             reason = str(error).strip().splitlines()[-1]
+            if _TLS_FAULT.search(str(error)):
+                raise DatabaseUnreachable(
+                    f"Postgres at {where} is not talked to: {reason}; see `database.sslmode`, `database.sslrootcert`, "
+                    "and that the server's certificate names the host in `database.url`"
+                ) from error
             if time.monotonic() + pause > deadline:
                 raise DatabaseUnreachable(
                     f"Postgres at {where} did not answer within {settings.database.start_timeout_s:g} s ({reason}); "

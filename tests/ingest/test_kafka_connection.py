@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.records import Message, decode
 from core.settings import KafkaSettings, Settings, load_settings
 from ingest.cleaning import clean_message
 from ingest.producer import DeliveryFailed, MessageProducer
+from tests.certificates import Authority
 from tests.ingest.ingest_helpers import Broker, Topics, free_port, make_settings, start_broker, stop_broker
 
 
@@ -34,8 +36,7 @@ def test_topics_are_created_as_set_and_left_alone_after(settings: Settings) -> N
 
 
 def test_security_settings_become_client_options(tmp_path: Path) -> None:
-    authority = tmp_path / "ca.pem"
-    authority.write_text("")
+    authority = Authority(tmp_path, "authority").path
     settings = load_settings(
         kafka={
             "bootstrap_servers": "a:1, b:2,",
@@ -46,13 +47,16 @@ def test_security_settings_become_client_options(tmp_path: Path) -> None:
             "ssl_cafile": str(authority),
         }
     )
-    assert client_options(settings) == {
+    options = client_options(settings)
+    context = options.pop("ssl_context")
+    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert [certificate["subject"] for certificate in context.get_ca_certs()] == [((("commonName", "authority"),),)]
+    assert options == {
         "bootstrap_servers": ["a:1", "b:2"],
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-256",
         "sasl_plain_username": "u",
         "sasl_plain_password": "p",
-        "ssl_cafile": str(authority),
     }
 
 

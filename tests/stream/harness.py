@@ -51,15 +51,16 @@ def embedded_broker(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def real_kafka(directory: Path) -> Iterator[str]:
-    """One broker of Apache Kafka from KAFKA_HOME."""
+def real_kafka(directory: Path, **properties: str) -> Iterator[str]:
+    """One broker of Apache Kafka from KAFKA_HOME. In its `properties`, `{port}` and `{next}` are its two ports."""
     script = Path(os.environ["KAFKA_HOME"]) / "kafka"
     cluster = directory / "kafka"
     port = free_port()
     while is_taken(port + 1):  # a broker takes two neighbouring ports
         port = free_port()
+    more = [f"--set={key}={value.format(port=port, next=port + 1)}" for key, value in properties.items()]
     started = subprocess.run(
-        [sys.executable, str(script), "start", str(cluster), "--port", str(port)],
+        [sys.executable, str(script), "start", str(cluster), "--port", str(port), *more],
         capture_output=True,
         text=True,
         check=True,
