@@ -18,7 +18,7 @@ from ingest.zones import time_zone
 
 SHORTEST_INTERVAL_S = 1.0
 LONGEST_INTERVAL_S = 86_400.0
-_KEYS = ("source", "url", "kind", "interval_s", "headers", "encoding", "time_zone", "day_first")
+_KEYS = ("source", "url", "kind", "interval_s", "headers", "encoding", "time_zone", "day_first", "private")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Feed:
 
     `encoding`: the label of what its documents are written in, where they can't be trusted to say; empty: by evidence.
     `times`: the zone of times that name none, and the order in 03/04/2024, where its documents do not tell.
+    `private`: its host may have a private address though its name is one of the public DNS.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Feed:
     headers: dict[str, str] = field(default_factory=dict)
     encoding: str = ""
     times: TimeFormat = PLAIN
+    private: bool = False
 
 
 def feed_of(table: dict[str, Any]) -> Feed:
@@ -52,6 +54,7 @@ def feed_of(table: dict[str, Any]) -> Feed:
             stated="day_first" in table,
             zone=time_zone(table["time_zone"]) if "time_zone" in table else UTC,
         ),
+        private=table.get("private", False),
     )
 
 
@@ -89,8 +92,11 @@ def faults_of(table: dict[str, Any]) -> list[str]:
             codec_of(encoding)
     except InputError as error:
         faults.append(f"`encoding`: {error}")
-    if not isinstance(table.get("day_first", True), bool):
-        faults.append(f"`day_first` is {table['day_first']!r}; expected true or false")
+    faults += [
+        f"`{name}` is {table[name]!r}; expected true or false"
+        for name in ("day_first", "private")
+        if not isinstance(table.get(name, True), bool)
+    ]
     try:
         time_zone(str(table.get("time_zone", "UTC")))
     except InputError as error:

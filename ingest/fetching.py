@@ -15,10 +15,11 @@ from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 from ingest.feeds import Feed
 from ingest.inflate import ACCEPTED, TooLarge, inflate
 from ingest.rate_limits import pause_asked
-from ingest.redirects import Address, RedirectRefused, Target, checked, joined, origin, peer, shown
+from ingest.redirects import Address, RedirectRefused, Target, checked, home, joined, opened, origin, peer, shown
 
 MOST_REDIRECTS = 5
 FETCH_TIMEOUT_S = 60.0
+_CONNECTIONS = 100
 _TIMEOUTS = httpx.Timeout(15.0, connect=10.0)
 AGENT = f"newstide/{version('newstide')} (feed reader)"
 _ACCEPT = (
@@ -79,7 +80,9 @@ class Answer:
 def new_client() -> httpx.AsyncClient:
     """The HTTP client that all feeds share."""
     headers = {"User-Agent": AGENT, "Accept": _ACCEPT, "Accept-Encoding": ACCEPTED}
-    return httpx.AsyncClient(timeout=_TIMEOUTS, headers=headers)
+    # A connection that was opened, and whose certificate was checked, for one name is never used for another.
+    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0)
+    return httpx.AsyncClient(timeout=_TIMEOUTS, headers=headers, limits=limits)
 
 
 async def fetch(
@@ -118,18 +121,15 @@ async def followed(
 
     `conditions`: more request headers for an address. Raises FetchFailed, RedirectRefused and what httpx raises.
     """
-    target = Target(httpx.URL(feed.url).copy_with(fragment=None))
+    target = await home(httpx.URL(feed.url).copy_with(fragment=None), feed.private)
     own: Address | None = None
     at_home = permanent = True
     passed = [shown(target.url)]
     for hop in range(MOST_REDIRECTS + 1):
         # A feed's own headers may hold credentials: once a redirect has left their origin, nobody gets them any more.
         at_home = at_home and origin(target.url) == origin(httpx.URL(feed.url))
-        own_headers = dict(feed.headers) if at_home else {}
-        url, headers, extensions = target.request(own_headers | dict(conditions(target)))
-        async with client.stream(
-            "GET", url, headers=headers, extensions=extensions, follow_redirects=False
-        ) as response:
+        headers = (dict(feed.headers) if at_home else {}) | dict(conditions(target))
+        async with opened(client, target, headers) as response:
             if hop == 0:
                 own = peer(response)
             if not response.has_redirect_location:

@@ -1,7 +1,9 @@
-"""Where a redirect may lead: never from https to http, and to private addresses only from a private host.
+"""Where a request may go: a feed's own host, and its redirects.
 
-The name of the new host is resolved here, and the connection is then made to the address that was looked at: a name
-that resolves to something else a moment later (DNS rebinding) changes nothing.
+Names are resolved here, and the connection is then made to the address that was looked at: a name that resolves to
+something else a moment later (DNS rebinding) changes nothing. Private addresses are for hosts that are meant to have
+them: addresses written as such, names that no stranger can own, and feeds of which the operator says so. A redirect
+leads there only from a private host, and never from https to http.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import asyncio
 import ipaddress
 import socket
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -17,6 +21,12 @@ import httpx
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Names that the public DNS gives to nobody: RFC 6761, RFC 6762, RFC 8375, and ICANN's own promise of 2024.
+_INSIDE = ("localhost", "local", "home.arpa", "internal")
+
+
+class PrivateAddress(OSError):
+    """A name of the public DNS has an address that is not public; the text says which."""
 
 
 class RedirectRefused(Exception):
@@ -25,17 +35,19 @@ class RedirectRefused(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A URL and the address to connect to; `address` is empty where the client, or a proxy, resolves the name."""
+    """A URL and the addresses to connect to, in the order of trying; none where a proxy resolves the name."""
 
     url: httpx.URL
-    address: str = ""
+    addresses: tuple[Address, ...] = ()
 
-    def request(self, headers: dict[str, str]) -> tuple[httpx.URL, dict[str, str], dict[str, str]]:
-        """URL, headers and extensions of a request that connects to `address` and asks for `url`."""
-        if not self.address:
-            return self.url, headers, {}
-        host = self.url.netloc.decode("ascii")
-        return self.url.copy_with(host=self.address), headers | {"Host": host}, {"sni_hostname": self.url.host}
+    def requests(self, headers: dict[str, str]) -> list[tuple[httpx.URL, dict[str, str], dict[str, str]]]:
+        """URL, headers and extensions of requests for `url`, each of which connects to one of `addresses`."""
+        if not self.addresses:
+            return [(self.url, headers, {})]
+        named = headers | {"Host": self.url.netloc.decode("ascii")}
+        # The certificate has to be that of the name, not of the address.
+        tls = {"sni_hostname": self.url.host}
+        return [(self.url.copy_with(host=str(address)), named, tls) for address in self.addresses]
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -57,6 +69,24 @@ def joined(url: httpx.URL, location: str) -> httpx.URL:
     return target
 
 
+async def home(url: httpx.URL, private: bool) -> Target:
+    """The target of a feed's own `url`; `private`: the operator says that it may have a private address.
+
+    Raises PrivateAddress for one that has, against what its name says; OSError if the name has no address.
+    """
+    if _has_proxy(url):
+        return Target(url)
+    addresses = await _resolve(url.host, origin(url)[2] or 80)
+    if not private and not _is_inside(url.host):
+        for address in addresses:
+            if not _is_public(address):
+                raise PrivateAddress(
+                    f"{url.host} has the private address {address}, where a public name should not lead; "
+                    "if that is wanted, write `private = true` to this feed in feeds.toml"
+                )
+    return Target(url, tuple(addresses))
+
+
 async def checked(url: httpx.URL, own: Address | None) -> Target:
     """The target of a redirect to `url` by a feed whose own server answered from the address `own`.
 
@@ -71,7 +101,25 @@ async def checked(url: httpx.URL, own: Address | None) -> Target:
                 f"it redirects to {shown(url)}, which is the private address {address}; "
                 "if that is wanted, put this address into feeds.toml"
             )
-    return Target(url, str(addresses[0]))
+    return Target(url, tuple(addresses))
+
+
+@asynccontextmanager
+async def opened(client: httpx.AsyncClient, target: Target, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+    """The answer of the first of the target's addresses that can be connected to; its body is not read yet."""
+    tries = target.requests(headers)
+    for left, (url, sent, extensions) in zip(reversed(range(len(tries))), tries, strict=True):
+        request = client.build_request("GET", url, headers=sent, extensions=extensions)
+        try:
+            response = await client.send(request, stream=True, follow_redirects=False)
+            break
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if not left:
+                raise
+    try:
+        yield response
+    finally:
+        await response.aclose()
 
 
 def shown(url: httpx.URL | str) -> str:
@@ -88,8 +136,18 @@ def peer(response: httpx.Response) -> Address | None:
     return _literal(str(found[0])) if isinstance(found, tuple) and found else None
 
 
+def _is_inside(host: str) -> bool:
+    """Whether only the operator's own network, or the URL itself, can say which address `host` has."""
+    name = host.rstrip(".").lower()
+    return _literal(host) is not None or "." not in name or name.endswith(tuple(f".{end}" for end in _INSIDE))
+
+
+def _is_public(address: Address) -> bool:
+    return _plain(address).is_global and not _plain(address).is_multicast
+
+
 def _allowed(address: Address, own: Address | None) -> bool:
-    if _plain(address).is_global and not _plain(address).is_multicast:
+    if _is_public(address):
         return True
     if own is None or _plain(own).is_global:
         return False

@@ -67,6 +67,7 @@ def test_a_feed_may_state_how_its_times_are_written(write: Write) -> None:
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = "klingon"', "no encoding is called 'klingon'"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nencoding = 5', "`encoding`"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nday_first = "yes"', "`day_first` is 'yes'"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nprivate = 1', "`private` is 1"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\ntime_zone = "Mars"', "'Mars' is not known"),
         (
             '[[feed]]\nsource = "A B"\nurl = "https://e.com"\n[[feed]]\nsource = "a-b"\nurl = "https://f.com"',

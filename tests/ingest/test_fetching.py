@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import http.server
 import ipaddress
+import socket
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -254,12 +256,97 @@ def test_a_public_feed_is_not_led_inside(target: str) -> None:
 
 def test_a_redirect_connects_to_the_address_that_was_looked_at() -> None:
     target = asyncio.run(checked(httpx.URL("https://localhost:8443/a?b=c"), ipaddress.ip_address("127.0.0.1")))
-    url, headers, extensions = target.request({"X": "y"})
-    assert ipaddress.ip_address(url.host).is_loopback
-    assert (url.port, url.raw_path) == (8443, b"/a?b=c")
-    assert headers == {"X": "y", "Host": "localhost:8443"}
-    assert extensions == {"sni_hostname": "localhost"}
-    assert asyncio.run(checked(httpx.URL("https://1.1.1.1/"), PUBLIC)).address == "1.1.1.1"
+    for url, headers, extensions in target.requests({"X": "y"}):
+        assert ipaddress.ip_address(url.host).is_loopback
+        assert (url.port, url.raw_path) == (8443, b"/a?b=c")
+        assert headers == {"X": "y", "Host": "localhost:8443"}
+        assert extensions == {"sni_hostname": "localhost"}
+    assert target.addresses
+    assert asyncio.run(checked(httpx.URL("https://1.1.1.1/"), PUBLIC)).addresses == (ipaddress.ip_address("1.1.1.1"),)
+
+
+Resolver = Callable[[dict[str, list[list[str]]]], list[str]]
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    """A DNS with answers of its own, each name's in turn; returns the names as they are asked for."""
+
+    def install(answers: dict[str, list[list[str]]]) -> list[str]:
+        asked: list[str] = []
+        real = asyncio.BaseEventLoop.getaddrinfo
+
+        async def getaddrinfo(self: asyncio.BaseEventLoop, host: str, port: int, **options: int) -> object:
+            asked.append(host)
+            rest = answers.get(host)
+            if rest is None:
+                return await real(self, host, port, **options)
+            found = rest.pop(0) if len(rest) > 1 else rest[0]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+        return asked
+
+    return install
+
+
+def test_a_name_that_leads_inside_a_moment_later_is_connected_to_where_it_was_checked(
+    site: Site, resolve: Resolver
+) -> None:
+    """DNS rebinding: the first answer passes the check, the second would be the cloud's metadata."""
+    port = site.address.rpartition(":")[2]
+    site.pages["/feed"] = page(BODY)
+    asked = resolve({"feed.internal": [["127.0.0.1"], ["169.254.169.254"]]})
+    assert get(f"http://feed.internal:{port}/feed") is not None
+    assert asked.count("feed.internal") == 1
+    assert site.requests[-1][1]["host"] == f"feed.internal:{port}"
+    # Of a redirect the same: the feed is the loopback's, and so may be where it leads.
+    site.pages["/feed"] = redirect(f"http://other.internal:{port}/moved")
+    site.pages["/moved"] = page(BODY)
+    asked = resolve({"other.internal": [["127.0.0.1"], ["169.254.169.254"]]})
+    assert get(site.address + "/feed") is not None
+    assert asked.count("other.internal") == 1
+
+
+def test_a_public_name_with_a_private_address_is_asked_for_nothing(site: Site, resolve: Resolver) -> None:
+    port = site.address.rpartition(":")[2]
+    site.pages["/feed"] = page(BODY)
+    resolve({"feeds.example.com": [["93.184.216.34", "127.0.0.1"]], "inside.example.com": [["127.0.0.1"]]})
+    for host in ("feeds.example.com", "inside.example.com"):
+        failed = failure(f"http://{host}:{port}/feed")
+        assert failed.outcome == "connection"
+        assert "private address 127.0.0.1" in str(failed)
+        assert "private = true" in str(failed)
+    assert site.requests == []
+    assert get(Feed("x", f"http://inside.example.com:{port}/feed", private=True)) is not None
+
+
+def test_an_address_that_does_not_answer_gives_way_to_the_next(site: Site, resolve: Resolver) -> None:
+    port = site.address.rpartition(":")[2]
+    site.pages["/feed"] = page(BODY)
+    resolve({"feed.internal": [["127.0.0.9", "127.0.0.1"]], "gone.internal": [["127.0.0.9"]]})
+    assert get(f"http://feed.internal:{port}/feed") is not None
+    assert failure(f"http://gone.internal:{port}/feed").outcome == "connection"
+
+
+def test_no_connection_is_used_twice(site: Site) -> None:
+    """Two names can share an address: what was verified for one of them says nothing of the other."""
+    peers: list[object] = []
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        peers.append(handler.client_address)
+        page(BODY)(handler)
+
+    site.pages["/feed"] = answer
+
+    async def scene() -> None:
+        async with new_client() as client:
+            for _ in range(3):
+                await fetch(client, Feed("x", site.address + "/feed"), NOTHING, max_bytes=10**6)
+
+    asyncio.run(scene())
+    assert len(set(peers)) == 3
 
 
 def test_a_secure_feed_is_not_led_to_an_open_line() -> None:
