@@ -1,14 +1,17 @@
 """The model bundle: a directory with the network, its tokenizer, a card, and a manifest with their checksums.
 
-Reading a bundle executes nothing: ONNX and JSON only, every byte checked against the manifest before it is used.
+Reading a bundle executes nothing: ONNX and JSON only, every byte checked against the manifest before it is used, and
+the manifest against its signature where keys are trusted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import msgspec
 from core.errors import BundleError, SettingsError
 from core.reference import Reference, check_reference
 from core.scoring import TaskScore
+from core.signatures import ANYBODY, Trust, sign_manifest
 from core.taxonomy import check_task
 
 FORMAT_VERSION = 1
@@ -25,12 +29,14 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 CARD = "MODEL_CARD.md"
+SIGNATURE = "manifest.sig"
 
-MAX_BYTES = {MANIFEST: 4_000_000, MODEL: 2_000_000_000, TOKENIZER: 100_000_000, CARD: 4_000_000}
+MAX_BYTES = {MANIFEST: 4_000_000, MODEL: 2_000_000_000, TOKENIZER: 100_000_000, CARD: 4_000_000, SIGNATURE: 1_000}
 MAX_LENGTH_RANGE = (4, 8192)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# How a protobuf spells the key `location` of a tensor kept in another file.
-_EXTERNAL_DATA = b"\x0a\x08location"
+# How a protobuf spells the key `location` of a tensor kept in another file: a tag and a length, each of which may be
+# written with more bytes than it needs, and the word.
+_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,15 +97,18 @@ class _Version(msgspec.Struct):
     format_version: int
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path, trust: Trust = ANYBODY) -> Bundle:
     """The bundle in directory `path`, every file verified.
 
     Raises BundleError naming the file and the fault: a missing, extra, altered or oversized file, a name that leaves
-    the directory, another format version, a malformed manifest, tensors kept outside `model.onnx`.
+    the directory, another format version, a malformed manifest, tensors kept outside `model.onnx`, no signature of
+    whom `trust` asks for.
     """
     if not path.is_dir():
         raise BundleError(f"{path} is no directory; pass the directory that holds {MANIFEST}")
-    manifest = read_manifest(path)
+    content = _read(path, MANIFEST)
+    trust.check(content, _read(path, SIGNATURE) if (path / SIGNATURE).exists() else None, str(path))
+    manifest = _parse_manifest(content, path / MANIFEST)
     _check_listing(path, manifest)
     contents = {name: _read(path, name) for name in manifest.files}
     for name, content in contents.items():
@@ -118,7 +127,7 @@ def check_model(bundle: Bundle) -> None:
     """Raise BundleError if the manifest of `bundle` is inconsistent or its network refers to other files."""
     where = str(bundle.path or "the bundle")
     _check_manifest(bundle.manifest, where)
-    if _EXTERNAL_DATA in bundle.model:
+    if _EXTERNAL_DATA.search(bundle.model):
         raise BundleError(f"{where}: {MODEL} keeps tensors in another file; export it again as a single file")
 
 
@@ -159,8 +168,22 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, tokenizer: bytes,
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of the bundle in directory `path`, the other files unread. Raises BundleError as `load_bundle`."""
-    content = _read(path, MANIFEST)
-    where = path / MANIFEST
+    return _parse_manifest(_read(path, MANIFEST), path / MANIFEST)
+
+
+def sign_bundle(path: Path, key: Path) -> Bundle:
+    """Sign the bundle in directory `path`, whole and verified, with the private key in the PEM file `key`.
+
+    Raises BundleError for one that is broken, InputError for a file that holds no key.
+    """
+    bundle = load_bundle(path)
+    fresh = path.parent / f".{path.name}.{SIGNATURE}"  # a bundle holds no other files, not even for a moment
+    fresh.write_bytes(sign_manifest(_read(path, MANIFEST), key))
+    fresh.replace(path / SIGNATURE)
+    return bundle
+
+
+def _parse_manifest(content: bytes, where: Path) -> Manifest:
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
         if version != FORMAT_VERSION:
@@ -217,17 +240,21 @@ def _check_listing(path: Path, manifest: Manifest) -> None:
     unlisted = sorted({MODEL, TOKENIZER} - set(manifest.files))
     if unlisted:
         raise BundleError(f"{path / MANIFEST} gives no checksum for {unlisted[0]}; get the bundle again or retrain")
-    extra = sorted(entry.name for entry in path.iterdir() if entry.name not in {*manifest.files, MANIFEST})
+    extra = sorted(entry.name for entry in path.iterdir() if entry.name not in {*manifest.files, MANIFEST, SIGNATURE})
     if extra:
         raise BundleError(f"{path / extra[0]} is not listed in the manifest; remove it")
 
 
 def _read(path: Path, name: str) -> bytes:
     file = path / name
+    strange = BundleError(f"{file} is missing or no regular file; get the bundle again or retrain")
     if file.is_symlink() or not file.is_file():
-        raise BundleError(f"{file} is missing or no regular file; get the bundle again or retrain")
+        raise strange
     try:
-        with file.open("rb") as stream:
+        # What was a file a moment ago may be a link or a pipe now.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise strange
             content = stream.read(MAX_BYTES[name] + 1)
     except OSError as error:
         raise BundleError(f"{file} can't be read: {error.strerror}; check its permissions") from error

@@ -165,6 +165,8 @@ class Classifier:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        # Else bytes that look like ONNX Runtime's own format are read as such, whatever was checked of the ONNX file.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # Waiting threads that spin would take the core from the other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from core.bundle import Bundle
 from core.classifier import Classifier
 from core.settings import Settings
-from core.shelf import Shelf
+from core.shelf import open_shelf
 from core.store.models import Deed, ModelRow, StateChange, list_proven, nothing_more, roll_back
 
 
@@ -28,6 +28,6 @@ def prove(settings: Settings, row: ModelRow) -> Bundle:
 
     Raises BundleError or ShelfUnreachable where it can't be used.
     """
-    bundle = Shelf(settings.shelf_location, settings.bundle_cache).fetch(row.location, row.checksum)
+    bundle = open_shelf(settings).fetch(row.location, row.checksum)
     Classifier(bundle, cache_texts=0).self_test()
     return bundle

@@ -22,8 +22,10 @@ import msgspec
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from core.bundle import CARD, MANIFEST, MAX_BYTES, MODEL, TOKENIZER, Bundle, load_bundle, write_bundle
+from core.bundle import CARD, MANIFEST, MAX_BYTES, MODEL, SIGNATURE, TOKENIZER, Bundle, load_bundle, write_bundle
 from core.errors import BundleError, SettingsError, ShelfUnreachable
+from core.settings import Settings
+from core.signatures import ANYBODY, Trust, load_trust
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _KEPT_BUNDLES = 8  # of a cache: the live one, its shadow, and some to go back to
 _ABANDONED_S = 86_400  # a fetch that was killed leaves its scratch directory behind
 # The manifest last: a bundle whose upload was cut short has none.
-_UPLOAD_ORDER = (MODEL, TOKENIZER, CARD, MANIFEST)
+_UPLOAD_ORDER = (MODEL, TOKENIZER, CARD, SIGNATURE, MANIFEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Shelved:
 class Shelf:
     """Bundles under `location`, a directory or fsspec URL; `cache` is a local directory that processes may share.
 
-    Raises SettingsError for a URL that no installed file system serves.
+    What `trust` does not allow is neither put nor fetched. Raises SettingsError for a URL that no installed file system
+    serves.
     """
 
-    def __init__(self, location: str, cache: Path) -> None:
+    def __init__(self, location: str, cache: Path, trust: Trust = ANYBODY) -> None:
         self.location = location.rstrip("/")
         self._cache = cache
+        self._trust = trust
         _file_system(self.location)
 
     def put(self, path: Path) -> Shelved:
@@ -60,11 +64,12 @@ class Shelf:
 
         Raises BundleError if it is broken, ShelfUnreachable if the shelf can't be written.
         """
-        bundle = load_bundle(path)
-        contents = {name: (path / name).read_bytes() for name in (*bundle.manifest.files, MANIFEST)}
+        bundle = load_bundle(path, self._trust)
+        signed = (SIGNATURE,) if (path / SIGNATURE).is_file() else ()
+        contents = {name: (path / name).read_bytes() for name in (*bundle.manifest.files, *signed, MANIFEST)}
         checksum = hashlib.sha256(contents[MANIFEST]).hexdigest()
         location = f"{self.location}/{bundle.name}-{checksum[:12]}"
-        if not self._holds(location, checksum):
+        if not self._holds(location, checksum, contents.get(SIGNATURE)):
             system, base = _file_system(location)
             with _answering(location):
                 system.makedirs(base, exist_ok=True)
@@ -73,7 +78,7 @@ class Shelf:
                         system.pipe_file(f"{base}/{name}", contents[name])
             with tempfile.TemporaryDirectory() as scratch:
                 _copy(location, checksum, Path(scratch))
-                load_bundle(Path(scratch))
+                load_bundle(Path(scratch), self._trust)
         return Shelved(bundle, location, checksum, sum(map(len, contents.values())))
 
     def fetch(self, location: str, checksum: str) -> Bundle:
@@ -87,7 +92,7 @@ class Shelf:
         kept = self._cache / checksum
         if kept.is_dir():
             try:
-                bundle = _verified(kept, checksum)
+                bundle = _verified(kept, checksum, self._trust)
                 kept.touch()
                 return bundle
             except (BundleError, OSError) as error:
@@ -97,20 +102,20 @@ class Shelf:
             fresh.mkdir()
             _copy(location, checksum, fresh)
             try:
-                bundle = load_bundle(fresh)
+                bundle = load_bundle(fresh, self._trust)
             except BundleError as error:
                 raise BundleError(str(error).replace(str(fresh), location)) from error
             self._keep(fresh, kept, scratch)
         self._prune()
         return msgspec.structs.replace(bundle, path=kept)
 
-    def _holds(self, location: str, checksum: str) -> bool:
+    def _holds(self, location: str, checksum: str, signature: bytes | None) -> bool:
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 _copy(location, checksum, Path(scratch))
                 load_bundle(Path(scratch))
-            return True
-        except (BundleError, ShelfUnreachable):
+                return signature is None or Path(scratch, SIGNATURE).read_bytes() == signature
+        except (BundleError, ShelfUnreachable, FileNotFoundError):
             return False
 
     @contextmanager
@@ -149,6 +154,19 @@ class Shelf:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+def open_shelf(settings: Settings) -> Shelf:
+    """The shelf of the settings, which holds what their keys trust. Raises SettingsError where there can be none."""
+    return Shelf(settings.shelf_location, settings.bundle_cache, load_trust(settings.models.trusted_keys))
+
+
+def trusted_bundle(settings: Settings, path: Path | None = None) -> Bundle:
+    """The bundle in directory `path`, by default that of the settings, verified and signed as the settings ask.
+
+    Raises BundleError as `load_bundle` does, SettingsError for keys that are none.
+    """
+    return load_bundle(path or settings.bundle_directory, load_trust(settings.models.trusted_keys))
+
+
 def bundle_checksum(path: Path) -> str:
     """What a shelf knows the bundle in directory `path` by: the SHA-256 of its manifest, in hex."""
     with (path / MANIFEST).open("rb") as file:
@@ -167,10 +185,10 @@ def rename_bundle(path: Path, name: str, target: Path) -> Bundle:
     )
 
 
-def _verified(path: Path, checksum: str) -> Bundle:
+def _verified(path: Path, checksum: str, trust: Trust) -> Bundle:
     if bundle_checksum(path) != checksum:
         raise BundleError(f"{path / MANIFEST} was altered; remove {path}")
-    return load_bundle(path)
+    return load_bundle(path, trust)
 
 
 def _copy(location: str, checksum: str, target: Path) -> None:

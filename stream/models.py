@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from core.bundle import Bundle, load_bundle
+from core.bundle import Bundle
 from core.classifier import Classifier
 from core.errors import BundleError, NewstideError
 from core.fitting import check_fit, labels_unlike
 from core.settings import Settings
-from core.shelf import Shelf, bundle_checksum
+from core.shelf import bundle_checksum, open_shelf, trusted_bundle
 from core.store.models import ModelRow, find_model, list_proven
 from core.taxonomy import load_taxonomy
 from stream.pipeline import TextClassifier
@@ -40,10 +40,10 @@ class ModelLoader:
     """
 
     def __init__(self, settings: Settings, wrap: Callable[[Classifier], TextClassifier] | None = None) -> None:
-        self._directory = settings.bundle_directory
+        self._settings = settings
         self._threads = settings.stream.threads
         self._taxonomy = load_taxonomy(settings.taxonomy)
-        self._shelf = Shelf(settings.shelf_location, settings.bundle_cache)
+        self._shelf = open_shelf(settings)
         self._wrap = wrap
 
     def load(self, row: ModelRow, *, strict: bool = True) -> TextClassifier:
@@ -59,7 +59,8 @@ class ModelLoader:
 
     def load_configured(self) -> tuple[TextClassifier, str]:
         """The classifier of the bundle in the settings, and its checksum. Raises BundleError if it can't be used."""
-        return self._ready(load_bundle(self._directory), strict=False), bundle_checksum(self._directory)
+        bundle = trusted_bundle(self._settings)
+        return self._ready(bundle, strict=False), bundle_checksum(self._settings.bundle_directory)
 
     def _ready(self, bundle: Bundle, strict: bool) -> TextClassifier:
         check_fit(bundle.manifest)

@@ -6,10 +6,9 @@ import threading
 
 from sqlalchemy import Engine
 
-from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.settings import Settings
-from core.shelf import Shelf
+from core.shelf import open_shelf, trusted_bundle
 from core.store.models import find_model
 
 _CACHED_TEXTS = 2_000
@@ -54,9 +53,9 @@ class LiveModel:
         if self._classifier is None or checksum != self._checksum:
             self._classifier = None  # two at once would need the memory of both
             bundle = (
-                Shelf(self._settings.shelf_location, self._settings.bundle_cache).fetch(live.location, live.checksum)
+                open_shelf(self._settings).fetch(live.location, live.checksum)
                 if live is not None
-                else load_bundle(self._settings.bundle_directory)
+                else trusted_bundle(self._settings)
             )
             self._classifier, self._checksum = Classifier(bundle, cache_texts=_CACHED_TEXTS), checksum
         return self._classifier

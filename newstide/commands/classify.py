@@ -11,12 +11,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.offline import classify_file, evaluate_file, evaluate_slices
 from core.scoring import TaskScore
 from core.settings import load_settings
+from core.shelf import trusted_bundle
 from core.slices import Slice
 from newstide.commands.output import counted_lines, open_console
 
@@ -172,6 +172,6 @@ def _show_comparison(found: TaskComparison) -> None:
 
 
 def _classifier(bundle: Path | None, threads: int) -> Classifier:
-    classifier = Classifier(load_bundle(bundle or load_settings().bundle_directory), threads=threads)
+    classifier = Classifier(trusted_bundle(load_settings(), bundle), threads=threads)
     classifier.self_test()
     return classifier

@@ -14,10 +14,10 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.errors import InputError
 from core.settings import load_settings
+from core.shelf import trusted_bundle
 from core.terminal import PlainConsole
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
@@ -49,7 +49,7 @@ def discover_themes(
 
     settings = load_settings()
     with store(settings) as engine:
-        classifier = Classifier(load_bundle(bundle) if bundle else serving_bundle(settings, engine))
+        classifier = Classifier(trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine))
         quiet = as_json or not sys.stderr.isatty()
         found = discover(engine, classifier, since=since, limit=limit, min_size=min_size, seed=seed, quiet=quiet)
     if as_json:
@@ -69,7 +69,7 @@ def show_drift(window: int, bundle: Path | None, seed: int, as_json: bool) -> No
     """Measure how far recent messages lie from those the model was made with."""
     settings = load_settings()
     with store(settings) as engine:
-        judged = load_bundle(bundle) if bundle else serving_bundle(settings, engine)
+        judged = trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine)
         report = measure_drift(engine, judged, window=window, seed=seed)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(report)))

@@ -15,6 +15,7 @@ import msgspec
 from rich.status import Status
 from rich.text import Text
 
+from core.bundle import sign_bundle
 from core.errors import InputError
 from core.rollback import go_back
 from core.settings import load_settings
@@ -32,17 +33,28 @@ from trainer.promote.promotion import promote as promote_model
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--history", type=click.IntRange(0), default=20, show_default=True, help="Latest changes to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def models(history: int, as_json: bool) -> None:
+@click.pass_context
+def models(context: click.Context, history: int, as_json: bool) -> None:
     """Registered models, what the workers run, how the shadow agrees, and who changed what, when and why."""
+    if context.invoked_subcommand is not None:
+        return
     with store(load_settings()) as engine:
         report = describe_models(engine, history)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
         show_models(open_console(), report)
+
+
+@models.command()
+@click.argument("bundle", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--key", type=_FILE, required=True, help="PEM file of an Ed25519 private key.")
+def sign(bundle: Path, key: Path) -> None:
+    """Sign a bundle directory, for those who name the public key in `models.trusted_keys`."""
+    click.echo(f"{sign_bundle(bundle, key).name} is signed")
 
 
 @click.command()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from core.bundle import sign_bundle
+from core.shelf import rename_bundle
 from core.store.connection import open_engine
 from newstide.scheduled.schedule import RunPromotion, Work
 from trainer.data.examples import Example
@@ -24,6 +27,20 @@ def promote_run(work: Work, bundle: Path, go_live: bool, examples: Sequence[Exam
     a gate fails, the model stays a candidate and the outcome is `refused`, with what each failed gate says. Raises
     BundleError, ShelfUnreachable and RegistryError as `trainer.promote.promotion.promote` does.
     """
+    with tempfile.TemporaryDirectory() as scratch:
+        return _promote(work, _signed(work, bundle, Path(scratch, "bundle")), go_live, examples)
+
+
+def _signed(work: Work, bundle: Path, renamed: Path) -> Path:
+    """The bundle to promote: where there is a key to sign with, under its final name in the directory `renamed`."""
+    if work.settings.models.signing_key is None:
+        return bundle
+    rename_bundle(bundle, work.name, renamed)
+    sign_bundle(renamed, work.settings.models.signing_key)
+    return renamed
+
+
+def _promote(work: Work, bundle: Path, go_live: bool, examples: Sequence[Example] | None) -> RunPromotion:
     engine = open_engine(work.settings, pool_size=2)
     try:
         done = promote(

@@ -18,10 +18,10 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from core.bundle import Bundle, load_bundle
+from core.bundle import Bundle
 from core.errors import BundleError, DatabaseUnreachable, NewstideError, ShelfUnreachable
 from core.settings import Settings
-from core.shelf import Shelf
+from core.shelf import open_shelf, trusted_bundle
 from core.store import training
 from core.store.connection import open_engine
 from core.store.models import find_model
@@ -149,8 +149,8 @@ def serving_bundle(settings: Settings, engine: Engine) -> Bundle:
     """
     live = find_model(engine, state="live")
     if live is None:
-        return load_bundle(settings.bundle_directory)
-    return Shelf(settings.shelf_location, settings.bundle_cache).fetch(live.location, live.checksum)
+        return trusted_bundle(settings)
+    return open_shelf(settings).fetch(live.location, live.checksum)
 
 
 def _check(

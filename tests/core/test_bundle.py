@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from core.bundle import MAX_BYTES, Bundle, Manifest, SelfTest, TaskSpec, load_bundle, write_bundle
+from core.bundle import MAX_BYTES, Bundle, Manifest, SelfTest, TaskSpec, check_model, load_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError
 
@@ -187,6 +189,58 @@ def test_tensors_in_another_file(path: Path, tmp_path: Path) -> None:
     (path / "model.onnx").write_bytes(content)
     edit(path, lambda manifest: manifest["files"].update({"model.onnx": hashlib.sha256(content).hexdigest()}))
     with pytest.raises(BundleError, match="tensors in another file"):
+        load_bundle(path)
+
+
+def field(number: int, content: bytes, extra: bytes = b"") -> bytes:
+    """A length-delimited protobuf field; `extra` makes its length longer to write than it needs to be."""
+    length = bytes([len(content) | 0x80]) + extra if extra else bytes([len(content)])
+    return bytes([number << 3 | 2]) + length + content
+
+
+def with_external_tensor(key: bytes) -> bytes:
+    """A network with one tensor more, whose data is `/etc/passwd`: protobuf merges a message that comes twice."""
+    place = field(13, key + field(2, b"../../../../../../etc/passwd"))
+    tensor = b"\x08\x01\x10\x01" + field(8, b"extra") + place + b"\x70\x01"
+    return tiny_model() + field(7, field(5, tensor))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        field(1, b"location"),
+        field(1, b"location", extra=b"\x00"),
+        field(1, b"location", extra=b"\x80\x80\x00"),
+        b"\x8a\x00" + field(1, b"location")[1:],
+        b"\x8a\x80\x00" + field(1, b"location", extra=b"\x00")[1:],
+    ],
+    ids=["plain", "long length", "longer length", "long tag", "both"],
+)
+def test_no_spelling_of_another_file_is_overlooked(key: bytes) -> None:
+    """All of these are read as the same by ONNX Runtime."""
+    model = with_external_tensor(key)
+    (tensor,) = [t for t in onnx.load_model_from_string(model).graph.initializer if t.name == "extra"]
+    assert (tensor.external_data[0].key, tensor.data_location) == ("location", TensorProto.EXTERNAL)
+    with pytest.raises(BundleError, match="tensors in another file"):
+        check_model(Bundle(MANIFEST, model, tiny_tokenizer()))
+
+
+def test_a_network_in_another_format_is_no_network(tmp_path: Path) -> None:
+    """What the check reads is what is run: bytes in the runtime's own format, which it would recognise, are refused."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(tiny_model(), options, providers=["CPUExecutionProvider"])
+    model = (tmp_path / "model.ort").read_bytes()
+    onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])  # it is one
+    with pytest.raises(BundleError, match="can't be loaded"):
+        Classifier(Bundle(MANIFEST, model, tiny_tokenizer()))
+
+
+def test_a_pipe_in_a_bundle_blocks_nobody(path: Path) -> None:
+    (path / "tokenizer.json").unlink()
+    os.mkfifo(path / "tokenizer.json")
+    with pytest.raises(BundleError, match="no regular file"):
         load_bundle(path)
 
 

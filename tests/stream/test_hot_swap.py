@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core import metrics
-from core.bundle import load_bundle
+from core.bundle import load_bundle, sign_bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
@@ -29,6 +29,7 @@ from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import TextClassifier
 from stream.shadow import Shadow
+from tests.core.test_signatures import Keys
 from tests.stream.harness import (
     SENTIMENTS,
     Input,
@@ -271,6 +272,24 @@ def test_what_does_not_fit_is_refused(quiet: Settings, store: Engine, tmp_path: 
         assert reason in refusal(store)[1]
     assert followed.used == []
     assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "first"}) == 1
+
+
+def test_with_trusted_keys_an_unsigned_model_is_not_swapped_in(quiet: Settings, store: Engine, tmp_path: Path) -> None:
+    keys = Keys(tmp_path, "mine")
+    for number, name in enumerate(("first", "signed", "unsigned"), start=1):
+        write_tiny(tmp_path / name, name, seed=number)
+        if name != "unsigned":
+            sign_bundle(tmp_path / name, keys.private)
+        register_tiny(quiet, store, tmp_path / name)
+    followed = Followed(amended(quiet, models={"trusted_keys": [keys.public]}), store)
+    assert followed.watch.begin().name == "first"
+    go_live(store, "unsigned")
+    followed.watch.look()
+    assert refusal(store)[0] == "unsigned"
+    assert "is not signed" in refusal(store)[1]
+    go_live(store, "signed")
+    followed.watch.look()
+    assert followed.used == ["signed"]
 
 
 def test_a_refused_model_is_tried_again_when_the_registry_changes(

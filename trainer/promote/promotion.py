@@ -17,7 +17,7 @@ from core.classifier import Classifier
 from core.errors import BundleError, InputError, NewstideError, ShelfUnreachable
 from core.fitting import check_fit, labels_unlike
 from core.settings import Settings
-from core.shelf import Shelf, bundle_checksum, rename_bundle
+from core.shelf import Shelf, bundle_checksum, open_shelf, rename_bundle
 from core.store.models import (
     ModelRow,
     check_name,
@@ -92,7 +92,7 @@ def check(
     The history keeps the verdict: on the desk an admin may promote the model by it, while the same one is live. Raises
     what `promote` does, but for PromotionRefused.
     """
-    shelf = Shelf(settings.shelf_location, settings.bundle_cache)
+    shelf = open_shelf(settings)
     report(f"reading {what}")
     _check_argument(engine, what, name)
     live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
@@ -129,7 +129,7 @@ def promote(
     """
     if force and not reason.strip():
         raise InputError("--force needs --reason: the history must say why a gate was overruled")
-    shelf = Shelf(settings.shelf_location, settings.bundle_cache)
+    shelf = open_shelf(settings)
     report(f"reading {what}")
     _check_argument(engine, what, name)
     live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
