@@ -25,7 +25,11 @@ _NOISY = ("aiokafka", "alembic", "faust", "httpcore", "httpx", "kafka", "mode", 
 
 
 class _Text(logging.Formatter):
-    """Lines for people. `secrets` appear in none of them, not even in a traceback."""
+    """Lines for people. `secrets` appear in none of them, not even in a traceback.
+
+    A record begins at the margin and goes on indented, without a character that could steer a terminal: what strangers
+    wrote can't pass for a record of ours.
+    """
 
     converter = time.gmtime  # type: ignore[assignment]  # typeshed wants one signature of the two it has
     default_msec_format = "%s.%03dZ"
@@ -35,7 +39,8 @@ class _Text(logging.Formatter):
         self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record), self.secrets)
+        text = redact(super().format(record), self.secrets)
+        return printable(text, keep=LAYOUT).replace("\n", "\n    ")
 
 
 class _Json(logging.Formatter):

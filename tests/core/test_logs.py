@@ -51,6 +51,26 @@ def test_json_lines_hold_what_a_collector_needs(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_stranger_wrote_can_not_pass_for_a_record(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    configure_logging(settings(log_format=form), "worker-3")
+    evil = "gone\r\n2026-01-31 12:00:00.000Z INFO core: all is well\x1b[2J\x9b1m\u202eeslaf\u2028\x85end"
+    log = logging.getLogger("ingest.polling")
+    log.warning("a feed is down: %s", evil)
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        log.exception("it failed")
+    written = capsys.readouterr().err
+    assert not set(written) - {"\n"} & {chr(code) for code in (*range(32), *range(127, 160), 0x202E, 0x2028)}
+    if form == "text":
+        records = [line for line in written.split("\n") if line and not line.startswith("    ")]
+        assert [line.partition("ingest.polling: ")[2] for line in records] == ["a feed is down: gone ", "it failed"]
+        assert "    2026-01-31 12:00:00.000Z INFO core: all is well" in written
+    else:
+        assert [json.loads(line)["level"] for line in written.splitlines()] == ["warning", "error"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
 def test_no_secret_is_ever_logged(capsys: pytest.CaptureFixture[str], form: str) -> None:
     configure_logging(settings(log_format=form), "ingest")
     log = logging.getLogger("anything")
