@@ -33,7 +33,7 @@ OK = "ok"
 Check = Callable[[], str | None]
 """Returns the reason why something is not well, None where it is."""
 
-_LIMITS = Limits(header_timeout_s=5, connections=64, connections_per_peer=32)
+_LIMITS = Limits(header_timeout_s=5, connections=64, connections_per_peer=32, body_timeout_s=5, body_bytes=1000)
 _LOOK_EVERY_S = 1.0
 
 

@@ -1,7 +1,8 @@
 """Serving HTTP to strangers: deadlines, limits and errors in one shape around uvicorn's protocol.
 
-A connection that says nothing, or says it slowly, is closed when its time is up, and gives way to a new one before
-that where the limits are reached: silent connections never keep anybody out.
+A connection that says nothing, or says it slowly, or does not read what it asked for, is closed when its time is up,
+and one that waits gives way to a new one before that where the limits are reached: silent connections never keep
+anybody out.
 """
 
 from __future__ import annotations
@@ -11,27 +12,37 @@ import contextlib
 import socket
 import time
 from collections import Counter
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import uvicorn
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import SettingsError
 
 _KEEP_ALIVE_S = 15
+_STALL_S = 30  # a client that reads nothing of its answer for so long is gone, or means harm
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`header_timeout_s`: to send request line and headers, for the first request and for each further one."""
+    """`header_timeout_s`: to send request line and headers, for the first request and for each further one.
+
+    `body_timeout_s`, `body_bytes`: of a request's whole body; None: the application has limits of its own. `uploads`:
+    the bytes for paths that take more.
+    """
 
     header_timeout_s: float
     connections: int
     connections_per_peer: int
+    body_timeout_s: float | None = None
+    body_bytes: int | None = None
+    uploads: Mapping[str, int] = field(default_factory=dict)
 
 
 class Guard:
@@ -80,6 +91,7 @@ class GuardedProtocol(H11Protocol):
         self.heard_at = time.monotonic()
         self.peer = self.client[0] if self.client else ""
         self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._refused = False
         refusal = self.guard.admit(self)
         if refusal is None:
@@ -95,6 +107,30 @@ class GuardedProtocol(H11Protocol):
         self.guard.release(self)
         self._stop_waiting()
         super().connection_lost(exc)
+        self._read_on()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+
+    def _await_reader(self, unread: int) -> None:
+        self._stalled = self.loop.call_later(_STALL_S, self._look_at_reader, unread)
+
+    def _look_at_reader(self, before: int) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread < before:
+            self._await_reader(unread)
+        else:
+            self.transport.abort()
+
+    def _read_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -144,6 +180,48 @@ class GuardedProtocol(H11Protocol):
         self.transport.close()
 
 
+class BoundedBodies:
+    """Around an application: no body of a request is longer, or takes longer, than `limits` say.
+
+    Raises starlette's HTTPException 413 or 408 where the application reads the body, for it to answer in its own shape.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limits = self._limits
+        timeout_s = limits.body_timeout_s
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        most = limits.uploads.get(scope["path"], limits.body_bytes)
+        size, whole = 0, False
+
+        async def bounded() -> Message:
+            nonlocal size, whole
+            if whole:  # what comes now is the end of the connection, whenever that is
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise _refusal(HTTPStatus.REQUEST_TIMEOUT, f"no whole body came within {timeout_s:g} s") from error
+            size += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if most is not None and size > most:
+                raise _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {most} bytes")
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+def _refusal(status: HTTPStatus, detail: str) -> HTTPException:
+    return HTTPException(status.value, detail, {"Connection": "close"})
+
+
 class Server(uvicorn.Server):
     """uvicorn under a guard. Stop it with `should_exit`; signals are the business of the process."""
 
@@ -151,7 +229,7 @@ class Server(uvicorn.Server):
         protocol = type("Guarded", (GuardedProtocol,), {"guard": Guard(limits)})
         super().__init__(
             uvicorn.Config(
-                app,
+                BoundedBodies(app, limits),
                 http=protocol,
                 ws="none",
                 loop="asyncio",

@@ -14,12 +14,20 @@ from core.http import Limits, Server, listen
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
-from desk.app import create_app
+from desk.api import label_files
+from desk.app import API, create_app
 from desk.rollup import Rollup
 
 log = logging.getLogger(__name__)
 
-_LIMITS = Limits(header_timeout_s=10, connections=512, connections_per_peer=128)
+_LIMITS = Limits(
+    header_timeout_s=10,
+    connections=512,
+    connections_per_peer=128,
+    body_timeout_s=60,
+    body_bytes=1_000_000,
+    uploads={f"{API}/labels/import": label_files.MOST_BYTES + 1},
+)
 _CONNECTIONS = 8  # to the database
 _LOOK_EVERY_S = 0.2
 _LOOP_SILENT_S = 30.0

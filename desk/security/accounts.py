@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,8 @@ LEAST_PASSWORD = 12
 MOST_PASSWORD = 1024  # characters; hashing more would only cost time
 _NAME = re.compile(r"[\w.@+-]+(?: [\w.@+-]+)*")
 _hasher = PasswordHasher()
+# Each takes 64 MiB: logins from everywhere at once must not take all memory.
+_hashing = threading.BoundedSemaphore(4)
 _NOBODY = _hasher.hash("of nobody")  # so that a name that does not exist takes as long as a wrong password
 
 
@@ -82,7 +85,8 @@ class Accounts:
             row = connection.execute(QUERIES["account"], {"name": name}).one_or_none()
         stored = row.password_hash if row is not None and row.disabled_at is None else None
         try:
-            return _hasher.verify(stored or _NOBODY, password[:MOST_PASSWORD]) and stored is not None
+            with _hashing:
+                return _hasher.verify(stored or _NOBODY, password[:MOST_PASSWORD]) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 

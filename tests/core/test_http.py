@@ -1,0 +1,104 @@
+"""Slow, greedy and absent clients of any server, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core import http
+from core.http import Limits, Server, listen
+
+LIMITS = Limits(5, 10, 10, body_timeout_s=0.4, body_bytes=1000, uploads={"/upload": 5000})
+LARGE = b"x" * 30_000_000  # more than any buffer of the system takes
+
+
+async def echo(request: Request) -> Response:
+    return Response(str(len(await request.body())))
+
+
+async def large(request: Request) -> Response:
+    return Response(LARGE)
+
+
+ROUTES = [Route("/", echo, methods=["POST"]), Route("/upload", echo, methods=["POST"]), Route("/l", large)]
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[int]:
+    server = Server(Starlette(routes=ROUTES), LIMITS, graceful_s=1)
+    with listen("127.0.0.1", 0, "the server", "no setting") as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def say(port: int, said: bytes) -> bytes:
+    """What the server answers until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    told = await reader.read()
+    writer.close()
+    return told
+
+
+def head(path: str, more: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n\r\n".encode()
+
+
+CHUNK = b"200\r\n" + b"y" * 512 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (head("/", "content-length: 10"), 408),
+        (head("/", "content-length: 10") + b"half", 408),
+        (head("/", "transfer-encoding: chunked") + CHUNK, 408),
+        (head("/", "transfer-encoding: chunked") + CHUNK * 2, 413),
+        (head("/", "content-length: 1001") + b"x" * 1001, 413),
+        (head("/", "content-length: 1000") + b"x" * 1000, 200),
+        (head("/upload", "content-length: 5000") + b"x" * 5000, 200),
+        (head("/upload", "content-length: 5001") + b"x" * 5001, 413),
+        (head("//upload", "content-length: 1001") + b"x" * 1001, 404),
+    ],
+)
+def test_a_body_has_a_size_and_a_time(said: bytes, status: int) -> None:
+    async def scene() -> bytes:
+        async with asyncio.timeout(60), served() as port:
+            return await say(port, said)
+
+    assert int(asyncio.run(scene()).split(b" ", 2)[1]) == status
+
+
+def test_who_does_not_read_the_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_STALL_S", 0.3)
+
+    async def scene() -> tuple[int, int]:
+        async with asyncio.timeout(60), served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+            writer.write(b"GET /l HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.sleep(1.5)
+            size = 0
+            try:
+                while piece := await reader.read(100_000):
+                    size += len(piece)
+            except ConnectionResetError:
+                pass
+            writer.close()
+            read = len(await say(port, b"GET /l HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+            return size, read
+
+    cut, whole = asyncio.run(scene())
+    assert cut < len(LARGE) < whole
