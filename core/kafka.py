@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import threading
 import time
 from typing import Any
 
+from aiokafka import errors as aiokafka_errors
+from aiokafka.conn import create_conn
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
@@ -89,14 +92,11 @@ def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> 
             _ask_for_topics(options, max(0.5, min(patience, left)))
             return
         except _REFUSED_CREDENTIALS as error:
-            raise BrokerUnreachable(
-                f"the Kafka brokers at {settings.kafka.bootstrap_servers} refuse the credentials: {error}; "
-                "check kafka.sasl_username, kafka.sasl_password and kafka.sasl_mechanism"
-            ) from error
+            raise _refused(settings, error) from error
         except kafka_errors.KafkaConfigurationError as error:
             raise SettingsError(f"the kafka settings can't work: {error}") from error
         except (kafka_errors.KafkaError, OSError, ValueError) as error:
-            _refuse_hopeless(options)
+            _refuse_hopeless(settings, options)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BrokerUnreachable(
@@ -142,16 +142,43 @@ def ensure_topics(settings: Settings) -> None:
         admin.close()
 
 
-def _refuse_hopeless(options: dict[str, Any]) -> None:
-    """Raise BrokerUnreachable where the brokers' TLS is such that waiting is of no use."""
+def _refused(settings: Settings, reason: object) -> BrokerUnreachable:
+    return BrokerUnreachable(
+        f"the Kafka brokers at {settings.kafka.bootstrap_servers} refuse the credentials: {reason}; "
+        "check kafka.sasl_username, kafka.sasl_password and kafka.sasl_mechanism"
+    )
+
+
+def _refuse_hopeless(settings: Settings, options: dict[str, Any]) -> None:
+    """Raise BrokerUnreachable where the brokers' TLS, or what they say of the credentials, makes waiting useless."""
     context = options.get("ssl_context")
     fault = context and handshake_fault(options["bootstrap_servers"], context, _CONNECT_S)
+    if fault is None and "sasl_mechanism" in options:
+        # Over TLS kafka-python loses a refusal that is followed by the end of the connection; aiokafka reads it.
+        refusals = [asyncio.run(_log_in(server, options)) for server in options["bootstrap_servers"]]
+        if all(refusals):
+            raise _refused(settings, refusals[0])
     if fault:
         raise BrokerUnreachable(
             f"no Kafka broker can be talked to: {fault}; check kafka.ssl_cafile, kafka.ssl_certfile, "
             "kafka.ssl_keyfile, kafka.security_protocol, and that the brokers' certificates name the hosts in "
             "kafka.bootstrap_servers"
         )
+
+
+async def _log_in(server: str, options: dict[str, Any]) -> str | None:
+    """Why the broker at `server` refuses the credentials; None where it does not, or says nothing."""
+    host, _, port = server.rpartition(":")
+    security = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            connection = await create_conn(host.strip("[]"), int(port), **security)
+    except aiokafka_errors.BrokerResponseError as error:
+        return str(error)
+    except (aiokafka_errors.KafkaError, OSError, ValueError):
+        return None
+    connection.close()
+    return None
 
 
 def connect_admin(settings: Settings) -> KafkaAdminClient:

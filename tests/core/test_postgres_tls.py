@@ -46,11 +46,15 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     for path in (server.key, server.certificate):
         account.give(path)
     tls = {"ssl": "on", "ssl_cert_file": str(server.certificate), "ssl_key_file": str(server.key)}
+    running = EmbeddedPostgres(directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "_find_binaries", lambda: SERVERS[-1].parent)
         patch.setattr(embedded, "_SETTINGS", embedded._SETTINGS | tls)
-        with EmbeddedPostgres(directory) as started:
-            yield Secured(started.url, authority.path, stranger.path)
+        running.start()
+    try:
+        yield Secured(running.url, authority.path, stranger.path)
+    finally:
+        running.stop()
 
 
 def test_every_connection_is_encrypted_and_checked(secured: Secured) -> None:
