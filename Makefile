@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy docs
 
-.PHONY: demo test check chart format docs bench lock clean
+.PHONY: demo test check chart format docs bench lock audit sbom clean
 
 demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
@@ -48,8 +48,18 @@ lock:
 	.venv-lock/bin/pip check
 	rm -rf .venv-lock build
 
+# Asks the advisory service of PyPI about every locked package; needs the network.
+audit:
+	@$(call need-python)
+	test -d .venv-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit==2.10.1; }
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r requirements-dev.lock
+
+# What runs, as CycloneDX JSON.
+sbom: .venv/dev.stamp
+	@$(BIN)/python .ci/sbom.py requirements.lock
+
 clean:
-	rm -rf .venv .venv-lock .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-audit .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
 	@$(call need-python)
