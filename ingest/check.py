@@ -133,7 +133,7 @@ async def check_feed(network: Network, feed: Feed) -> Finding:
 async def check_source(network: Network, source: Source, listen_s: float) -> Finding:
     """Read `source` from its present on, until a round ends, ENOUGH messages came or `listen_s` seconds are over."""
     finding = Finding(source.source, type_of(source), shown(getattr(source, "url", "")))
-    session = Session(network, source.request_headers, apart_s=source.apart_s)
+    session = Session(network, source.request_headers, apart_s=source.apart_s, private=source.private)
     with _explained(finding):
         answered = False
         try:

@@ -9,14 +9,17 @@ leads there only from a private host, and never from https to http.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -27,6 +30,12 @@ _INSIDE = ("localhost", "local", "home.arpa", "internal")
 
 class PrivateAddress(OSError):
     """A name of the public DNS has an address that is not public; the text says which."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EACCES, text)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class RedirectRefused(Exception):
@@ -77,14 +86,25 @@ async def home(url: httpx.URL, private: bool) -> Target:
     if _has_proxy(url):
         return Target(url)
     addresses = await _resolve(url.host, origin(url)[2] or 80)
-    if not private and not _is_inside(url.host):
-        for address in addresses:
-            if not _is_public(address):
-                raise PrivateAddress(
-                    f"{url.host} has the private address {address}, where a public name should not lead; "
-                    "if that is wanted, write `private = true` to this feed in feeds.toml"
-                )
+    if not private:
+        _check_home(url.host, addresses)
     return Target(url, tuple(addresses))
+
+
+class CheckedResolver(ThreadedResolver):
+    """Resolves for aiohttp, which connects to what it is given and to nothing else, by the rule of `home`."""
+
+    def __init__(self, private: bool) -> None:
+        super().__init__()
+        self._private = private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        if not self._private:
+            _check_home(host, [address for one in found if (address := _literal(one["host"])) is not None])
+        return found
 
 
 async def checked(url: httpx.URL, own: Address | None) -> Target:
@@ -120,6 +140,17 @@ async def opened(client: httpx.AsyncClient, target: Target, headers: dict[str, s
         yield response
     finally:
         await response.aclose()
+
+
+def _check_home(host: str, addresses: Iterable[Address]) -> None:
+    if _is_inside(host):
+        return
+    for address in addresses:
+        if not _is_public(address):
+            raise PrivateAddress(
+                f"{host} has the private address {address}, where a public name should not lead; "
+                "if that is wanted, write `private = true` to it in feeds.toml"
+            )
 
 
 def shown(url: httpx.URL | str) -> str:

@@ -100,6 +100,8 @@ class Source(BaseModel):
     """Seconds between two rounds; of a stream, before it is opened again."""
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field({})
     """More request headers, such as a key; they stay with the origin of the address."""
+    private: bool = False
+    """Its host may have a private address (10.0.0.7) though its name is one of the public DNS."""
     words: list[str] = Field([])
     """Only messages that hold one of these words or phrases, in any case; empty: all."""
 

@@ -70,6 +70,7 @@ class SourceRunner:
             network,
             source.request_headers,
             apart_s=source.apart_s,
+            private=source.private,
             known=lambda id: self.state.said(id) is not None,
         )
         self._unreadable = 0  # in a row

@@ -27,7 +27,7 @@ from ingest.fetching import (
     new_client,
 )
 from ingest.rate_limits import Pacer, pause_asked
-from ingest.redirects import RedirectRefused, Target, shown
+from ingest.redirects import CheckedResolver, RedirectRefused, Target, shown
 from ingest.sources.events import Event, read_events
 from ingest.sources.gathering import gathered
 from ingest.sources.tokens import fetch_token
@@ -54,15 +54,29 @@ class Network:
         self.http = new_client()
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(_refuse_redirect)
-        self.sockets = aiohttp.ClientSession(trace_configs=[trace], trust_env=True, headers={"User-Agent": AGENT})
+        self._sockets = {
+            private: aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=CheckedResolver(private)),
+                trace_configs=[trace],
+                trust_env=True,
+                headers={"User-Agent": AGENT},
+            )
+            for private in (False, True)
+        }
+
+    def sockets(self, private: bool) -> aiohttp.ClientSession:
+        """The client for websockets; `private`: of those whose hosts may have a private address."""
+        return self._sockets[private]
 
     async def __aenter__(self) -> Network:
         await self.http.__aenter__()
-        await self.sockets.__aenter__()
+        for sockets in self._sockets.values():
+            await sockets.__aenter__()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        await self.sockets.__aexit__(*error)
+        for sockets in self._sockets.values():
+            await sockets.__aexit__(*error)
         await self.http.__aexit__(*error)
 
 
@@ -70,7 +84,7 @@ class Session:
     """The network as one source sees it. Everything that goes wrong is a FetchFailed that says what and where.
 
     `headers` go with every request, to the origin that it names and no other. Requests to one host begin at least
-    `apart_s` seconds after each other.
+    `apart_s` seconds after each other. `private`: hosts may have private addresses whatever their names say.
     """
 
     def __init__(
@@ -79,6 +93,7 @@ class Session:
         headers: Mapping[str, str],
         *,
         apart_s: float = 0.1,
+        private: bool = False,
         known: Callable[[str], bool] = lambda _id: False,
     ) -> None:
         self.known = known
@@ -86,6 +101,7 @@ class Session:
         self._network = network
         self._headers = dict(headers)
         self._apart_s = apart_s
+        self._private = private
         self._versions: dict[str, Validators] = {}
         self._tokens: dict[str, tuple[str, float]] = {}  # by the address that gave them, with their ends
 
@@ -177,7 +193,7 @@ class Session:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(_OPEN_WITHIN_S):
                     socket = await stack.enter_async_context(
-                        self._network.sockets.ws_connect(
+                        self._network.sockets(self._private).ws_connect(
                             address, headers=self._headers, heartbeat=_PING_EVERY_S, max_msg_size=MOST_FRAME_BYTES
                         )
                     )
@@ -198,7 +214,7 @@ class Session:
             raise FetchFailed(f"{where} can't be reached: {type(error).__name__}: {text}", "connection") from error
 
     def _request(self, url: str, parameters: Parameters, headers: Mapping[str, str] = MappingProxyType({})) -> Feed:
-        return Feed(source="", url=_with(url, parameters), headers=self._headers | dict(headers))
+        return Feed(source="", url=_with(url, parameters), headers=self._headers | dict(headers), private=self._private)
 
     async def _turn(self, url: str) -> None:
         host = _host(url)

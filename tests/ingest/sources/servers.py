@@ -128,7 +128,9 @@ async def read_round(
     found = Round()
     async with Network(10_000_000, silence_s=silence_s, quiet_s=silence_s) as network:
         seen = known or set()
-        session = Session(network, source.request_headers, apart_s=0, known=lambda id: id in seen)
+        session = Session(
+            network, source.request_headers, apart_s=0, private=source.private, known=lambda id: id in seen
+        )
         try:
             async with contextlib.aclosing(source.batches(session, cursor or {})) as batches:
                 async for batch in batches:

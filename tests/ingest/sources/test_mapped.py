@@ -210,6 +210,31 @@ def test_a_websocket_is_read_over_disconnects() -> None:
     assert first.failure.outcome == "closed"
 
 
+def test_a_websocket_of_a_public_name_is_not_looked_for_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.BaseEventLoop.getaddrinfo
+
+    async def getaddrinfo(self: asyncio.BaseEventLoop, host: str, *rest: Any, **options: Any) -> Any:
+        return await real(self, "127.0.0.1" if host == "ws.example.com" else host, *rest, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+
+    async def scene() -> tuple[Round, Round, int]:
+        async with serving({"/ws": sending(['{"id": "1", "text": "x"}'])}) as server:
+            address = socket_address(server, "/ws").replace("127.0.0.1", "ws.example.com")
+            rounds = [
+                await read_round(WebSocket(source="wire", url=address, map=MAP, private=private))
+                for private in (False, True)
+            ]
+            return rounds[0], rounds[1], len(server.asked)
+
+    refused, opened, asked = asyncio.run(scene())
+    assert refused.failure is not None
+    assert "private address 127.0.0.1" in str(refused.failure)
+    assert opened.failure is not None
+    assert "closed the stream" in str(opened.failure)
+    assert asked == 1
+
+
 @pytest.mark.parametrize(
     ("handler", "said", "outcome"),
     [
