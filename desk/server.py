@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from prometheus_client import REGISTRY
 
@@ -28,6 +29,7 @@ _LIMITS = Limits(
     body_bytes=1_000_000,
     uploads={f"{API}/labels/import": label_files.MOST_BYTES + 1},
 )
+_PROXIED = replace(_LIMITS, connections_per_peer=_LIMITS.connections)  # all have the proxy's address
 _CONNECTIONS = 8  # to the database
 _LOOK_EVERY_S = 0.2
 _LOOP_SILENT_S = 30.0
@@ -52,6 +54,7 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             events, rollup = app.state.desk.events, Rollup(engine)
             events.start()
             rollup.start()
+            limits = _PROXIED if settings.desk.public_url else _LIMITS
             loop = Beat(_LOOP_SILENT_S)
             health.alive("event loop", loop)
             health.essential([events.thread_name, rollup.thread_name])
@@ -60,7 +63,7 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             host, port = listener.getsockname()[:2]
             ready(settings.desk.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}")
             try:
-                asyncio.run(_serve(Server(app, _LIMITS, graceful_s=2), listener, stop, loop))
+                asyncio.run(_serve(Server(app, limits, graceful_s=2), listener, stop, loop))
             finally:
                 health.close()
                 events.stop()

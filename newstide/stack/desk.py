@@ -28,8 +28,9 @@ def desk_port(settings: DeskSettings) -> int:
 
 
 def desk_address(settings: DeskSettings, port: int) -> str:
-    """Where people find the desk that listens on `port`."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    """Where people find the desk that listens on `port`; on this machine, where it listens on all addresses."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host else host
     return settings.public_url or f"http://{host}:{port}"
 
 

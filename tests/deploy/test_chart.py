@@ -361,6 +361,13 @@ def test_settings_of_newstide_come_as_they_are_written() -> None:
     assert environment("desk")["NEWSTIDE_DESK__PUBLIC_URL"] == "https://news.example.com"
 
 
+def test_a_cluster_may_choose_the_users_itself() -> None:
+    openshift = ("--set", "pod.runAsUser=null", "--set", "pod.fsGroup=null")
+    for package in (HELM_3, HELM_4):
+        for _, template in pod_templates(rendered(package, *values_of("minimal"), *openshift)):
+            assert template["spec"]["securityContext"].keys() == {"runAsNonRoot", "seccompProfile"}
+
+
 def test_operators_make_what_newstide_connects_to() -> None:
     manifests = example("operators")
     [container] = deployment("operators", "worker")["spec"]["template"]["spec"]["containers"]
