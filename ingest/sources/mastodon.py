@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from core.records import Kind
-from ingest.feeds import LONGEST_INTERVAL_S
+from ingest.feeds import LONGEST_INTERVAL_S, is_web_address
 from ingest.fetching import FetchFailed
 from ingest.redirects import shown
 from ingest.sources.interface import Batch, Cursor, Fields, Source, Unreadable, WebAddress
@@ -19,6 +20,14 @@ from ingest.sources.websocket import json_value
 _PAGE = 40  # the most that a server gives
 _MOST_PAGES = 500
 _REWIND_MS = 300_000  # a post of another server gets an id by the time it was written, and arrives later
+
+
+def _streaming(address: str) -> str:
+    """`address` as events are asked for: servers name it as a websocket's."""
+    address = re.sub(r"\Aws(s?)://", r"http\1://", address)
+    if address and not is_web_address(address):
+        raise ValueError("expected https://... or wss://...")
+    return address
 
 
 class Mastodon(Source):
@@ -36,8 +45,9 @@ class Mastodon(Source):
     """Access token of an application with the scope `read`. Most servers ask for one."""
     stream: bool = True
     """Whether to listen to the stream; else the timeline is asked every `interval_s` seconds."""
-    streaming_url: str = ""
-    """Address of the streaming server where it is another: `configuration.urls.streaming` in `/api/v2/instance`."""
+    streaming_url: Annotated[str, AfterValidator(_streaming)] = ""
+    """Address of the streaming server where it is another, since a token follows no redirect: \
+`configuration.urls.streaming` in the server's `/api/v2/instance`."""
     kind: Kind = "comment"
     """`news` or `comment`."""
     interval_s: float = Field(30.0, ge=1, le=LONGEST_INTERVAL_S)

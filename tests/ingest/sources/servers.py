@@ -122,7 +122,7 @@ class Round:
 
 
 async def read_round(
-    source: Source, cursor: Mapping[str, Any] | None = None, *, known: set[str] | None = None, silence_s: float = 5.0
+    source: Source, cursor: Mapping[str, Any] | None = None, *, known: set[str] | None = None, silence_s: float = 30.0
 ) -> Round:
     """One round of `source` from `cursor`, to its end or its failure."""
     found = Round()

@@ -54,7 +54,8 @@ def test_the_stream_is_read_and_the_timeline_fills_the_gap() -> None:
 
     async def scene() -> tuple[Round, Round, list[tuple[str, dict[str, str], dict[str, str]]]]:
         async with serving({STREAM: events(parts), TIMELINE: timeline(*posts[:17])}) as server:
-            source = Mastodon(source="m", url=server.address + "/", token="t0k")
+            streaming = server.address.replace("http", "ws")
+            source = Mastodon(source="m", url=server.address + "/", streaming_url=streaming, token="t0k")
             first = await read_round(source)
             second = await read_round(source, {"last": posts[9]["id"]})
             return first, second, server.asked
@@ -114,7 +115,8 @@ def test_ids_that_are_no_numbers_are_taken_as_they_are() -> None:
 def test_a_stream_that_is_none_is_told(handler: Handler, said: str, outcome: str) -> None:
     async def scene() -> Round:
         async with serving({STREAM: handler, TIMELINE: answering([])}) as server:
-            return await read_round(Mastodon(source="m", url=server.address), silence_s=0.3)
+            silence_s = 0.3 if outcome == "timeout" else 30.0
+            return await read_round(Mastodon(source="m", url=server.address), silence_s=silence_s)
 
     failure = asyncio.run(scene()).failure
     assert failure is not None

@@ -45,6 +45,10 @@ EDGAR = '[[source]]\ntype = "edgar"\nsource = "a"\n'
         (EDGAR + 'contact = "A a@b.c"\nforms = []', "`forms` is"),
         ('[[source]]\ntype = "reddit"\nsource = "a"\nsubreddits = ["a/../b"]', r"`subreddits.0` is 'a/../b'"),
         ('[[source]]\ntype = "mastodon"\nsource = "a"\nurl = "https://e.com"\ntag = "a/b"', "`tag` is 'a/b'"),
+        (
+            '[[source]]\ntype = "mastodon"\nsource = "a"\nurl = "https://e.com"\nstreaming_url = "e.com"',
+            "`streaming_url` is 'e.com': expected https",
+        ),
         ('[[source]]\ntype = "bluesky"\nsource = " "', "`source` is ' '"),
         (JSON + MAP + '[[feed]]\nsource = "A"\nurl = "https://e.com"', "two feeds have the source `A` and `a`"),
     ],

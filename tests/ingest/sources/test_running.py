@@ -268,7 +268,7 @@ def test_sources_run_beside_each_other_and_stop_when_told(
             ]
             stop = asyncio.Event()
             running = asyncio.create_task(run_sources(settings, producer, sources, stop))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (
                     metric("newstide_feed_up", source="silent")
                     and metric("newstide_feed_fetches_total", source="list", outcome="ok") >= 2
@@ -313,7 +313,7 @@ def test_a_process_killed_while_it_reads_misses_nothing(settings: Settings, topi
                     sys.executable, "-m", "newstide", "ingest", "run", cwd=tmp_path, env=environment(settings)
                 )
                 try:
-                    async with asyncio.timeout(90):
+                    async with asyncio.timeout(150):
                         while last() < least:
                             assert process.returncode is None
                             await asyncio.sleep(0.005)
