@@ -205,9 +205,9 @@ def _surprise(kind: str, variable: str) -> str:
     """Of the series chosen, those with most negative stories in the range.
 
     Buckets are cut into slots of an hour at most, so that what is usual in a long one is the sum of its hours. Hours of
-    the week are counted from the epoch.
+    the week are counted from the epoch; of the weeks before, those are read that the range holds.
     """
-    hour = "(floor(date_part('epoch', {}) / 3600)::bigint % 168)::text"
+    hour = "floor(date_part('epoch', {}) / 3600)::bigint % 168"
     return f"""
         WITH bounds AS (
             SELECT since, until, date_part('epoch', until - since) / 604800 AS weeks
@@ -226,12 +226,27 @@ def _surprise(kind: str, variable: str) -> str:
             ORDER BY sum(negative_stories) DESC, name
             LIMIT {_SHOWN}
         ),
+        slot AS (
+            SELECT $__timeGroup(at, $__interval) AS bucket, {hour.format("at")} AS hour,
+                   least($__interval_ms / 1000, 3600) AS seconds
+            FROM generate_series($__timeFrom()::timestamptz, $__timeTo()::timestamptz,
+                                 least($__interval_ms / 1000, 3600) * interval '1 second') AS at
+        ),
+        past AS (
+            SELECT began, {hour.format("began")} AS hour
+            FROM bounds, generate_series(date_trunc('hour', since, 'UTC'), until, interval '1 hour') AS began
+            WHERE {hour.format("began")} IN (SELECT hour FROM slot)
+        ),
         usual AS (
             SELECT shown.name, jsonb_object_agg(by_hour.hour, by_hour.per_second) AS per_second
             FROM shown CROSS JOIN bounds CROSS JOIN LATERAL (
-                SELECT {hour.format("minute")} AS hour, sum(negative_stories) / (3600 * bounds.weeks) AS per_second
-                FROM trend_history
-                WHERE kind = '{kind}' AND name = shown.name AND minute >= bounds.since AND minute < bounds.until
+                SELECT past.hour, sum(counted.stories) / (3600 * bounds.weeks) AS per_second
+                FROM past CROSS JOIN LATERAL (
+                    SELECT sum(negative_stories) AS stories
+                    FROM trend_history
+                    WHERE kind = '{kind}' AND name = shown.name AND minute >= greatest(began, bounds.since)
+                      AND minute < least(began + interval '1 hour', bounds.until)
+                ) AS counted
                 GROUP BY 1
             ) AS by_hour
             GROUP BY 1
@@ -242,14 +257,8 @@ def _surprise(kind: str, variable: str) -> str:
             WHERE kind = '{kind}' AND name = ANY(ARRAY(SELECT name FROM shown)) AND $__timeFilter(minute)
             GROUP BY 1, 2
         ),
-        slot AS (
-            SELECT $__timeGroup(at, $__interval) AS bucket, {hour.format("at")} AS hour,
-                   least($__interval_ms / 1000, 3600) AS seconds
-            FROM generate_series($__timeFrom()::timestamptz, $__timeTo()::timestamptz,
-                                 least($__interval_ms / 1000, 3600) * interval '1 second') AS at
-        ),
         expected AS (
-            SELECT name, bucket, sum(coalesce((per_second ->> hour)::float8, 0) * seconds) AS stories
+            SELECT name, bucket, sum(coalesce((per_second ->> hour::text)::float8, 0) * seconds) AS stories
             FROM usual CROSS JOIN slot
             GROUP BY 1, 2
         )
