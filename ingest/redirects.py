@@ -125,11 +125,17 @@ async def checked(url: httpx.URL, own: Address | None) -> Target:
 
 
 @asynccontextmanager
-async def opened(client: httpx.AsyncClient, target: Target, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
-    """The answer of the first of the target's addresses that can be connected to; its body is not read yet."""
+async def opened(
+    client: httpx.AsyncClient, target: Target, headers: dict[str, str], form: dict[str, str] | None = None
+) -> AsyncIterator[httpx.Response]:
+    """The answer of the first of the target's addresses that can be connected to; its body is not read yet.
+
+    With a `form` it is sent (POST), else the document is asked for (GET).
+    """
+    method = "GET" if form is None else "POST"
     tries = target.requests(headers)
     for left, (url, sent, extensions) in zip(reversed(range(len(tries))), tries, strict=True):
-        request = client.build_request("GET", url, headers=sent, extensions=extensions)
+        request = client.build_request(method, url, data=form, headers=sent, extensions=extensions)
         try:
             response = await client.send(request, stream=True, follow_redirects=False)
             break

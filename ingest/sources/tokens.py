@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import httpx
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, explained
 from ingest.rate_limits import pause_asked
-from ingest.redirects import shown
+from ingest.redirects import home, opened, shown
 
 _WITHIN_S = 30.0
 _MOST_BYTES = 100_000
@@ -41,14 +42,11 @@ async def fetch_token(client: httpx.AsyncClient, request: Feed, client_id: str, 
 
 async def _post(client: httpx.AsyncClient, request: Feed, client_id: str, client_secret: str) -> bytes:
     where = shown(request.url)
-    async with client.stream(
-        "POST",
-        request.url,
-        data={"grant_type": "client_credentials"},
-        auth=(client_id, client_secret),
-        headers=request.headers | {"Accept": "application/json", "Accept-Encoding": "identity"},
-        follow_redirects=False,
-    ) as response:
+    target = await home(httpx.URL(request.url), request.private)
+    basic = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}", "Accept": "application/json", "Accept-Encoding": "identity"}
+    form = {"grant_type": "client_credentials"}
+    async with opened(client, target, request.headers | headers, form) as response:
         if response.status_code != httpx.codes.OK:
             raise FetchFailed(
                 f"{where} gave no access token but {response.status_code} {response.reason_phrase}; "

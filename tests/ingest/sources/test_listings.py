@@ -175,6 +175,17 @@ def test_reddit_is_read_as_an_application(answer: Any, said: str) -> None:
         assert len(server.asked) == 1
 
 
+def test_a_secret_is_not_sent_to_a_private_address_of_a_public_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: Any, **__: Any) -> Any:
+        return [(2, 1, 6, "", ("127.0.0.1", 80))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    source = Reddit(source="r", url="https://reddit.example", subreddits=["stocks"], client_id="id", client_secret="s")
+    found = asyncio.run(read_round(source))
+    assert found.failure is not None
+    assert "has the private address 127.0.0.1" in str(found.failure)
+
+
 def twit(number: int) -> dict[str, Any]:
     return {
         "id": number,
