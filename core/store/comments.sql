@@ -41,6 +41,8 @@ COMMENT ON VIEW trend_history IS 'All trends: those by the minute, and those tha
 COMMENT ON TABLE trend_rollup IS 'One row: event time before which minutes may have been merged into hours.';
 COMMENT ON TABLE trend_change IS 'Minutes that transactions of workers changed and that were not judged yet.';
 COMMENT ON TABLE trend_rolled IS 'Trends added up by the hour for the desk; can be made again from `trend`.';
+COMMENT ON TABLE trend_rolled_day IS 'Trends added up by the day for the desk; can be made again from `trend_rolled`.';
+COMMENT ON COLUMN trend_rolled_day.hours IS 'How many rows of `trend_rolled` it adds up.';
 COMMENT ON TABLE trend_rolling IS 'One row: how far `trend_rolled` goes.';
 COMMENT ON TABLE trend_unrolled IS 'Hours of `trend_rolled` in which trends have changed since.';
 COMMENT ON TABLE judged_day IS 'How far alerting had judged on each day that retention ran.';
