@@ -39,6 +39,8 @@ _OWNED = {
     "models.shelf",
     "models.cache",
     "models.test_set",
+    "models.trusted_keys",
+    "models.signing_key",
     "alerting.rules",
     "metrics.host",
     "metrics.worker_port",

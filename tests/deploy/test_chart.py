@@ -361,6 +361,18 @@ def test_settings_of_newstide_come_as_they_are_written() -> None:
     assert environment("desk")["NEWSTIDE_DESK__PUBLIC_URL"] == "https://news.example.com"
 
 
+def test_models_are_signed_by_the_trainer_and_checked_by_whoever_uses_them() -> None:
+    volumes = {
+        owner["metadata"]["name"].removeprefix("news-newstide-"): {each["name"] for each in template["spec"]["volumes"]}
+        for owner, template in pod_templates(example("production"))
+    }
+    assert {name for name, found in volumes.items() if "trusted-keys" in found} == {"worker", "desk", "trainer"}
+    assert {name for name, found in volumes.items() if "signing-key" in found} == {"trainer"}
+    [worker, *_] = deployment("production", "worker")["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each.get("value") for each in worker["env"]}
+    assert given["NEWSTIDE_MODELS__TRUSTED_KEYS"] == '["/etc/newstide/trusted-keys/public.pem"]'
+
+
 def test_a_cluster_may_choose_the_users_itself() -> None:
     openshift = ("--set", "pod.runAsUser=null", "--set", "pod.fsGroup=null")
     for package in (HELM_3, HELM_4):

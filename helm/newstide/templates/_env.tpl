@@ -26,6 +26,10 @@
 {{- if $kafka.tls.clientSecret }}
 - {name: NEWSTIDE_KAFKA__SSL_CERTFILE, value: /etc/newstide/kafka-client/tls.crt}
 - {name: NEWSTIDE_KAFKA__SSL_KEYFILE, value: /etc/newstide/kafka-client/tls.key}
+{{- with $kafka.tls.clientPasswordKey }}
+- name: NEWSTIDE_KAFKA__SSL_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ $kafka.tls.clientSecret }}, key: {{ . }}}}
+{{- end }}
 {{- end }}
 - {name: NEWSTIDE_KAFKA__TOPIC_PREFIX, value: {{ $kafka.topicPrefix | quote }}}
 - {name: NEWSTIDE_KAFKA__PARTITIONS, value: {{ $kafka.partitions | int | quote }}}
@@ -40,6 +44,10 @@
 {{- if include "newstide.database.ca" $root }}
 - {name: NEWSTIDE_DATABASE__SSLROOTCERT, value: /etc/newstide/database-ca/ca.crt}
 {{- end }}
+{{- if $root.Values.database.clientSecret }}
+- {name: NEWSTIDE_DATABASE__SSLCERT, value: /etc/newstide/database-client/tls.crt}
+- {name: NEWSTIDE_DATABASE__SSLKEY, value: /etc/newstide/database-client/tls.key}
+{{- end }}
 - {name: NEWSTIDE_DATABASE__START_TIMEOUT_S, value: {{ $start }}}
 {{- end }}
 - {name: NEWSTIDE_EMBEDDED__DIRECTORY, value: /var/lib/newstide}
@@ -48,6 +56,16 @@
 - {name: NEWSTIDE_MODELS__SHELF, value: {{ $root.Values.models.shelf | quote }}}
 {{- else if and .shelf (include "newstide.shelfClaim" $root) }}
 - {name: NEWSTIDE_MODELS__SHELF, value: /var/lib/newstide-models}
+{{- end }}
+{{- with $root.Values.models.trustedKeys }}
+{{- if and $.shelf .existingConfigMap }}
+{{- $paths := list }}
+{{- range .keys }}{{ $paths = append $paths (printf "/etc/newstide/trusted-keys/%s" .) }}{{ end }}
+- {name: NEWSTIDE_MODELS__TRUSTED_KEYS, value: {{ toJson $paths | quote }}}
+{{- end }}
+{{- end }}
+{{- if and .trainer $root.Values.models.signingKey.existingSecret }}
+- {name: NEWSTIDE_MODELS__SIGNING_KEY, value: /etc/newstide/signing-key/{{ $root.Values.models.signingKey.key }}}
 {{- end }}
 {{- range $variable, $file := default dict .files }}
 {{- if and (hasPrefix "NEWSTIDE_" $variable) (include "newstide.hasFile" $file) }}

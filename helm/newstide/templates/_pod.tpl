@@ -109,6 +109,18 @@ volumes:
   - name: database-ca
     secret: {secretName: {{ .name }}, items: [{key: {{ .key }}, path: ca.crt}]}
   {{- end }}
+  {{- with $root.Values.database.clientSecret }}
+  - name: database-client
+    secret: {secretName: {{ . }}, defaultMode: 0440}
+  {{- end }}
+  {{- if and .shelf $root.Values.models.trustedKeys.existingConfigMap }}
+  - name: trusted-keys
+    configMap: {name: {{ $root.Values.models.trustedKeys.existingConfigMap }}}
+  {{- end }}
+  {{- if and .trainer $root.Values.models.signingKey.existingSecret }}
+  - name: signing-key
+    secret: {secretName: {{ $root.Values.models.signingKey.existingSecret }}, defaultMode: 0440}
+  {{- end }}
   {{- if and .shelf (include "newstide.shelfClaim" $root) }}
   - name: models
     persistentVolumeClaim: {claimName: {{ include "newstide.shelfClaim" $root }}}
@@ -177,6 +189,15 @@ volumeMounts:
   {{- end }}
   {{- if and (has "database" .needs) (include "newstide.database.ca" $root) }}
   - {name: database-ca, mountPath: /etc/newstide/database-ca, readOnly: true}
+  {{- end }}
+  {{- if and (has "database" .needs) $root.Values.database.clientSecret }}
+  - {name: database-client, mountPath: /etc/newstide/database-client, readOnly: true}
+  {{- end }}
+  {{- if and .shelf $root.Values.models.trustedKeys.existingConfigMap }}
+  - {name: trusted-keys, mountPath: /etc/newstide/trusted-keys, readOnly: true}
+  {{- end }}
+  {{- if and .trainer $root.Values.models.signingKey.existingSecret }}
+  - {name: signing-key, mountPath: /etc/newstide/signing-key, readOnly: true}
   {{- end }}
   {{- if and .shelf (include "newstide.shelfClaim" $root) }}
   - {name: models, mountPath: /var/lib/newstide-models}
