@@ -63,7 +63,7 @@ class Demo:
 
 
 @pytest.mark.timeout(600)
-def test_the_demo(tmp_path: Path, chromium: Browser) -> None:
+def test_the_demo(tmp_path: Path, chromium: Browser, pictures: Path) -> None:
     """One demo for all of it: starting it is what takes the time."""
     with RunningStack(tmp_path, "--seconds", SECONDS, command=("demo",), NEWSTIDE_DESK__PORT="0") as stack:
         stack.wait_for(lambda: bool(stack.lines("the desk:")), "the address of the desk")
@@ -77,10 +77,14 @@ def test_the_demo(tmp_path: Path, chromium: Browser) -> None:
             demo = Demo(stack, home, visit, store)
             visit.open(f"/login#token={token}")
             _bank_in_trouble_is_seen_without_a_click(demo)
+            visit.settle()
+            visit.page.screenshot(path=pictures / "demo-mood.png", full_page=True)
             _its_alert_is_acknowledged_and_marked(demo)
+            visit.page.screenshot(path=pictures / "demo-alert.png", full_page=True)
             labelled = _twenty_are_labelled_by_keyboard(demo)
             stack.wait_for(lambda: bool(demo.row("SELECT drained FROM alerting_progress")[0]), "all of it judged")
             visit.open("/")
+            visit.page.screenshot(path=pictures / "demo-mood-at-the-end.png", full_page=True)
             assert wrong_figures(visit.page, store) == []
             _labels_are_in_the_next_dataset(demo, labelled)
             _link_is_good_once(demo, token)

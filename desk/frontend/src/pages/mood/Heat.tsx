@@ -183,10 +183,10 @@ function Scale({ metric: shown }: { metric: Metric }): JSX.Element {
       ))}
       <span>{t(`scale.${shown}.high`)}</span>
       {shown !== "stories" && (
-        <>
+        <span class="key">
           <i class="hatched" />
-          <span>{t("heat.few")}</span>
-        </>
+          {t("heat.few")}
+        </span>
       )}
     </div>
   );
