@@ -41,6 +41,9 @@ interface Props {
 }
 
 const HEIGHT = 250;
+/** Distances of the lines of the grid: counts are whole. */
+const SHARES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5];
+const COUNTS = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 const DASHES: readonly (readonly number[])[] = [[8, 3], [2, 3], [10, 3, 2, 3], [5, 5]];
 
 export function SeriesChart(props: Props): JSX.Element {
@@ -143,7 +146,7 @@ function optionsOf(current: { current: Props }, width: number): uPlot.Options {
           return splits.map((split) => known.get(split * 1000) ?? "");
         },
       },
-      { stroke: ink.muted, font, size: 44, grid: { stroke: ink.line, width: 1 }, ticks: { show: false }, values: (_, splits) => splits.map(written) },
+      { stroke: ink.muted, font, size: 44, incrs: unit === "share" ? SHARES : COUNTS, grid: { stroke: ink.line, width: 1 }, ticks: { show: false }, values: (_, splits) => splits.map(written) },
     ],
     bands: index("low") > 0 && index("high") > 0 ? [{ series: [index("high"), index("low")], fill: ink.band }] : [],
     series: [

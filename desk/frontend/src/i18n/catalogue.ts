@@ -107,7 +107,7 @@ export const catalogue = {
   "figures.budget": ["of {n} a week allowed", "每周允许 {n}"],
   "figures.false": ["False alarms a week", "每周误报"],
   "figures.hours": ["Labels per hour, last 24 h", "近 24 小时每小时标注数"],
-  "figures.incidents": ["{n} incidents", "{n} 个事件"],
+  "figures.incidents": ["incidents: {n}", "{n} 个事件"],
   "figures.labels": ["Labels", "标注统计"],
   "figures.marked": ["Marked", "已评价"],
   "figures.marks": ["{useful} useful, {false} false", "有用 {useful}，误报 {false}"],

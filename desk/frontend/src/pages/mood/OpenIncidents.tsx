@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { address } from "../../api/client";
 import { nameOf, sentenceOf } from "../../api/incidents";
-import type { Incident, Page } from "../../api/types";
+import type { Evidence, Incident, IncidentDetail, Page } from "../../api/types";
 import { useData } from "../../api/useData";
 import { t } from "../../i18n";
 import { href } from "../../router";
@@ -23,10 +23,18 @@ export function OpenIncidents(): JSX.Element | null {
           <a href={href(`/alerts/${incident.id}`)}>{nameOf(incident)}</a>
           <span>{sentenceOf(incident)}</span>
           <span class="muted">
-            {t("incident.since")} <Time at={incident.opened_at} />
+            {incident.state === "open" && t("incident.since")} <Time at={incident.opened_at} />
           </span>
+          {incident.state === "open" && <Lead id={incident.id} />}
         </p>
       ))}
     </section>
   );
+}
+
+/** The first of the stories behind an incident, on a line of its own that is there from the beginning. */
+function Lead({ id }: { id: string }): JSX.Element {
+  const found = useData<IncidentDetail>(address(`/incidents/${id}`), ["incidents"]);
+  const evidence: Evidence | undefined = found.data?.alerts[0]?.evidence;
+  return <span class="banner-story">{evidence?.stories?.[0]?.headline ?? "\u00a0"}</span>;
 }
