@@ -24,7 +24,9 @@ def test_a_wrong_password_is_answered_in_words(visit: VisitAs) -> None:
 
 def test_the_bank_in_trouble_is_seen_without_a_click(visit: VisitAs) -> None:
     page = visit().open("/")
-    expect(page.get_by_role("region", name="Open incidents")).to_contain_text("NMRB")
+    banner = page.get_by_role("region", name="Open incidents")
+    expect(banner).to_contain_text("NMRB")
+    expect(banner.locator(".banner-story")).to_contain_text("Northmere")
     expect(page.get_by_role("region", name="Movers").locator("tbody tr").first).to_contain_text("Financials")
 
 
