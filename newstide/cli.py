@@ -26,6 +26,7 @@ _COMMANDS = {
     "migrate": "newstide.commands.administration",
     "topics": "newstide.commands.topics",
     "retention": "newstide.commands.administration",
+    "roles": "newstide.commands.roles",
     "audit": "newstide.commands.administration",
     "settings": "newstide.commands.administration",
     "metrics": "newstide.commands.administration",

@@ -10,10 +10,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from core.errors import NewstideError
+from core.store.roles import grant_rights
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _COMMENTS = Path(__file__).with_name("comments.sql")
@@ -30,19 +32,33 @@ class SchemaTooNew(NewstideError):
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade the schema to `revision`, by default the newest.
+    """Upgrade the schema to `revision`, by default the newest; the roles of least privilege get their rights on it.
 
-    An advisory lock lets one process do it and the others wait. Raises SchemaTooNew for a schema of a later version.
+    An advisory lock lets one process do it and the others wait. Raises SchemaTooNew for a schema of a later version,
+    and SchemaNotCurrent where the engine's user may not change it; where nothing is to do, no right is needed.
     """
     config = _config()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         scripts = ScriptDirectory.from_config(config)
-        before = _revision(connection, scripts)
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        if revision == "head" and _revision(connection, scripts) != before:
+        try:
+            before = _revision(connection, scripts)
+            if before == scripts.get_current_head():
+                return
+            command.upgrade(config, revision)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InsufficientPrivilege):
+                raise
+            raise SchemaNotCurrent(
+                "the schema is not the one of this version, and this user may not change it "
+                f"({str(error.orig).splitlines()[0]}); run `newstide migrate` as the schema's owner"
+            ) from error
+        if revision == "head":
             connection.exec_driver_sql(_COMMENTS.read_text(encoding="utf-8"))
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            grant_rights(driver)
 
 
 def check_schema(engine: Engine) -> None:

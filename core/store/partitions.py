@@ -28,17 +28,7 @@ def ensure_partitions(connection: psycopg.Connection[Any], today: date) -> date:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         for ahead in range(_AHEAD_DAYS):
-            day = today + timedelta(days=ahead)
-            name = _name(day)
-            if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
-                continue
-            table = sql.Identifier(name)
-            connection.execute(sql.SQL("CREATE TABLE {} (LIKE message INCLUDING ALL)").format(table))
-            connection.execute(
-                sql.SQL("ALTER TABLE message ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                    table, sql.Literal(day), sql.Literal(day + timedelta(days=1))
-                )
-            )
+            connection.execute("SELECT make_message_partition(%s)", (today + timedelta(days=ahead),))
     return today + timedelta(days=_AHEAD_DAYS)
 
 

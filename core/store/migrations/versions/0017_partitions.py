@@ -1,0 +1,18 @@
+"""Partitions of days are made by a function, so that workers need not own the schema."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0017"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup to go back to an earlier version")
