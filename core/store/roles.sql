@@ -37,15 +37,17 @@ GRANT SELECT ON
     dropped_day, feedback, handled_incident, incident, incident_handling, incident_history, judged_day, label, label_lease,
     label_step, label_word, login_link, message, message_key, model, model_event, offset_history, offset_ledger,
     oidc_login, outbox, replay, shadow_message, source, story, story_band, story_series, story_text, training_run,
-    trend, trend_change, trend_history, trend_hour, trend_rolled, trend_rolling, trend_rollup, trend_unrolled,
-    worker_model
+    trend, trend_change, trend_history, trend_hour, trend_rolled, trend_rolled_day, trend_rolling, trend_rollup,
+    trend_unrolled, worker_model
     TO newstide_reader;
 GRANT INSERT ON
     account, api_token, audit_event, desk_session, feedback, incident_handling, label, label_lease, label_step,
-    login_link, model_event, oidc_login, trend_rolled
+    login_link, model_event, oidc_login, trend_rolled, trend_rolled_day
     TO newstide_reader;
-GRANT UPDATE ON account, api_token, label_lease, model, trend_rolling TO newstide_reader;
-GRANT DELETE ON desk_session, label_lease, login_link, oidc_login, trend_rolled, trend_unrolled TO newstide_reader;
+GRANT UPDATE ON account, api_token, label_lease, model, trend_rolled_day, trend_rolling TO newstide_reader;
+GRANT DELETE ON
+    desk_session, label_lease, login_link, oidc_login, trend_rolled, trend_rolled_day, trend_unrolled
+    TO newstide_reader;
 
 -- Data sets, training and promotion: reads messages and labels, writes labels and the registry of models.
 -- name: newstide_trainer
