@@ -84,6 +84,11 @@ def named(manifests: tuple[Manifest, ...], kind: str, name: str) -> Manifest:
     return found
 
 
+def deployment(name: str, component: str) -> Manifest:
+    """That Deployment of an example."""
+    return named(example(name), "Deployment", f"news-newstide-{component}")
+
+
 def pod_templates(manifests: tuple[Manifest, ...]) -> Iterator[tuple[Manifest, Manifest]]:
     """Each object that makes pods, and the template of those."""
     for manifest in manifests:
