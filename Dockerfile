@@ -31,10 +31,8 @@ FROM ${PYTHON_IMAGE} AS base
 LABEL org.opencontainers.image.title="newstide" \
       org.opencontainers.image.description="Monitoring of financial news" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Several processes share the cores: a library that starts a thread per core would slow them all down.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
-    OMP_NUM_THREADS=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NEWSTIDE_EMBEDDED__DIRECTORY=/var/lib/newstide \
@@ -50,8 +48,9 @@ CMD ["--help"]
 
 FROM base AS trainer
 COPY --from=build-trainer /opt/venv /opt/venv
-ENV OMP_NUM_THREADS=
 HEALTHCHECK NONE
 
 FROM base AS runtime
+# Several processes share the cores: a library that starts a thread per core would slow them all down.
+ENV OMP_NUM_THREADS=1
 COPY --from=build /opt/venv /opt/venv

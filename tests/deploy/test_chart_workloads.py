@@ -94,6 +94,8 @@ def test_requests_fit_what_was_measured() -> None:
     trainer = named(example("production"), "CronJob", "news-newstide-trainer")
     [container] = trainer["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert size(container["resources"]["requests"]["memory"]) > 3.1e9
+    [threads] = [each for each in container["env"] if each["name"] == "OMP_NUM_THREADS"]
+    assert threads["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}}
 
 
 def test_feeds_are_polled_and_trends_judged_by_one_process_each() -> None:

@@ -64,6 +64,11 @@
 - {name: NEWSTIDE_MODELS__TRUSTED_KEYS, value: {{ toJson $paths | quote }}}
 {{- end }}
 {{- end }}
+{{- if .trainer }}
+# Without it torch takes a thread for each core of the node, whatever the limit.
+- name: OMP_NUM_THREADS
+  valueFrom: {resourceFieldRef: {resource: limits.cpu}}
+{{- end }}
 {{- if and .trainer $root.Values.models.signingKey.existingSecret }}
 - {name: NEWSTIDE_MODELS__SIGNING_KEY, value: /etc/newstide/signing-key/{{ $root.Values.models.signingKey.key }}}
 {{- end }}
