@@ -53,7 +53,7 @@ def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limi
         return []
     expected = read_expected(connection, kind, names, grid, progress)
     complete = complete_steps(grid, progress)
-    standing_out = _most_surprising(expected, complete)
+    standing_out = most_surprising(expected, complete)
     order = sorted(range(len(names)), key=lambda i: (-standing_out[i], -leading[i].negative, names[i]))[:limit]
     shown = [names[i] for i in order]
     found = surprise(expected.observed[order], expected.mean[order], expected.alpha[order])
@@ -76,7 +76,7 @@ def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limi
     ]
 
 
-def _most_surprising(expected: Expected, complete: int) -> Floats:
+def most_surprising(expected: Expected, complete: int) -> Floats:
     """Of each series the highest surprise of a step, 0 for steps with few stories; `complete` steps are.
 
     Tails take the time here, so that only those are worked out that may be the highest: where no less was observed than

@@ -18,7 +18,9 @@ from desk.expectation import (
     surprise,
     upper_tail,
 )
+from desk.mood import FEW, most_surprising
 from desk.shares import wilson
+from desk.store.expected import Expected
 from desk.terms import log_odds, surging_terms, words
 
 LAST = HISTORY + 5  # an hour of the day after the history
@@ -117,6 +119,23 @@ def test_tails_are_those_of_the_negative_binomial(observed: int, mean: float, al
     assert lower_tail(*one)[0, 0] == pytest.approx(like.cdf(observed), rel=1e-9)
     expected = -math.log10(like.sf(observed - 1)) if observed >= mean else math.log10(like.cdf(observed))
     assert surprise(*one)[0, 0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_stands_out_is_the_highest_surprise_of_a_step_with_stories_enough() -> None:
+    """Though not every step is worked out: by all of them."""
+    chance = np.random.default_rng(5)
+    mean = chance.gamma(2.0, 2.0, (40, 30))
+    mean[:5, :10] = np.nan
+    mean[5:9] = 50.0  # less than expected all the time
+    observed = chance.poisson(np.nan_to_num(mean, nan=4.0)).astype(float)
+    observed[5:9] = chance.integers(FEW, 30, (4, 30))
+    alpha = np.full(mean.shape, 0.3)
+    for complete in (0, 20, 30):
+        true = surprise(observed, mean, alpha)
+        true[:, complete:] = np.fmax(true[:, complete:], 0.0)
+        true = np.where(observed >= FEW, np.nan_to_num(true), 0.0).max(axis=1)
+        assert most_surprising(Expected(observed, mean, alpha), complete) == pytest.approx(true, rel=1e-12)
+    assert (true[5:9] < 0).all()
 
 
 def test_no_story_where_none_is_expected_is_hardly_surprising() -> None:
