@@ -53,10 +53,13 @@ def database_url(settings: Settings) -> URL:
     return url.set(drivername="postgresql+psycopg").update_query_dict({**tls, "connect_timeout": "10"})
 
 
-def open_engine(settings: Settings, pool_size: int = 5) -> Engine:
-    """A pooled engine, not yet connected, whose sessions are in UTC."""
+def open_engine(settings: Settings, pool_size: int = 5, options: str = "") -> Engine:
+    """A pooled engine, not yet connected, whose sessions are in UTC; `options`: more of libpq's, as `-c name=value`."""
     return create_engine(
-        database_url(settings), pool_size=pool_size, pool_pre_ping=True, connect_args={"options": _IN_UTC}
+        database_url(settings),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        connect_args={"options": f"{_IN_UTC} {options}"},
     )
 
 

@@ -24,7 +24,7 @@ _WITHOUT_SPACES = re.compile(
 
 # A word that many hold fills a page from the last hours alone, and one that few hold is soon looked up everywhere.
 _FIRST_SPAN = timedelta(hours=6)
-_WIDER, _NARROWER = 32.0, 0.25  # how much longer the next span may be, or has to be at least
+_WIDER, _NARROWER = 8.0, 0.25  # how much longer the next span may be, or has to be at least
 _PATIENCE_S = 0.1
 _LEAST_ID = UUID(int=0)
 

@@ -1,13 +1,17 @@
 -- name: matching
-SELECT uid, story, source, kind, published_at, title, text, url, author, language, entities, topic, sentiment,
-       sentiment_scores, model
-FROM message
-WHERE search_words(title, text, topic, source, entities)
-          @@ (websearch_to_tsquery('pg_catalog.english', :words) && CAST(:exact AS tsquery))
-  AND published_at >= :since AND published_at < :until AND stored_on >= :stored_from
-  AND (CAST(:sentiment AS text) IS NULL OR sentiment = :sentiment)
-  AND (CAST(:before AS timestamptz) IS NULL OR (published_at, uid) < (:before, CAST(:before_uid AS uuid)))
-  AND NOT EXISTS (SELECT FROM unnest(CAST(:runs AS text[])) AS run WHERE strpos(title || ' ' || text, run) = 0)
+-- Looked up by their words, whatever the limit: in the order of time, each message would have to be taken apart.
+SELECT * FROM (
+    SELECT uid, story, source, kind, published_at, title, text, url, author, language, entities, topic, sentiment,
+           sentiment_scores, model
+    FROM message
+    WHERE search_words(title, text, topic, source, entities)
+              @@ (websearch_to_tsquery('pg_catalog.english', :words) && CAST(:exact AS tsquery))
+      AND published_at >= :since AND published_at < :until AND stored_on >= :stored_from
+      AND (CAST(:sentiment AS text) IS NULL OR sentiment = :sentiment)
+      AND (CAST(:before AS timestamptz) IS NULL OR (published_at, uid) < (:before, CAST(:before_uid AS uuid)))
+      AND NOT EXISTS (SELECT FROM unnest(CAST(:runs AS text[])) AS run WHERE strpos(title || ' ' || text, run) = 0)
+    OFFSET 0
+) AS found
 ORDER BY published_at DESC, uid DESC
 LIMIT :limit
 
