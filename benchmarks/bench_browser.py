@@ -29,9 +29,9 @@ from typing import Any
 
 import psycopg
 from bench_classifier import in_words, processor
-from bench_desk import fill_store, quantile, running_desk, wait_until_rolled_up
+from bench_desk import quantile, running_desk, wait_until_rolled_up
 from playwright.sync_api import Page, sync_playwright
-from scratch_store import scratch_store
+from scratch_store import add_options, filled_store
 
 from core.settings import load_settings
 from core.store.connection import open_engine
@@ -104,20 +104,17 @@ class Timing:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=5_000_000)
-    parser.add_argument("--days", type=int, default=30)
+    add_options(parser, days=30)
     parser.add_argument("--rounds", type=int, default=20, help="times that each page is loaded, and other things done")
     parser.add_argument("--presses", type=int, default=200, help="labels given at either pace")
     parser.add_argument("--seed", type=int, default=1, help="of spans, labels and pauses")
-    parser.add_argument("--database", help="a database to use, filled if it is empty; embedded if not given")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise SystemExit("Chromium is not installed; on Debian: apt install chromium")
-    with scratch_store(options.database) as settings, ExitStack() as stack:
+    with filled_store(options.database, options.messages, options.days) as settings, ExitStack() as stack:
         url = settings.database.url or ""
-        fill_store(settings, options.messages, options.days)
         address, _ = stack.enter_context(running_desk(url))
         wait_until_rolled_up(url)
         browser = stack.enter_context(sync_playwright()).chromium.launch(
@@ -136,7 +133,7 @@ def main() -> None:
         browser.close()
     report = {
         "machine": in_words(processor()),
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *sys.argv]).replace(str(options.database), "URL"),
         "messages": options.messages,
         "days": options.days,
         "seed": options.seed,
