@@ -18,10 +18,15 @@ from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
 
-_RECENT_DAYS = 7.0  # memory of the level: feeds and fashions change within weeks, daily rhythms do not
+_RECENT_DAYS = 3.0  # memory of the level: feeds and fashions change within weeks, daily rhythms do not
 _RECENT_STORIES = 20.0  # and how many expected stories it takes to believe in another level
 _FEW_STORIES = 3.0  # a rate of the day or the week is worth believing from about this many stories on,
 _FEW_DAYS, _FEW_WEEKS = 5.0, 8.0  # and this much time, because news is bursty
+_WEEKEND = np.array([False, False, True, True, False, False, False])  # of days since 1970, modulo 7
+_FEW_WEEKENDS, _FEW_YEARS = (
+    2.0,
+    24.0,
+)  # days of a weekend's own rhythm, and of a single day's of the week, to believe it
 _LEAST_HOURLY = 0.01  # no series is expected to be silent for good
 _ALPHA_PRIOR, _ALPHA_LEAST = 0.3, 0.01
 _WINDOWS_PRIOR = 10.0  # windows after which a series' own dispersion weighs as much as the pooled one
@@ -97,8 +102,12 @@ class Baseline(Rows):
         flat = np.full(self.cells, (observed.sum() + 1.0) / (exposure.sum() + self.cells))
         daily = _shrunk(observed.sum(axis=0), exposure.sum(axis=0), flat, 1.0)
         weekday = _shrunk(observed.sum(axis=1), exposure.sum(axis=1), np.full(7, daily.sum() / self.cells), 1.0)
-        shape = weekday[:, None] / weekday.mean() * daily
-        return Profile(daily / daily.mean(), _shrunk(observed, exposure, shape, 1.0) / daily)
+        weekday /= weekday.mean()
+        week = np.empty_like(observed)
+        for days in (_WEEKEND, ~_WEEKEND):
+            heard = (exposure[days] * weekday[days, None]).sum(axis=0)
+            week[days] = weekday[days, None] * _shrunk(observed[days].sum(axis=0), heard, daily, _FEW_WEEKENDS)
+        return Profile(daily / daily.mean(), _shrunk(observed, exposure, week, _FEW_YEARS) / daily)
 
     def pool(self, learnt: int, kinds: NDArray[np.int64], profile: Profile) -> Pool:
         """What the first `learnt` series have in common; `kinds`, (n,), numbers the kind of each."""
@@ -153,6 +162,9 @@ class Baseline(Rows):
         heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * per_part
         mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)
         weight = self._weight(seen, mean, plan.alpha)
+        # a weekend that is not known yet is no new level
+        days = self.exposure[:, _WEEKEND == _WEEKEND[day % 7]].sum(axis=(1, 2)) / self.cells
+        known = days / (days + _FEW_WEEKENDS)
         fade = np.exp(-2.0 / self.shape.history_days)
         self.observed *= fade
         self.exposure *= fade
@@ -162,7 +174,7 @@ class Baseline(Rows):
         settling = self.unusual > _NORMAL_DAYS
         self.recent *= np.exp(-1.0 / np.where(settling, _SETTLING_DAYS, _RECENT_DAYS))[:, None]
         late = np.stack([(weight * seen).sum(axis=1), (weight * mean).sum(axis=1) / plan.level], axis=1)
-        self.recent += np.where(self.age[:, None] > 0, late, 0.0)
+        self.recent += known[:, None] * late
         self._learn_moments(counts, plan, valid)
         self.before = plan.rates
         self.age += 1
@@ -180,7 +192,7 @@ class Baseline(Rows):
 
     def _learn_moments(self, counts: NDArray[np.float32], plan: Plan, valid: NDArray[np.bool_]) -> None:
         """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2."""
-        self.moments *= np.exp(-2.0 / self.shape.history_days)
+        self.moments *= np.exp(-2.0 / np.clip(self.age, 1, self.shape.history_days))[:, None, None]
         busy = np.flatnonzero(counts.any(axis=1))
         quiet = np.setdiff1d(np.arange(len(self)), busy)
         per_part = self.shape.steps_per_day // self.shape.parts

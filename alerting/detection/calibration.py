@@ -10,7 +10,6 @@ often as the budget allows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,17 +29,14 @@ _PRIOR_DAYS, _GROWN_UP, _LEAST_PRIOR = 3.0, 12.0, 0.25  # of the pooled ranks, w
 _MODEL_DAYS = 3.0  # of a model in which a statistic v is passed with probability 10^-v, beside the pool
 _TAIL = 0.005  # share of steps from which on the tail is generalised Pareto
 _CLASSES = 5  # of rates: a story in ten days or more, in a day, ten a day, ...
-_MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _FEW_HIGHS = 20  # days of a kind from which on its series are compared
 _LARGEST_SHIFT = 0.5
-_FEW_PAGES = 3.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
-_STEEPNESS = 0.8  # as if a score s were passed with probability 10^(-0.8 s)
 _LEVEL = 0.8
-_LEAST_SCORE = 1.0
-_KINDS, _ROWS_AT_ONCE = 3, 2048
+_KINDS = 3
+_YOUNG, _YOUNG_DAYS = 3.0, 10.0  # taken from the scores of a new series, whose ranks are of few days, and how long
 _OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier
 _REAL = 1.0  # a score so far above the threshold, ten times too rare, is taken for news and not learnt,
-_LEARNT = 0.8  # so that this share of false pages is learnt,
+_OFTEN = 3.0  # times the usual number of steps that one day may add at a level
 _RARELY = 0.5  # but on no more than this share of days
 
 
@@ -57,10 +53,10 @@ class Calibration(Rows):
     seen: (n, tests, BINS) past statistics, fading, without those of `today` and, `doubtful`, those of an open surge,
     likewise. steps: (n,) steps they are out of. highs: (n, history) the highest score of each day that could have
     fired, by day modulo history; nan where the series was not judged or the day held real news. high: (n,) that of
-    today. real, days: (n,) days with real news, and all that were judged, fading.
+    today. real, days: (n,) days with real news, and all that were judged, fading. age: (n,) days learnt.
     """
 
-    FIELDS = ("seen", "today", "doubtful", "steps", "highs", "high", "real", "days")
+    FIELDS = ("seen", "today", "doubtful", "steps", "highs", "high", "real", "days", "age")
 
     def __init__(self, shape: Shape, weights: Sequence[float]) -> None:
         self.shape, self.weights = shape, np.array(weights)
@@ -73,6 +69,7 @@ class Calibration(Rows):
         self.high = np.zeros(0, np.float32)
         self.real = np.zeros(0)
         self.days = np.zeros(0)
+        self.age = np.zeros(0)
         self._classes = np.zeros(0, np.int64)
         self._ranked = np.zeros(0, np.bool_)  # rows whose scores at EDGES are those of the day
         self._pool = np.zeros(0)
@@ -88,8 +85,9 @@ class Calibration(Rows):
 
     def backfill(self, row: int, days: int) -> None:
         """The new `row` was silent for so many days."""
-        fade = np.exp(-2.0 / self.shape.history_days)
-        self.steps[row] = self.shape.steps_per_day * (1.0 - fade**days) / (1.0 - fade)
+        later = np.cumsum(np.log(fading(np.arange(days, 1, -1), self.shape.history_days)))
+        self.steps[row] = self.shape.steps_per_day * (np.exp(later).sum() + min(days, 1))
+        self.age[row] = days
 
     def plan(self, day: int, learnt: int, rates: Floats, groups: Groups, first: int = 0) -> None:
         """Score the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series;
@@ -153,7 +151,8 @@ class Calibration(Rows):
         share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + _OWN_DAYS), 0.99)
         ratio = np.log1p(-share) / np.log1p(-np.minimum(usual, 0.99))
         own = np.clip(np.log10(np.maximum(ratio, 1e-9)), -_LARGEST_SHIFT, _LARGEST_SHIFT)
-        shift: Floats = own - np.log10(np.maximum(groups.weight[first:], 1e-9))
+        young = _YOUNG * np.exp(-self.age[first:] / _YOUNG_DAYS)
+        shift: Floats = own + young - np.log10(np.maximum(groups.weight[first:], 1e-9))
         return shift
 
     def shifted_highs(self, learnt: int) -> NDArray[np.float32]:
@@ -200,14 +199,28 @@ class Calibration(Rows):
         believed: NDArray[np.bool_] = self.real[row] <= _RARELY * np.maximum(self.days[row], _OWN_DAYS)
         return believed
 
+    def _tempered(self, rows: Ints) -> Floats:
+        """Today's statistics of `rows`, (rows, tests, BINS), with no level reached by more steps than an hour's beside
+        a few times the usual: a day that is high for long is one event, or the next one would pass for ordinary."""
+        share = (self.seen[rows] + self.shape.steps_per_day * self._pool[self._classes[rows]]) / (
+            self.steps[rows, None, None] + self.shape.steps_per_day
+        )
+        usual = share[:, :, ::-1].cumsum(axis=2) * self.shape.steps_per_day
+        above = self.today[rows, :, ::-1].cumsum(axis=2, dtype=np.float64)
+        above = np.minimum(above, self.shape.hour + _OFTEN * usual)
+        return np.diff(above, axis=2, prepend=0.0)[:, :, ::-1]
+
     def learn(self, day: int, steps: int, judged: NDArray[np.bool_]) -> None:
         """Take in the day, which had so many `steps` without an outage; `judged`, (n,), are the rows that could fire
         all day."""
-        fade = np.exp(-2.0 / self.shape.history_days)
+        self.age += judged
+        fade = fading(self.age, self.shape.history_days)
         real = judged & (self.high - self._shift > self.threshold + _REAL)
         believed = real & self._believed(np.arange(len(self)))
-        self.seen *= np.float32(fade)
-        self.seen += self.today * judged[:, None, None]
+        busy = np.flatnonzero(judged & self.today[:, -1].any(axis=1))
+        tempered = self._tempered(busy)
+        self.seen *= np.where(judged, fade, 1.0)[:, None, None].astype(np.float32)
+        self.seen[busy] += tempered
         self.steps = self.steps * fade + steps * judged
         self.real = self.real * fade + real
         self.days = self.days * fade + judged
@@ -216,36 +229,19 @@ class Calibration(Rows):
         self.high[:] = 0
 
 
+def fading(age: Ints | Floats, history: int) -> Floats:
+    """What is left of all that was learnt before, when a day is learnt that is the `age`-th of a series: a history
+    fades in `history` days, and faster while it is short, so that first days, which are compared with guesses, weigh
+    with the square of their age."""
+    left: Floats = np.exp(-2.0 / np.clip(age, 1, history))
+    return left
+
+
 def day_weights(day: int, history: int) -> Floats:
     """On that day, the weight of each of the days before it, by day modulo history, (history,)."""
     age = (day - 1 - np.arange(history)) % history
     weight: Floats = np.exp(-2.0 * age / history)
     return weight
-
-
-def find_threshold(highs: Floats, weights: Floats, allowed: float, steps_per_day: int) -> float:
-    """The score that the days in `highs`, (series, days), each with its weight, pass `allowed` times a day together.
-
-    Resampling whole days draws each with its weight, all series of it together, so the mean number of pages of a
-    resampled day is the weighted mean over the days, which needs no draws. A few days of a model, in which a score s is
-    passed with probability 10^-s a step, stand for what lies ahead of all experience. Where less than a few days may
-    pass it, it is found for those few and moved up, or a single day of real news would set it.
-    """
-    days = weights[(highs >= -9).any(axis=0)].sum() if highs.size else 0.0
-    at = np.nonzero(highs > _LEAST_SCORE)
-    order = np.argsort(-highs[at], kind="stable")
-    high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
-    series = 1 + (highs > 0).any(axis=1).sum()
-    model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
-    # a day may have several pages, and a few false ones are so high that they were taken for real
-    most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
-    enough = max(most, _FEW_PAGES)
-    above = np.flatnonzero(passed + model * 10.0**-high > enough)
-    i = int(above[0]) if above.size else len(high)
-    left = enough - (float(passed[i - 1]) if i else 0.0)
-    least = float(high[i]) if i < len(high) else _LEAST_SCORE
-    found = max(least, math.log10(model / left)) if left > 0 else least
-    return found + math.log10(enough / most) / _STEEPNESS
 
 
 def _tails(share: Floats) -> tuple[Ints, Floats, Floats]:

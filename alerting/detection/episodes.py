@@ -35,14 +35,14 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Episode:
-    """An open surge. `calm`: judged steps since it was last elevated. `told`: when people were last to hear of it, in
-    which window, and how many stories above the expected it had there."""
+    """An open surge. `calm`: judged steps since it was last elevated. `notified`: step of the last notification, its
+    window, and how many stories above the expected it had there."""
 
     surge: Surge
     calm: int
-    told_at: int
-    told_window: int
-    told_excess: float
+    notified_at: int
+    notified_window: int
+    notified_excess: float
 
 
 class Episodes:
@@ -79,7 +79,7 @@ class Episodes:
                 if firing >= threshold + self._extra(series, step):
                     before = step
                     surge = self._surge(cells, i, step)
-                    self.open[series] = self._told(surge, cells, i)
+                    self.open[series] = self._notified(surge, cells, i)
                     yield SurgeChange(step, series, "opened", surge)
                 continue
             if self._ends(episode, judged(step - 1) - judged(before)):
@@ -92,7 +92,7 @@ class Episodes:
             if firing > surge.score:
                 surge = self._surge(cells, i, surge.start)
                 has_grown = self._has_grown(episode, cells, i)
-                episode = self._told(surge, cells, i) if has_grown else replace(episode, surge=surge)
+                episode = self._notified(surge, cells, i) if has_grown else replace(episode, surge=surge)
                 yield SurgeChange(step, series, "grown" if has_grown else "peaked", surge)
             self.open[series] = episode
         episode = self.open.get(series)
@@ -124,13 +124,13 @@ class Episodes:
         return float(min(max(excess, 0.0), _COOLDOWN) * 0.5**halves)
 
     def _has_grown(self, episode: Episode, cells: Judged, i: int) -> bool:
-        """Whether it has doubled since people were told, at least an hour ago."""
-        window = self.windows.index(episode.told_window)
+        """Whether it has doubled since the last notification, at least an hour ago."""
+        window = self.windows.index(episode.notified_window)
         excess = cells.observed[i, window] - cells.expected[i, window]
-        rested = cells.step[i] - episode.told_at >= self.shape.hour
-        return bool(rested and excess >= 2.0 * episode.told_excess)
+        rested = cells.step[i] - episode.notified_at >= self.shape.hour
+        return bool(rested and excess >= 2.0 * episode.notified_excess)
 
-    def _told(self, surge: Surge, cells: Judged, i: int) -> Episode:
+    def _notified(self, surge: Surge, cells: Judged, i: int) -> Episode:
         return Episode(surge, 0, surge.peak, surge.window, surge.observed - surge.expected)
 
     def _surge(self, cells: Judged, i: int, start: int) -> Surge:

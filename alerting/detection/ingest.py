@@ -47,6 +47,11 @@ class Ingest:
         self._cumulated = np.append(0.0, np.cumsum(steps))  # messages expected since midnight
         return profile
 
+    def note(self, start: int, volume: Floats) -> None:
+        """Take in all messages of the steps from `start` of the day on, (steps,)."""
+        first = self.shape.steps_per_day + start
+        self.messages[0, first : first + len(volume)] = volume
+
     def judge(self, day: int, start: int, end: int) -> list[SurgeChange]:
         """Mark the steps `start` to `end` of the day, and tell where an outage begins and ends."""
         midnight = day * self.shape.steps_per_day

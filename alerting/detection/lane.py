@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,12 @@ from alerting.detection.baseline import Profile
 from alerting.detection.calibration import Calibration, Groups
 from alerting.detection.detector import Reading, Series, Signal, SurgeChange, Trace
 from alerting.detection.episodes import Episodes, Judged
+from alerting.detection.followed import Known
 from alerting.detection.rows import Rows
 from alerting.detection.shape import Shape
 from alerting.detection.statistic import CountStatistic, Day, ShareStatistic
 
 Ints = NDArray[np.int64]
-
-
-class Known(NamedTuple):
-    """Steps since 1970, (n,): `born`, when a series was first seen; from `followed` on it is judged, and from `ready`
-    on it may fire."""
-
-    born: Ints
-    followed: Ints
-    ready: Ints
 
 
 @dataclass(frozen=True)

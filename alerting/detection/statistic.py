@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 RATIOS = (1.5, 2.0, 3.0, 5.0)
 
-_MOST, _LARGEST_STEP = 1e60, 130.0  # of a Shiryaev-Roberts statistic, and of its log in a step: beyond all thresholds
+_MOST, _LARGEST_STEP = 1e25, 130.0  # of a Shiryaev-Roberts statistic, and of its log in a step: beyond all thresholds
 _SHARE_PRIOR = 20.0  # stories after which a series' own share weighs as much as that of its kind
 _RHO_PRIOR, _RHO_WEIGHT = 0.05, 20.0
 _KINDS = 3

@@ -29,7 +29,7 @@ class TrendWindow:
         self.start = self.end = start
         self._cells: dict[int, Cells] = {}
         self._names: list[Series] = []
-        self._places: dict[Series, int] = {}
+        self._places: dict[tuple[str, str], int] = {}
 
     def extend(self, connection: psycopg.Connection[Any], end: int) -> None:
         """Read on up to the step `end`."""
@@ -72,9 +72,10 @@ class TrendWindow:
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
         step_s = self._steps.length.total_seconds()
         rows = fetch(connection, "counts", {**span, "step_s": step_s})
-        series = np.array([self._place(Series(row.kind, row.name)) for row in rows], np.int32)
-        step = np.array([row.step for row in rows], np.int64)
-        values = np.array([[getattr(row, name) for name in _COUNTS] for row in rows]).reshape(-1, len(_COUNTS))
+        kinds, names, numbers, *counts = zip(*rows, strict=True) if rows else [()] * (3 + len(_COUNTS))
+        series = np.array([self._place(key) for key in zip(kinds, names, strict=True)], np.int32)
+        step = np.array(numbers, np.int64)
+        values = np.array(counts, np.float64).T
         for gone in range(start, end):
             self._cells.pop(gone, None)
         order = np.argsort(step, kind="stable")
@@ -82,9 +83,10 @@ class TrendWindow:
         for at, mine in zip(present.tolist(), np.split(order, first[1:]), strict=False):
             self._cells[at] = (series[mine], values[mine])
 
-    def _place(self, series: Series) -> int:
-        place = self._places.get(series)
+    def _place(self, key: tuple[str, str]) -> int:
+        """The place of the series of that kind and name: a tuple of the two is equal to it, and soon made."""
+        place = self._places.get(key)
         if place is None:
-            place = self._places[series] = len(self._names)
-            self._names.append(series)
+            place = self._places[Series(*key)] = len(self._names)
+            self._names.append(Series(*key))
         return place

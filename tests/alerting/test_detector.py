@@ -146,7 +146,7 @@ def test_an_outage_is_not_judged() -> None:
     assert not any(gap.start + 12 <= step < gap.stop for step in closed), "silence must not pass for calm"
 
 
-def test_an_outage_is_told_as_a_surge_of_its_own() -> None:
+def test_an_outage_is_a_surge_of_its_own() -> None:
     made = fortnight(per_hour=60)
     first = 10 * PER_DAY
     for values in [*made.messages.values(), *made.negative.values()]:
@@ -160,7 +160,7 @@ def test_an_outage_is_told_as_a_surge_of_its_own() -> None:
     assert judge(made, cuts=[START + first + k for k in (3, 77, 149, 150)]) == judge(made)
 
 
-def test_a_surge_that_doubles_is_told_again() -> None:
+def test_a_surge_that_doubles_is_notified_again() -> None:
     rng = np.random.default_rng(6)
     bank, day = daily(28, 12, rng), 24 * PER_DAY
     bank[day : day + 36] += 4

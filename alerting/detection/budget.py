@@ -1,0 +1,72 @@
+"""From a budget of false pages to thresholds: the scores that the days so far pass as often as it allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerting.detection.calibration import Groups, day_weights
+from alerting.detection.shape import Shape
+from alerting.rules.policy import KINDS, Policy
+
+Floats = NDArray[np.float64]
+
+_MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 10^-s, beside the days so far
+_MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
+_LEAST_SCORE = 1.0
+_FEW_PAGES = 6.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
+_MOST_DAYS = 0.5  # and no more than this share of days,
+_STEEPNESS = 0.9  # as if a score s were passed with probability 10^(-0.9 s)
+_LEARNT = 0.8  # share of false pages that is learnt: the highest are taken for real
+
+
+def share_budget(
+    policy: Policy, highs: Sequence[NDArray[np.float32]], groups: Sequence[Groups], day: int, shape: Shape
+) -> Floats:
+    """The threshold of each kind of series on that `day`, (kinds,). `highs`: of each signal, (n, history), the highest
+    score of each day, with the `groups` of its rows. Tiers without a series leave their share to the others."""
+    found = np.full(len(KINDS), np.inf)
+    if not highs:
+        return found
+    weights = day_weights(day, shape.history_days)
+    kind = groups[0].kind
+    judged = np.bincount(kind, sum(group.weight for group in groups) > 0, len(KINDS)) > 0
+    for each, name in enumerate(KINDS):
+        share = policy.tiers[name]
+        others = sum(policy.tiers[other] for other, some in zip(KINDS, judged, strict=True) if some)
+        if share <= 0:
+            continue
+        pages = policy.budget_per_week / 7.0 * share / (others if judged[each] else others + share)
+        mine = [of[(kind == each) & (group.weight > 0)] for of, group in zip(highs, groups, strict=True)]
+        found[each] = find_threshold(np.concatenate(mine), weights, pages, shape.steps_per_day)
+    return found
+
+
+def find_threshold(highs: NDArray[np.float32], weights: Floats, allowed: float, steps_per_day: int) -> float:
+    """The score that the days in `highs`, (series, days), each with its weight, pass `allowed` times a day together.
+
+    Resampling whole days draws each with its weight, all series of it together, so the mean number of pages of a
+    resampled day is the weighted mean over the days, which needs no draws. A few days of a model, in which a score s is
+    passed with probability 10^-s a step, stand for what lies ahead of all experience. Where less than a few days may
+    pass it, it is found for those few and moved up, or a single day of real news would set it.
+    """
+    days = weights[(highs >= -9).any(axis=0)].sum() if highs.size else 0.0
+    at = np.nonzero(highs > _LEAST_SCORE)
+    order = np.argsort(-highs[at], kind="stable")
+    high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
+    series = 1 + (highs > 0).any(axis=1).sum()
+    model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
+    # a day may have several pages, and a few false ones are so high that they were taken for real
+    most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
+    room = series * (days + _MODEL_DAYS)
+    enough = max(most, min(_FEW_PAGES, _MOST_DAYS * room))
+    above = np.flatnonzero(passed + model * 10.0**-high > enough)
+    i = int(above[0]) if above.size else len(high)
+    left = enough - (float(passed[i - 1]) if i else 0.0)
+    least = float(high[i]) if i < len(high) else _LEAST_SCORE
+    found = max(least, math.log10(model / left)) if left > 0 else least
+    rarer = math.log1p(-enough / room) / math.log1p(-most / room)
+    return found + math.log10(rarer) / _STEEPNESS
