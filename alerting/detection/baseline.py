@@ -163,7 +163,7 @@ class Baseline(Rows):
         mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)
         weight = self._weight(seen, mean, plan.alpha)
         # a weekend that is not known yet is no new level
-        days = self.exposure[:, _WEEKEND == _WEEKEND[day % 7]].sum(axis=(1, 2)) / self.cells
+        days = self.exposure[:, _WEEKEND[day % 7] == _WEEKEND].sum(axis=(1, 2)) / self.cells
         known = days / (days + _FEW_WEEKENDS)
         fade = np.exp(-2.0 / self.shape.history_days)
         self.observed *= fade

@@ -58,7 +58,9 @@ def find_threshold(highs: NDArray[np.float32], weights: Floats, allowed: float, 
     order = np.argsort(-highs[at], kind="stable")
     high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
     series = 1 + (highs > 0).any(axis=1).sum()
-    model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
+    # a series without a story, or with too few, has no chance to page
+    active = 1 + float(((highs > 0) * weights).sum()) / max(days, 1.0)
+    model = _MODEL_DAYS * active * steps_per_day * _MODEL_RUN
     # a day may have several pages, and a few false ones are so high that they were taken for real
     most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)

@@ -32,11 +32,11 @@ _CLASSES = 5  # of rates: a story in ten days or more, in a day, ten a day, ...
 _FEW_HIGHS = 20  # days of a kind from which on its series are compared
 _LARGEST_SHIFT = 0.5
 _LEVEL = 0.8
-_KINDS = 3
+_KINDS, _ROWS_AT_ONCE = 3, 512
 _YOUNG, _YOUNG_DAYS = 3.0, 10.0  # taken from the scores of a new series, whose ranks are of few days, and how long
 _OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier
 _REAL = 1.0  # a score so far above the threshold, ten times too rare, is taken for news and not learnt,
-_OFTEN = 3.0  # times the usual number of steps that one day may add at a level
+_RUN_HOURS, _OFTEN = 4.0, 3.0  # the most that one day adds at a level: so many hours, and times the usual steps
 _RARELY = 0.5  # but on no more than this share of days
 
 
@@ -76,6 +76,7 @@ class Calibration(Rows):
         self._level = self._usual = np.zeros(0)
         self._table = np.zeros((0, tests, BINS), np.float32)
         self._shift = np.zeros(0)
+        self._young = np.zeros(0)  # what is taken from scores and highs for want of days
         self.threshold = np.zeros(0)
 
     def grow(self, rows: int) -> None:
@@ -103,6 +104,7 @@ class Calibration(Rows):
         )
         self._ranked = np.concatenate([self._ranked, np.zeros(added, np.bool_)])
         self._shift = np.concatenate([self._shift[:first], self._shifts(day, groups, first)])
+        self._young = _YOUNG * np.exp(-self.age / _YOUNG_DAYS)
 
     def _learn_pool(self, learnt: int, classes: Ints) -> None:
         """The share of steps in each bin for each kind and rate, (classes, tests, BINS), and the shape of its tail."""
@@ -151,8 +153,7 @@ class Calibration(Rows):
         share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + _OWN_DAYS), 0.99)
         ratio = np.log1p(-share) / np.log1p(-np.minimum(usual, 0.99))
         own = np.clip(np.log10(np.maximum(ratio, 1e-9)), -_LARGEST_SHIFT, _LARGEST_SHIFT)
-        young = _YOUNG * np.exp(-self.age[first:] / _YOUNG_DAYS)
-        shift: Floats = own + young - np.log10(np.maximum(groups.weight[first:], 1e-9))
+        shift: Floats = own - np.log10(np.maximum(groups.weight[first:], 1e-9))
         return shift
 
     def shifted_highs(self, learnt: int) -> NDArray[np.float32]:
@@ -169,7 +170,7 @@ class Calibration(Rows):
         tests = np.arange(statistics.shape[1])
         low, high = self._table[row[:, None], tests, below], self._table[row[:, None], tests, below + 1]
         each = np.minimum(low + (high - low) * (place - below), 250.0)
-        scores: Floats = np.log10((self.weights * 10.0**each).sum(axis=1)) - self._shift[row]
+        scores: Floats = np.log10((self.weights * 10.0**each).sum(axis=1)) - self._shift[row] - self._young[row]
         return scores
 
     def tail_scores(self, row: Ints, statistic: Floats) -> Floats:
@@ -177,7 +178,7 @@ class Calibration(Rows):
         place = np.sqrt(np.minimum(statistic, 59.9) / 60.0) * BINS
         below = np.minimum(place.astype(np.int64), BINS - 2)
         low, high = self._table[row, -1, below], self._table[row, -1, below + 1]
-        score: Floats = low + (high - low) * (place - below) - self._shift[row]
+        score: Floats = low + (high - low) * (place - below) - self._shift[row] - self._young[row]
         return score
 
     def note(self, row: Ints, statistics: Floats, surging: NDArray[np.bool_], firing: Floats) -> None:
@@ -199,7 +200,7 @@ class Calibration(Rows):
         believed: NDArray[np.bool_] = self.real[row] <= _RARELY * np.maximum(self.days[row], _OWN_DAYS)
         return believed
 
-    def _tempered(self, rows: Ints) -> Floats:
+    def _tempered(self, rows: Ints) -> NDArray[np.float32]:
         """Today's statistics of `rows`, (rows, tests, BINS), with no level reached by more steps than an hour's beside
         a few times the usual: a day that is high for long is one event, or the next one would pass for ordinary."""
         share = (self.seen[rows] + self.shape.steps_per_day * self._pool[self._classes[rows]]) / (
@@ -207,8 +208,8 @@ class Calibration(Rows):
         )
         usual = share[:, :, ::-1].cumsum(axis=2) * self.shape.steps_per_day
         above = self.today[rows, :, ::-1].cumsum(axis=2, dtype=np.float64)
-        above = np.minimum(above, self.shape.hour + _OFTEN * usual)
-        return np.diff(above, axis=2, prepend=0.0)[:, :, ::-1]
+        above = np.minimum(above, _RUN_HOURS * self.shape.hour + _OFTEN * usual)
+        return np.diff(above, axis=2, prepend=0.0)[:, :, ::-1].astype(np.float32)
 
     def learn(self, day: int, steps: int, judged: NDArray[np.bool_]) -> None:
         """Take in the day, which had so many `steps` without an outage; `judged`, (n,), are the rows that could fire
@@ -218,9 +219,9 @@ class Calibration(Rows):
         real = judged & (self.high - self._shift > self.threshold + _REAL)
         believed = real & self._believed(np.arange(len(self)))
         busy = np.flatnonzero(judged & self.today[:, -1].any(axis=1))
-        tempered = self._tempered(busy)
+        seen = [self._tempered(busy[i : i + _ROWS_AT_ONCE]) for i in range(0, len(busy), _ROWS_AT_ONCE)]
         self.seen *= np.where(judged, fade, 1.0)[:, None, None].astype(np.float32)
-        self.seen[busy] += tempered
+        self.seen[busy] += np.concatenate([*seen, np.zeros((0, *self.seen.shape[1:]), np.float32)])
         self.steps = self.steps * fade + steps * judged
         self.real = self.real * fade + real
         self.days = self.days * fade + judged
