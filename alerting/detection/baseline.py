@@ -18,7 +18,10 @@ from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
 
-_RECENT_DAYS = 3.0  # memory of the level: feeds and fashions change within weeks, daily rhythms do not
+_RECENT_DAYS, _ALONE_DAYS = (
+    7.0,
+    3.0,
+)  # memory of the level: feeds and fashions change within weeks, daily rhythms do not
 _RECENT_STORIES = 20.0  # and how many expected stories it takes to believe in another level
 _FEW_STORIES = 3.0  # a rate of the day or the week is worth believing from about this many stories on,
 _FEW_DAYS, _FEW_WEEKS = 5.0, 8.0  # and this much time, because news is bursty
@@ -80,6 +83,7 @@ class Baseline(Rows):
         self.before = np.zeros((0, shape.parts))
         self.age = np.zeros(0)
         self.unusual = np.zeros(0)
+        self.alone = True  # the series are told of by nothing but their own past
 
     def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
         """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
@@ -96,13 +100,15 @@ class Baseline(Rows):
                 cell = place * self.cells // self.shape.steps_per_day
                 self.observed[row, of_day % 7, cell] += count * weight[of_day - first_day]
 
-    def profile(self) -> Profile:
+    def profile(self, alone: bool) -> Profile:
         """What the rows together show of the rhythm of a day and a week."""
         observed, exposure = self.observed.sum(axis=0), self.exposure.sum(axis=0)
         flat = np.full(self.cells, (observed.sum() + 1.0) / (exposure.sum() + self.cells))
         daily = _shrunk(observed.sum(axis=0), exposure.sum(axis=0), flat, 1.0)
         weekday = _shrunk(observed.sum(axis=1), exposure.sum(axis=1), np.full(7, daily.sum() / self.cells), 1.0)
         weekday /= weekday.mean()
+        if not alone:
+            return Profile(daily / daily.mean(), _shrunk(observed, exposure, weekday[:, None] * daily, 1.0) / daily)
         week = np.empty_like(observed)
         for days in (_WEEKEND, ~_WEEKEND):
             heard = (exposure[days] * weekday[days, None]).sum(axis=0)
@@ -111,6 +117,7 @@ class Baseline(Rows):
 
     def pool(self, learnt: int, kinds: NDArray[np.int64], profile: Profile) -> Pool:
         """What the first `learnt` series have in common; `kinds`, (n,), numbers the kind of each."""
+        self.alone = learnt <= 1
         known = self.age[:learnt] > 0
         total, days = self.observed[:learnt].sum(axis=(1, 2)), self.exposure[:learnt].sum(axis=(1, 2)) / self.cells
         count = np.bincount(kinds[:learnt], known, _KINDS)
@@ -172,9 +179,12 @@ class Baseline(Rows):
         self.exposure[:, day % 7] += weight * share
         # the first day compares with a guess
         settling = self.unusual > _NORMAL_DAYS
-        self.recent *= np.exp(-1.0 / np.where(settling, _SETTLING_DAYS, _RECENT_DAYS))[:, None]
+        self.recent *= np.exp(-1.0 / np.where(settling, _SETTLING_DAYS, _ALONE_DAYS if self.alone else _RECENT_DAYS))[
+            :, None
+        ]
         late = np.stack([(weight * seen).sum(axis=1), (weight * mean).sum(axis=1) / plan.level], axis=1)
-        self.recent += known[:, None] * late
+        late *= known[:, None] if self.alone else 1.0
+        self.recent += np.where(self.age[:, None] > 0, late, 0.0)
         self._learn_moments(counts, plan, valid)
         self.before = plan.rates
         self.age += 1
@@ -192,7 +202,10 @@ class Baseline(Rows):
 
     def _learn_moments(self, counts: NDArray[np.float32], plan: Plan, valid: NDArray[np.bool_]) -> None:
         """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2."""
-        self.moments *= np.exp(-2.0 / np.clip(self.age, 1, self.shape.history_days))[:, None, None]
+        age = (
+            np.clip(self.age, 1, self.shape.history_days) if self.alone else np.full(len(self), self.shape.history_days)
+        )
+        self.moments *= np.exp(-2.0 / age)[:, None, None]
         busy = np.flatnonzero(counts.any(axis=1))
         quiet = np.setdiff1d(np.arange(len(self)), busy)
         per_part = self.shape.steps_per_day // self.shape.parts

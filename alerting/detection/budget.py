@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 _MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 10^-s, beside the days so far
 _MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _LEAST_SCORE = 1.0
-_FEW_PAGES = 6.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
+_FEW_PAGES = 3.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
 _MOST_DAYS = 0.5  # and no more than this share of days,
-_STEEPNESS = 0.9  # as if a score s were passed with probability 10^(-0.9 s)
+_STEEPNESS = 0.8  # as if a score s were passed with probability 10^(-0.8 s)
+_ALONE_PAGES, _ALONE_STEEPNESS = 6.0, 0.9  # likewise for a series alone, whose few days are all that there is
 _LEARNT = 0.8  # share of false pages that is learnt: the highest are taken for real
 
 
@@ -58,17 +59,17 @@ def find_threshold(highs: NDArray[np.float32], weights: Floats, allowed: float, 
     order = np.argsort(-highs[at], kind="stable")
     high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
     series = 1 + (highs > 0).any(axis=1).sum()
-    # a series without a story, or with too few, has no chance to page
-    active = 1 + float(((highs > 0) * weights).sum()) / max(days, 1.0)
-    model = _MODEL_DAYS * active * steps_per_day * _MODEL_RUN
+    alone = len(highs) == 1
+    few, steepness = (_ALONE_PAGES, _ALONE_STEEPNESS) if alone else (_FEW_PAGES, _STEEPNESS)
+    model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
     # a day may have several pages, and a few false ones are so high that they were taken for real
     most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)
-    enough = max(most, min(_FEW_PAGES, _MOST_DAYS * room))
+    enough = max(most, min(few, _MOST_DAYS * room) if alone else few)
     above = np.flatnonzero(passed + model * 10.0**-high > enough)
     i = int(above[0]) if above.size else len(high)
     left = enough - (float(passed[i - 1]) if i else 0.0)
     least = float(high[i]) if i < len(high) else _LEAST_SCORE
     found = max(least, math.log10(model / left)) if left > 0 else least
-    rarer = math.log1p(-enough / room) / math.log1p(-most / room)
-    return found + math.log10(rarer) / _STEEPNESS
+    rarer = math.log1p(-enough / room) / math.log1p(-most / room) if alone else enough / most
+    return found + math.log10(rarer) / steepness

@@ -31,7 +31,7 @@ _TAIL = 0.005  # share of steps from which on the tail is generalised Pareto
 _CLASSES = 5  # of rates: a story in ten days or more, in a day, ten a day, ...
 _FEW_HIGHS = 20  # days of a kind from which on its series are compared
 _LARGEST_SHIFT = 0.5
-_LEVEL = 0.83
+_LEVEL = 0.8
 _KINDS, _ROWS_AT_ONCE = 3, 512
 _YOUNG, _YOUNG_DAYS = 3.0, 10.0  # taken from the scores of a new series, whose ranks are of few days, and how long
 _OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier
@@ -76,6 +76,7 @@ class Calibration(Rows):
         self._level = self._usual = np.zeros(0)
         self._table = np.zeros((0, tests, BINS), np.float32)
         self._shift = np.zeros(0)
+        self.alone = True  # nothing but a series' own past tells what is usual
         self._young = np.zeros(0)  # what is taken from scores and highs for want of days
         self.threshold = np.zeros(0)
 
@@ -86,14 +87,15 @@ class Calibration(Rows):
 
     def backfill(self, row: int, days: int) -> None:
         """The new `row` was silent for so many days."""
-        later = np.cumsum(np.log(fading(np.arange(days, 1, -1), self.shape.history_days)))
-        self.steps[row] = self.shape.steps_per_day * (np.exp(later).sum() + min(days, 1))
+        fade = np.exp(-2.0 / self.shape.history_days)
+        self.steps[row] = self.shape.steps_per_day * (1.0 - fade**days) / (1.0 - fade)
         self.age[row] = days
 
     def plan(self, day: int, learnt: int, rates: Floats, groups: Groups, first: int = 0) -> None:
         """Score the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series;
         `rates`, (n,), are the stories expected a day."""
         self._classes = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
+        self.alone = learnt <= 1
         if first == 0:
             self._learn_pool(learnt, self._classes)
             self._learn_levels(day, learnt, groups)
@@ -104,7 +106,7 @@ class Calibration(Rows):
         )
         self._ranked = np.concatenate([self._ranked, np.zeros(added, np.bool_)])
         self._shift = np.concatenate([self._shift[:first], self._shifts(day, groups, first)])
-        self._young = _YOUNG * np.exp(-self.age / _YOUNG_DAYS)
+        self._young = (_YOUNG if self.alone else 0.0) * np.exp(-self.age / _YOUNG_DAYS)
 
     def _learn_pool(self, learnt: int, classes: Ints) -> None:
         """The share of steps in each bin for each kind and rate, (classes, tests, BINS), and the shape of its tail."""
@@ -203,6 +205,8 @@ class Calibration(Rows):
     def _tempered(self, rows: Ints) -> NDArray[np.float32]:
         """Today's statistics of `rows`, (rows, tests, BINS), with no level reached by more steps than an hour's beside
         a few times the usual: a day that is high for long is one event, or the next one would pass for ordinary."""
+        if not self.alone:
+            return self.today[rows].astype(np.float32)
         share = (self.seen[rows] + self.shape.steps_per_day * self._pool[self._classes[rows]]) / (
             self.steps[rows, None, None] + self.shape.steps_per_day
         )
@@ -215,12 +219,13 @@ class Calibration(Rows):
         """Take in the day, which had so many `steps` without an outage; `judged`, (n,), are the rows that could fire
         all day."""
         self.age += judged
-        fade = fading(self.age, self.shape.history_days)
+        days = self.age if self.alone else np.full(len(self), float(self.shape.history_days))
+        fade = fading(days, self.shape.history_days)
         real = judged & (self.high - self._shift > self.threshold + _REAL)
         believed = real & self._believed(np.arange(len(self)))
         busy = np.flatnonzero(judged & self.today[:, -1].any(axis=1))
         seen = [self._tempered(busy[i : i + _ROWS_AT_ONCE]) for i in range(0, len(busy), _ROWS_AT_ONCE)]
-        self.seen *= np.where(judged, fade, 1.0)[:, None, None].astype(np.float32)
+        self.seen *= fade[:, None, None].astype(np.float32)
         self.seen[busy] += np.concatenate([*seen, np.zeros((0, *self.seen.shape[1:]), np.float32)])
         self.steps = self.steps * fade + steps * judged
         self.real = self.real * fade + real

@@ -38,11 +38,13 @@ class Ingest:
         self._heard = start  # the last step with a message, or that before the first judged
         self._carried = 0.0  # messages expected since then on the days before
 
-    def plan(self, day: int) -> Profile:
+    def plan(self, day: int, alone: bool) -> Profile:
         """Judge by what the days before `day` tell."""
-        profile = self.baseline.profile()
+        profile = self.baseline.profile(alone)
         kinds = np.zeros(1, np.int64)
-        self._plan = self.baseline.plan(day, self.baseline.pool(1, kinds, profile), kinds)
+        pool = self.baseline.pool(1, kinds, profile)
+        self.baseline.alone = alone  # its volume is that of all series
+        self._plan = self.baseline.plan(day, pool, kinds)
         steps = np.repeat(self._plan.rates[0], self.shape.steps_per_day // self.shape.parts)
         self._cumulated = np.append(0.0, np.cumsum(steps))  # messages expected since midnight
         return profile

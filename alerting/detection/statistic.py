@@ -22,7 +22,11 @@ Ints = NDArray[np.int64]
 
 RATIOS = (1.5, 2.0, 3.0, 5.0)
 
-_MOST, _LARGEST_STEP = 1e25, 130.0  # of a Shiryaev-Roberts statistic, and of its log in a step: beyond all thresholds
+_MOST, _ALONE_MOST, _LARGEST_STEP = (
+    1e60,
+    1e25,
+    130.0,
+)  # of a Shiryaev-Roberts statistic, and of its log in a step: beyond all thresholds
 _SHARE_PRIOR = 20.0  # stories after which a series' own share weighs as much as that of its kind
 _RHO_PRIOR, _RHO_WEIGHT = 0.05, 20.0
 _KINDS = 3
@@ -63,6 +67,7 @@ class SequentialTest(Rows):
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.statistic = np.zeros((0, len(RATIOS)))
+        self.most = _MOST
         self.awake = np.zeros(0, np.bool_)
 
     def run(self, rows: Ints, plan: Plan, counts: NDArray[np.float32], start: int, end: int) -> Floats:
@@ -87,7 +92,7 @@ class SequentialTest(Rows):
         for at in range(end - start):
             now += 1.0
             now *= ratio[at]
-            np.minimum(now, _MOST, out=now)
+            np.minimum(now, self.most, out=now)
             ratio[at] = now
         self.statistic[rows] = now
         return ratio
@@ -171,6 +176,7 @@ class CountStatistic:
         """Judge the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series."""
         if self._pool is None or not first:
             self._pool = self.baseline.pool(learnt, kinds, profile)
+        self.sequential.most = _ALONE_MOST if learnt <= 1 else _MOST
         plan = self.baseline.plan(day, self._pool, kinds, first)
         self._plan = Plan(*(np.concatenate([a[:first], b]) for a, b in zip(self._plan, plan, strict=True)))
         before = self.baseline.before[first:]

@@ -182,7 +182,7 @@ class SurgeDetector:
     def _plan(self, first: int = 0) -> None:
         """Judge the rows from `first` on, or all, by what is learnt when the day begins."""
         if not first:
-            self._profile = self._ingest.plan(self._day)
+            self._profile = self._ingest.plan(self._day, alone=self._learnt <= 1)
         kind, weights, learnt = self._followed.kind, self._followed.weights, self._learnt
         for lane, weight in zip(self._lanes, weights.T, strict=True):
             lane.plan(self._day, learnt, Groups(kind, weight), self._profile, first)

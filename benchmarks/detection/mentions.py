@@ -119,14 +119,14 @@ def measure(mentions: Mentions, budgets: list[float]) -> Iterator[Figures]:
     """The live detector at each budget, each followed by the others at as many false alarms."""
     scores = {name: score(mentions.counts) for name, score in METHODS.items()}
     for budget in budgets:
-        alarms = np.stack([_live(counts, budget) for counts in mentions.counts])
+        alarms = np.stack([live_alarms(counts, budget) for counts in mentions.counts])
         mine = judge("newstide", budget, mentions, alarms)
         yield mine
         for name, score in scores.items():
             yield judge(name, budget, mentions, _at_most(mentions, score, mine.false_alarms.alarms))
 
 
-def _live(counts: Floats, budget: float) -> NDArray[np.bool_]:
+def live_alarms(counts: Floats, budget: float) -> NDArray[np.bool_]:
     """Where an alarm begins, (steps,)."""
     steps = Steps(STEP_MINUTES)
     alarms = np.zeros(len(counts), np.bool_)

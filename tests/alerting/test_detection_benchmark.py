@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alerting.detection.detector import ALL, Series
-from benchmarks.detection import live, oracle, scoring, tweets
+from benchmarks.detection import live, mentions, oracle, scoring, tweets
 from benchmarks.detection.methods import METHODS
 from benchmarks.detection.simulation import MODELS, PER_DAY, PER_WEEK, RATIOS, Surges, Weeks, profile, simulate
 from tests.alerting.surge_streams import fortnight
@@ -102,6 +102,14 @@ def test_the_live_detector_is_watched_through_its_own_checkpoint() -> None:
         outcome = scoring.judge(made, calm.opened, surged.opened, surged.grown)
         assert outcome.false_alarms.series_weeks == 8
         assert outcome.detections[-1].share > 0.5
+
+
+def test_a_bursty_series_alone_shows_its_events_within_the_budget() -> None:
+    made = mentions.simulate(4, seed=0)
+    alarms = np.stack([mentions.live_alarms(counts, 0.7) for counts in made.counts])
+    found = mentions.judge("newstide", 0.7, made, alarms)
+    assert found.found >= 0.8 * found.events, "level changes and former events must not make the next look ordinary"
+    assert found.false_alarms.per_week < 1.4
 
 
 def test_saved_counts_are_the_same_when_they_are_read(tmp_path: Path) -> None:
