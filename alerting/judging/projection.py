@@ -1,7 +1,6 @@
 """The detector as a function of the trends: it can go back to a checkpoint and judge again what came after.
 
-Its state is kept at the last midnights of event time, in a replay at every other Thursday's. What lies before them is
-judged for good.
+Its state is kept at the last midnights of event time. What lies before them is judged for good.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from core.settings import AlertingSettings
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = 3  # today's, yesterday's and that of the day before: what comes later than that is rare
-_REPLAY_DAYS = 14  # between two in a replay, which passes so many in seconds, and may begin again
 _BLOCK_DAYS = 7  # judged at once: bounds memory in a replay of years
 
 
@@ -35,7 +33,6 @@ class Projection:
     ) -> None:
         self._settings, self._policy = settings, policy
         self._steps = steps
-        self._apart = steps.per_day * (_REPLAY_DAYS if settings.clock == "event" else 1)
         self._checkpoints = dict(sorted(checkpoints.items()))
         self._saved: set[int] = set(checkpoints)
         self.detector = SurgeDetector.restored(settings, self._checkpoints[self._newest()], policy)
@@ -93,14 +90,14 @@ class Projection:
 
     def advance(self, connection: psycopg.Connection[Any], end: int) -> list[SurgeChange]:
         """Judge up to the step `end`, and keep checkpoints on the way."""
-        apart = self._apart
-        first_kept = (end // apart - CHECKPOINTS + 1) * apart
+        per_day = self._steps.per_day
+        first_kept = (end // per_day - CHECKPOINTS + 1) * per_day
         changes: list[SurgeChange] = []
         while self.position < end:
-            stop = min(end, max(first_kept, (self.position // apart + 1) * apart))
+            stop = min(end, max(first_kept, (self.position // per_day + 1) * per_day))
             self._window.extend(connection, stop)
             changes += self.detector.judge(self._window.counts(self.position, stop))
-            if stop % apart == 0:
+            if stop % per_day == 0:
                 self._checkpoints[stop] = self.detector.dump()
                 self._saved.discard(stop)
             for at in sorted(self._checkpoints)[:-CHECKPOINTS]:
