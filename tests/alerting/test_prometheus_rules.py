@@ -97,9 +97,10 @@ def test_a_runbook_names_what_exists(page: Path) -> None:
 
 
 def assert_command(words: list[str]) -> None:
-    """The words are a command with options that it has."""
+    """The words are a command, or a group of some, with options that it has."""
+    assert words
     command: click.Command = newstide
-    while isinstance(command, click.Group):
+    while words and isinstance(command, click.Group):
         found = command.get_command(click.Context(command), words[0])
         assert found is not None, words
         command, words = found, words[1:]

@@ -80,8 +80,12 @@ class _Message:
 
 
 def fill_store(url: str, until: datetime | None = None) -> datetime:
-    """Fill the empty store at `url`, its schema up to date; returns the event time up to which it is complete."""
-    end = (until or datetime.now(UTC)).replace(second=0, microsecond=0)
+    """Fill the empty store at `url`, its schema up to date; returns the event time up to which it is complete.
+
+    Without `until` that is the last Thursday noon: what is usual depends on the hour of the week, and with it what
+    stands out.
+    """
+    end = (until or _last_thursday_noon()).replace(second=0, microsecond=0)
     start = end - SURGE_AFTER - TROUBLE_FOR
     before = (item for item in generate_feed(start - FORTNIGHT, _BEFORE) if BANK.ticker not in item["entities"])
     messages = [_labelled(item) for feed in (before, generate_feed(start, _NOW)) for item in feed]
@@ -95,6 +99,12 @@ def fill_store(url: str, until: datetime | None = None) -> datetime:
         connection.commit()
         connection.execute("ANALYZE")
     return end
+
+
+def _last_thursday_noon() -> datetime:
+    now = datetime.now(UTC)
+    noon = now.replace(hour=12, minute=10) - timedelta(days=(now.weekday() - 3) % 7)
+    return noon if noon <= now else noon - timedelta(days=7)
 
 
 def _uuid(*parts: object) -> UUID:
