@@ -104,7 +104,6 @@ def replay(
     options = replay_options(given)
     pace = _speed(speed)
     settings = _settings()
-    brake = _brake(settings, max_lag) if max_lag else None
     # What can't be read is refused before anything is declared or connected.
     for warning in plan_replay(file, options).warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -113,6 +112,7 @@ def replay(
         connected(settings, stop) as producer,
         nullcontext(_already_declared) if declared else declare(settings, file.name, _say) as end,
         _bar(file.name) as progress,
+        _brake(settings, max_lag) if max_lag else nullcontext() as brake,
     ):
         summary = replaying.replay(
             settings,
@@ -207,7 +207,8 @@ def _speed(text: str) -> float | None:
     return speed
 
 
-def _brake(settings: Settings, max_lag: int) -> replaying.Brake:
+@contextmanager
+def _brake(settings: Settings, max_lag: int) -> Iterator[replaying.Brake]:
     engine = open_engine(settings, pool_size=1)
     topic = settings.topic("messages")
     epochs: dict[int, int] = {}
@@ -225,7 +226,10 @@ def _brake(settings: Settings, max_lag: int) -> replaying.Brake:
             lag += max(end - (row.next_offset or 0 if row is not None else 0), 0)
         return lag > max_lag
 
-    return is_behind
+    try:
+        yield is_behind
+    finally:
+        engine.dispose()
 
 
 @contextmanager

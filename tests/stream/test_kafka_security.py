@@ -38,9 +38,6 @@ from tests.stream.harness import (
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)"),
-    # kafka-python leaves the sockets of refused connections to the garbage collector
-    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"),
 ]
 PASSWORD = 'a word, with "quotes" = and {braces}'
 PLAIN_PASSWORD = "a-plain-word"
