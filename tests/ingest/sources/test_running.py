@@ -270,7 +270,7 @@ def test_sources_run_beside_each_other_and_stop_when_told(
             running = asyncio.create_task(run_sources(settings, producer, sources, stop))
             async with asyncio.timeout(60):
                 while not (
-                    metric("newstide_feed_up", source="silent")
+                    metric("newstide_ingested_messages_total", source="silent", kind="news")
                     and metric("newstide_feed_fetches_total", source="list", outcome="ok") >= 2
                     and metric("newstide_feed_fetches_total", source="broken", outcome="unreadable")
                 ):
