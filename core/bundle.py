@@ -19,7 +19,7 @@ import msgspec
 
 from core.errors import BundleError, SettingsError
 from core.reference import Reference, check_reference
-from core.scoring import TaskScore
+from core.scoring import EntityScore, TaskScore
 from core.signatures import ANYBODY, Trust, sign_manifest
 from core.taxonomy import check_task
 
@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 CARD = "MODEL_CARD.md"
+ENTITY = "entity"  # what the sentiment towards a mentioned company is called among outputs and figures
 SIGNATURE = "manifest.sig"
 
 MAX_BYTES = {MANIFEST: 4_000_000, MODEL: 2_000_000_000, TOKENIZER: 100_000_000, CARD: 4_000_000, SIGNATURE: 1_000}
@@ -46,6 +47,18 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature: float = 1.0
 
 
+class EntitySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sentiment towards a company that a text mentions: the network's output `entity` (batch, length, labels) has
+    logits per token; their mean over the tokens of a mention, divided by the temperature, gives its scores.
+
+    `evaluation` is per variant, as that of the tasks.
+    """
+
+    labels: list[str]
+    temperature: float = 1.0
+    evaluation: dict[str, EntityScore] = {}
+
+
 class DataSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A corpus the model learned from: its licence and its rows in each part of the split."""
 
@@ -56,16 +69,19 @@ class DataSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test: int
 
 
-class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A text, and the scores per task that this bundle gave for it when it was made."""
+class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A text, and the scores per task that this bundle gave for it when it was made; of a company that it mentions,
+    where (`mention`: first character and the one behind the last) and the scores."""
 
     text: str
     scores: dict[str, list[float]]
+    mention: tuple[int, int] | None = None
+    entity: list[float] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
-    `reference` is what drift is measured against."""
+    `reference` is what drift is measured against; `entity` is there where the network has that head."""
 
     format_version: int
     name: str
@@ -78,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: dict[str, str] = {}
     self_test: list[SelfTest] = []
     reference: Reference | None = None
+    entity: EntitySpec | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -202,7 +219,14 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
     _check_name(manifest.name, where)
     if not manifest.tasks:
         raise BundleError(f"{where} names no task; a bundle needs at least one")
-    for task, spec in manifest.tasks.items():
+    if manifest.entity is not None and ENTITY in manifest.tasks:
+        raise BundleError(
+            f"{where} has a task `{ENTITY}`, which is what sentiment towards companies is called; rename it"
+        )
+    heads: dict[str, TaskSpec | EntitySpec] = {**manifest.tasks}
+    if manifest.entity is not None:
+        heads[ENTITY] = manifest.entity
+    for task, spec in heads.items():
         try:
             check_task(task, spec.labels, where)
         except SettingsError as error:
@@ -213,9 +237,9 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
     if not low <= manifest.max_length <= high:
         raise BundleError(f"{where}: max_length is {manifest.max_length}; {low} to {high} are accepted")
     for test in manifest.self_test:
-        if {task: len(scores) for task, scores in test.scores.items()} != {
-            task: len(spec.labels) for task, spec in manifest.tasks.items()
-        }:
+        scores = test.scores if test.mention is None else {**test.scores, ENTITY: test.entity}
+        expected = manifest.tasks if test.mention is None else heads
+        if {task: len(row) for task, row in scores.items()} != {t: len(spec.labels) for t, spec in expected.items()}:
             raise BundleError(f"{where}: the self-test {test.text[:60]!r} does not fit the tasks; retrain the bundle")
     if manifest.reference is not None:
         check_reference(manifest.reference, {task: spec.labels for task, spec in manifest.tasks.items()}, where)

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 # One classifier is one thread's work; tokenizers would otherwise start a pool over all cores and warn after forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from core.bundle import Bundle
+from core.bundle import ENTITY, Bundle
 from core.errors import BundleError
+from core.mentions import Spans, tokens_of
 from core.scoring import softmax
 from core.text import model_input
 
@@ -39,6 +41,19 @@ SELF_TEST_TOLERANCE = 0.2
 _SLOW_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion"]
 
 
+class Reading(NamedTuple):
+    """What a network says of n texts: probabilities (n, labels) per task, and of each text, for each of its mentions
+    that were asked about, (labels,), or None where it says nothing of that one."""
+
+    scores: dict[str, NDArray[np.float32]]
+    mentions: list[list[NDArray[np.float32] | None]]
+
+
+def text_form(text: str) -> str:
+    """`text` as a classifier reads it: what the spans of its mentions count characters of."""
+    return model_input(text)[:MAX_CHARACTERS]
+
+
 class Classifier:
     """Scores texts for every task of `bundle`. Safe to share between threads.
 
@@ -51,6 +66,7 @@ class Classifier:
         self._tasks = tuple(bundle.manifest.tasks)
         self._temperatures = [spec.temperature for spec in bundle.manifest.tasks.values()]
         self._widths = [len(spec.labels) for spec in bundle.manifest.tasks.values()]
+        self._entity = bundle.manifest.entity
         self._tokenizer = self._load_tokenizer(bundle)
         self._session = self._load_session(bundle, threads)
         self._cache: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
@@ -71,29 +87,49 @@ class Classifier:
         """Labels of `task` in the order of its scores. Raises KeyError for a task the bundle does not have."""
         return tuple(self._manifest.tasks[task].labels)
 
+    @property
+    def entity_labels(self) -> tuple[str, ...]:
+        """Labels of the sentiment towards a mentioned company, in the order of its scores; none without that head."""
+        return tuple(self._entity.labels) if self._entity is not None else ()
+
     def predict(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Probabilities (n, labels) per task for n texts, in their order; each row sums to 1.
 
         Texts may be raw: `core.text.model_input` is applied here.
         """
-        forms = [model_input(text)[:MAX_CHARACTERS] for text in texts]
-        keys = [hashlib.blake2b(form.encode(errors="surrogatepass"), digest_size=16).digest() for form in forms]
+        return self.read([text_form(text) for text in texts]).scores
+
+    def read(self, forms: Sequence[str], mentions: Sequence[Sequence[Spans]] = ()) -> Reading:
+        """The same for n texts that are `text_form`s already, and, in the same pass, scores of what they mention.
+
+        `mentions`, if any, has for each text the spans of each company in it. A company gets the mean over all tokens
+        of its spans; none (None) where its spans lie behind the last token read, or the network has no such head.
+        """
+        asked = list(mentions) if mentions else [()] * len(forms)
+        if self._entity is None:
+            asked = [()] * len(forms)
+        keys = [_key(form, spans) for form, spans in zip(forms, asked, strict=True)]
         rows: dict[bytes, NDArray[np.float32]] = {}
         with self._lock:
             for key in keys:
                 if key in self._cache:
                     self._cache.move_to_end(key)
                     rows[key] = self._cache[key]
-        unknown = {key: form for key, form in zip(keys, forms, strict=True) if key not in rows}
+        unknown = {key: (f, spans) for key, f, spans in zip(keys, forms, asked, strict=True) if key not in rows}
         if unknown:
             fresh = dict(zip(unknown, self._score(list(unknown.values())), strict=True))
             rows.update(fresh)
             self._remember(fresh)
-        table = np.empty((len(keys), sum(self._widths)), dtype=np.float32)
+        width = sum(self._widths)
+        table = np.empty((len(keys), width), dtype=np.float32)
         for index, key in enumerate(keys):
-            table[index] = rows[key]
+            table[index] = rows[key][:width]
         columns = np.split(table, np.cumsum(self._widths)[:-1], axis=1)
-        return dict(zip(self._tasks, map(np.ascontiguousarray, columns), strict=True))
+        scores = dict(zip(self._tasks, map(np.ascontiguousarray, columns), strict=True))
+        if not mentions or self._entity is None:
+            return Reading(scores, [[None] * len(spans) for spans in mentions or asked])
+        found = (rows[key][width:].reshape(-1, len(self._entity.labels)) for key in keys)
+        return Reading(scores, [[None if np.isnan(row[0]) else row for row in part] for part in found])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Mean-pooled vectors (n, width) of n texts, in their order: what the heads see. Not cached.
@@ -103,17 +139,19 @@ class Classifier:
         if EMBEDDING not in {output.name for output in self._session.get_outputs()}:
             raise BundleError(f"{self._where}: the network has no output `{EMBEDDING}`; retrain the bundle")
         rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
-        for members, (vectors,) in self._run([model_input(t)[:MAX_CHARACTERS] for t in texts], [EMBEDDING]):
+        tokens = self._tokenizer.encode_batch_fast([text_form(text) for text in texts])
+        for members, (vectors,) in self._run(tokens, [EMBEDDING]):
             for member, vector in zip(members, vectors, strict=True):
                 rows[member] = vector
         return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
 
     def self_test(self) -> None:
-        """Score the manifest's own texts afresh; raises BundleError naming the text and task that come out wrong."""
+        """Score the manifest's own texts afresh; raises BundleError naming the text that comes out wrong."""
         tests = self._manifest.self_test
-        table = self._score([model_input(test.text)[:MAX_CHARACTERS] for test in tests])
+        table = self._score([(text_form(test.text), [(test.mention,)] if test.mention else []) for test in tests])
         for test, row in zip(tests, table, strict=True):
-            expected = np.concatenate([np.asarray(test.scores[task], dtype=np.float32) for task in self._tasks])
+            known = [*(test.scores[task] for task in self._tasks), test.entity]
+            expected = np.concatenate([np.asarray(scores, dtype=np.float32) for scores in known])
             worst = float(np.abs(row - expected).max())
             if not worst <= SELF_TEST_TOLERANCE:
                 raise BundleError(
@@ -129,25 +167,47 @@ class Classifier:
             while len(self._cache) > self._cache_texts:
                 self._cache.popitem(last=False)
 
-    def _score(self, forms: list[str]) -> list[NDArray[np.float32]]:
-        """One row of scores per text, all tasks side by side."""
+    def _score(self, texts: list[tuple[str, Sequence[Spans]]]) -> list[NDArray[np.float32]]:
+        """One row of scores per text: all tasks side by side, then its mentions; those that were not read are NaN."""
+        forms = [form for form, _ in texts]
+        outputs = list(self._tasks)
+        if any(spans for _, spans in texts):
+            outputs.append(ENTITY)
+            tokens = self._tokenizer.encode_batch(forms)
+        else:
+            tokens = self._tokenizer.encode_batch_fast(forms)  # does without the offsets
         rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(forms)
-        for members, outputs in self._run(forms, list(self._tasks)):
-            scores = [softmax(logits, t) for logits, t in zip(outputs, self._temperatures, strict=True)]
+        for members, logits in self._run(tokens, outputs):
+            scores = [softmax(part, t) for part, t in zip(logits, self._temperatures, strict=False)]
             for position, member in enumerate(members):
-                rows[member] = np.concatenate([part[position] for part in scores])
+                parts = [part[position] for part in scores]
+                for spans in texts[member][1]:
+                    parts.append(self._towards(tokens[member].offsets, spans, logits[-1][position]))
+                rows[member] = np.concatenate(parts)
         return rows
 
-    def _run(self, forms: list[str], outputs: list[str]) -> Iterator[tuple[list[int], list[NDArray[np.float32]]]]:
-        """The network's `outputs` for batches of `forms`, each with the positions of its members."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
-        for members, length in _batches([len(ids) for ids in tokens], self._manifest.max_length):
+    def _towards(
+        self, offsets: list[tuple[int, int]], spans: Spans, logits: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores (labels,) of what is mentioned at `spans`, from `logits` (length, labels)."""
+        assert self._entity is not None
+        places = tokens_of(offsets, spans)
+        if not places:
+            return np.full(len(self._entity.labels), np.nan, dtype=np.float32)
+        return softmax(logits[places].mean(axis=0, keepdims=True), self._entity.temperature)[0]
+
+    def _run(
+        self, tokens: Sequence[Encoding], outputs: list[str]
+    ) -> Iterator[tuple[list[int], list[NDArray[np.float32]]]]:
+        """The network's `outputs` for batches of texts as `tokens`, each with the positions of its members."""
+        numbers = [encoding.ids for encoding in tokens]
+        for members, length in _batches([len(ids) for ids in numbers], self._manifest.max_length):
             ids = np.zeros((len(members), length), dtype=np.int64)
             mask = np.zeros((len(members), length), dtype=np.float32)
             for position, member in enumerate(members):
-                ids[position, : len(tokens[member])] = tokens[member]
+                ids[position, : len(numbers[member])] = numbers[member]
                 # A tokenizer without special tokens gives an empty text none at all; one stands in.
-                mask[position, : max(len(tokens[member]), 1)] = 1
+                mask[position, : max(len(numbers[member]), 1)] = 1
             yield members, self._session.run(outputs, {"ids": ids, "mask": mask})
 
     def _load_tokenizer(self, bundle: Bundle) -> Tokenizer:
@@ -183,12 +243,22 @@ class Classifier:
         inputs = sorted(value.name for value in session.get_inputs())
         outputs = {value.name: value.shape[-1] for value in session.get_outputs()}
         expected = dict(zip(self._tasks, self._widths, strict=True))
-        if inputs != ["ids", "mask"] or {task: outputs.get(task) for task in self._tasks} != expected:
+        if self._entity is not None:
+            expected[ENTITY] = len(self._entity.labels)
+        if inputs != ["ids", "mask"] or {name: outputs.get(name) for name in expected} != expected:
             raise BundleError(
                 f"{self._where}: the network has inputs {inputs} and outputs {outputs}, "
                 f"but the manifest asks for ids, mask and {expected}; retrain the bundle"
             )
         return session
+
+
+def _key(form: str, mentions: Sequence[Spans]) -> bytes:
+    """What tells a text, with what is asked about it, from every other."""
+    content = form.encode(errors="surrogatepass")
+    if mentions:
+        content += b"\0" + repr(mentions).encode()  # no text as a classifier reads it holds a zero
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _batches(lengths: Sequence[int], longest: int) -> Iterator[tuple[list[int], int]]:

@@ -20,6 +20,11 @@ def check_fit(manifest: Manifest) -> None:
             f"{manifest.name} gives the sentiments {', '.join(manifest.tasks['sentiment'].labels)}; trends count "
             f"{', '.join(SENTIMENTS)}, in this order: retrain it"
         )
+    if manifest.entity is not None and tuple(manifest.entity.labels) != SENTIMENTS:
+        raise BundleError(
+            f"{manifest.name} gives companies the sentiments {', '.join(manifest.entity.labels)}; trends count "
+            f"{', '.join(SENTIMENTS)}, in this order: retrain it"
+        )
 
 
 def labels_unlike(manifest: Manifest, taxonomy: Taxonomy) -> str:

@@ -30,8 +30,11 @@ def read_labelled(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[tu
     return ((line.text, line.labels) for line in read_labelled_lines(path, tasks))
 
 
-def read_labelled_lines(path: Path, tasks: Mapping[str, Sequence[str]]) -> Iterator[LabelledLine]:
-    """Lines {"text", "<task>": "<label>", ...} of `path` with all that they hold.
+def read_labelled_lines(
+    path: Path, tasks: Mapping[str, Sequence[str]], instead: str | None = None
+) -> Iterator[LabelledLine]:
+    """Lines {"text", "<task>": "<label>", ...} of `path` with all that they hold. One with the field `instead` needs no
+    label.
 
     Raises InputError naming the line that is malformed, has none of `tasks`, or a label outside its task.
     """
@@ -39,7 +42,11 @@ def read_labelled_lines(path: Path, tasks: Mapping[str, Sequence[str]]) -> Itera
         text = entry.get("text")
         if not isinstance(text, str) or not text.strip():
             raise InputError(f'{path} line {number}: field "text" is {_short(text)}; expected some text')
-        yield LabelledLine(number, text, check_labels(entry, tasks, f"{path} line {number}"), entry)
+        where = f"{path} line {number}"
+        if instead is not None and entry.get(instead) and not any(entry.get(task) is not None for task in tasks):
+            yield LabelledLine(number, text, {}, entry)
+        else:
+            yield LabelledLine(number, text, check_labels(entry, tasks, where), entry)
 
 
 def check_labels(entry: Mapping[str, Any], tasks: Mapping[str, Sequence[str]], where: str) -> dict[str, str]:

@@ -45,6 +45,25 @@ class TaskScore(msgspec.Struct, frozen=True):
     confusion: dict[str, dict[str, int]] = {}
 
 
+class MentionShare(msgspec.Struct, frozen=True):
+    """Of the `mentions` of companies in some `texts`, the share that is labelled right: by labels of their own, and by
+    the label of their text."""
+
+    texts: int
+    mentions: int
+    accuracy: float
+    by_text: float
+
+
+class EntityScore(msgspec.Struct, frozen=True):
+    """Figures of sentiment towards mentioned companies: over all mentions; in texts with labels for two companies or
+    more; and in those of them that are good for one and bad for another."""
+
+    mentions: TaskScore
+    several: MentionShare
+    opposite: MentionShare
+
+
 def score_task(task: str, labels: tuple[str, ...], truth: NDArray[np.int64], scores: NDArray[np.float32]) -> TaskScore:
     """Figures of `scores` (n, labels), rows summing to 1, against label numbers `truth` (n,)."""
     if scores.shape != (len(truth), len(labels)):

@@ -14,15 +14,27 @@ import onnxruntime
 import tokenizers
 import torch
 import transformers
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from core.bundle import FORMAT_VERSION, SERVED, Bundle, Manifest, SelfTest, TaskSpec, write_bundle
+from core.bundle import (
+    FORMAT_VERSION,
+    SERVED,
+    Bundle,
+    EntitySpec,
+    Manifest,
+    SelfTest,
+    TaskSpec,
+    write_bundle,
+)
 from core.classifier import Classifier
-from core.scoring import TaskScore, score_task
+from core.mentions import occurrences
+from core.scoring import EntityScore, TaskScore, score_task
 from trainer.compress.calibration import Method, fit_temperature, measure_ranges
 from trainer.compress.graph import Ranges, write_graph
 from trainer.data.examples import Example
 from trainer.judge.card import model_card
+from trainer.judge.entities import entity_scores, judge_entities
 from trainer.learn.batches import Encoded, encode
 from trainer.learn.network import Network
 from trainer.material import SPLIT_SEED, Labels, Material
@@ -38,6 +50,7 @@ SELF_TEST_TEXTS = (
     "Oil settles higher after OPEC+ agrees to cut output",
     "Board names new chief financial officer",
 )
+SELF_TEST_COMPANIES = ("Acme Bank", "Widget Corp", "Fed", "$ACME", "OPEC+", "Board")
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -67,28 +80,44 @@ def make_bundle(
     `others` are figures of other variants on the same test part, such as the teacher's, for the card.
     """
     evaluation = dict(others or {})
+    towards: dict[str, EntityScore] = {}
     for variant, eight_bits in (("fp32", False), (SERVED, True)):
         final = served_bundle(
             network, tokenizer, material, eight_bits=eight_bits, method=method, length=length, origin=origin
         )
-        evaluation[variant] = evaluate(Classifier(final), material.split.test)
-    classifier = Classifier(final)
-    predicted = classifier.predict(SELF_TEST_TEXTS)
+        classifier = Classifier(final)
+        evaluation[variant] = evaluate(classifier, material.split.test)
+        if classifier.entity_labels:
+            towards[variant] = judge_entities(classifier, material.split.test)
+    entity = final.manifest.entity
     manifest = msgspec.structs.replace(
         final.manifest,
         evaluation={variant: list(scores) for variant, scores in evaluation.items()},
         data=material.sources(),
         code=_code(origin),
-        self_test=[
-            SelfTest(text, {task: [round(float(p), 6) for p in predicted[task][row]] for task in predicted})
-            for row, text in enumerate(SELF_TEST_TEXTS)
-        ],
+        self_test=_self_test(classifier),
+        entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),
     )
     card = model_card(manifest, material.removed, origin.summary)
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
     Classifier(bundle).self_test()
     return bundle
+
+
+def _self_test(classifier: Classifier) -> list[SelfTest]:
+    """What `classifier` says of texts of our own, and of a company in each where it has the head for that."""
+    spans = [occurrences(text, name)[0] for text, name in zip(SELF_TEST_TEXTS, SELF_TEST_COMPANIES, strict=True)]
+    read = classifier.read(SELF_TEST_TEXTS, [[(span,)] for span in spans])
+    tests = []
+    for row, text in enumerate(SELF_TEST_TEXTS):
+        scores = {task: [round(float(p), 6) for p in table[row]] for task, table in read.scores.items()}
+        (towards,) = read.mentions[row]
+        if towards is None:
+            tests.append(SelfTest(text, scores))
+        else:
+            tests.append(SelfTest(text, scores, spans[row], [round(float(p), 6) for p in towards]))
+    return tests
 
 
 def served_bundle(
@@ -116,20 +145,33 @@ def plain_bundle(
     graph = write_graph(network, length, ranges).SerializeToString()
     tasks = {task: TaskSpec(list(names)) for task, names in network.labels.items()}
     name, backbone = (origin.name, origin.backbone) if origin else ("unnamed", "unnamed")
-    return Bundle(Manifest(FORMAT_VERSION, name, tasks, length, backbone), graph, tokenizer.to_str().encode())
+    entity = EntitySpec(list(network.entity_labels)) if network.entity_labels else None
+    manifest = Manifest(FORMAT_VERSION, name, tasks, length, backbone, entity=entity)
+    return Bundle(manifest, graph, tokenizer.to_str().encode())
 
 
 def tempered(bundle: Bundle, examples: Sequence[Example]) -> Bundle:
     """`bundle` with the temperature of each task fitted on `examples`."""
-    predicted = Classifier(bundle).predict([example.text for example in examples])
+    classifier = Classifier(bundle)
+    predicted = classifier.predict([example.text for example in examples])
     tasks = {}
     for task, spec in bundle.manifest.tasks.items():
         rows = [row for row, example in enumerate(examples) if task in example.labels]
         truth = np.array([spec.labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
-        # The logarithm of a softmax is its logits up to a constant per row, which no softmax sees.
-        logits = np.log(np.maximum(predicted[task][rows], 1e-30))
-        tasks[task] = TaskSpec(spec.labels, round(fit_temperature(logits, truth), 4))
-    return Bundle(msgspec.structs.replace(bundle.manifest, tasks=tasks), bundle.model, bundle.tokenizer)
+        tasks[task] = TaskSpec(spec.labels, round(fit_temperature(_logits(predicted[task][rows]), truth), 4))
+    entity = bundle.manifest.entity
+    if entity is not None:
+        named = [example for example in examples if example.entities]
+        truth = np.array([entity.labels.index(one.label) for e in named for one in e.entities], dtype=np.int64)
+        scores, _ = entity_scores(classifier, named)
+        entity = EntitySpec(entity.labels, round(fit_temperature(_logits(scores), truth), 4))
+    manifest = msgspec.structs.replace(bundle.manifest, tasks=tasks, entity=entity)
+    return Bundle(manifest, bundle.model, bundle.tokenizer)
+
+
+def _logits(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits up to a constant per row, which no softmax sees."""
+    return np.log(np.maximum(scores, 1e-30))
 
 
 def evaluate(classifier: Classifier, examples: Sequence[Example]) -> list[TaskScore]:

@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.data.corpora import licence
 from trainer.data.dataset import Dataset
+from trainer.data.entities import SENTIMENT
 from trainer.data.examples import Example, merge_duplicates
 from trainer.data.splits import Split, split_examples
 
@@ -24,7 +25,8 @@ class Material(msgspec.Struct, frozen=True):
     """Cleaned and split examples; the tasks they label; what preparing them left out, by reason.
 
     `licences` and `class_weights` come from a built dataset; `licences` of public corpora are known by their names.
-    The weights are advice: a training goes by those of its recipe alone.
+    The weights are advice: a training goes by those of its recipe alone. `entity_labels`: what companies in the texts
+    are labelled with, empty where they are not.
     """
 
     split: Split
@@ -32,6 +34,7 @@ class Material(msgspec.Struct, frozen=True):
     removed: dict[str, int]
     licences: dict[str, str] = {}
     class_weights: dict[str, dict[str, float]] = {}
+    entity_labels: tuple[str, ...] = ()
 
     def sources(self) -> list[DataSource]:
         """Texts of each source in each part, with its licence."""
@@ -51,9 +54,24 @@ def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
     for task in labels:
         if len(seen[task]) < 2:
             raise InputError(f"every text has the same label for {task!r}; a classifier needs at least two")
-    return Material(split_examples(merged, SPLIT_SEED), labels, removed)
+    split = split_examples(merged, SPLIT_SEED)
+    return Material(split, labels, removed, entity_labels=_entity_labels(split, labels))
 
 
 def from_dataset(dataset: Dataset) -> Material:
     """A built dataset, whose parts are cleaned and split already."""
-    return Material(dataset.split, dataset.labels, dataset.removed, dataset.licences, dataset.class_weights)
+    return Material(
+        dataset.split,
+        dataset.labels,
+        dataset.removed,
+        dataset.licences,
+        dataset.class_weights,
+        _entity_labels(dataset.split, dataset.labels),
+    )
+
+
+def _entity_labels(split: Split, labels: Labels) -> tuple[str, ...]:
+    """Those of sentiment, where companies carry two or more of them in what is learnt from and one is judged on."""
+    seen = {one.label for example in split.train for one in example.entities}
+    judged = any(example.entities for example in split.validation)
+    return labels.get(SENTIMENT, ()) if len(seen) > 1 and judged else ()

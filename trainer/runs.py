@@ -56,8 +56,9 @@ def train(
     """
     tokenizer = load_tokenizer(backbone)
     mask_id = mask_number(tokenizer, backbone)
+    entity_labels = () if recipe.few_shot else material.entity_labels  # too few to learn from there
     train_data, validation = (
-        encode(part, tokenizer, material.labels, recipe.max_length)
+        encode(part, tokenizer, material.labels, recipe.max_length, entity_labels)
         for part in (material.split.train, material.split.validation)
     )
     name = backbone_name(backbone)
@@ -68,13 +69,13 @@ def train(
         kept = None
         if weights is not None:
             texts = (material.split.train, material.split.validation, tokenizer.to_str())
-            known_by = fingerprint((single, material.labels, texts, name), encoder.state_dict())
+            known_by = fingerprint((single, material.labels, entity_labels, texts, name), encoder.state_dict())
             kept = weights / f"{known_by[:16]}.safetensors"
             if kept.exists():
                 learned.append(load_network(kept))
                 continue
         torch.manual_seed(seed)
-        network = Network(encoder, material.labels, recipe.dropout)
+        network = Network(encoder, material.labels, recipe.dropout, entity_labels)
         fine_tune(
             network,
             train_data,

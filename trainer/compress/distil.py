@@ -6,6 +6,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from core.bundle import ENTITY
 from trainer.learn.batches import Batch, Encoded
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, labelled_loss
@@ -24,8 +25,9 @@ def distillation(
 ) -> Objective:
     """The loss of Hinton, Vinyals and Dean 2015 over all tasks, rows of `soft` being those of the training data.
 
-    With a `guide` of the same width, `mixture.hidden` weighs the squared distance of the last hidden states from the
-    guide's, as in Jiao et al. 2020; words hidden from the student are hidden from nobody else.
+    Sentiment towards companies, which teachers with other word pieces see in other tokens, is learnt from the labels
+    alone. With a `guide` of the same width, `mixture.hidden` weighs the squared distance of the last hidden states from
+    the guide's, as in Jiao et al. 2020; words hidden from the student are hidden from nobody else.
     """
     if guide is not None:
         guide.eval()
@@ -33,8 +35,9 @@ def distillation(
     def objective(network: Network, batch: Batch, ids: Tensor) -> Tensor:
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
             hidden = network.encoder(ids, batch.mask)
-            logits = network.classify(hidden, batch.mask)
-        loss = mixture.labels * labelled_loss(logits, batch, smoothing)
+            logits = network.classify(hidden, batch.mask, batch.mentions)
+        towards = {ENTITY: logits.pop(ENTITY)} if ENTITY in logits else {}
+        loss = mixture.labels * labelled_loss(logits, batch, smoothing) + labelled_loss(towards, batch, smoothing)
         for task, values in logits.items():
             expected = soft[task][batch.rows].to(ids.device)
             found = (values.float() / mixture.temperature).log_softmax(-1)
@@ -53,4 +56,4 @@ def distillation(
 def joined(labelled: Encoded, unlabelled: Encoded) -> Encoded:
     """Both as one training set; `unlabelled` brings texts only."""
     targets = {task: [*numbers, *unlabelled.targets[task]] for task, numbers in labelled.targets.items()}
-    return Encoded([*labelled.ids, *unlabelled.ids], targets)
+    return Encoded([*labelled.ids, *unlabelled.ids], targets, labelled.mentions)

@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from core.bundle import ENTITY
 from core.classifier import EMBEDDING
 from core.errors import InputError
 from trainer.learn.encoder import Architecture, LayerShape, product_sizes
@@ -36,7 +37,8 @@ def network_weights(network: Network) -> dict[str, Array]:
 
 def write_graph(network: Network, max_length: int, ranges: Ranges | None = None) -> onnx.ModelProto:
     """The graph: inputs `ids` int64 and `mask` float32, both (batch, length); one output (batch, labels) per task,
-    and `embedding` (batch, width), the pooled vectors.
+    `embedding` (batch, width), the pooled vectors, and, of a network with that head, `entity` (batch, length, labels),
+    logits of a mention at each token.
 
     Without `ranges` all is in 32-bit floats. With the ranges of the products' inputs, encoder products are in eight
     bits (inputs unsigned with one scale, weights signed with one scale per column) and word vectors have eight bits
@@ -55,6 +57,11 @@ def write_graph(network: Network, max_length: int, ranges: Ranges | None = None)
     writer.embedding(pooled)
     for task in labels:
         writer.head(task, pooled)
+    towards = []
+    if network.entity_labels:
+        writer.entity(hidden, pooled)
+        shape: list[str | int | None] = ["batch", "length", len(network.entity_labels)]
+        towards = [helper.make_tensor_value_info(ENTITY, TensorProto.FLOAT, shape)]
     graph = helper.make_graph(
         writer.nodes,
         "newstide",
@@ -66,7 +73,8 @@ def write_graph(network: Network, max_length: int, ranges: Ranges | None = None)
             helper.make_tensor_value_info(task, TensorProto.FLOAT, ["batch", len(names)])
             for task, names in labels.items()
         ]
-        + [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", architecture.width])],
+        + [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", architecture.width])]
+        + towards,
         writer.constants,
     )
     imports = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
@@ -187,6 +195,18 @@ class _Writer:
                 "Add", [sums, self.constant(f"head.{task}.bias", self._weights[f"heads.{task}.bias"])], [task]
             )
         )
+
+    def entity(self, hidden: str, pooled: str) -> None:
+        # One product per text, as in `pool`: of all tokens at once, rounding would depend on how many texts there are.
+        width = self._architecture.width
+        weight, bias = self._weights["entity.weight"], self._weights["entity.bias"]
+        count = self.node("Gather", self.node("Shape", "ids"), self.integers(0))
+        shape = self.node("Concat", count, self.integers(1, 1), axis=0)
+        own = self.node("Expand", self.constant("entity.mention", weight[np.newaxis, :, :width].swapaxes(1, 2)), shape)
+        text = self.constant("entity.text", weight[np.newaxis, :, width:])
+        sums = self.node("ReduceSum", self.node("Mul", pooled, text), self.integers(2), keepdims=0)
+        offset = self.node("Unsqueeze", self.node("Add", sums, self.constant("entity.bias", bias)), self.integers(1))
+        self.nodes.append(helper.make_node("Add", [self.node("MatMul", hidden, own), offset], [ENTITY]))
 
     def product(self, name: str, left: str, scale: Array | None = None) -> str:
         """`left` through the linear layer `name`, its outputs multiplied by `scale`."""

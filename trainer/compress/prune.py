@@ -152,8 +152,10 @@ def check_prunable(tokenizer: Tokenizer) -> None:
 
 def with_encoder(network: Network, encoder: Encoder) -> Network:
     """A network of `encoder` and copies of the heads of `network`."""
-    result = Network(encoder, network.labels, network.dropout.p)
+    result = Network(encoder, network.labels, network.dropout.p, network.entity_labels)
     result.heads.load_state_dict(network.heads.state_dict())
+    if result.entity is not None and network.entity is not None:
+        result.entity.load_state_dict(network.entity.state_dict())
     return result
 
 

@@ -170,7 +170,8 @@ def outline(teacher: Network, plan: Plan) -> Network:
         layer = LayerShape(heads, inner, ranks | widest.ranks)
     layers = [layer] * min(plan.layers or len(old.layers), len(old.layers))
     activation = plan.activation or old.activation
-    return Network(Encoder(msgspec.structs.replace(old, layers=layers, activation=activation)), teacher.labels)
+    encoder = Encoder(msgspec.structs.replace(old, layers=layers, activation=activation))
+    return Network(encoder, teacher.labels, entity_labels=teacher.entity_labels)
 
 
 def distil_student(
@@ -189,8 +190,9 @@ def distil_student(
 ) -> list[Epoch]:
     """Distil what the teachers say of `data` into `student`, in place; interrupted, it goes on from `checkpoint`."""
     labels, length = student.labels, min(recipe.max_length, student.architecture.positions)
-    parts = [encode(part, tokenizer, labels, length) for part in (data.examples, data.unlabelled)]
-    validation = encode(material.split.validation, tokenizer, labels, length)
+    towards = student.entity_labels
+    parts = [encode(part, tokenizer, labels, length, towards) for part in (data.examples, data.unlabelled)]
+    validation = encode(material.split.validation, tokenizer, labels, length, towards)
     objective = distillation(data.soft, mixture, recipe.label_smoothing, guide)
     return fine_tune(
         student,

@@ -27,6 +27,7 @@ from trainer.data.dataset import (
     UNKNOWN_SOURCE,
     Dataset,
     Record,
+    count_entities,
     count_labels,
     example_lines,
     fingerprint,
@@ -199,6 +200,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
         analysts=sum(word_form(e.text) in pool.analysts for e in (*split.train, *split.validation, *split.test)),
         warnings=warnings,
         files={},
+        entities=count_entities(parts) if any(e.entities for part in parts.values() for e in part) else msgspec.UNSET,
     )
 
 

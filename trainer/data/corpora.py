@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -16,13 +15,12 @@ from core.labelled import read_labelled_lines
 from core.readers import Row, open_records
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import model_input
+from trainer.data.entities import ENTITIES, SENTIMENT, decisions, located, named_labels
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, TEXT_FIELDS, CorpusSpec, load_spec
 
 UNKNOWN_LICENCE = "given by the user"
 _SUFFIXES = {"": "", "jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet", "sentfin": ".csv"}
-# Entity names in SEntFiN's `Decisions` hold unescaped apostrophes, so only the values are reliable.
-_DECISION = re.compile(r":\s*'(negative|neutral|positive)'\s*[,}]")
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -70,26 +68,38 @@ def read_corpus(corpus: CorpusSpec, directory: Path, tasks: Mapping[str, Sequenc
         labels = {
             task: label
             for task in rules
-            if task not in TEXT_FIELDS and (label := _label(values.get(task), task, corpus, tasks, where))
+            if task not in (*TEXT_FIELDS, ENTITIES) and (label := _label(values.get(task), task, corpus, tasks, where))
         }
-        if not labels:
+        named = _named(values.get(ENTITIES), corpus, tasks, where)
+        if not labels and not named:
             unlabelled += 1
             continue
         if not found & {"text", "title"}:
             _check_columns({"text": rules["text"]}, found, list(columns), f"{where} or before", corpus.name)
-        examples.append(_example(values, labels, corpus.name, where))
+        example = _example(values, labels, corpus.name, where)
+        entities = located(example.text, named)
+        if not labels and not entities:
+            unlabelled += 1
+            continue
+        examples.append(msgspec.structs.replace(example, entities=entities) if entities else example)
     _check_columns(rules, found, list(columns), str(path), corpus.name)
     return Read(examples, unlabelled)
 
 
 def read_jsonl(path: Path, taxonomy: Taxonomy) -> list[Example]:
-    """A user's file of lines {"text", "<task>": "<label>", ...}; a line needs at least one task of `taxonomy`.
+    """A user's file of lines {"text", "<task>": "<label>", "entities"?: [{"name", "sentiment"}], ...}; a line needs at
+    least one task of `taxonomy`, or an entity.
 
     Raises InputError naming the file, the line and the fault.
     """
-    return [
-        Example(model_input(line.text), line.labels, path.stem) for line in read_labelled_lines(path, taxonomy.tasks)
-    ]
+    examples = []
+    for line in read_labelled_lines(path, taxonomy.tasks, instead=ENTITIES):
+        text, labels = model_input(line.text), taxonomy.tasks.get(SENTIMENT, ())
+        named = named_labels(line.fields.get(ENTITIES), None, labels, f"{path} line {line.number}")
+        entities = located(text, named)
+        if line.labels or entities:
+            examples.append(Example(text, line.labels, path.stem, entities=entities))
+    return examples
 
 
 def _rows(path: Path, corpus: CorpusSpec) -> Iterator[Row]:
@@ -121,8 +131,8 @@ def _example(values: Mapping[str, Any], labels: dict[str, str], source: str, whe
 def _label(cell: Any, task: str, corpus: CorpusSpec, tasks: Mapping[str, Sequence[str]], where: str) -> str:
     """The label that `cell` means; "" for none."""
     if corpus.format == "sentfin":
-        decisions = set(_DECISION.findall(str(cell)))
-        cell = decisions.pop() if len(decisions) == 1 else None
+        found = {label for _, label in decisions(str(cell))}
+        cell = found.pop() if len(found) == 1 else None
     text = _written(cell)
     if not text:
         return ""
@@ -140,6 +150,15 @@ def _label(cell: Any, task: str, corpus: CorpusSpec, tasks: Mapping[str, Sequenc
             f"expected one of {', '.join(tasks[task])}, or a map labels.{task} in corpus {corpus.name!r}"
         )
     return text
+
+
+def _named(cell: Any, corpus: CorpusSpec, tasks: Mapping[str, Sequence[str]], where: str) -> list[tuple[str, str]]:
+    """Companies that `cell` names, and the label of each."""
+    if cell is None or cell != cell:
+        return []
+    if corpus.format == "sentfin":
+        return decisions(str(cell))
+    return named_labels(cell, corpus.labels.get(ENTITIES), tasks[SENTIMENT], where)
 
 
 def _written(cell: Any) -> str:

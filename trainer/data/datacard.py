@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from trainer.data.dataset import Record
 from trainer.data.splits import PARTS
 
@@ -45,7 +47,7 @@ def data_card(record: Record) -> str:
             f"| {name} | {_cell(record.licences[name])} | {' | '.join(str(row[part]) for part in PARTS)} |"
             for name, row in record.sources.items()
         ),
-        labels="\n\n".join(_task(record, task) for task in record.labels),
+        labels="\n\n".join([*(_task(record, task) for task in record.labels), *_entities(record)]),
         removed="\n".join(removed),
         notes=f"## To know\n\n{notes}" if notes else "Every label is in every part.\n",
     )
@@ -57,6 +59,16 @@ def _task(record: Record, task: str) -> str:
         numbers = [str(record.counts[part][task][label]) for part in PARTS]
         lines.append(f"| {_cell(label)} | {' | '.join(numbers)} | {record.class_weights[task][label]:.3f} |")
     return "\n".join(lines)
+
+
+def _entities(record: Record) -> list[str]:
+    if isinstance(record.entities, msgspec.UnsetType):
+        return []
+    lines = ["### sentiment towards companies that a text names", "", "| label | train | validation | test |"]
+    lines.append("|---|---|---|---|")
+    for label in sorted({label for row in record.entities.values() for label in row}):
+        lines.append(f"| {_cell(label)} | {' | '.join(str(record.entities[part].get(label, 0)) for part in PARTS)} |")
+    return ["\n".join(lines)]
 
 
 def _cell(text: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from core.errors import InputError
-from core.labelled import read_labelled_lines
+from core.labelled import LabelledLine, read_labelled_lines
+from trainer.data.entities import ENTITIES, SENTIMENT, EntityLabel
 from trainer.data.examples import Example
 from trainer.data.spec import Options
 from trainer.data.splits import PARTS, Split
@@ -29,7 +31,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `files`: SHA-256 of each file; `counts`: texts per part, task and label; `sources`: texts per source and part;
     `removed`: what was taken out, by reason; `analysts`: texts that carry an analyst's label; `fingerprint`: SHA-256 of
-    all the rest of the record, and so of all content and options.
+    all the rest of the record, and so of all content and options; `entities`: labelled companies per part and label,
+    where a corpus has them.
     """
 
     format_version: int
@@ -46,6 +49,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warnings: list[str]
     files: dict[str, str]
     fingerprint: str = ""
+    entities: dict[str, dict[str, int]] | msgspec.UnsetType = msgspec.UNSET  # other datasets keep their fingerprint
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -131,17 +135,19 @@ def read_examples(path: Path, labels: Mapping[str, tuple[str, ...]]) -> list[Exa
             _string(line.fields.get("source")) or UNKNOWN_SOURCE,
             _string(line.fields.get("language")),
             _string(line.fields.get("published_at")),
+            _entities(line, labels.get(SENTIMENT, ()), f"{path} line {line.number}"),
         )
-        for line in read_labelled_lines(path, labels)
+        for line in read_labelled_lines(path, labels, instead=ENTITIES)
     ]
 
 
 def example_lines(examples: Iterable[Example]) -> bytes:
-    """JSON lines {"text", "source", "<task>": "<label>", "language"?, "published_at"?} of `examples`."""
+    """JSON lines {"text", "source", "<task>": "<label>", "language"?, "published_at"?, "entities"?} of `examples`; an
+    entity is a list of its spans and its label."""
     lines = []
     for example in examples:
-        fields = {"text": example.text, "source": example.source, **example.labels}
-        for name in ("language", "published_at"):
+        fields: dict[str, Any] = {"text": example.text, "source": example.source, **example.labels}
+        for name in ("language", "published_at", ENTITIES):
             if getattr(example, name):
                 fields[name] = getattr(example, name)
         lines.append(msgspec.json.encode(fields) + b"\n")
@@ -159,12 +165,34 @@ def count_labels(
     return counts
 
 
+def count_entities(parts: Mapping[str, Iterable[Example]]) -> dict[str, dict[str, int]]:
+    """Labelled companies per part and label."""
+    return {
+        part: dict(sorted(Counter(one.label for example in examples for one in example.entities).items()))
+        for part, examples in parts.items()
+    }
+
+
 def read_bytes(path: Path) -> bytes:
     """Content of `path`. Raises InputError where it can't be read."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
+
+
+def _entities(line: LabelledLine, labels: Sequence[str], where: str) -> tuple[EntityLabel, ...]:
+    try:
+        found = msgspec.convert(line.fields.get(ENTITIES, ()), tuple[EntityLabel, ...])
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{where}: entities are not as a dataset holds them: {error}; build the dataset again"
+        ) from error
+    for one in found:
+        inside = all(0 <= start < end <= len(line.text) for start, end in one.spans)
+        if one.label not in labels or not one.spans or not inside:
+            raise InputError(f"{where}: an entity {one.label!r:.80} at {one.spans!r:.80} does not fit; build it again")
+    return found
 
 
 def _string(value: object) -> str:

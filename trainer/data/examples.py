@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from core.text import word_form
+from trainer.data.entities import EntityLabel, agreed
 
 
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One text in the form a classifier reads, with a label for at least one task.
+    """One text in the form a classifier reads, with a label for at least one task or for a company that it names.
 
     `language` and `published_at` (ISO 8601) are empty where the corpus does not tell them.
     """
@@ -21,6 +22,7 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str
     language: str = ""
     published_at: str = ""
+    entities: tuple[EntityLabel, ...] = ()
 
 
 class Tie(msgspec.Struct, frozen=True):
@@ -79,8 +81,10 @@ def merge(
             else:
                 counts["conflicts"] += 1
                 ties.append(Tie(same[0].text, same[0].source, task, dict(sorted(votes)), "corpora"))
-        if labels:
-            merged.append(msgspec.structs.replace(same[0], labels=labels))
+        kept = next((example for example in same if example.entities), same[0])  # spans fit their own copy alone
+        entities = agreed(kept.text, kept.entities, ((example.text, example.entities) for example in same))
+        if labels or entities:
+            merged.append(msgspec.structs.replace(kept, labels=labels, entities=entities))
     return Merged(merged, ties, dict(counts))
 
 

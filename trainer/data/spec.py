@@ -13,9 +13,10 @@ import msgspec
 from core.columns import closest_hint
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from trainer.data.entities import ENTITIES, SENTIMENT
 
 TEXT_FIELDS = ("text", "title", "language", "published_at")
-RESERVED = (*TEXT_FIELDS, "source", "month")  # fields of a line of a dataset, so no names for tasks
+RESERVED = (*TEXT_FIELDS, ENTITIES, "source", "month")  # fields of a line of a dataset, so no names for tasks
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PUBLIC = Path(__file__).with_name("public.toml")
 
@@ -24,8 +25,9 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A corpus: a file, which column fills which field, and what its labels are called here.
 
     `fields` maps `text` (needed), `title`, `language`, `published_at` and names of tasks to columns, written as in
-    `core.columns`. `labels` maps, per task, a cell to a label; "" leaves the row without one. Without a map, cells are
-    labels. `rows`: read this many rows at most. `part`: `train` keeps every text out of validation and test.
+    `core.columns`, and `entities` to a column with names of companies and the sentiment towards each. `labels` maps,
+    per task, a cell to a label; "" leaves the row without one. Without a map, cells are labels. `rows`: read this many
+    rows at most. `part`: `train` keeps every text out of validation and test.
     """
 
     name: str
@@ -106,9 +108,11 @@ def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:
     if corpus.rows is not None and corpus.rows < 1:
         raise InputError(f"{where}: rows is {corpus.rows}; expected 1 or more, or no such line")
     tasks = [name for name in corpus.fields if name not in TEXT_FIELDS]
-    known = (*TEXT_FIELDS, *taxonomy.tasks)
+    # What is said of companies carries the labels of sentiment.
+    allowed = {**taxonomy.tasks, **({ENTITIES: taxonomy.tasks[SENTIMENT]} if SENTIMENT in taxonomy.tasks else {})}
+    known = (*TEXT_FIELDS, *allowed)
     for name in tasks:
-        if name not in taxonomy.tasks:
+        if name not in allowed:
             raise InputError(
                 f"{where}: fields names {name!r}{closest_hint(name, known)}; expected one of {', '.join(known)}"
             )
@@ -120,8 +124,8 @@ def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:
         if task not in tasks:
             raise InputError(f"{where}: labels are given for {task!r}, which `fields` does not have")
         for label in names.values():
-            if label and label not in taxonomy.tasks[task]:
+            if label and label not in allowed[task]:
                 raise InputError(
-                    f"{where}: labels.{task} names {label!r}{closest_hint(label, taxonomy.tasks[task])}; "
-                    f"the taxonomy has {', '.join(taxonomy.tasks[task])}"
+                    f"{where}: labels.{task} names {label!r}{closest_hint(label, allowed[task])}; "
+                    f"the taxonomy has {', '.join(allowed[task])}"
                 )

@@ -11,6 +11,7 @@ import msgspec
 
 from core.errors import InputError
 from core.text import word_form
+from trainer.data.entities import ENTITIES
 from trainer.data.examples import Example
 
 SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, another company's earnings line below
@@ -92,15 +93,15 @@ def split_groups(
     groups: defaultdict[int, list[Example]] = defaultdict(list)
     for example, number in zip(examples, numbers, strict=True):
         groups[number].append(example)
-    frequency = Counter((e.source, task, label) for e in examples for task, label in e.labels.items())
+    frequency = Counter(key for example in examples for key in _strata(example))
     strata: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number, group in groups.items():
-        keys = {(e.source, task, label) for e in group for task, label in e.labels.items()}
-        strata[min(keys, key=lambda key: (frequency[key], key))].append(number)
+        keys = {key for example in group for key in _strata(example)}
+        strata[min(keys, key=lambda key: (key[1] == ENTITIES, frequency[key], key))].append(number)
     parts: tuple[list[Example], list[Example], list[Example]] = ([], [], [])
     generator = random.Random(seed)
     takers = (TRAIN, VALIDATION) if test_closed else (TRAIN, VALIDATION, TEST)
-    for key in sorted(strata):
+    for key in sorted(strata, key=lambda key: (key[1] == ENTITIES, key)):  # last, so that they move no other text
         generator.shuffle(strata[key])
         sizes = [len(groups[number]) for number in strata[key]]
         places = _deal(strata[key], sizes, fractions, fixed or {}, takers)
@@ -110,6 +111,13 @@ def split_groups(
     if empty:
         raise InputError(f"{len(examples)} examples leave no text for {', '.join(empty)}; add labelled texts")
     return Split(*parts)
+
+
+def _strata(example: Example) -> list[tuple[str, str, str]]:
+    """Source, task and label of what `example` may be dealt by; what it says of companies where it has nothing else."""
+    if example.labels:
+        return [(example.source, task, label) for task, label in example.labels.items()]
+    return [(example.source, ENTITIES, one.label) for one in example.entities]
 
 
 def _deal(

@@ -15,7 +15,7 @@ It reads at most {length} tokens of a text, after URLs and user names are remove
 
 | | |
 |---|---|
-| Backbone | {backbone}; {network}; mean pooling, one linear head per task |
+| Backbone | {backbone}; {network}; mean pooling, one linear head per task{heads} |
 | Format | ONNX; encoder products and word vectors in eight bits, fixed activation scales; the rest in 32-bit floats |
 | Licence of the weights | Apache-2.0 |
 | Made with | `{command}` |
@@ -44,7 +44,7 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 
 - English only. Trained on tweets, headlines and short news items; long articles are cut off, and other registers
   (filings, transcripts, chat) are untested.
-- One label per text: a text about two companies with opposite fortunes has no right answer here.
+{several}
 - Sentiment is what the annotators saw for the company or market named, at the time. It is no forecast.
 - Rare topics rest on a handful of test texts; their figures are uncertain by tens of points.
 - Scores are calibrated on texts like those above. On other sources they tend to be overconfident.
@@ -60,6 +60,11 @@ on differences between companies, sectors or regions.
 Nothing this model says is investment advice.
 """
 
+_ONE_LABEL = "- One label per text: a text about two companies with opposite fortunes has no right answer here."
+_LABEL_EACH = (
+    "- A company gets a label of its own where the text names it. One that a source gives and the text does not name "
+    "gets the label of the text."
+)
 _VARIANT_NAMES = {"teacher": "teacher, 32-bit floats", "fp32": "32-bit floats", "int8": "eight bits (this bundle)"}
 
 
@@ -81,9 +86,10 @@ def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> 
         removed=", ".join(f"{count} {reason}" for reason, count in removed.items()),
         data="\n".join(f"| {s.name} | {s.licence} | {s.train} | {s.validation} | {s.test} |" for s in manifest.data),
         summary=_summary(manifest),
-        details="\n".join(
-            _details(variant, score) for variant, scores in manifest.evaluation.items() for score in scores
-        ),
+        heads="" if manifest.entity is None else ", and one on the tokens that name a company",
+        several=_ONE_LABEL if manifest.entity is None else _LABEL_EACH,
+        details=_entities(manifest)
+        + "\n".join(_details(variant, score) for variant, scores in manifest.evaluation.items() for score in scores),
     )
 
 
@@ -99,6 +105,31 @@ def _summary(manifest: Manifest) -> str:
                         f"| {s.ece:.4f} | {temperature} | {s.support} |"
                     )
     return "\n".join(lines)
+
+
+def _entities(manifest: Manifest) -> str:
+    """The labels of companies beside those of their texts, as a table; nothing without that head."""
+    if manifest.entity is None:
+        return ""
+    lines = [
+        "### Sentiment towards each company\n",
+        "`Opposite` are texts that are good for one company and bad for another; `by the text` is what the label of "
+        "the text gets right.\n",
+        "| texts | variant | companies | accuracy | by the text |\n|---|---|---|---|---|",
+    ]
+    for variant, score in manifest.entity.evaluation.items():
+        name, mentions = _VARIANT_NAMES.get(variant, variant), score.mentions
+        lines.append(f"| all | {name} | {mentions.support} | {mentions.accuracy:.4f} | |")
+        for kind, share in (("with several companies", score.several), ("opposite", score.opposite)):
+            lines.append(
+                f"| {kind} ({share.texts}) | {name} | {share.mentions} | {share.accuracy:.4f} | {share.by_text:.4f} |"
+            )
+    return (
+        "\n".join(lines)
+        + "\n\n"
+        + "\n".join(_details(variant, score.mentions) for variant, score in manifest.entity.evaluation.items())
+        + "\n"
+    )
 
 
 def _details(variant: str, score: TaskScore) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from core.bundle import ENTITY
 from core.scoring import TaskScore, score_task, softmax
 from trainer.data.examples import Example
 from trainer.learn.batches import UNLABELLED, Encoded, bucketed, encode
@@ -23,19 +24,28 @@ State = dict[str, Tensor]
 def predict_logits(
     network: Network, data: Encoded, batch_size: int = 64, on_batch: Callable[[int], None] | None = None
 ) -> dict[str, NDArray[np.float32]]:
-    """Logits (n, labels) per task, in the order of `data`; `on_batch` is called with the texts of a batch."""
+    """Logits (n, labels) per task, in the order of `data`; under `entity` those of all its mentions, text by text, if
+    `network` has the head. `on_batch` is called with the texts of a batch."""
     network.eval()
     device = next(network.parameters()).device
     rows: list[int] = []
     parts: dict[str, list[Tensor]] = {task: [] for task in data.targets}
-    for batch in bucketed(data, batch_size):
+    mentions: dict[int, Tensor] = {}
+    for batch in (one.to(device) for one in bucketed(data, batch_size)):
         rows.extend(batch.rows)
-        for task, logits in network(batch.ids.to(device), batch.mask.to(device)).items():
+        answers = network(batch.ids, batch.mask, batch.mentions)
+        if (towards := answers.pop(ENTITY, None)) is not None:
+            counts = [len(data.mentions.get(row, ())) for row in batch.rows]
+            mentions |= zip(batch.rows, towards.float().cpu().split(counts), strict=True)
+        for task, logits in answers.items():
             parts[task].append(logits.float().cpu())
         if on_batch is not None:
             on_batch(len(batch.rows))
     order = np.argsort(np.array(rows))
-    return {task: torch.cat(logits).numpy()[order] for task, logits in parts.items()}
+    found = {task: torch.cat(logits).numpy()[order] for task, logits in parts.items()}
+    if mentions:
+        found[ENTITY] = torch.cat([mentions[row] for row in sorted(mentions)]).numpy()
+    return found
 
 
 def judge(task: str, labels: tuple[str, ...], logits: NDArray[np.float32], data: Encoded) -> TaskScore:
@@ -46,14 +56,18 @@ def judge(task: str, labels: tuple[str, ...], logits: NDArray[np.float32], data:
 
 
 def judge_all(network: Network, data: Encoded) -> dict[str, TaskScore]:
-    """Figures of `network` on `data` per task that a text of it is labelled for."""
+    """Figures of `network` on `data` per task that a text of it is labelled for, and under `entity` on companies."""
     if not data.ids:
         return {}
     labelled = [task for task, targets in data.targets.items() if any(number != UNLABELLED for number in targets)]
     # Half precision: these figures choose between epochs, and are taken after each of them.
     with torch.autocast(next(network.parameters()).device.type, dtype=torch.bfloat16):
         logits = predict_logits(network, data)
-    return {task: judge(task, network.labels[task], logits[task], data) for task in labelled}
+    scores = {task: judge(task, network.labels[task], logits[task], data) for task in labelled}
+    if ENTITY in logits:
+        truth = np.array([one.target for row in sorted(data.mentions) for one in data.mentions[row]])
+        scores[ENTITY] = score_task(ENTITY, network.entity_labels, truth, softmax(logits[ENTITY]))
+    return scores
 
 
 def mean_f1(scores: dict[str, TaskScore]) -> float:
@@ -101,5 +115,5 @@ def mean_of(
     positions of these, best first."""
     network = copy.deepcopy(networks[0])
     length = min(max_length, network.architecture.positions)
-    data = encode(validation, tokenizer, network.labels, length)
+    data = encode(validation, tokenizer, network.labels, length, network.entity_labels)
     return network, blend(network, [one.state_dict() for one in networks], data)

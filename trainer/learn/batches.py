@@ -10,45 +10,88 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from core.bundle import ENTITY
+from core.mentions import Span, tokens_of
 from trainer.data.examples import Example
 
 UNLABELLED = -100  # what torch's cross-entropy leaves out
 
 
+class Mentions(msgspec.Struct, frozen=True):
+    """Mentions of companies in a batch: the row of each, (mentions,), and the weights of its tokens in their mean,
+    (mentions, length)."""
+
+    rows: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> Mentions:
+        """The same on `device`."""
+        return Mentions(self.rows.to(device), self.weights.to(device))
+
+
 class Batch(msgspec.Struct, frozen=True):
-    """Token ids and mask (batch, length), label numbers (batch,) per task with UNLABELLED where a text has none."""
+    """Token ids and mask (batch, length), label numbers (batch,) per task with UNLABELLED where a text has none.
+
+    With `mentions`, the targets of `entity` are theirs, (mentions,).
+    """
 
     ids: Tensor
     mask: Tensor
     targets: dict[str, Tensor]
     rows: list[int]
+    mentions: Mentions | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on `device`."""
         targets = {task: numbers.to(device) for task, numbers in self.targets.items()}
-        return Batch(self.ids.to(device), self.mask.to(device), targets, self.rows)
+        mentions = self.mentions.to(device) if self.mentions is not None else None
+        return Batch(self.ids.to(device), self.mask.to(device), targets, self.rows, mentions)
 
 
-class Encoded(msgspec.Struct, frozen=True):
-    """Examples as token ids, with label numbers per task."""
+class Mention(msgspec.Struct, frozen=True, array_like=True):
+    """A labelled company in a text: places of its tokens, and the number of its label."""
+
+    places: list[int]
+    target: int
+
+
+class Encoded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Examples as token ids, with label numbers per task; by row, labelled companies whose tokens are there."""
 
     ids: list[list[int]]
     targets: dict[str, list[int]]
+    mentions: dict[int, list[Mention]] = {}
 
 
 def encode(
-    examples: Sequence[Example], tokenizer: Tokenizer, labels: dict[str, tuple[str, ...]], max_length: int
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    labels: dict[str, tuple[str, ...]],
+    max_length: int,
+    entity_labels: tuple[str, ...] = (),
 ) -> Encoded:
-    """Token ids of at most `max_length` per example, special tokens kept, and label numbers."""
+    """Token ids of at most `max_length` per example, special tokens kept, and label numbers; with `entity_labels` those
+    of companies too."""
     tokenizer.enable_truncation(max_length)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch([example.text for example in examples])]
+    encodings = tokenizer.encode_batch([example.text for example in examples])
+    ids = [encoding.ids for encoding in encodings]
     tokenizer.no_truncation()
     numbers = {task: {name: index for index, name in enumerate(names)} for task, names in labels.items()}
     targets = {
         task: [by_name[e.labels[task]] if task in e.labels else UNLABELLED for e in examples]
         for task, by_name in numbers.items()
     }
-    return Encoded(ids, targets)
+    mentions = {
+        row: found
+        for row, example in enumerate(examples)
+        if entity_labels and example.entities and (found := _mentions(encodings[row].offsets, example, entity_labels))
+    }
+    return Encoded(ids, targets, mentions)
+
+
+def _mentions(offsets: Sequence[Span], example: Example, labels: tuple[str, ...]) -> list[Mention]:
+    found = [(tokens_of(offsets, one.spans), labels.index(one.label)) for one in example.entities]
+    return [Mention(places, target) for places, target in found if places]
 
 
 def grouped(data: Encoded, size: int, generator: random.Random | None = None) -> list[list[int]]:
@@ -80,7 +123,14 @@ def make_batch(data: Encoded, rows: list[int]) -> Batch:
         ids[position, : len(tokens)] = torch.tensor(tokens)
         mask[position, : len(tokens)] = 1
     targets = {task: torch.tensor([numbers[row] for row in rows]) for task, numbers in data.targets.items()}
-    return Batch(ids, mask, targets, rows)
+    found = [(position, one) for position, row in enumerate(rows) for one in data.mentions.get(row, ())]
+    if not found:
+        return Batch(ids, mask, targets, rows)
+    weights = torch.zeros((len(found), length))
+    for number, (_, one) in enumerate(found):
+        weights[number, one.places] = 1 / len(one.places)
+    targets[ENTITY] = torch.tensor([one.target for _, one in found])
+    return Batch(ids, mask, targets, rows, Mentions(torch.tensor([position for position, _ in found]), weights))
 
 
 def hide_words(batch: Batch, mask_id: int, share: float) -> Tensor:

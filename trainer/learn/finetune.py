@@ -59,7 +59,11 @@ def fine_tune(
     )
     network.to(device)
     steps = recipe.epochs * -(-len(train.ids) // recipe.batch_size)
-    rates = {"heads.": recipe.head_rate, "": recipe.lora_rate if recipe.lora_rank else recipe.encoder_rate}
+    rates = {
+        "heads.": recipe.head_rate,
+        "entity.": recipe.head_rate,
+        "": recipe.lora_rate if recipe.lora_rank else recipe.encoder_rate,
+    }
 
     def loss(rows: list[int]) -> Tensor:
         batch = make_batch(train, rows)
@@ -120,5 +124,5 @@ def _checkpoint(
     if path is None:
         return None
     name = "" if objective is None else getattr(objective, "__qualname__", type(objective).__qualname__)
-    parts = (recipe, network.labels, network.architecture, train, validation, mask_id, name)
+    parts = (recipe, network.labels, network.entity_labels, network.architecture, train, validation, mask_id, name)
     return Checkpoint(path, fingerprint(parts, network.state_dict()))

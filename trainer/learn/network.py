@@ -1,4 +1,4 @@
-"""The network that is fine-tuned: one encoder, mean pooling, one linear head per task."""
+"""The network that is fine-tuned: one encoder, mean pooling, one linear head per task, one for mentioned companies."""
 
 from __future__ import annotations
 
@@ -9,25 +9,40 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from core.bundle import ENTITY
 from core.errors import InputError
+from trainer.learn.batches import Mentions
 from trainer.learn.encoder import Architecture, Encoder
 from trainer.learn.recipe import Recipe
 from trainer.learn.tensors import load_tensors, save_tensors
 from trainer.learn.tokenizer import read_tokenizer
 
 _ARCHITECTURE, _LABELS, _TOKENIZER, _BACKBONE, _RECIPE = "architecture", "labels", "tokenizer", "backbone", "recipe"
+_ENTITY_LABELS = "entity_labels"
 
 
 class Network(nn.Module):
-    """Encoder and heads. `forward`: token ids and mask (batch, length) to logits (batch, labels) per task."""
+    """Encoder and heads. `forward`: token ids and mask (batch, length) to logits (batch, labels) per task.
 
-    def __init__(self, encoder: Encoder, labels: dict[str, tuple[str, ...]], dropout: float = 0.1) -> None:
+    With `entity_labels` there is a head for companies that a text mentions. It reads the mean vector of a mention's
+    tokens beside the pooled vector of the text; being linear, it can be asked token by token and its answers averaged.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        labels: dict[str, tuple[str, ...]],
+        dropout: float = 0.1,
+        entity_labels: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.labels = labels
         self.dropout = nn.Dropout(dropout)
         heads = {task: nn.Linear(encoder.architecture.width, len(names)) for task, names in labels.items()}
-        for head in heads.values():
+        self.entity_labels = entity_labels
+        self.entity = nn.Linear(2 * encoder.architecture.width, len(entity_labels)) if entity_labels else None
+        for head in [*heads.values(), *([self.entity] if self.entity is not None else [])]:
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
@@ -36,13 +51,18 @@ class Network(nn.Module):
     def architecture(self) -> Architecture:
         return self.encoder.architecture
 
-    def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return self.classify(self.encoder(ids, mask), mask)
+    def forward(self, ids: Tensor, mask: Tensor, mentions: Mentions | None = None) -> dict[str, Tensor]:
+        return self.classify(self.encoder(ids, mask), mask, mentions)
 
-    def classify(self, hidden: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Logits from the last hidden states (batch, length, width)."""
+    def classify(self, hidden: Tensor, mask: Tensor, mentions: Mentions | None = None) -> dict[str, Tensor]:
+        """Logits from the last hidden states (batch, length, width); under `entity` those of `mentions`, (mentions,
+        labels), where there are any and the head for them."""
         pooled = self.dropout(pool(hidden, mask))
-        return {task: head(pooled).float() for task, head in self.heads.items()}
+        logits = {task: head(pooled).float() for task, head in self.heads.items()}
+        if self.entity is not None and mentions is not None:
+            means = (mentions.weights.unsqueeze(1) @ hidden.float()[mentions.rows]).squeeze(1)
+            logits[ENTITY] = self.entity(torch.cat([self.dropout(means), pooled[mentions.rows]], dim=-1)).float()
+        return logits
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -67,6 +87,7 @@ def save_network(learned: Learned, path: Path) -> None:
     described = {
         _ARCHITECTURE: msgspec.json.encode(network.architecture).decode(),
         _LABELS: msgspec.json.encode(network.labels).decode(),
+        _ENTITY_LABELS: msgspec.json.encode(network.entity_labels).decode(),
         _TOKENIZER: learned.tokenizer.to_str(),
         _BACKBONE: learned.backbone,
         _RECIPE: msgspec.json.encode(learned.recipe).decode(),
@@ -83,12 +104,13 @@ def load_network(path: Path) -> Learned:
     try:
         architecture = msgspec.json.decode(described[_ARCHITECTURE], type=Architecture)
         labels = msgspec.json.decode(described[_LABELS], type=dict[str, tuple[str, ...]])
+        entity_labels = msgspec.json.decode(described.get(_ENTITY_LABELS, "[]"), type=tuple[str, ...])
         recipe = msgspec.json.decode(described[_RECIPE], type=Recipe)
         tokenizer = read_tokenizer(described[_TOKENIZER], path)
         if not architecture.layers:
             raise InputError("it has no layers")
         with torch.device("meta"):
-            network = Network(Encoder(architecture), labels, recipe.dropout)
+            network = Network(Encoder(architecture), labels, recipe.dropout, entity_labels)
         network.load_state_dict(weights, assign=True)
         backbone = described[_BACKBONE]
     except (KeyError, msgspec.DecodeError, RuntimeError, InputError) as error:

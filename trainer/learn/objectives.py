@@ -17,11 +17,12 @@ Objective = Callable[[Network, Batch, Tensor], Tensor]  # network, batch, its id
 
 
 def cross_entropy(smoothing: float, weights: dict[str, Tensor] | None = None) -> Objective:
-    """Mean cross-entropy over all labels in a batch, whatever their task; `weights` (labels,) per task."""
+    """Mean cross-entropy over all labels in a batch, whatever their task, those of companies too; `weights` (labels,)
+    per task."""
 
     def objective(network: Network, batch: Batch, ids: Tensor) -> Tensor:
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            logits = network(ids, batch.mask)
+            logits = network(ids, batch.mask, batch.mentions)
         return labelled_loss(logits, batch, smoothing, weights)
 
     return objective

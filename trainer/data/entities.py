@@ -1,0 +1,102 @@
+"""Sentiment towards companies that a text names: read from corpora, located in the text. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from core.errors import InputError
+from core.mentions import Spans, occurrences
+
+ENTITIES = "entities"  # the field of a spec and of a line that holds them
+SENTIMENT = "sentiment"  # the task whose labels they carry
+
+# Entity names in SEntFiN's `Decisions` hold unescaped apostrophes; a quote that ends one is followed by a colon.
+_DECISION = re.compile(r"""['"](.+?)['"]\s*:\s*'(negative|neutral|positive)'\s*(?=[,}])""")
+
+
+class EntityLabel(msgspec.Struct, frozen=True, array_like=True):
+    """The sentiment of a text towards a company, and where the text names it."""
+
+    spans: Spans
+    label: str
+
+
+def decisions(cell: str) -> list[tuple[str, str]]:
+    """Names and labels of a cell of SEntFiN: "{'Tata's': 'positive', 'MMTC': 'negative'}"."""
+    return _DECISION.findall(cell)
+
+
+def named_labels(
+    cell: Any, names: Mapping[str, str] | None, labels: Sequence[str], where: str
+) -> list[tuple[str, str]]:
+    """Names and labels of a cell that holds objects {"name" or "value", "sentiment" or "label"}, as JSON or already
+    read; `names` maps what the corpus calls labels, "" leaves an entity out.
+
+    Raises InputError saying `where` for anything else, and for a label outside `labels`.
+    """
+    if not cell:
+        return []
+    try:
+        entries = json.loads(cell) if isinstance(cell, str) else cell
+        found = [
+            (entry.get("name", entry.get("value")), entry.get("sentiment", entry.get("label"))) for entry in entries
+        ]
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        raise InputError(
+            f'{where}: entities are no list of objects {{"name", "sentiment"}} ({error}); mend or empty the cell'
+        ) from error
+    result = []
+    for name, written in found:
+        label = written if names is None else names.get(written) if isinstance(written, str) else None
+        if not isinstance(name, str) or not (label == "" or label in labels):
+            raise InputError(
+                f"{where}: the entity {name!r:.80} has the sentiment {written!r:.80}; expected a name, and one of "
+                f"{', '.join(labels)}, or a map labels.{ENTITIES}"
+            )
+        if label:
+            result.append((name, label))
+    return result
+
+
+def located(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[EntityLabel, ...]:
+    """Labels of the companies that `text`, as a classifier reads it, names; in the order of their first mention.
+
+    One that is not found there is left out, and so is a name with two labels. Where one name stands inside a longer
+    one ("Tata" in "Tata Motors"), the place is the longer one's alone.
+    """
+    by_name: dict[str, set[str]] = {}
+    for name, label in pairs:
+        by_name.setdefault(" ".join(name.split()), set()).add(label)
+    taken: list[tuple[int, int]] = []
+    found = []
+    for name in sorted(by_name, key=lambda name: (-len(name), name)):
+        spans = tuple(
+            (start, end)
+            for start, end in occurrences(text, name)
+            if not any(start < last and end > first for first, last in taken)
+        )
+        taken += spans
+        if spans and len(by_name[name]) == 1:
+            found.append(EntityLabel(spans, min(by_name[name])))
+    return tuple(sorted(found, key=lambda one: one.spans))
+
+
+def agreed(
+    text: str, kept: Sequence[EntityLabel], copies: Iterable[tuple[str, Sequence[EntityLabel]]]
+) -> tuple[EntityLabel, ...]:
+    """Those of the labels `kept` of `text` that no copy of it contradicts."""
+
+    def surface(of: str, one: EntityLabel) -> str:
+        start, end = one.spans[0]
+        return of[start:end].casefold()
+
+    votes: dict[str, set[str]] = {}
+    for copy, labels in copies:
+        for one in labels:
+            votes.setdefault(surface(copy, one), set()).add(one.label)
+    return tuple(one for one in kept if votes.get(surface(text, one), {one.label}) == {one.label})
