@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.mentions import Span, Spans
 from stream.mentions import symbols_in
 from stream.names import NameIndex, is_name, name_key
 from stream.symbols import canonical, load_known, unqualified
 
 SHIPPED = Path(__file__).with_name("watchlist.toml")
 EVERYDAY = Path(__file__).with_name("everyday.toml")
+MAX_PLACES = 16  # of one company in one text that are looked at
 MAX_LINKED = 40  # a message that names more is a list, and a hostile one would open series without end
 
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9.\-=^&]{0,15}")
 _FURTHER = re.compile(
     r"\$.+|[A-Z0-9&]+[a-z]?(?:[-/][A-Z]+)?\.[A-Z]{1,6}|[A-Z]{1,5}[-/][A-Z]|[A-Z]{2,6}-USD[TC]?|[A-Z]+:[A-Z0-9.-]+"
 )
+# A ticker in a text, with or without its sign, class and exchange.
+_CODE = re.compile(r"(?<![0-9A-Za-z_])([$＄]?)([A-Za-z0-9&]{1,15}(?:[-/.][A-Za-z]{1,6}){0,2})(?![0-9A-Za-z_])")
 _LEGAL = frozenset(("INC", "CORP", "CO", "LTD", "PLC", "LLC", "AG", "SA", "NV", "SE", "GROUP", "HOLDINGS", "LIMITED"))
 # What stands in brackets behind a word and is also somebody's ticker.
 _NOT_TICKERS = frozenset(
@@ -76,6 +80,33 @@ class Watchlist:
         found.update(dict.fromkeys(self._names.find(text)))
         return sorted(list(found)[:MAX_LINKED])
 
+    def locate(self, text: str, tickers: Collection[str]) -> dict[str, Spans]:
+        """Where `text` names each of `tickers`, which were linked to it: by name, cashtag or code, the sign left out.
+
+        Of those that it does not name (a source gave them) there is nothing. A code without a sign counts in capitals,
+        and only in a text that is not all in capitals.
+        """
+        found: dict[str, set[Span]] = {ticker: set() for ticker in tickers}
+        if not found:
+            return {}
+        for ticker, start, end in self._names.places(text):
+            if ticker in found:
+                found[ticker].add((start, end))
+        bare = {_bare(ticker): ticker for ticker in sorted(found)}
+        shouted = text.isascii() and text.isupper()
+        for code in _CODE.finditer(text):
+            sign, written = code[1], code[2]
+            if not sign and (shouted or len(written) < 2 or written != written.upper()):
+                continue
+            base = written.partition(".")[0]
+            symbols = {part: canonical(part) or part.upper() for part in (written, base)}
+            owners = [(part, self._series.get(symbol, symbol)) for part, symbol in symbols.items()]
+            owners.append((base, bare.get(_bare(symbols[base]), "")))
+            part, owner = next(((part, owner) for part, owner in owners if owner in found), ("", ""))
+            if owner:
+                found[owner].add((code.start(2), code.start(2) + len(part)))
+        return {ticker: tuple(sorted(spans)[:MAX_PLACES]) for ticker, spans in found.items() if spans}
+
     def _given(self, written: str) -> list[str]:
         """What a source calls an entity is a known symbol, else a name, else any symbol, else a list of symbols."""
         text = written.strip().lstrip("$＄#").upper()
@@ -104,6 +135,11 @@ class Watchlist:
     def _own(owners: dict[str, str], key: str, ticker: str, written: str) -> None:
         if owners.setdefault(key, ticker) != ticker:
             raise InputError(f"watch-list: the alias {written!r} stands for both {owners[key]} and {ticker}")
+
+
+def _bare(ticker: str) -> str:
+    """A ticker without its exchange, quote currency and leading zeros: 0700.HK is 700, BTC-USD is BTC."""
+    return ticker.partition(".")[0].partition("-")[0].lstrip("0")
 
 
 def is_further_ticker(alias: str) -> bool:

@@ -106,10 +106,14 @@ class NameIndex:
 
     def find(self, text: str) -> Iterator[str]:
         """Tickers of the companies that `text` names, some of them more than once."""
+        return (ticker for ticker, _, _ in self.places(text))
+
+    def places(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """The same, with where each name begins and ends in `text`."""
         if self._east_asian_first is not None and not text.isascii():
             yield from self._find_east_asian(text)
         if "//" in text or "www." in text:
-            text = _ADDRESS.sub(" ", text)
+            text = _ADDRESS.sub(lambda address: " " * len(address[0]), text)
         text = text.replace(
             "\u0130", "I"
         )  # the one letter whose small form is two characters, of which one parts words
@@ -120,7 +124,8 @@ class NameIndex:
         starts = [index for index, word in enumerate(small) if word in by_first]
         if not starts:
             return
-        words = _WORD.findall(text)
+        matches = list(_WORD.finditer(text))
+        words = [match[0] for match in matches]
         position, last_end = 0, -1
         for start in starts:
             if start < position:
@@ -133,7 +138,7 @@ class NameIndex:
                     position = end
                     break
                 if self._counts(name, words, small, start, end, last_end, text):
-                    yield name.ticker
+                    yield name.ticker, matches[start].start(), matches[end - 1].end()
                     position = last_end = end
                     break
 
@@ -176,7 +181,7 @@ class NameIndex:
         ]
         return any(beside)
 
-    def _find_east_asian(self, text: str) -> Iterator[str]:
+    def _find_east_asian(self, text: str) -> Iterator[tuple[str, int, int]]:
         assert self._east_asian_first is not None
         position = 0
         while first := self._east_asian_first.search(text, position):
@@ -186,7 +191,7 @@ class NameIndex:
                 if text.startswith(name, start) and not _inside_katakana(name, text, start):
                     position = start + len(name)
                     if ticker:
-                        yield ticker
+                        yield ticker, start, position
                     break
 
 

@@ -25,7 +25,6 @@ from trainer.data.entities import EntityLabel, decisions, located
 from trainer.data.examples import Example, merge
 from trainer.data.spec import load_spec
 from trainer.export import Origin, make_bundle
-from trainer.judge.entities import judge_entities
 from trainer.learn.averaging import judge_all
 from trainer.learn.batches import Encoded, encode
 from trainer.learn.finetune import fine_tune
