@@ -38,18 +38,22 @@ WORDS = {"negative": BAD, "neutral": PLAIN, "positive": GOOD}
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory, tiny_taxonomy: Taxonomy) -> Material:
-    """500 texts such as "acme1 plunge the acme7 wins", the sentiment towards each name in the word behind it."""
+    """400 texts such as "acme1 plunge the acme7 wins". Names take their word in, so that the smallest network tells them
+    apart by the tokens of the mention, and by nothing else."""
     generator = random.Random(5)
     folder = tmp_path_factory.mktemp("entities")
     lines = []
-    for number in range(500):
+    for number in range(400):
         names = generator.sample(NAMES, 2)
         labels = [generator.choice(list(WORDS)) for _ in names]
         words = [generator.choice(WORDS[label]) for label in labels]
         text = f"{names[0]} {words[0]} the {generator.choice('abcdefghijk')} {names[1]} {words[1]}"
         line = {"text": text, "topic": generator.choice(["Banks", "Energy"]) if number % 3 == 0 else None}
         line["sentiment"] = labels[0] if labels[0] == labels[1] else None
-        line["entities"] = [{"name": n, "sentiment": label} for n, label in zip(names, labels, strict=True)]
+        line["entities"] = [
+            {"name": f"{name} {word}", "sentiment": label}
+            for name, word, label in zip(names, words, labels, strict=True)
+        ]
         lines.append(json.dumps(line))
     (folder / "lines.jsonl").write_text("\n".join(lines))
     (folder / "spec.toml").write_text(
@@ -67,7 +71,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, tiny_taxonomy: Taxonomy) 
 
 @pytest.fixture(scope="module")
 def trained(material: Material, tiny_backbone: Path) -> Trained:
-    recipe = Recipe(epochs=12, encoder_rate=2e-3, head_rate=5e-3, masked_words=0, max_length=16, patience=12)
+    recipe = Recipe(epochs=5, encoder_rate=2e-3, head_rate=1e-2, masked_words=0, max_length=16)
     return train(material, tiny_backbone, recipe, quiet=True)
 
 
@@ -82,7 +86,7 @@ def test_it_learns_what_the_label_of_a_text_can_not_say(bundle: Bundle) -> None:
     assert bundle.manifest.entity is not None
     for variant in ("fp32", "int8"):
         score = bundle.manifest.entity.evaluation[variant]
-        assert score.mentions.accuracy > 0.85, variant
+        assert score.mentions.accuracy > 0.9, variant
         assert score.opposite.texts > 5
         assert score.opposite.accuracy > score.opposite.by_text + 0.2
         assert score.several.mentions == score.mentions.support
@@ -152,13 +156,12 @@ def test_students_keep_the_head(trained: Trained, tmp_path: Path) -> None:
         encode(part, learned.tokenizer, student.labels, 16, student.entity_labels)
         for part in (material.split.train, material.split.validation)
     ]
-    before = judge_all(student, parts[1])["entity"].accuracy
     soft = {task: torch.full((len(parts[0].ids), len(names)), 1 / len(names)) for task, names in student.labels.items()}
-    recipe = Recipe(epochs=4, encoder_rate=2e-3, head_rate=5e-3, masked_words=0, max_length=16)
+    recipe = Recipe(epochs=2, encoder_rate=2e-3, head_rate=1e-2, masked_words=0, max_length=16)
     bare = Encoded([], {task: [] for task in parts[0].targets})
     objective = distillation(soft, Mixture(), 0.0)
     fine_tune(student, joined(parts[0], bare), parts[1], 4, recipe, objective=objective, quiet=True)
-    assert judge_all(student, parts[1])["entity"].accuracy > max(before, 0.7)
+    assert judge_all(student, parts[1])["entity"].accuracy > 0.9
 
 
 def test_entities_are_read_as_corpora_write_them() -> None:
