@@ -38,8 +38,8 @@ WORDS = {"negative": BAD, "neutral": PLAIN, "positive": GOOD}
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory, tiny_taxonomy: Taxonomy) -> Material:
-    """400 texts such as "acme1 plunge the acme7 wins". Names take their word in, so that the smallest network tells them
-    apart by the tokens of the mention, and by nothing else."""
+    """400 texts such as "acme1 plunge the acme7 wins". Names take their word in, so that the smallest network tells
+    them apart by the tokens of the mention, and by nothing else."""
     generator = random.Random(5)
     folder = tmp_path_factory.mktemp("entities")
     lines = []
