@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import msgspec
 
 from core.errors import SettingsError
+from core.toml_file import read_toml
 
 DEFAULT_PATH = Path(__file__).with_name("taxonomy.toml")
 MAX_LABELS = 1000
@@ -42,11 +42,7 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
     """
     path = path or DEFAULT_PATH
     try:
-        content = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
-    except OSError as error:
-        raise SettingsError(f"taxonomy {path} can't be read: {error.strerror}; check the setting `taxonomy`") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"taxonomy {path} is not valid TOML: {error}; mend that line") from error
+        content = msgspec.convert(read_toml(path, "taxonomy", "check the setting `taxonomy`", SettingsError), _File)
     except msgspec.ValidationError as error:
         raise SettingsError(
             f'taxonomy {path}: {error}; each task is a table [tasks.NAME] with labels = ["...", ...]'

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
 from core.sources import source_key
+from core.toml_file import read_toml
 from ingest.feeds import Feed, faults_of, feed_of
 from ingest.sources.interface import Source
 from ingest.sources.registry import make_source
@@ -29,16 +29,7 @@ class FeedsFile:
 
 def load_feeds_file(path: Path) -> FeedsFile:
     """The feeds and sources in the TOML file at `path`. Raises InputError naming each fault."""
-    try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no feeds file {path}; write one (feeds.example.toml shows how) or name it with ingest.feeds"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
+    document = read_toml(path, "feeds file", "write one (feeds.example.toml shows how) or name it with ingest.feeds")
     faults = [
         f"unknown key `{key}`; feeds are written as [[feed]], other sources as [[source]]"
         for key in document

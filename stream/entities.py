@@ -11,6 +11,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.mentions import Span, Spans
+from core.toml_file import read_toml
 from stream.mentions import symbols_in
 from stream.names import NameIndex, is_name, name_key
 from stream.symbols import canonical, load_known, unqualified
@@ -150,10 +151,7 @@ def is_further_ticker(alias: str) -> bool:
 def load_watchlist(path: Path | None = None) -> Watchlist:
     """The watch-list in the TOML file `path`, else the one that ships. Raises InputError naming the file and fault."""
     file = path or SHIPPED
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"watch-list {file} can't be read: {error}") from error
+    content = read_toml(file, "watch-list", "check the setting `stream.watchlist`")
     companies = content.get("companies")
     if not isinstance(companies, dict):
         raise InputError(f'watch-list {file} has no [companies] table; expected lines such as AAPL = ["Apple"]')

@@ -64,7 +64,7 @@ def test_the_longest_name_wins() -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("[companies", "can't be read"),
+        ("[companies", "not valid TOML"),
         ("x = 1", "no \\[companies\\] table"),
         ("[companies]\nacme = ['Acme']", "'acme' is no ticker"),
         ("[companies]\nACME = 'Acme'", "needs a list of names"),

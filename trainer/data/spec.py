@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from core.columns import closest_hint
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from trainer.data.entities import ENTITIES, SENTIMENT
+from core.toml_file import read_toml
 
 TEXT_FIELDS = ("text", "title", "language", "published_at")
 RESERVED = (*TEXT_FIELDS, ENTITIES, "source", "month")  # fields of a line of a dataset, so no names for tasks
@@ -71,11 +71,7 @@ def load_spec(path: Path, taxonomy: Taxonomy) -> Spec:
     Raises InputError naming the file, the corpus and the fault.
     """
     try:
-        spec = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Spec)
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
+        spec = msgspec.convert(read_toml(path), Spec)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}; docs/datasets.md describes the file") from error
     _check_options(spec.options, path)
