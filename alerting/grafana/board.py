@@ -43,7 +43,7 @@ class Board:
         self.rows.append((title, panels))
 
     def build(self, docs: str) -> model.Dashboard:
-        """The dashboard; `docs` is the address that docs/ is served at."""
+        """The dashboard; `docs` is where the site of `make docs` is served."""
         made = (
             dashboard.Dashboard(self.title)
             .uid(self.uid)

@@ -14,7 +14,7 @@ BOARDS = (market_mood.board, surges.board, pipeline.board, models.board)
 
 
 def files(docs: str = DOCS) -> dict[str, str]:
-    """File name -> JSON of each board. `docs` is the address that docs/ is served at."""
+    """File name -> JSON of each board. `docs` is where the site of `make docs` is served."""
     made = [board().build(docs) for board in BOARDS]
     encoder = JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False)
     return {f"{board.uid}.json": encoder.encode(board) + "\n" for board in made}

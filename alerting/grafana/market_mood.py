@@ -11,7 +11,7 @@ from grafana_foundation_sdk.builders import dashboard
 
 from alerting.grafana.board import Board
 from alerting.grafana.choices import chosen_series, names_of, series_chosen
-from alerting.grafana.panels import About, Column, Limits, figure, heat, lines, listing, rows, series
+from alerting.grafana.panels import About, Built, Column, Limits, figure, heat, lines, listing, rows, series
 from alerting.grafana.postgres import SOURCE, QueryBuilder
 
 _ABOUT = "grafana.md#market-mood"
@@ -29,8 +29,15 @@ def board() -> Board:
         variables=[names_of("topic", "topic", "Topic"), names_of("entity", "company", "Company")],
         annotations=[_surges()],
     )
-    made.row(
-        "Now",
+    made.row("Now", *_now())
+    made.row("Surprise", *_surprises())
+    made.row("Shares and volume", *_shares_and_volume())
+    made.row("What moves", *_movements())
+    return made
+
+
+def _now() -> list[Built]:
+    return [
         figure(
             About("Messages", "Messages published in the range, copies included.", "short", _ABOUT, 4, 4),
             rows(_total("sum(negative + neutral + positive)")),
@@ -69,9 +76,11 @@ def board() -> Board:
             rows("SELECT count(*) AS incidents FROM incident WHERE state = 'open'"),
             limits=Limits(1, 5),
         ),
-    )
-    made.row(
-        "Surprise",
+    ]
+
+
+def _surprises() -> list[Built]:
+    return [
         heat(
             About(
                 "Surprise by topic",
@@ -103,9 +112,11 @@ def board() -> Board:
             least=-4,
             most=4,
         ),
-    )
-    made.row(
-        "Shares and volume",
+    ]
+
+
+def _shares_and_volume() -> list[Built]:
+    return [
         lines(
             About("Shares of sentiment", "Messages of the chosen topics by sentiment.", "percentunit", _ABOUT),
             series(_shares()),
@@ -129,9 +140,11 @@ def board() -> Board:
             bars=True,
             stacked=True,
         ),
-    )
-    made.row(
-        "What moves",
+    ]
+
+
+def _movements() -> list[Built]:
+    return [
         listing(
             About(
                 "Movers",
@@ -167,8 +180,7 @@ def board() -> Board:
                 Column("url", "string", 300, link="url"),
             ],
         ),
-    )
-    return made
+    ]
 
 
 def _total(expression: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.grafana.board import Board
 from alerting.grafana.choices import chosen_series, names_of, of, series_chosen
-from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, over_time, rows, series
+from alerting.grafana.panels import About, Built, Column, Limits, figure, lines, listing, over_time, rows, series
 
 _RUNBOOKS = "runbooks/NewstideModel"
 _STALE, _REFUSED, _SHADOW = f"{_RUNBOOKS}Stale.md", f"{_RUNBOOKS}Refused.md", "runbooks/NewstideShadowDisagrees.md"
@@ -20,8 +20,15 @@ def board() -> Board:
         since="now-7d",
         variables=[of("task", "Task", "sentiment", "topic"), names_of("topic", "topic", "Topic")],
     )
-    made.row(
-        "Now",
+    made.row("Now", *_now())
+    made.row("Models in service", *_in_service())
+    made.row("The shadow", *_shadow())
+    made.row("Labels", *_given_labels())
+    return made
+
+
+def _now() -> list[Built]:
+    return [
         figure(
             About(
                 "Models in use",
@@ -59,9 +66,11 @@ def board() -> Board:
             ),
             limits=Limits(0.1, 0.2),
         ),
-    )
-    made.row(
-        "Models in service",
+    ]
+
+
+def _in_service() -> list[Built]:
+    return [
         lines(
             About("Workers by model", "How many workers label with each model.", "short", _REFUSED, 8, 8),
             over_time("sum by (name) (newstide_model_info)", "{{name}}"),
@@ -99,9 +108,11 @@ def board() -> Board:
             rows(_EVENTS),
             columns=[Column("at", "dateTimeAsIso", 160)],
         ),
-    )
-    made.row(
-        "The shadow",
+    ]
+
+
+def _shadow() -> list[Built]:
+    return [
         lines(
             About(
                 "Disagreement by task", "Labels of the shadow that are not the live model's.", "percentunit", _SHADOW, 8
@@ -136,9 +147,11 @@ def board() -> Board:
             rows(_DIFFERENCES),
             columns=[Column("stored", "dateTimeAsIso", 160), Column("confidence", "percentunit", 100)],
         ),
-    )
-    made.row(
-        "Labels",
+    ]
+
+
+def _given_labels() -> list[Built]:
+    return [
         lines(
             About(
                 "Shares of topics",
@@ -172,8 +185,7 @@ def board() -> Board:
             rows(_TRAININGS),
             columns=[Column("began", "dateTimeAsIso", 160), Column("ended", "dateTimeAsIso", 160)],
         ),
-    )
-    return made
+    ]
 
 
 _EVENTS = """

@@ -175,7 +175,8 @@ def _finish(panel: model.Panel, about: About, targets: Sequence[Target]) -> Buil
         raise ValueError(f"{about.title}: the queries of a panel go to one data source")
     panel.datasource = POSTGRES if kinds == {True} else PROMETHEUS
     panel.interval, panel.max_data_points = about.at_least, about.points
-    link = dashboard.DashboardLink("Runbook").type(model.DashboardLinkType.LINK).url(f"${{docs}}/{about.read_on}")
+    page = about.read_on.replace(".md", ".html")  # as the site has it
+    link = dashboard.DashboardLink("Runbook").type(model.DashboardLinkType.LINK).url(f"${{docs}}/{page}")
     panel.links = [link.target_blank(True).build()]
     panel.field_config = panel.field_config or model.FieldConfigSource()
     panel.field_config.defaults.unit = about.unit

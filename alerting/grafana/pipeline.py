@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.grafana.board import Board
 from alerting.grafana.choices import from_prometheus
-from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, now, over_time, rows
+from alerting.grafana.panels import About, Built, Column, Limits, figure, lines, listing, now, over_time, rows
 
 _RUNBOOKS = "runbooks/Newstide"
 _LAG, _STALLED, _GAPS = f"{_RUNBOOKS}WorkerLag.md", f"{_RUNBOOKS}CommitsStalled.md", f"{_RUNBOOKS}LedgerGaps.md"
@@ -25,8 +25,17 @@ def board() -> Board:
             from_prometheus("newstide_lag_messages", "topic", "topic", "Kafka topic"),
         ],
     )
-    made.row(
-        "Now",
+    made.row("Now", *_now())
+    made.row("Lag and throughput", *_lag())
+    made.row("Latency", *_latency())
+    made.row("Losses and repetitions", *_losses())
+    made.row("Ingest", *_ingest())
+    made.row("Processes", *_processes())
+    return made
+
+
+def _now() -> list[Built]:
+    return [
         figure(
             About("Lag", "Records in Kafka that are not committed yet.", "short", _LAG, 4, 4, "15s"),
             over_time(f"sum(max by (topic, partition) ({_LAGGING}))"),
@@ -67,9 +76,11 @@ def board() -> Board:
             over_time(f"sum(increase(newstide_ledger_gap_messages_total{{{_WORKER}}}[1h]))"),
             limits=Limits(1, 1),
         ),
-    )
-    made.row(
-        "Lag and throughput",
+    ]
+
+
+def _lag() -> list[Built]:
+    return [
         lines(
             About(
                 "Lag by partition",
@@ -114,9 +125,11 @@ def board() -> Board:
             ),
             over_time(f"time() - (newstide_commit_timestamp_seconds{{{_WORKER}}} > 0)", "{{instance}}"),
         ),
-    )
-    made.row(
-        "Latency",
+    ]
+
+
+def _latency() -> list[Built]:
+    return [
         lines(
             About("Receipt to commit", "How long a message takes from its receipt by ingest.", "s", _LAG, 8, 8, "15s"),
             *(
@@ -178,9 +191,11 @@ def board() -> Board:
                 "{{instance}}",
             ),
         ),
-    )
-    made.row(
-        "Losses and repetitions",
+    ]
+
+
+def _losses() -> list[Built]:
+    return [
         lines(
             About(
                 "Dead letters by stage",
@@ -243,9 +258,11 @@ def board() -> Board:
             rows(_LEDGER),
             columns=[Column("updated", "dateTimeAsIso", 160), Column("event time", "dateTimeAsIso", 160)],
         ),
-    )
-    made.row(
-        "Ingest",
+    ]
+
+
+def _ingest() -> list[Built]:
+    return [
         lines(
             About(
                 "Messages by source", "Acknowledged by Kafka; the 15 sources with most.", "cps", _FEED, at_least="15s"
@@ -290,9 +307,11 @@ def board() -> Board:
             About("Deletion marks", "Records without a value that a bridge skipped.", "cps", _FEED, 8, 8, "1m"),
             over_time("sum(rate(newstide_bridge_tombstones_total[$__rate_interval]))", "skipped"),
         ),
-    )
-    made.row(
-        "Processes",
+    ]
+
+
+def _processes() -> list[Built]:
+    return [
         lines(
             About("Up", "1 for each process that answers Prometheus, by kind.", "short", _DOWN, 8, 8, "15s"),
             over_time("sum by (process) (newstide_process_info)", "{{process}}"),
@@ -312,8 +331,7 @@ def board() -> Board:
                 "{{process}} {{instance}}",
             ),
         ),
-    )
-    return made
+    ]
 
 
 _LETTERS = """

@@ -1,10 +1,10 @@
-"""The board Alerts: what people are told, whether it reaches them, and how that compares with the budget."""
+"""The board Alerts: incidents, whether notifications arrive, and how that compares with the budget."""
 
 from __future__ import annotations
 
 from alerting.grafana.board import Board
 from alerting.grafana.choices import of
-from alerting.grafana.panels import About, Column, Limits, figure, lines, listing, now, over_time, rows, series
+from alerting.grafana.panels import About, Built, Column, Limits, figure, lines, listing, now, over_time, rows, series
 
 _BUDGET, _DELIVERY = "runbooks/NewstideBudgetOverspent.md", "runbooks/NewstideDeliveryFailing.md"
 _STILL, _JUDGED = "runbooks/NewstideWatermarkStandsStill.md", "alerting.md"
@@ -21,8 +21,16 @@ def board() -> Board:
         since="now-7d",
         variables=[of("kind", "Kind of series", "all", "topic", "entity")],
     )
-    made.row(
-        "Now",
+    made.row("Now", *_now())
+    made.row("Incidents", *_incidents())
+    made.row("Judging", *_judging())
+    made.row("Delivery", *_delivery())
+    made.row("Prometheus", *_prometheus())
+    return made
+
+
+def _now() -> list[Built]:
+    return [
         figure(
             About("Open incidents", "Surges that have not ended.", "short", _JUDGED, 4, 4),
             rows(f"SELECT count(*) AS incidents FROM incident WHERE state = 'open' AND {_CHOSEN}"),
@@ -73,9 +81,11 @@ def board() -> Board:
             ),
             over_time("time() - max(newstide_watermark_timestamp_seconds)"),
         ),
-    )
-    made.row(
-        "Incidents",
+    ]
+
+
+def _incidents() -> list[Built]:
+    return [
         listing(
             About(
                 "Incidents",
@@ -104,9 +114,11 @@ def board() -> Board:
             over_time("max by (verdict) (newstide_pages_last_week)", "{{verdict}}"),
             over_time("max(newstide_budget_pages_per_week)", "budget", ref_id="B"),
         ),
-    )
-    made.row(
-        "Judging",
+    ]
+
+
+def _judging() -> list[Built]:
+    return [
         lines(
             About(
                 "Score", "The 20 series with the highest now: -log10 of how rarely such counts come.", "none", _JUDGED
@@ -160,9 +172,11 @@ def board() -> Board:
             over_time("max(newstide_series_noted)", "noted", ref_id="B"),
             over_time("max(newstide_series_refused)", "refused", ref_id="C"),
         ),
-    )
-    made.row(
-        "Delivery",
+    ]
+
+
+def _delivery() -> list[Built]:
+    return [
         lines(
             About("Deliveries", "By receiver and outcome; a failed try is made again.", "short", _DELIVERY, 8),
             over_time(
@@ -182,9 +196,11 @@ def board() -> Board:
             rows(_OUTBOX),
             columns=[Column("created", "dateTimeAsIso", 160), Column("next try", "dateTimeAsIso", 160)],
         ),
-    )
-    made.row(
-        "Prometheus",
+    ]
+
+
+def _prometheus() -> list[Built]:
+    return [
         listing(
             About(
                 "Alerts about newstide itself",
@@ -196,8 +212,7 @@ def board() -> Board:
             ),
             now('ALERTS{alertname=~"Newstide.*"}'),
         ),
-    )
-    return made
+    ]
 
 
 _FALSE_SHARE = f"""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from alerting.rules.alert_rules import AlertRules, Receiver, Rule
 from alerting.rules.fields import Fields
@@ -18,14 +16,15 @@ from core.columns import closest_hint
 from core.errors import InputError
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
+from core.toml_file import read_toml
 
 RESERVED = ("kafka", "webhook")
-"""Names of the receivers that the settings ask for, which are told everything."""
+"""Names of the receivers that the settings ask for, which get every change."""
 
 
 def load_rules(settings: Settings) -> AlertRules:
-    """The rules in force; without a file, all series are judged within the default budget, and no receiver is told
-    but those of the settings. Raises InputError naming each fault."""
+    """The rules in force; without a file, all series are judged within the default budget, and no receiver is
+    notified but those of the settings. Raises InputError naming each fault."""
     path = rules_file(settings)
     if path is None:
         return AlertRules()
@@ -34,7 +33,9 @@ def load_rules(settings: Settings) -> AlertRules:
 
 def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
     """The rules in the file at `path`, `topics` being those of the taxonomy. Raises InputError naming each fault."""
-    document = _document(path)
+    document = read_toml(
+        path, "rules file", "write one (alerts.example.toml shows how), or mend or leave out alerting.rules"
+    )
     faults: list[str] = []
     fields = Fields(document, ("budget", "tiers", "link", "rule", "receiver"), faults)
     rules = [read_rule(table) for table in fields.tables("rule", RULE_KEYS)]
@@ -57,19 +58,6 @@ def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
     if faults:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
     return AlertRules(policy, tuple(rules), tuple(receivers), link, tuple(_warnings(rules, receivers)))
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no rules file {path}; write one (alerts.example.toml shows how) or leave out alerting.rules"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read: {error}; check alerting.rules") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; mend that line") from error
 
 
 def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:
@@ -125,5 +113,5 @@ def _unknown_topics(rules: Iterable[Rule], topics: Sequence[str]) -> list[str]:
 
 def _warnings(rules: Sequence[Rule], receivers: Iterable[Receiver]) -> list[str]:
     used = {name for rule in rules for name in rule.receivers}
-    idle = [f"receiver `{each.name}` is named by no rule; nobody is told through it" for each in receivers]
+    idle = [f"receiver `{each.name}` is named by no rule; nothing is sent to it" for each in receivers]
     return [text for text, each in zip(idle, receivers, strict=True) if each.name not in used]

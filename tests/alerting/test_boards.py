@@ -47,7 +47,8 @@ def test_a_panel_says_what_it_shows_and_where_to_read_on(board: dict[str, Any], 
     assert panel["fieldConfig"]["defaults"]["unit"]
     (link,) = panel["links"]
     page, _, section = link["url"].removeprefix("${docs}/").partition("#")
-    text = (DOCS / page).read_text(encoding="utf-8")
+    assert page.endswith(".html"), "as the site has it"
+    text = (DOCS / page).with_suffix(".md").read_text(encoding="utf-8")
     headings = [
         re.sub(r"[^\w -]", "", found).lower().replace(" ", "-") for found in re.findall(r"^#+ (.*)", text, re.M)
     ]

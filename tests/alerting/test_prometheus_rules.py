@@ -74,7 +74,7 @@ def test_an_alert_says_how_bad_what_and_where_to_read_on(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"{BASE}{name}.md"
+    assert rule["annotations"]["runbook_url"] == f"{BASE}{name}.html"
 
 
 def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
