@@ -31,6 +31,14 @@ from trainer.data.splits import PARTS
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_layout = click.option(
+    "--format",
+    "layout",
+    type=click.Choice(LAYOUTS),
+    default=LAYOUTS[0],
+    show_default=True,
+    help="JSON lines, or JSON as Label Studio exports and imports it.",
+)
 
 
 @click.group()
@@ -83,14 +91,7 @@ def labels_() -> None:
 @labels_.command("import")
 @click.argument("file", metavar="FILE.jsonl", type=_FILE)
 @click.option("--analyst", help="Whose labels these are; whom each line names, if not given.")
-@click.option(
-    "--format",
-    "layout",
-    type=click.Choice(LAYOUTS),
-    default=LAYOUTS[0],
-    show_default=True,
-    help="JSON lines, or JSON of Label Studio.",
-)
+@_layout
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> None:
     """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?, "analyst"?}. All, or none if one is wrong."""
@@ -111,14 +112,7 @@ def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> N
 
 @labels_.command("export")
 @click.argument("file", metavar="FILE", type=_FILE)
-@click.option(
-    "--format",
-    "layout",
-    type=click.Choice(LAYOUTS),
-    default=LAYOUTS[0],
-    show_default=True,
-    help="JSON lines as `labels import` reads them, or JSON as Label Studio imports it.",
-)
+@_layout
 def export(file: Path, layout: Layout) -> None:
     """Write what analysts say, and verdicts on it, into FILE: the labels that count."""
     partial = file.with_name(f".{file.name}.partial")
