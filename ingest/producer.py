@@ -36,7 +36,7 @@ class MessageProducer:
 
     A record counts as ingested once its future succeeds: all in-sync replicas have it, and each once per send.
     After a failed delivery the connection is made anew, since an idempotent producer may not recover from one.
-    `delivery` is told how deliveries go.
+    `delivery` notes how deliveries go.
     Raises BrokerUnreachable if no broker answers when it connects.
     """
 

@@ -1,7 +1,7 @@
 """Prometheus' Alertmanager, through its API v2: silences, grouping and routing are its job.
 
 An incident is an alert with labels that stay as they were when the Alertmanager first heard of it, for they are its
-identity there. It fires until it is told to be over, or is not heard of for five times `resend_s`.
+identity there. It fires until it is sent as resolved, or is not sent again for five times `resend_s`.
 """
 
 from __future__ import annotations

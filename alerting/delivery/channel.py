@@ -58,7 +58,7 @@ class Delivery:
 class Channel(Protocol):
     """A way out, called as the receiver. `send` returns once the other side has it, or raises DeliveryFailed.
 
-    `resend_s`: how often it is to be told again of what goes on; None: never. `timeout_s`: how long one try may take.
+    `resend_s`: how often open incidents are sent to it again; None: never. `timeout_s`: how long one try may take.
     """
 
     @property

@@ -14,7 +14,7 @@ from core.settings import Settings
 
 
 def open_channels(settings: Settings, rules: AlertRules) -> list[Channel]:
-    """The Kafka topic and the webhook of the settings, which are told everything, then the receivers of `rules`.
+    """The Kafka topic and the webhook of the settings, which get every change, then the receivers of `rules`.
 
     Raises InputError naming the receiver whose address is missing or of no use.
     """
@@ -27,7 +27,7 @@ def open_channels(settings: Settings, rules: AlertRules) -> list[Channel]:
 
 
 def check_receivers(settings: Settings) -> None:
-    """Raise InputError for rules that can't be read, or a receiver that can't be told; nothing is sent."""
+    """Raise InputError for rules that can't be read, or a receiver that can't be reached; nothing is sent."""
     for channel in open_channels(settings, load_rules(settings)):
         channel.close()
 

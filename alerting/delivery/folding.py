@@ -10,7 +10,7 @@ from typing import Any
 from alerting.delivery.channel import Notice
 
 _OVER = ("resolved", "withdrawn")
-SUPERSEDED = "a later change was told before this one's time came"
+SUPERSEDED = "a later change was sent before this one was due"
 OVER_IN_TIME = "it was over before its time came"
 
 

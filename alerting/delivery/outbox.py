@@ -18,7 +18,7 @@ from alerting.rules.alert_rules import AlertRules, Route, Severity, most_severe
 
 
 class Outbox:
-    """`always` names the channels that are told everything; `rules` say who else is. `clock`: aware UTC."""
+    """`always` names the channels that get every change; `rules` say who else is. `clock`: aware UTC."""
 
     def __init__(
         self, always: Sequence[str], rules: AlertRules | None = None, clock: Callable[[], datetime] = utc_now
@@ -32,7 +32,7 @@ class Outbox:
     def enqueue(self, connection: psycopg.Connection[Any], document: Mapping[str, Any]) -> None:
         """Add a change of an incident, as alerting/incidents/document.py writes it; once for each `dedupe`.
 
-        Whoever was told of the incident before is told of this change too, though no rule may ask for it any more, and
+        Whoever got an earlier change of the incident gets this one too, though no rule may ask for it any more, and
         an incident is as severe as it ever was.
         """
         surges = _surges(document)

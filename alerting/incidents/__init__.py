@@ -1,1 +1,1 @@
-"""What people are told: alerts as they stand in Postgres, with their evidence."""
+"""Alerts and incidents as they stand in Postgres, with their evidence."""

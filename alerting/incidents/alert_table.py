@@ -87,7 +87,7 @@ class AlertTable:
         self, connection: Connection, each: FoundSurge, known: AlertRow | None, end: int
     ) -> list[StateChange]:
         if known is None and each.opening is None:
-            return []  # it opened under other settings, and was not told then
+            return []  # it opened under other settings, and was not reported then
         if known is not None and each.closed is None and known.closed_at and known.closed_at > self._steps.start(end):
             return []
         row = self._row(

@@ -1,4 +1,4 @@
-"""What receivers are told of an incident, as JSON."""
+"""An incident as receivers get it, in JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What operators ask for in `alerts.toml`: what is judged, within which budget, and who is told when."""
+"""What operators ask for in `alerts.toml`: what is judged, within which budget, and who is notified when."""

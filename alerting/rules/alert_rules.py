@@ -1,4 +1,4 @@
-"""Rules and receivers as they are in force: who is told of what, how urgently and when. Pure."""
+"""Rules and receivers as they are in force: who is notified of what, how urgently and when. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_BODY = "$sentence\n$stories\n$link"
 class Receiver:
     """Somebody to tell. `title` and `body` are templates (see alerting/delivery/message.py).
 
-    `resend_s`: an Alertmanager is told again this often of what goes on. `headers` go with each request.
+    `resend_s`: open incidents are sent to an Alertmanager again this often. `headers` go with each request.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Route:
-    """How one receiver is told: `rules` names the rules that ask for it, the most severe of which gives `severity`."""
+    """How one receiver is notified: `rules` names the rules that ask for it, whose most severe gives `severity`."""
 
     severity: Severity
     rules: tuple[str, ...]
@@ -88,7 +88,7 @@ class AlertRules:
         return most_severe(matching, default="warning")
 
     def routes(self, surges: Iterable[tuple[str, Signal]]) -> dict[str, Route]:
-        """Who is told of an incident of these surges, by the receiver's name."""
+        """Who is notified of an incident of these surges, by the receiver's name."""
         asking: dict[str, dict[str, Severity]] = {}
         for surge in surges:
             for rule in self.matching(*surge):

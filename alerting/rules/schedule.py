@@ -1,4 +1,4 @@
-"""When people are told: quiet hours and times of digests, in the zone of the people. Pure."""
+"""When notifications are sent: quiet hours and times of digests, in the zone of the people. Pure."""
 
 from __future__ import annotations
 

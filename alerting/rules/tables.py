@@ -175,7 +175,7 @@ def _schedule(fields: Fields) -> Schedule:
     schedule = Schedule(tuple(spans), tuple(sorted(digests)), zone)
     until = schedule.quiet_until(_A_SUMMER_DAY)
     if until is not None and (until - _A_SUMMER_DAY).days >= 1:
-        fields.fault("`quiet_hours` cover the whole day, so that nothing would ever be told; leave some hours")
+        fields.fault("`quiet_hours` cover the whole day, so that nothing would ever be sent; leave some hours")
     return schedule
 
 

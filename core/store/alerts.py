@@ -27,7 +27,7 @@ class AlertRow:
 
     Times are event times; `observed` and `expected` count the signal's stories in the `window_minutes` before
     `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` is what `gather_evidence` found;
-    `incident` names what it is told as a part of.
+    `incident` is the incident that it is reported as a part of.
     """
 
     id: UUID

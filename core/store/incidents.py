@@ -20,7 +20,7 @@ from core.store.trends import parse_series, series_name
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
 
 Change = Literal["opened", "updated", "resolved", "withdrawn"]
-"""What people are told of an incident."""
+"""What is reported of an incident."""
 
 Verdict = Literal["useful", "false"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -30,7 +30,7 @@ _LEAST_PREFIX = 4  # hex digits of an id by which a person may name it
 
 @dataclass(frozen=True)
 class IncidentRow:
-    """Alerts that share their stories, as one event that people are told of once.
+    """Alerts that share their stories, as one event that is reported once.
 
     It bears the series, signal and figures of its `leader`, the alert it is named after. `opened_at` is when the first
     of its alerts opened, `last_at` when one was last elevated, `closed_at` when the last one ended.

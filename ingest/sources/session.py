@@ -185,7 +185,7 @@ class Session:
     async def websocket(
         self, url: str, parameters: Parameters = (), *, say: Sequence[str] = ()
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
-        """The frames that `url` sends after it was told `say`, in lists, while it is open. No redirect is followed."""
+        """The frames that `url` sends after `say` was sent, in lists, while it is open. No redirect is followed."""
         address = _with(url, parameters)
         await self._turn(address)
         where = shown(url)

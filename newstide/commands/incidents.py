@@ -1,4 +1,4 @@
-"""`newstide alerts list | incidents | show | feedback`: what people were told of, and what they say of it."""
+"""`newstide alerts list | incidents | show | feedback`: incidents that were reported, and what people say of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`newstide sources`: which kinds of sources there are, and what each can be told."""
+"""`newstide sources`: which kinds of sources there are, and the settings of each."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_pages_wait_for_the_end_of_quiet_hours_and_come_as_one(
     reasons = connection.execute("SELECT DISTINCT last_error FROM outbox WHERE given_up_at IS NOT NULL").fetchall()
     assert {reason for (reason,) in reasons} == {
         "it was over before its time came",
-        "a later change was told before this one's time came",
+        "a later change was sent before this one was due",
     }
 
 

@@ -122,7 +122,7 @@ def test_tiers_that_no_rule_reaches_leave_their_share_to_the_others(read) -> Non
 
 
 def test_an_unused_receiver_is_a_warning(read) -> None:
-    assert read(RECEIVERS).warnings[0] == "receiver `desk` is named by no rule; nobody is told through it"
+    assert read(RECEIVERS).warnings[0] == "receiver `desk` is named by no rule; nothing is sent to it"
 
 
 @pytest.mark.parametrize(

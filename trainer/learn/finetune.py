@@ -40,7 +40,7 @@ def fine_tune(
     `objective` is what is minimised, the labels' cross-entropy by default; a few-shot recipe has its own. Averaging
     along the way does what a long decay of the rate does (Izmailov et al. 2018), for nothing. The same data, recipe and
     machine give the same weights, also where a training was interrupted and is called again with the same `checkpoint`,
-    a file that is gone at the end; `on_epoch` is not told again what it was told before. A checkpoint of another
+    a file that is gone at the end; `on_epoch` is not called again for epochs that ended before. A checkpoint of another
     training is passed over with a warning; trainings with objectives of their own need files of their own. A GPU is
     used where torch sees one.
 
