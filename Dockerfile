@@ -10,7 +10,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 RUN python -m venv /opt/venv
 COPY requirements.lock ./
-RUN /opt/venv/bin/pip install --only-binary :all: -r requirements.lock ${SHELF_PACKAGES}
+RUN /opt/venv/bin/pip install --only-binary :all: --require-hashes -r requirements.lock
+RUN if [ -n "${SHELF_PACKAGES}" ]; then \
+        sed '/--hash=/d; s/ \\$//' requirements.lock > /tmp/pins.txt \
+        && /opt/venv/bin/pip install --only-binary :all: -c /tmp/pins.txt ${SHELF_PACKAGES}; \
+    fi
 COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY ingest ingest

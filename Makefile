@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy docs
 
-.PHONY: demo test check chart format docs bench lock audit sbom clean
+.PHONY: demo test check chart format docs bench lock hashes audit sbom clean
 
 demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
@@ -47,6 +47,15 @@ lock:
 	.venv-lock/bin/pip freeze --exclude newstide | sed 's/^\(torch==[0-9.]*\)+cpu$$/\1/' > requirements-dev.lock
 	.venv-lock/bin/pip check
 	rm -rf .venv-lock build
+	$(MAKE) hashes
+
+# The hashes of what runs, of its files for every platform; run it after adding a line by hand too. What tests and trains
+# has none: torch is another file on each index.
+hashes:
+	@$(call need-python)
+	test -d .venv-hashes || { $(PYTHON) -m venv .venv-hashes && .venv-hashes/bin/pip install -q uv==0.13.9; }
+	.venv-hashes/bin/uv pip compile -q --no-config --generate-hashes --no-deps --no-annotate --no-header --universal \
+		--python-version 3.11 requirements.lock -o requirements.lock
 
 # Asks the advisory service of PyPI about every locked package; needs the network.
 audit:
@@ -59,7 +68,7 @@ sbom: .venv/dev.stamp
 	@$(BIN)/python .ci/sbom.py requirements.lock
 
 clean:
-	rm -rf .venv .venv-lock .venv-audit .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-hashes .venv-audit .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
 	@$(call need-python)

@@ -24,10 +24,10 @@ from packaging.utils import canonicalize_name
 
 def pinned(lock: Path) -> Iterator[tuple[str, str]]:
     """Name and version of each line of `lock`. Raises ValueError for one that pins no single version."""
-    for line in lock.read_text(encoding="utf-8").splitlines():
+    for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
-        requirement = Requirement(line)
+        requirement = Requirement(line.partition(" --hash=")[0])
         versions = [each.version for each in requirement.specifier if each.operator == "=="]
         if len(versions) != 1 or "*" in versions[0] or requirement.url:
             raise ValueError(f"{lock}: {line!r} pins no version; run `make lock`")

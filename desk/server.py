@@ -32,7 +32,7 @@ _LIMITS = Limits(
 _PROXIED = replace(_LIMITS, connections_per_peer=_LIMITS.connections)  # all have the proxy's address
 _CONNECTIONS = 8  # to the database
 # Workers that Postgres starts for a search over many days know no partition yet, and take longer than the search.
-_OPTIONS = "-c max_parallel_workers_per_gather=0"
+SESSION_OPTIONS = "-c max_parallel_workers_per_gather=0"
 _LOOK_EVERY_S = 0.2
 _LOOP_SILENT_S = 30.0
 
@@ -49,7 +49,7 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
     serve_health(settings.metrics, settings.metrics.desk_port, health, REGISTRY)
     with listen(settings.desk.host, settings.desk.port, "the desk", "desk.host and desk.port") as listener:
         wait_for_database(settings)
-        engine = open_engine(settings, _CONNECTIONS, _OPTIONS)
+        engine = open_engine(settings, _CONNECTIONS, SESSION_OPTIONS)
         try:
             migrate(engine)
             app = create_app(settings, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -23,10 +24,14 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
 def pinned(lock: str) -> dict[str, str]:
-    """Versions by name. Every line is `name==version`: no range, no address, no option that changes the index."""
+    """Versions by name. Every line is `name==version`: no range, no address, no option that changes the index. Lines of
+    what runs have hashes."""
     pins: dict[str, str] = {}
-    for line in (PROJECT / lock).read_text(encoding="utf-8").splitlines():
-        requirement = Requirement(line)
+    for line in (PROJECT / lock).read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        written, *hashes = line.split(" --hash=")
+        assert bool(hashes) == (lock == LOCKS[0]), f"{line}: run `make hashes`"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64} *", each) for each in hashes), line
+        requirement = Requirement(written)
         (specifier,) = requirement.specifier
         assert (specifier.operator, requirement.url, requirement.marker) == ("==", None, None), line
         assert "*" not in specifier.version, line

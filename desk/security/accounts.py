@@ -22,7 +22,8 @@ MOST_PASSWORD = 1024  # characters; hashing more would only cost time
 _NAME = re.compile(r"[\w.@+-]+(?: [\w.@+-]+)*")
 _hasher = PasswordHasher()
 # Each takes 64 MiB: logins from everywhere at once must not take all memory.
-_hashing = threading.BoundedSemaphore(4)
+HASHED_AT_ONCE = 4
+_hashing = threading.BoundedSemaphore(HASHED_AT_ONCE)
 _NOBODY = _hasher.hash("of nobody")  # so that a name that does not exist takes as long as a wrong password
 
 
@@ -117,4 +118,5 @@ def checked_role(role: str) -> Role:
 def _hash(password: str) -> str:
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         raise InputError(f"a password needs {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
-    return _hasher.hash(password)
+    with _hashing:
+        return _hasher.hash(password)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, TextClause
 from core.store.sql import records
 from desk.store.sql import queries_beside
 
-_QUERIES = queries_beside(__file__)
+QUERIES = queries_beside(__file__)
 _ONE_DAY = timedelta(days=1)
 
 # The scripts without spaces of `search_words` in migration 0015.
@@ -103,7 +103,7 @@ def search_page(
     """
     found: list[FoundMessage] = []
     until = min(wanted.until, before[0] + timedelta(microseconds=1)) if before else wanted.until
-    known = connection.execute(_QUERIES["known"]).one()
+    known = connection.execute(QUERIES["known"]).one()
     until = min(until, known.until + timedelta(microseconds=1)) if known.until else wanted.since
     least = max(wanted.since, known.since) if known.since else wanted.since
     length = _FIRST_SPAN
@@ -142,7 +142,7 @@ def search_all(connection: Connection, wanted: Search, batch: int) -> Iterator[l
 
 
 def _query(wanted: Search) -> TextClause:
-    return _QUERIES["matching" if wanted.q.strip() or wanted.exact else "newest"]
+    return QUERIES["matching" if wanted.q.strip() or wanted.exact else "newest"]
 
 
 def _quoted(lexeme: str) -> str:

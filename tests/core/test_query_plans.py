@@ -10,13 +10,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from core.settings import Settings, load_settings
-from core.store.connection import connect
+from core.store.connection import connect, open_engine
+from desk.server import SESSION_OPTIONS
+from desk.store import search
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from history import fill
+from history import SENTENCES, fill
 from query_plans import BOUNDED, WHOLE, costs, unlisted
 
 PER_DAY = 400
@@ -61,3 +63,26 @@ def test_every_query_on_a_growing_table_is_measured(store: psycopg.Connection[An
     fill(store, today, today, 10)
     assert unlisted(store) == set()
     assert all(WHOLE.values())
+
+
+def test_a_search_looks_words_up_however_few_messages_are_asked_for(
+    store: psycopg.Connection[Any], settings: Settings
+) -> None:
+    """In the order of time each message would have to be taken apart, which a small limit makes look cheap."""
+    now = datetime.now(UTC)
+    fill(store, now.date(), now.date(), 5000, SENTENCES)
+    store.execute("VACUUM ANALYZE")
+    wanted = search.Search("w3", (), now - timedelta(days=1), now + timedelta(days=1))
+    values = {**wanted.values(), "before": None, "before_uid": None, "limit": 2}
+    engine = open_engine(settings, 1, SESSION_OPTIONS)
+    with engine.connect() as connection:
+        found, more = search.search_page(connection, wanted, None, 2)
+        query = f"EXPLAIN {search.QUERIES['matching'].text}"
+        plan = "\n".join(row[0] for row in connection.execute(text(query), values))
+        workers = connection.execute(text("SHOW max_parallel_workers_per_gather")).scalar_one()
+    engine.dispose()
+    assert len(found) == 2
+    assert more is not None
+    assert "Bitmap Index Scan on message" in plan, plan
+    assert "Index Cond: (search_words(" in plan, plan
+    assert workers == "0", "workers that Postgres starts for a search take longer than the search"

@@ -18,6 +18,9 @@ import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.postgres import EmbeddedPostgres
+from tests.stream.harness import as_input, committed, make_settings, produce, scenario_messages, wait_until
+
+WATCHDOG_S = 5.1  # the least that the setting takes is 5
 
 
 def free_port() -> int:
@@ -103,7 +106,10 @@ def test_a_database_that_is_away_restarts_nobody(postgres: EmbeddedPostgres, dat
     commands = {"worker": ("worker", "--index", "0"), "alerting": ("alerts", "run"), "desk": ("desk", "--port", "0")}
     with EmbeddedBroker(tmp_path) as broker, ExitStack() as running:
         here = {"DATABASE__URL": database_url, "KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers}
-        here |= {"STREAM__RETRY_MAX_S": "1"} | {f"METRICS__{kind.upper()}_PORT": str(ports[kind]) for kind in ports}
+        settings = make_settings(broker.bootstrap_servers, database_url, tmp_path)
+        here |= {"STREAM__RETRY_MAX_S": "1", "STREAM__WATCHDOG_S": str(WATCHDOG_S)} | {
+            f"METRICS__{kind.upper()}_PORT": str(ports[kind]) for kind in ports
+        }
         processes = {}
         for kind, command in commands.items():
             (tmp_path / kind).mkdir()
@@ -113,10 +119,16 @@ def test_a_database_that_is_away_restarts_nobody(postgres: EmbeddedPostgres, dat
         with psycopg.connect(postgres.url, autocommit=True) as server:
             server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            # Longer than a worker may stand still that has something to read and could commit it.
+            produce(settings, as_input(scenario_messages(20)))
+            over = time.monotonic() + 2 * WATCHDOG_S + 2
             wait_for(ports["worker"], "/readyz", 503)
-            for port in ports.values():
-                assert wait_for(port, "/healthz", 200)["status"] == "ok"
+            while time.monotonic() < over:
+                time.sleep(1)
+                for port in ports.values():
+                    assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).status_code == 200
             server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         for kind, port in ports.items():
             wait_for(port, "/readyz", 200)
             assert processes[kind].poll() is None
+        wait_until(lambda: committed(settings) == 20, "what waited is committed")

@@ -6,19 +6,43 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
+from click.testing import CliRunner, Result
+
+from core.errors import NewstideError
 from core.settings import PROJECT
+from newstide.commands.alerts import alerts
 
 _FAULTY = (
     "budget = 0\n[[rule]]\nname = 'a'\nreceivers = ['desc']\n[[receiver]]\nname = 'desk'\ntype = 'apprise'\nurl = 'x'"
 )
 
 
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """`newstide alerts` in this process and in that directory; its faults stand in `stderr`, as `newstide` writes them."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str, **environment: str) -> Result:
+        result = CliRunner().invoke(alerts, words, env=environment)
+        if isinstance(result.exception, NewstideError):
+            result.stderr_bytes = f"{result.stderr}newstide: {result.exception}\n".encode()
+        return result
+
+    return call
+
+
 def newstide(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same as a process, with the logs that it writes."""
     return subprocess.run(
         [sys.executable, "-m", "newstide", "alerts", *arguments],
         cwd=directory,
@@ -29,10 +53,10 @@ def newstide(directory: Path, *arguments: str, **environment: str) -> subprocess
     )
 
 
-def test_check_says_what_the_rules_mean(tmp_path: Path) -> None:
+def test_check_says_what_the_rules_mean(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_bytes((PROJECT / "alerts.example.toml").read_bytes())
-    told = newstide(tmp_path, "check", "--json", SLACK_URL="json://127.0.0.1/s3cretword")
-    assert told.returncode == 0, told.stderr
+    told = invoke("check", "--json", SLACK_URL="json://127.0.0.1/s3cretword")
+    assert told.exit_code == 0, told.output
     found = json.loads(told.stdout)
     assert found["budget_per_week"] == 1
     assert found["rules"][2] == {
@@ -47,17 +71,17 @@ def test_check_says_what_the_rules_mean(tmp_path: Path) -> None:
     }
     (warning,) = found["warnings"]
     assert warning.startswith("receiver `research`: secrets/mail_url can't be read")
-    shown = newstide(tmp_path, "check", SLACK_URL="json://127.0.0.1/s3cretword")
+    shown = invoke("check", SLACK_URL="json://127.0.0.1/s3cretword")
     assert "at once, but not 22:00-07:00 Europe/Berlin" in shown.stdout
     assert "env:SLACK_URL" in shown.stdout
     assert "s3cretword" not in told.stdout + told.stderr + shown.stdout + shown.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["alerts.toml"], "to check makes no store"
 
 
-def test_check_names_every_fault_and_every_address_of_no_use(tmp_path: Path) -> None:
+def test_check_names_every_fault_and_every_address_of_no_use(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(_FAULTY, encoding="utf-8")
-    told = newstide(tmp_path, "check")
-    assert told.returncode == 1
+    told = invoke("check")
+    assert told.exit_code == 1
     assert told.stderr.count("alerts.toml: ") == 2
     assert "did you mean `desk`?" in told.stderr
     (tmp_path / "alerts.toml").write_text("[[receiver]]\nname = 'desk'\ntype = 'apprise'\nurl = 'env:DESK'")
@@ -67,7 +91,7 @@ def test_check_names_every_fault_and_every_address_of_no_use(tmp_path: Path) -> 
     assert "s3cretword" not in told.stderr
 
 
-def test_test_sends_one_message_or_says_why_not(tmp_path: Path) -> None:
+def test_test_sends_one_message_or_says_why_not(invoke: Invoke, tmp_path: Path) -> None:
     taken: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,17 +113,17 @@ def test_test_sends_one_message_or_says_why_not(tmp_path: Path) -> None:
             f"[[receiver]]\nname = 'closed'\ntype = 'webhook'\nurl = 'http://{at}/other'\n",
             encoding="utf-8",
         )
-        told = newstide(tmp_path, "test", "desk")
-        assert (told.returncode, told.stdout) == (0, "desk took the message\n"), told.stderr
+        told = invoke("test", "desk")
+        assert (told.exit_code, told.stdout) == (0, "desk took the message\n"), told.output
         assert taken[0]["message"] == "A test of newstide: nothing has happened"
-        told = newstide(tmp_path, "test", "webhook", NEWSTIDE_ALERTING__WEBHOOK_URL=f"http://{at}/hook")
-        assert told.returncode == 0, told.stderr
+        told = invoke("test", "webhook", NEWSTIDE_ALERTING__WEBHOOK_URL=f"http://{at}/hook")
+        assert told.exit_code == 0, told.output
         assert taken[1]["test"] is True
-        told = newstide(tmp_path, "test", "closed")
-        assert told.returncode == 1
+        told = invoke("test", "closed")
+        assert told.exit_code == 1
         assert "answered with status 403" in told.stderr
-        told = newstide(tmp_path, "test", "dsk")
-        assert told.returncode == 1
+        told = invoke("test", "dsk")
+        assert told.exit_code == 1
         assert "there is no receiver `dsk`; did you mean `desk`?" in told.stderr
     finally:
         server.shutdown()
