@@ -114,6 +114,12 @@ def wait_for_broker(settings: Settings, stop: threading.Event | None = None) -> 
             pause, patience = min(pause * 2, _LONGEST_PAUSE_S), min(patience * 2, _LONGEST_TRY_S)
 
 
+def prepare_topics(settings: Settings) -> None:
+    """Wait for the brokers, then create the topics that are missing. Raises what the two raise."""
+    wait_for_broker(settings)
+    ensure_topics(settings)
+
+
 def ensure_topics(settings: Settings) -> None:
     """Create what is missing of `messages`, `classified`, `alerts` and `dead-letters`; leave existing topics alone.
 

@@ -26,7 +26,7 @@ from benchmarks.bench_classifier import PROJECT
 from benchmarks.history import SENTENCES, fill
 from benchmarks.scaling.usage import usage
 from benchmarks.scaling.waits import Waits
-from core.kafka import client_options, connect_admin, ensure_topics, wait_for_broker
+from core.kafka import client_options, connect_admin, prepare_topics
 from core.records import Message, encode
 from core.settings import Settings, load_settings
 from core.store.connection import open_engine
@@ -185,8 +185,7 @@ def _topics(cell: Cell, place: Place, url: str) -> Iterator[Settings]:
         embedded={"directory": place.directory / prefix},
         stream={"bundle": place.bundle},
     )
-    wait_for_broker(settings)
-    ensure_topics(settings)
+    prepare_topics(settings)
     yield settings
     admin = connect_admin(settings)
     with suppress(KafkaError):  # what stays is only disk

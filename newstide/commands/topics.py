@@ -8,10 +8,10 @@ import time
 import click
 
 from core.errors import BrokerUnreachable, InputError
-from core.kafka import TopicError
+from core.kafka import TopicError, prepare_topics
 from core.settings import Settings, load_settings
 from core.worker_group import begin_group, read_group
-from newstide.stack.resources import prepare_topics, with_broker
+from newstide.stack.resources import with_broker
 
 log = logging.getLogger(__name__)
 

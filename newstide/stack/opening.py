@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from core.kafka import prepare_topics
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.stack.desk import desk_address, invite
 from newstide.stack.plan import Plan
-from newstide.stack.resources import amended, announce, exclusive, kept_database, prepare_topics, withdraw
+from newstide.stack.resources import amended, announce, exclusive, kept_database, withdraw
 from newstide.stack.stack import Stack
 from newstide.stack.supervisor import Supervisor
 

@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from core.errors import NewstideError
-from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -81,12 +80,6 @@ def store(settings: Settings) -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
-
-
-def prepare_topics(settings: Settings) -> None:
-    """Wait for the brokers and make the topics that are missing."""
-    wait_for_broker(settings)
-    ensure_topics(settings)
 
 
 def with_broker(settings: Settings) -> Settings:

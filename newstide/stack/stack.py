@@ -26,6 +26,7 @@ from kafka.errors import KafkaError
 
 from core.epochs import Reconciler
 from core.errors import InputError, NewstideError
+from core.kafka import prepare_topics
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.ledger import end_replay
@@ -42,7 +43,7 @@ from newstide.stack.letters import LettersArchived
 from newstide.stack.observer import Observer, Progress
 from newstide.stack.plan import Plan, retention_child, stack_children
 from newstide.stack.reachability import is_reachable
-from newstide.stack.resources import amended, announce, prepare_topics
+from newstide.stack.resources import amended, announce
 from newstide.stack.supervisor import ChildStatus, State, Supervisor
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """`newstide alerts` in this process and in that directory; its faults stand in `stderr`, as `newstide` writes them."""
+    """`newstide alerts` in this process and in that directory; what it raises stands in `stderr`, as users see it."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str, **environment: str) -> Result:
