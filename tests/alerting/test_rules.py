@@ -57,7 +57,7 @@ def test_without_a_file_or_a_rule_everything_is_judged(read, tmp_path: Path, mon
     assert load_rules(Settings()).policy == Policy.default()
     (tmp_path / "alerts.toml").write_text('budget = "2 per day"', encoding="utf-8")
     assert load_rules(Settings()).policy == Policy(14.0)
-    with pytest.raises(InputError, match=r"other\.toml; write one"):
+    with pytest.raises(InputError, match=r"other\.toml can.t be read: .*; write one"):
         load_rules(Settings(alerting=AlertingSettings(rules=tmp_path / "other.toml")))
 
 
