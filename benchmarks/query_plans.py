@@ -262,7 +262,7 @@ def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tup
         ("desk.messages.days", {"uids": uids[:50]}),
         ("desk.messages.messages", {"uids": uids[:50], "days": [now.date()] * 50}),
         ("desk.stories.story", {"story": stories[0]}),
-        ("desk.stories.messages", {"story": stories[0], "stored_from": (now - day).date(), "after": None,
+        ("desk.messages.of_story", {"story": stories[0], "stored_from": (now - day).date(), "after": None,
                                    "after_uid": None, "limit": 50}),
         ("desk.stories.headlines", {**of_series, "limit": 1000}),
         ("desk.search.matching", {**found, **last, "words": "title", "exact": "'entity=E7'", "runs": ["Title"]}),

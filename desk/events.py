@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ class Events:
         self._listeners: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._lock = threading.Lock()
         self._marks: dict[str, Any] = {}
+        self._changed: dict[str, float] = {}  # topic -> when a change of it was seen last, by the steady clock
         self._number = 0
 
     def start(self) -> None:
@@ -62,7 +64,11 @@ class Events:
         return self._thread.name
 
     async def subscribe(self) -> AsyncIterator[str]:
-        """Events as JSON, from now on, until the desk stops."""
+        """Events as JSON, from now on, until the desk stops.
+
+        The first one, `connected`, says for how many seconds each topic has not changed (`quiet_s`): what was asked
+        for since then is not old.
+        """
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_WAITING)
 
@@ -78,7 +84,7 @@ class Events:
             number = self._number
             self._listeners[number] = tell
         try:
-            yield json.dumps({"topic": "connected", **_plain(self._marks)})
+            yield json.dumps({"topic": "connected", "quiet_s": self._quiet(), **_plain(self._marks)})
             while not self._stopping.is_set():
                 event = await queue.get()
                 if event["topic"] == "closing":
@@ -94,11 +100,18 @@ class Events:
             marks = dict(connection.execute(_MARKS).one()._mapping)
         before, self._marks = self._marks, marks
         if not before:
+            self._changed = dict.fromkeys(TOPICS, time.monotonic())
             return []
         changed = [topic for topic, names in TOPICS.items() if any(marks[name] != before[name] for name in names)]
         for topic in changed:
+            self._changed[topic] = time.monotonic()
             self._tell({"topic": topic, **_plain(marks)})
         return changed
+
+    def _quiet(self) -> dict[str, float]:
+        """Seconds since each topic changed; nothing where nobody has looked yet."""
+        now = time.monotonic()
+        return {topic: round(now - at, 3) for topic, at in self._changed.items()}
 
     def _tell(self, event: dict[str, Any]) -> None:
         with self._lock:

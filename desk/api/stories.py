@@ -31,6 +31,7 @@ from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.security.identity import Viewer
 from desk.store.counts import read_source_names, read_sums
+from desk.store.messages import read_messages_of
 from desk.store.progress import read_progress
 from desk.store.stories import (
     Placed,
@@ -38,7 +39,6 @@ from desk.store.stories import (
     StoryFilter,
     describe_stories,
     find_story,
-    list_messages,
     list_stories,
     read_headlines,
 )
@@ -183,7 +183,7 @@ def read_story(
         found = find_story(connection, story)
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, "there is no such story, or retention has dropped it")
-        messages = list_messages(connection, found, key_of(cursor), limit + 1)
+        messages = read_messages_of(connection, found.id, found.first_at, key_of(cursor), limit + 1)
         labels = read_source_names(connection, sorted({message.source for message in messages}))
         (body,) = stories_as_json(connection, [found])
     shown = messages[:limit]

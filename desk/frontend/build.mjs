@@ -27,13 +27,13 @@ const { outputFiles } = await build({
 
 const version = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 12);
 const files = new Map(outputFiles.map((file) => [file.path.split("/").pop(), file.contents]));
+files.set("icon.svg", await readFile(join(here, "icon.svg")));
 let page = await readFile(join(here, "index.html"), "utf8");
 for (const [name, bytes] of files) page = page.replace(`/static/${name}`, `/static/${name}?v=${version(bytes)}`);
 
 await rm(join(target, "static"), { recursive: true, force: true });
 await mkdir(join(target, "static"), { recursive: true });
 for (const [name, bytes] of files) await writeFile(join(target, "static", name), bytes);
-await writeFile(join(target, "static", "icon.svg"), await readFile(join(here, "icon.svg")));
 await writeFile(join(target, "index.html"), page);
 
 const sizes = [...files.values(), Buffer.from(page)].map((bytes) => gzipSync(bytes).length);

@@ -1,10 +1,10 @@
-"""Messages by their ids."""
+"""Messages by their ids, and those of a story."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from core.store.sql import records
 from desk.store.sql import queries_beside
 
 _QUERIES = queries_beside(__file__)
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class StoredMessage:
     title: str
     text: str
     url: str
+    author: str
     language: str
+    entities: list[str]
     model: str
     sentiment: str
     sentiment_scores: list[float]
@@ -50,3 +53,18 @@ def read_messages(connection: Connection, uids: Iterable[UUID]) -> dict[UUID, St
     return {
         message.uid: message for message in records(StoredMessage, connection.execute(_QUERIES["messages"], values))
     }
+
+
+def read_messages_of(
+    connection: Connection, story: UUID, first_at: datetime, after: tuple[datetime, UUID] | None, limit: int
+) -> list[StoredMessage]:
+    """Messages of a story, the first of which is from `first_at`, in the order of event time: those after the key
+    `after`."""
+    values = {
+        "story": story,
+        "stored_from": (first_at - _ONE_DAY).date(),  # nothing is stored before it is published, but for clocks
+        "after": after and after[0],
+        "after_uid": after and after[1],
+        "limit": limit,
+    }
+    return records(StoredMessage, connection.execute(_QUERIES["of_story"], values))

@@ -17,7 +17,6 @@ from desk.store.messages import StoredMessage, read_messages
 from desk.store.sql import queries_beside
 
 _QUERIES = queries_beside(__file__)
-_ONE_DAY = timedelta(days=1)
 _OF_THE_LEAD = ("uid", "url", "title", "language", "topic", "sentiment", "sentiment_scores", "model")
 
 StoryKey = tuple[datetime, UUID]
@@ -53,28 +52,6 @@ class Story:
     model: str | None
     sources: list[str]
     entities: list[str]
-
-
-@dataclass(frozen=True)
-class StoryMessage:
-    """One message of a story."""
-
-    uid: UUID
-    source: str
-    kind: str
-    published_at: datetime
-    received_at: datetime
-    title: str
-    text: str
-    url: str
-    author: str
-    language: str
-    entities: list[str]
-    topic: str
-    topic_scores: list[float]
-    sentiment: str
-    sentiment_scores: list[float]
-    model: str
 
 
 @dataclass(frozen=True)
@@ -124,20 +101,6 @@ def find_story(connection: Connection, story: UUID) -> Story | None:
         return None
     found = describe_stories(connection, [Placed(row.story, row.uid, row.first_at, "")])
     return found[0] if found else None
-
-
-def list_messages(
-    connection: Connection, story: Story, after: tuple[datetime, UUID] | None, limit: int
-) -> list[StoryMessage]:
-    """Messages of a story in the order of event time, those after the key `after`."""
-    values = {
-        "story": story.id,
-        "stored_from": (story.first_at - _ONE_DAY).date(),  # nothing is stored before it is published, but for clocks
-        "after": after and after[0],
-        "after_uid": after and after[1],
-        "limit": limit,
-    }
-    return records(StoryMessage, connection.execute(_QUERIES["messages"], values))
 
 
 def read_headlines(connection: Connection, wanted: StoryFilter, limit: int) -> list[str]:

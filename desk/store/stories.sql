@@ -32,15 +32,6 @@ WHERE story.id = ANY(CAST(:stories AS uuid[]))
 -- name: story
 SELECT id AS story, first_uid AS uid, first_at FROM story WHERE id = :story
 
--- name: messages
-SELECT uid, source, kind, published_at, received_at, title, text, url, author, language, entities, topic, topic_scores,
-       sentiment, sentiment_scores, model
-FROM message
-WHERE story = :story AND stored_on >= :stored_from
-  AND (CAST(:after AS timestamptz) IS NULL OR (published_at, uid) > (:after, CAST(:after_uid AS uuid)))
-ORDER BY published_at, uid
-LIMIT :limit
-
 -- name: headlines
 -- Of the newest stories of a series in a span.
 SELECT story.headline

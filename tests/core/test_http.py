@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -80,6 +81,25 @@ def test_a_body_has_a_size_and_a_time(said: bytes, status: int) -> None:
             return await say(port, said)
 
     assert int(asyncio.run(scene()).split(b" ", 2)[1]) == status
+
+
+def test_an_answer_is_not_kept_back_until_its_head_is_acknowledged() -> None:
+    async def without_delay() -> bool:
+        found = asyncio.get_running_loop().create_future()
+
+        def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen("127.0.0.1", 0, "the server", "no setting") as listener:
+            async with await asyncio.start_server(take, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                without = bool(await found)
+                writer.close()
+                return without
+
+    assert asyncio.run(without_delay())
 
 
 def test_who_does_not_read_the_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

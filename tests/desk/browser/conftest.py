@@ -7,7 +7,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class Visit:
 
 
 VisitAs = Callable[..., Visit]
+Enter = Callable[..., AbstractContextManager[Visit]]
 
 
 @pytest.fixture(scope="session")
@@ -154,14 +155,14 @@ def new_visit(
     assert not made.complaints
 
 
-@pytest.fixture
-def visit(served: ServedDesk, chromium: Browser, cookies: dict[str, Any]) -> Iterator[VisitAs]:
-    """Makes a browser in which somebody is logged in, or nobody for None; see `new_visit`."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="module")
+def enter(served: ServedDesk, chromium: Browser, cookies: dict[str, Any]) -> Enter:
+    """A browser in which somebody is logged in, or nobody for None, until the end of the block; see `new_visit`."""
 
-        def make(person: str | None = "ann", **options: Any) -> Visit:
-            known = cookies.get(person or "")
-            made = stack.enter_context(new_visit(chromium, served.address, session=known, **options))
+    @contextmanager
+    def entered(person: str | None = "ann", **options: Any) -> Iterator[Visit]:
+        known = cookies.get(person or "")
+        with new_visit(chromium, served.address, session=known, **options) as made:
             if person is not None and known is None:
                 made.open("/")
                 made.page.fill("input[name=name]", person)
@@ -169,9 +170,24 @@ def visit(served: ServedDesk, chromium: Browser, cookies: dict[str, Any]) -> Ite
                 made.page.click("button[type=submit]")
                 made.page.wait_for_selector("header.top")
                 cookies[person] = {"cookies": made.page.context.cookies(), "origins": []}
-            return made
+            yield made
 
-        yield make
+    return entered
+
+
+@pytest.fixture
+def visit(enter: Enter) -> Iterator[VisitAs]:
+    """Makes such a browser for one test."""
+    with ExitStack() as stack:
+        yield lambda *person, **options: stack.enter_context(enter(*person, **options))
+
+
+@pytest.fixture(scope="module")
+def mood(enter: Enter) -> Iterator[Visit]:
+    """The Mood page as ann opened it, for all tests of a module that leave it as it is."""
+    with enter() as made:
+        made.open("/")
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.desk.browser.conftest import PHONE, ServedDesk, VisitAs
+from tests.desk.browser.conftest import PHONE, ServedDesk, Visit, VisitAs
 from tests.desk.browser.invented_store import HOSTILE
+from tests.desk.browser.mood_figures import wrong_figures
+from tests.desk.browser.why_figures import arithmetic_by_hand
 
 
 def test_a_wrong_password_is_answered_in_words(visit: VisitAs) -> None:
@@ -22,67 +25,116 @@ def test_a_wrong_password_is_answered_in_words(visit: VisitAs) -> None:
     expect(page.get_by_role("alert")).to_have_text("no account has this name and password")
 
 
-def test_the_bank_in_trouble_is_seen_without_a_click(visit: VisitAs) -> None:
-    page = visit().open("/")
-    banner = page.get_by_role("region", name="Open incidents")
+def test_the_bank_in_trouble_is_seen_without_a_click(mood: Visit) -> None:
+    banner = mood.page.get_by_role("region", name="Open incidents")
     expect(banner).to_contain_text("NMRB")
     expect(banner.locator(".banner-story")).to_contain_text(re.compile("Northmere|NMRB"))
-    expect(page.get_by_role("region", name="Movers").locator("tbody tr").first).to_contain_text("Financials")
+    expect(mood.page.get_by_role("region", name="Movers").locator("tbody tr").first).to_contain_text("Financials")
 
 
-def test_the_charts_draw(visit: VisitAs) -> None:
-    desk = visit()
-    page = desk.open("/")
+def test_the_charts_draw(mood: Visit) -> None:
     for chart in (".heat canvas", ".series-chart canvas"):
-        colours = page.locator(chart).first.evaluate(
+        colours = mood.page.locator(chart).first.evaluate(
             """canvas => {
                 const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-                const found = new Set();
-                for (let at = 0; at < data.length; at += 4) found.add(data.slice(at, at + 4).join());
-                return found.size;
+                return new Set(new Uint32Array(data.buffer)).size;
             }"""
         )
         assert colours > 10, chart
 
 
-def test_a_script_in_a_headline_does_not_run(visit: VisitAs) -> None:
-    page = visit().open("/")
-    headline = page.locator(".story .headline", has_text="onerror").first
+def test_a_script_in_a_headline_does_not_run(mood: Visit) -> None:
+    headline = mood.page.locator(".story .headline", has_text="onerror").first
     expect(headline).to_have_text(HOSTILE)
     assert headline.evaluate("element => element.tagName") == "SPAN", "an address that is not http is no link"
-    assert page.title() == "Mood · newstide"
-    assert page.locator(".stories img, .stories script").count() == 0
+    assert mood.page.title() == "Mood · newstide"
+    assert mood.page.locator(".stories img, .stories script").count() == 0
 
 
-def test_links_of_feeds_tell_nothing_to_where_they_lead(visit: VisitAs) -> None:
-    page = visit().open("/")
-    links = page.locator(".story a[target]")
-    assert links.count() > 5
-    for link in links.all():
-        assert link.get_attribute("rel") == "noopener noreferrer"
-        assert (link.get_attribute("href") or "").startswith(("http://", "https://"))
+def test_links_of_feeds_tell_nothing_to_where_they_lead(mood: Visit) -> None:
+    links = mood.page.locator(".story a[target]").evaluate_all("links => links.map(link => [link.rel, link.protocol])")
+    assert len(links) > 5
+    assert {rel for rel, _ in links} == {"noopener noreferrer"}
+    assert {protocol for _, protocol in links} <= {"http:", "https:"}
 
 
-@pytest.mark.parametrize("chart", ["heat", "series-chart"])
-def test_a_brush_on_a_chart_filters_every_view(visit: VisitAs, chart: str) -> None:
+def test_what_the_page_asks_for_first_was_on_its_way(mood: Visit) -> None:
+    """The desk names it with the document; asked for in another way, the script would ask a second time."""
+    asked = mood.page.evaluate(
+        """() => performance.getEntriesByType("resource").map(entry => [new URL(entry.name).pathname,
+            entry.initiatorType])"""
+    )
+    for address in ("/api/v1/session", "/api/v1/mood"):
+        assert [how for path, how in asked if path == address][:1] == ["link"], asked
+    assert [path for path, _ in asked].count("/api/v1/session") == 1
+
+
+def test_every_view_can_be_taken_along(mood: Visit, tmp_path: Path) -> None:
+    for panel in ("heat", "series", "movers", "stories", "terms", "sources"):
+        menu = mood.page.locator(f".{panel}-panel .menu")
+        for kind in ("CSV", "PNG"):
+            menu.locator("summary").click()
+            with mood.page.expect_download() as download:
+                menu.get_by_role("button", name=kind, exact=True).click()
+            download.value.save_as(tmp_path / kind)
+        with (tmp_path / "CSV").open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file))
+        assert len(lines) > 5, panel
+        assert len({len(line) for line in lines}) == 1, panel
+        picture = (tmp_path / "PNG").read_bytes()
+        assert picture[1:4] == b"PNG", panel
+        assert min(int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) > 200, f"size of {panel}"
+        assert len(picture) > 4000, f"an empty picture of {panel} would be smaller"
+
+
+def test_why_a_cell_has_its_colour(mood: Visit, served: ServedDesk) -> None:
+    """Every number of the dialog is that of plain SQL and the sums that it names."""
+    page = mood.page
+    page.locator(".heat").focus()
+    for key in ("End", "ArrowLeft", "ArrowLeft", "w"):
+        page.keyboard.press(key)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".why > li")).to_have_count(4)
+    title = dialog.get_attribute("aria-label") or ""
+    shown = dialog.locator("code").all_inner_texts()
+    pieces = dialog.locator(".pieces").evaluate_all(
+        "lists => lists.map(list => [...list.children].map(piece => [piece.title, piece.querySelector('b').innerText]))"
+    )
+    said = dialog.locator(".why-sum").inner_text()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.classList.contains('heat')"), "the focus is where it was"
+    with psycopg.connect(served.database_url) as store:
+        assert (title, said, shown, pieces) == arithmetic_by_hand(page, store, "Financials")
+
+
+def test_every_figure_equals_its_sql(mood: Visit, served: ServedDesk) -> None:
+    with psycopg.connect(served.database_url) as store:
+        assert wrong_figures(mood.page, store) == []
+
+
+def test_a_brush_on_a_chart_filters_every_view(visit: VisitAs) -> None:
     desk = visit()
     page = desk.open("/")
-    before = {name: page.locator(f".{name}-panel").inner_text() for name in ("movers", "terms", "sources", "stories")}
-    page.locator(f".{chart} canvas").first.scroll_into_view_if_needed()
-    box = page.locator(f".{chart} canvas").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 70)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 70, steps=5)
-    page.mouse.up()
-    page.wait_for_url(re.compile("from=.*to="))
-    desk.settle()
-    page.wait_for_timeout(100)
-    desk.settle()
-    for name, text in before.items():
-        assert page.locator(f".{name}-panel").inner_text() != text, name
-    shared = page.url
-    page.keyboard.press("Escape")
+    views = ("movers", "terms", "sources", "stories")
+    for chart in ("heat", "series-chart"):
+        before = {name: page.locator(f".{name}-panel").inner_text() for name in views}
+        page.locator(f".{chart} canvas").first.scroll_into_view_if_needed()
+        box = page.locator(f".{chart} canvas").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 70)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 70, steps=5)
+        page.mouse.up()
+        page.wait_for_url(re.compile("from=.*to="))
+        desk.settle()
+        page.wait_for_timeout(100)
+        desk.settle()
+        for name, text in before.items():
+            assert page.locator(f".{name}-panel").inner_text() != text, (chart, name)
+        shared = page.url
+        page.keyboard.press("Escape")
+        page.wait_for_url(lambda url: "from=" not in url)
+        desk.settle()
     desk.page.goto(shared)
     desk.settle()
     assert page.locator(".controls .chip").count() == 1, "the brush is in the address"
@@ -96,10 +148,15 @@ def _chosen(page: Page) -> tuple[datetime, datetime] | None:
     return datetime.fromisoformat(query["from"][0]), datetime.fromisoformat(query["to"][0])
 
 
-@pytest.mark.parametrize("chart", ["heat", "series-chart"])
-def test_a_finger_chooses_a_span_and_still_scrolls(visit: VisitAs, chart: str) -> None:
-    desk = visit(size=PHONE, touch=True)
-    page = desk.open("/")
+def test_a_finger_chooses_a_span_and_still_scrolls(visit: VisitAs) -> None:
+    page = visit(size=PHONE, touch=True).open("/")
+    for chart in ("heat", "series-chart"):
+        _choose_with_a_finger(page, chart)
+        page.locator(".controls .chip").click()
+        page.wait_for_url(lambda url: "from=" not in url)
+
+
+def _choose_with_a_finger(page: Page, chart: str) -> None:
     canvas = page.locator(f".{chart} canvas").first
     canvas.scroll_into_view_if_needed()
     finger = page.context.new_cdp_session(page)
@@ -126,20 +183,20 @@ def test_a_finger_chooses_a_span_and_still_scrolls(visit: VisitAs, chart: str) -
     assert timedelta(hours=4) <= span[1] - span[0] <= timedelta(hours=12)
 
 
-@pytest.mark.parametrize("chart", ["heat", "series-chart"])
-def test_keys_choose_a_span(visit: VisitAs, chart: str) -> None:
+def test_keys_choose_a_span(visit: VisitAs) -> None:
     page = visit().open("/")
-    page.locator(f".{chart}").focus()
     hour = timedelta(hours=1)
-    lengths = []
-    for key in ("End", "ArrowLeft", *["Shift+ArrowLeft"] * 3, "Shift+ArrowRight"):
-        page.keyboard.press(key)
-        page.wait_for_timeout(50)
-        span = _chosen(page)
-        lengths.append(span and (span[1] - span[0]) / hour)
-    assert lengths == [None, None, 2, 3, 4, 3], "the end under the cursor moves, the other one stays"
-    page.keyboard.press("Escape")
-    page.wait_for_url(lambda url: "from=" not in url)
+    for chart in ("heat", "series-chart"):
+        page.locator(f".{chart}").focus()
+        lengths = []
+        for key in ("End", "ArrowLeft", *["Shift+ArrowLeft"] * 3, "Shift+ArrowRight"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(50)
+            span = _chosen(page)
+            lengths.append(span and (span[1] - span[0]) / hour)
+        assert lengths == [None, None, 2, 3, 4, 3], "the end under the cursor moves, the other one stays"
+        page.keyboard.press("Escape")
+        page.wait_for_url(lambda url: "from=" not in url)
 
 
 def test_a_live_update_moves_neither_focus_nor_scroll(visit: VisitAs, served: ServedDesk) -> None:

@@ -1,13 +1,10 @@
-"""What people do on the other pages: an incident is handled and marked, a model goes live, views are taken along."""
+"""What people do on the other pages: an incident is handled and marked, a model goes live, a series is compared."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from playwright.sync_api import expect
 
 from tests.desk.browser.conftest import ServedDesk, VisitAs
@@ -73,38 +70,6 @@ def test_a_label_is_changed_in_the_history(visit: VisitAs, served: ServedDesk) -
     page.wait_for_function("() => document.querySelector('tbody select')?.value === 'positive'")
     query = "SELECT label FROM label WHERE analyst = 'ben' ORDER BY id DESC LIMIT 1"
     assert _row(served, query) == ("positive",)
-
-
-@pytest.mark.parametrize("panel", ["heat", "series", "movers", "stories", "terms", "sources"])
-def test_every_view_of_the_mood_can_be_taken_along(visit: VisitAs, tmp_path: Path, panel: str) -> None:
-    desk = visit("ann")
-    page = desk.open("/")
-    menu = page.locator(f".{panel}-panel .menu")
-    for kind in ("CSV", "PNG"):
-        menu.locator("summary").click()
-        with page.expect_download() as download:
-            menu.get_by_role("button", name=kind, exact=True).click()
-        download.value.save_as(tmp_path / kind)
-    with (tmp_path / "CSV").open(encoding="utf-8-sig", newline="") as file:
-        lines = list(csv.reader(file))
-    assert len(lines) > 5
-    assert len({len(line) for line in lines}) == 1
-    picture = (tmp_path / "PNG").read_bytes()
-    assert picture[1:4] == b"PNG"
-    assert min(int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) > 200, "width and height"
-    assert len(picture) > 4000, "an empty picture is smaller"
-
-
-def test_why_a_cell_has_its_colour(visit: VisitAs) -> None:
-    page = visit().open("/")
-    page.locator(".heat").focus()
-    for key in ("End", "ArrowLeft", "ArrowLeft", "w"):
-        page.keyboard.press(key)
-    dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".why > li")).to_have_count(4)
-    expect(dialog.locator(".why-sum")).to_contain_text("were expected")
-    page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.classList.contains('heat')"), "the focus is where it was"
 
 
 def test_a_pinned_series_is_compared(visit: VisitAs) -> None:

@@ -39,7 +39,7 @@ export function address(path: ApiPath, query: Query = {}): string {
 }
 
 export async function request<T>(method: string, to: string, body?: unknown, abort?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { Accept: "application/json" };
+  const headers: Record<string, string> = {};
   if (method !== "GET" && csrf.peek()) headers[CSRF_HEADER] = csrf.peek() ?? "";
   const init: RequestInit = { method, headers, credentials: "same-origin" };
   if (body instanceof Blob) {

@@ -19,6 +19,7 @@ const unseen = new Set<Topic>(); // what changed while nobody looked
 const waiting = new Map<Topic, number>();
 const lastAt = new Map<Topic, number>();
 let source: EventSource | null = null;
+let first = true; // no connection of this page was lost yet
 
 export function listen(): void {
   if (source) return;
@@ -29,6 +30,7 @@ export function listen(): void {
   };
   source.onerror = () => {
     connected.value = false; // the browser tries again by itself
+    first = false;
   };
   source.onmessage = (event: MessageEvent<string>) => hear(event.data);
 }
@@ -40,15 +42,28 @@ export function stopListening(): void {
   connected.value = false;
 }
 
+interface News {
+  topic?: unknown;
+  /** When connected: seconds since each topic changed. */
+  quiet_s?: Partial<Record<Topic, number>>;
+}
+
 function hear(data: string): void {
-  let topic: unknown;
+  let news: News;
   try {
-    topic = (JSON.parse(data) as { topic?: unknown }).topic;
+    news = JSON.parse(data) as News;
   } catch {
     return;
   }
-  if (topic === "connected") for (const each of Object.keys(changes) as Topic[]) soon(each);
-  else if (typeof topic === "string" && topic in changes) soon(topic as Topic);
+  const { topic, quiet_s } = news;
+  if (topic === "connected") {
+    for (const each of Object.keys(changes) as Topic[]) if (!first || !isSince(quiet_s?.[each])) soon(each);
+  } else if (typeof topic === "string" && topic in changes) soon(topic as Topic);
+}
+
+/** Whether all of this page was asked for since a change so many seconds ago: then it shows that change. */
+function isSince(quiet: number | undefined): boolean {
+  return quiet !== undefined && 1000 * quiet > performance.now();
 }
 
 function catchUp(): void {

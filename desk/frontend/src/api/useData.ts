@@ -1,6 +1,6 @@
 // What a view shows: the answer at an address, asked for again when something of its topics changes.
 import { useSignal, type Signal } from "@preact/signals";
-import { useCallback, useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { ApiError, request } from "./client";
 import { changes, type Topic } from "./live";
 
@@ -67,7 +67,8 @@ export function useData<T>(address: string | null, topics: readonly Topic[] = []
       });
   }, []);
 
-  useEffect(() => {
+  // Before the frame is drawn: a view waits for nothing to ask.
+  useLayoutEffect(() => {
     if (address) load(address);
     else state.value = { address: null, data: undefined, error: undefined, loading: false };
   }, [address, version]);

@@ -1,6 +1,6 @@
 // The mood of the news: how bad it is, where, since when and why.
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { address } from "../../api/client";
 import type { Mood } from "../../api/types";
 import { useData } from "../../api/useData";
@@ -22,11 +22,11 @@ export function MoodPage(): JSX.Element {
   const until = place.value.query.get("until");
   const mood = useData<Mood>(address("/mood", { until }), ["trends", "incidents"]);
   const end = mood.data?.until;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (end) head.value = Date.parse(end); // all views end at the same time
   }, [end]);
   if (mood.error && !mood.data) return <Failed error={mood.error} retry={mood.reload} />;
-  if (!mood.data) return <Skeleton rows={12} />;
+  if (!mood.data || head.value === null) return <Skeleton rows={12} />;
   return (
     <>
       <h1 class="hidden">{t("nav.mood")}</h1>

@@ -12,11 +12,12 @@ const SHOWN = 3;
 
 export function OpenIncidents(): JSX.Element | null {
   const open = useData<Page<Incident>>(address("/incidents", { state: "open", limit: SHOWN }), ["incidents"]);
-  const latest = useData<Page<Incident>>(address("/incidents", { limit: SHOWN }), ["incidents"]);
-  const shown = open.data?.items.length ? open.data.items : (latest.data?.items ?? []);
+  const calm = open.data?.items.length === 0;
+  const latest = useData<Page<Incident>>(calm ? address("/incidents", { limit: SHOWN }) : null, ["incidents"]);
+  const shown = calm ? (latest.data?.items ?? []) : (open.data?.items ?? []);
   if (!shown.length) return null;
   return (
-    <section class="banners" aria-label={t(open.data?.items.length ? "incidents.open" : "incidents.latest")}>
+    <section class="banners" aria-label={t(calm ? "incidents.latest" : "incidents.open")}>
       {shown.map((incident) => (
         <p key={incident.id} class={incident.state === "open" ? "banner" : "banner over"}>
           <span class={`badge ${incident.state}`}>{t(`state.${incident.state}`)}</span>
