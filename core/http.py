@@ -251,8 +251,8 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int, name: str, setting: str) -> socket.socket:
     """A bound socket. Raises SettingsError naming `setting` where the address is taken or is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Accepted sockets have the protocol of this one, and asyncio sets TCP_NODELAY only where it is named: without that, an
-    # answer's body waits for the acknowledgement of its head, which takes 40 ms.
+    # Accepted sockets have the protocol of this one, and asyncio sets TCP_NODELAY only where it is named: without that,
+    # an answer's body waits for the acknowledgement of its head, which takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
