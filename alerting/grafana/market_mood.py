@@ -7,16 +7,23 @@ the week in the four weeks before the range of the board, or in as many of them 
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import dashboard
-
 from alerting.grafana.board import Board
-from alerting.grafana.choices import chosen_series, names_of, series_chosen
+from alerting.grafana.choices import names_of
+from alerting.grafana.mood_queries import (
+    NEWEST,
+    SHOWN,
+    by_topic,
+    incidents,
+    movers,
+    shares,
+    stories,
+    surges,
+    surprise,
+    total,
+)
 from alerting.grafana.panels import About, Built, Column, Limits, figure, heat, lines, listing, rows, series
-from alerting.grafana.postgres import SOURCE, QueryBuilder
 
 _ABOUT = "grafana.md#market-mood"
-_SHOWN = 20
-_NEWEST = 20_000  # stories that are looked at for those with most copies
 
 
 def board() -> Board:
@@ -27,7 +34,7 @@ def board() -> Board:
         refresh="1m",
         since="now-24h",
         variables=[names_of("topic", "topic", "Topic"), names_of("entity", "company", "Company")],
-        annotations=[_surges()],
+        annotations=[surges()],
     )
     made.row("Now", *_now())
     made.row("Surprise", *_surprises())
@@ -40,20 +47,20 @@ def _now() -> list[Built]:
     return [
         figure(
             About("Messages", "Messages published in the range, copies included.", "short", _ABOUT, 4, 4),
-            rows(_total("sum(negative + neutral + positive)")),
+            rows(total("sum(negative + neutral + positive)")),
         ),
         figure(
             About("Stories", "Distinct stories: copies of one text count once.", "short", _ABOUT, 4, 4),
-            rows(_total("sum(negative_stories + neutral_stories + positive_stories)")),
+            rows(total("sum(negative_stories + neutral_stories + positive_stories)")),
         ),
         figure(
             About("Negative share", "Negative messages of all messages.", "percentunit", _ABOUT, 4, 4),
-            rows(_total("sum(negative)::float8 / nullif(sum(negative + neutral + positive), 0)")),
+            rows(total("sum(negative)::float8 / nullif(sum(negative + neutral + positive), 0)")),
             limits=Limits(0.3, 0.5),
         ),
         figure(
             About("Positive share", "Positive messages of all messages.", "percentunit", _ABOUT, 4, 4),
-            rows(_total("sum(positive)::float8 / nullif(sum(negative + neutral + positive), 0)")),
+            rows(total("sum(positive)::float8 / nullif(sum(negative + neutral + positive), 0)")),
         ),
         figure(
             About(
@@ -65,7 +72,7 @@ def _now() -> list[Built]:
                 4,
             ),
             rows(
-                _total(
+                total(
                     "sum(negative + neutral + positive)::float8 "
                     "/ nullif(sum(negative_stories + neutral_stories + positive_stories), 0)"
                 )
@@ -93,14 +100,14 @@ def _surprises() -> list[Built]:
                 "5m",
                 points=360,
             ),
-            series(_surprise("topic", "topic")),
+            series(surprise("topic", "topic")),
             least=-4,
             most=4,
         ),
         heat(
             About(
                 "Surprise by company",
-                f"The same for the {_SHOWN} companies chosen that have most negative stories in the range.",
+                f"The same for the {SHOWN} companies chosen that have most negative stories in the range.",
                 "none",
                 _ABOUT,
                 24,
@@ -108,7 +115,7 @@ def _surprises() -> list[Built]:
                 "5m",
                 points=360,
             ),
-            series(_surprise("entity", "company")),
+            series(surprise("entity", "company")),
             least=-4,
             most=4,
         ),
@@ -119,24 +126,24 @@ def _shares_and_volume() -> list[Built]:
     return [
         lines(
             About("Shares of sentiment", "Messages of the chosen topics by sentiment.", "percentunit", _ABOUT),
-            series(_shares()),
+            series(shares()),
             stacked=True,
             most=1,
         ),
         lines(
             About("Negative share by topic", "Negative messages of all messages of the topic.", "percentunit", _ABOUT),
-            series(_by_topic("sum(negative)::float8 / nullif(sum(negative + neutral + positive), 0)")),
+            series(by_topic("sum(negative)::float8 / nullif(sum(negative + neutral + positive), 0)")),
             most=1,
         ),
         lines(
             About("Messages by topic", "Messages in each bucket of time.", "short", _ABOUT),
-            series(_by_topic("sum(negative + neutral + positive)")),
+            series(by_topic("sum(negative + neutral + positive)")),
             bars=True,
             stacked=True,
         ),
         lines(
             About("Negative stories by topic", "Distinct negative stories in each bucket of time.", "short", _ABOUT),
-            series(_by_topic("sum(negative_stories)")),
+            series(by_topic("sum(negative_stories)")),
             bars=True,
             stacked=True,
         ),
@@ -155,24 +162,24 @@ def _movements() -> list[Built]:
                 12,
                 10,
             ),
-            rows(_movers()),
+            rows(movers()),
             columns=[Column("share", "percentunit"), Column("share before", "percentunit")],
         ),
         listing(
             About("Surges", "Incidents that were open in the range.", "short", "alerting.md", 12, 10),
-            rows(_incidents()),
+            rows(incidents()),
             columns=[Column("opened", "dateTimeAsIso", 160), Column("score", "none", 70)],
         ),
         listing(
             About(
                 "Stories of bad news",
-                f"Of the newest {_NEWEST} negative stories those with most copies; the link is that of the first one.",
+                f"Of the newest {NEWEST} negative stories those with most copies; the link is that of the first one.",
                 "short",
                 _ABOUT,
                 24,
                 12,
             ),
-            rows(_stories()),
+            rows(stories()),
             columns=[
                 Column("first", "dateTimeAsIso", 160),
                 Column("messages", "short", 90),
@@ -181,189 +188,3 @@ def _movements() -> list[Built]:
             ],
         ),
     ]
-
-
-def _total(expression: str) -> str:
-    return f"""
-        SELECT {expression} AS value
-        FROM trend_history JOIN {chosen_series("topic", "topic")} USING (kind, name)
-        WHERE $__timeFilter(minute)
-    """
-
-
-def _shares() -> str:
-    total = "nullif(sum(negative + neutral + positive), 0)"
-    return f"""
-        SELECT $__timeGroupAlias(minute, $__interval), sum(negative)::float8 / {total} AS negative,
-               sum(neutral)::float8 / {total} AS neutral, sum(positive)::float8 / {total} AS positive
-        FROM trend_history JOIN {chosen_series("topic", "topic")} USING (kind, name)
-        WHERE $__timeFilter(minute)
-        GROUP BY 1
-        ORDER BY 1
-    """
-
-
-def _by_topic(expression: str) -> str:
-    return f"""
-        SELECT $__timeGroupAlias(minute, $__interval), name AS metric, {expression} AS value
-        FROM trend_history
-        WHERE {series_chosen("topic", "topic")} AND $__timeFilter(minute)
-        GROUP BY 1, 2
-        ORDER BY 1, 2
-    """
-
-
-def _surprise(kind: str, variable: str) -> str:
-    """Of the series chosen, those with most negative stories in the range.
-
-    Buckets are cut into slots of an hour at most, so that what is usual in a long one is the sum of its hours. Hours of
-    the week are counted from the epoch; of the weeks before, those are read that the range holds.
-    """
-    hour = "floor(date_part('epoch', {}) / 3600)::bigint % 168"
-    return f"""
-        WITH bounds AS (
-            SELECT since, until, date_part('epoch', until - since) / 604800 AS weeks
-            FROM (
-                SELECT $__timeFrom()::timestamptz AS until, greatest(
-                    $__timeFrom()::timestamptz - interval '28 days',
-                    (SELECT min(minute) FROM trend_history WHERE kind = 'all' AND name = 'all')) AS since
-            ) AS span
-            WHERE until - since >= interval '7 days'
-        ),
-        shown AS (
-            SELECT name
-            FROM trend_history
-            WHERE {series_chosen(kind, variable)} AND $__timeFilter(minute)
-            GROUP BY name
-            ORDER BY sum(negative_stories) DESC, name
-            LIMIT {_SHOWN}
-        ),
-        slot AS (
-            SELECT $__timeGroup(at, $__interval) AS bucket, {hour.format("at")} AS hour,
-                   least($__interval_ms / 1000, 3600) AS seconds
-            FROM generate_series($__timeFrom()::timestamptz, $__timeTo()::timestamptz,
-                                 least($__interval_ms / 1000, 3600) * interval '1 second') AS at
-        ),
-        past AS (
-            SELECT began, {hour.format("began")} AS hour
-            FROM bounds, generate_series(date_trunc('hour', since, 'UTC'), until, interval '1 hour') AS began
-            WHERE {hour.format("began")} IN (SELECT hour FROM slot)
-        ),
-        usual AS (
-            SELECT shown.name, jsonb_object_agg(by_hour.hour, by_hour.per_second) AS per_second
-            FROM shown CROSS JOIN bounds CROSS JOIN LATERAL (
-                SELECT past.hour, sum(counted.stories) / (3600 * bounds.weeks) AS per_second
-                FROM past CROSS JOIN LATERAL (
-                    SELECT sum(negative_stories) AS stories
-                    FROM trend_history
-                    WHERE kind = '{kind}' AND name = shown.name AND minute >= greatest(began, bounds.since)
-                      AND minute < least(began + interval '1 hour', bounds.until)
-                ) AS counted
-                GROUP BY 1
-            ) AS by_hour
-            GROUP BY 1
-        ),
-        observed AS (
-            SELECT name, $__timeGroup(minute, $__interval) AS bucket, sum(negative_stories) AS stories
-            FROM trend_history
-            WHERE kind = '{kind}' AND name = ANY(ARRAY(SELECT name FROM shown)) AND $__timeFilter(minute)
-            GROUP BY 1, 2
-        ),
-        expected AS (
-            SELECT name, bucket, sum(coalesce((per_second ->> hour::text)::float8, 0) * seconds) AS stories
-            FROM usual CROSS JOIN slot
-            GROUP BY 1, 2
-        )
-        SELECT bucket AS "time", name AS metric,
-               2 * (sqrt(coalesce(observed.stories, 0) + 0.375) - sqrt(expected.stories + 0.375)) AS value
-        FROM expected LEFT JOIN observed USING (name, bucket)
-        ORDER BY 1, 2
-    """
-
-
-def _movers() -> str:
-    return f"""
-        WITH span AS ({_span("topic", "topic")} UNION ALL {_span("entity", "company")}),
-        total AS (
-            SELECT kind, name, coalesce(sum(negative_stories) FILTER (WHERE is_now), 0) AS stories,
-                   coalesce(sum(negative_stories) FILTER (WHERE NOT is_now), 0) AS before,
-                   sum(negative) FILTER (WHERE is_now)::float8
-                       / nullif(sum(messages) FILTER (WHERE is_now), 0) AS share,
-                   sum(negative) FILTER (WHERE NOT is_now)::float8
-                       / nullif(sum(messages) FILTER (WHERE NOT is_now), 0) AS share_before
-            FROM span
-            GROUP BY kind, name
-        )
-        SELECT name AS series, stories AS "negative stories", before,
-               round((2 * (sqrt(stories + 0.375) - sqrt(before + 0.375)))::numeric, 1)::float8 AS change,
-               share, share_before AS "share before"
-        FROM total
-        ORDER BY abs(sqrt(stories + 0.375) - sqrt(before + 0.375)) DESC, kind, name
-        LIMIT 25
-    """
-
-
-def _span(kind: str, variable: str) -> str:
-    """Rows of the range and of the time of the same length before."""
-    return f"""
-            SELECT kind, name, minute >= $__timeFrom()::timestamptz AS is_now, negative_stories, negative,
-                   negative + neutral + positive AS messages
-            FROM trend_history
-            WHERE {series_chosen(kind, variable)}
-              AND minute >= $__timeFrom()::timestamptz - ($__timeTo()::timestamptz - $__timeFrom()::timestamptz)
-              AND minute <= $__timeTo()"""
-
-
-def _incidents() -> str:
-    return """
-        SELECT opened_at AS opened, CASE kind WHEN 'all' THEN 'all' ELSE name END AS series, signal, state, observed,
-               round(expected::numeric, 1)::float8 AS expected, window_minutes AS "window, min",
-               round(score::numeric, 1)::float8 AS score
-        FROM incident
-        WHERE opened_at <= $__timeTo() AND state <> 'withdrawn' AND (closed_at IS NULL OR closed_at >= $__timeFrom())
-        ORDER BY opened_at DESC
-        LIMIT 50
-    """
-
-
-def _stories() -> str:
-    return f"""
-        SELECT top.first_at AS first, top.messages, top.name AS "topic or all", top.headline,
-               (SELECT url FROM message
-                WHERE message.uid = top.uid AND stored_on >= (top.first_at AT TIME ZONE 'UTC')::date LIMIT 1) AS url
-        FROM (
-            SELECT found.first_at, found.uid, found.name, story.messages, story.headline
-            FROM (
-                SELECT story, name, first_at, uid
-                FROM story_series JOIN {chosen_series("topic", "topic")} USING (kind, name)
-                WHERE sentiment = 'negative' AND $__timeFilter(first_at)
-                ORDER BY first_at DESC
-                LIMIT {_NEWEST}
-            ) AS found
-            JOIN story ON story.id = found.story
-            ORDER BY story.messages DESC, found.first_at DESC, found.uid
-            LIMIT 30
-        ) AS top
-        ORDER BY top.messages DESC, top.first_at DESC
-    """
-
-
-def _surges() -> dashboard.AnnotationQuery:
-    sql = """
-        SELECT opened_at AS time, coalesce(closed_at, last_at) AS timeend,
-               CASE kind WHEN 'all' THEN 'all' ELSE name END || ': ' || observed || ' where '
-                   || round(expected::numeric, 1) || ' were expected' AS text,
-               signal AS tags
-        FROM incident
-        WHERE $__timeFilter(opened_at) AND state <> 'withdrawn'
-        ORDER BY opened_at
-        LIMIT 500
-    """
-    return (
-        dashboard.AnnotationQuery()
-        .name("Surges")
-        .datasource(SOURCE)
-        .enable(True)
-        .icon_color("red")
-        .target(QueryBuilder(sql))
-    )
