@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
@@ -11,9 +10,9 @@ import click
 from core.errors import NewstideError, SettingsError
 from core.logs import configure_logging, log_uncaught, report_error
 from core.settings import Settings, load_settings
+from newstide.commands.lazy import LazyGroup
 
-# Command name -> module that holds it: a module is imported when one of its commands runs, so `newstide trends` does
-# not pay for ONNX Runtime.
+# `newstide trends` does not pay for ONNX Runtime.
 _COMMANDS = {
     "up": "newstide.commands.up",
     "demo": "newstide.commands.demo",
@@ -47,19 +46,7 @@ _COMMANDS = {
 }
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        commands: list[click.Command] = importlib.import_module(module).COMMANDS
-        return next(command for command in commands if command.name == cmd_name)
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="newstide")
 @click.pass_context
 def newstide(context: click.Context) -> None:

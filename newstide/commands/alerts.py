@@ -9,18 +9,26 @@ from types import FrameType
 
 import click
 
-from alerting.process import run_alerting
 from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
 from ingest.feeds_file import load_feeds_file
-from newstide.commands.incidents import COMMANDS as INCIDENTS
-from newstide.commands.receivers import check, test
-from newstide.commands.tune import tune
+from newstide.commands.lazy import LazyGroup
 from newstide.stack.resources import amended, database_address, with_broker
 
 _LONGEST_WAIT_S = 600.0  # a feed polled once a day must not delay every alert by a day
 
 
-@click.group()
+_COMMANDS = {
+    "list": "newstide.commands.incidents",
+    "incidents": "newstide.commands.incidents",
+    "show": "newstide.commands.incidents",
+    "feedback": "newstide.commands.incidents",
+    "tune": "newstide.commands.tune",
+    "check": "newstide.commands.receivers",
+    "test": "newstide.commands.receivers",
+}
+
+
+@click.group(cls=LazyGroup, modules=_COMMANDS)
 def alerts() -> None:
     """Surges of bad news: find them, show them."""
 
@@ -29,6 +37,8 @@ def alerts() -> None:
 @click.option("--until-drained", is_flag=True, help="Exit once every replay is read to its end and judged.")
 def run(until_drained: bool) -> None:
     """Judge trends as they become complete, and deliver alerts, until stopped (SIGTERM, Ctrl-C)."""
+    from alerting.process import run_alerting
+
     stop = threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
@@ -51,8 +61,5 @@ def with_lateness(settings: Settings) -> Settings:
         lateness += min(load_feeds_file(settings.ingest.feeds).longest_interval_s, _LONGEST_WAIT_S)
     return amended(settings, alerting={"allowed_lateness_s": lateness})
 
-
-for _command in (*INCIDENTS, tune, check, test):
-    alerts.add_command(_command)
 
 COMMANDS = [alerts]

@@ -14,7 +14,6 @@ from core.settings import load_settings
 from desk.security.accounts import Accounts
 from desk.security.roles import ROLES
 from desk.security.sessions import Sessions
-from desk.server import run_desk
 from newstide.commands.output import open_console
 from newstide.stack.desk import desk_address, login_address
 from newstide.stack.resources import amended, database_address, store
@@ -30,6 +29,8 @@ def desk(context: click.Context, host: str | None, port: int | None) -> None:
     """Serve the web desk until stopped (SIGTERM, Ctrl-C), or manage its accounts."""
     if context.invoked_subcommand is not None:
         return
+    from desk.server import run_desk
+
     settings = load_settings()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     stop = threading.Event()

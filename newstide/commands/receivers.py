@@ -75,6 +75,9 @@ def test(receiver: str) -> None:
     click.echo(f"{receiver} took the message")
 
 
+COMMANDS = [check, test]
+
+
 def _unreadable(rules: AlertRules) -> list[str]:
     """Receivers whose secret is not there. Raises InputError for an address that is there and of no use."""
     found = []

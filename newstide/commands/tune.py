@@ -92,6 +92,9 @@ def tune(
     )
 
 
+COMMANDS = [tune]
+
+
 def _as_table(found: Sequence[TradeOff]) -> Table:
     ratios = [f"x{each.ratio:g} ({each.surges})" for each in found[0].caught]
     table = Table("budget a week", "pages a week", *ratios, box=None)
