@@ -1,6 +1,6 @@
 """How throughput and its cost change with workers and partitions, on a real Kafka and 10,000 companies.
 
-    KAFKA_HOME=... python -m benchmarks.scaling [--workers 1 2 4] [--partitions 8 32 128] [--seconds 40]
+    KAFKA_HOME=... python -m benchmarks.scaling [--workers 1 2 4] [--partitions 8 32 128] [--seconds 30]
     python -m benchmarks.scaling --page      # writes the figures, and what follows from them, into docs/scaling.md
 
 Each cell of the matrix is a topic and a database of its own: `--count` messages wait in Kafka, the workers start, and
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, nargs="+", default=[8, 32, 128])
     parser.add_argument("--count", type=int, default=60_000, help="messages that wait in Kafka")
     parser.add_argument("--series", type=int, default=10_000, help="companies that the messages are about")
-    parser.add_argument("--seconds", type=float, default=40, help="how long each cell is measured")
+    parser.add_argument("--seconds", type=float, default=30, help="how long each cell is measured")
     parser.add_argument("--per-second", type=float, default=100, help="messages of a second of event time")
     parser.add_argument("--history", type=int, default=500_000, help="messages in the store of one more cell; 0: none")
     parser.add_argument("--texts", type=Path, default=TWEETS, help="JSON Lines, gzip, shaped like the stocknet file")
