@@ -72,14 +72,16 @@ def work(options: argparse.Namespace) -> None:
     predict(texts[:size])
     print("ready", flush=True)
     sys.stdin.readline()
-    done, start = 0, time.perf_counter()
+    done, start, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - start < options.seconds and (done < len(texts) or not options.cache):
         place = done % len(texts)
         batch = texts[place : place + size]
         predict(batch)
         done += len(batch)
     seconds = time.perf_counter() - start
-    print(json.dumps({"rate": done / seconds, "peak_rss_mb": peak_memory(), "texts": done}), flush=True)
+    cpu_us = 1e6 * (time.process_time() - used) / done
+    figures = {"rate": done / seconds, "cpu_us": cpu_us, "peak_rss_mb": peak_memory(), "texts": done}
+    print(json.dumps(figures), flush=True)
 
 
 def exported_classifier(directory: Path, threads: int) -> Callable[[list[str]], Any]:
@@ -118,7 +120,7 @@ def measure(
     cache: bool = False,
     exported: bool = False,
 ) -> dict[str, Any]:
-    """Total messages/s and largest peak memory of `processes` fresh processes that begin together."""
+    """Total messages/s, CPU a message and largest peak memory of `processes` fresh processes that begin together."""
     command = [sys.executable, __file__, "--work", "--bundle", str(bundle), "--texts", str(options.texts)]
     command += ["--threads", str(threads), "--seconds", str(options.seconds)]
     command += [*(["--cache"] if cache else []), *(["--exported"] if exported else [])]
@@ -139,6 +141,7 @@ def measure(
     results = [json.loads(child.communicate()[0]) for child in children]
     return {
         "rate": round(sum(result["rate"] for result in results), 1),
+        "cpu_us": round(sum(result["cpu_us"] for result in results) / processes, 1),
         "peak_rss_mb": round(max(result["peak_rss_mb"] for result in results), 1),
     }
 

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     cells.append(Cell(cells[0].workers, cells[0].partitions, again=True))
     if "classifier_alone" not in result:
         alone = argparse.Namespace(**{**vars(options), "cache": False, "seconds": min(10, options.seconds)})
-        result["classifier_alone"] = measure(alone, options.bundle, threads=1, processes=1)["rate"]
+        result["classifier_alone"] = measure(alone, options.bundle, threads=1, processes=1)
         _keep(options.out, result)
     load = Load(options.texts, options.count, options.series, options.per_second, options.seed)
     with ExitStack() as stack:

@@ -89,9 +89,9 @@ def _matrix(matrix: Sequence[Figures], first: Figures) -> str:
 def _beside(result: Figures, cells: dict[str, Figures], first: Figures, grown: tuple[Figures, Figures] | None) -> str:
     alone = result["classifier_alone"]
     lines = [
-        f"- The classifier alone reads {alone:,.0f} messages/s on one thread, {1e6 / alone:,.0f} us each: the first "
-        f"cell is {first['rate'] / alone:.2f} of it, and {1e6 / alone / first['cpu_us']['worker']:.0%} of a worker's "
-        "CPU goes into classifying.",
+        f"- The classifier alone reads {alone['rate']:,.0f} messages/s on one thread: the first cell is "
+        f"{first['rate'] / alone['rate']:.2f} of it. It takes {alone['cpu_us']:,.0f} us of CPU a message, "
+        f"{alone['cpu_us'] / first['cpu_us']['worker']:.0%} of a worker's.",
         f"- A message costs Kafka {first['sent']['kafka_us']:,.0f} us more when it is sent; it has "
         f"{first['sent']['bytes']:,} bytes. A worker takes {first['peak_mb']} MB at most.",
     ]

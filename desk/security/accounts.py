@@ -24,7 +24,8 @@ _hasher = PasswordHasher()
 # Each takes 64 MiB: logins from everywhere at once must not take all memory.
 HASHED_AT_ONCE = 4
 _hashing = threading.BoundedSemaphore(HASHED_AT_ONCE)
-_NOBODY = _hasher.hash("of nobody")  # so that a name that does not exist takes as long as a wrong password
+# Of a password that nobody knows, so that a name that does not exist takes as long as a wrong password.
+NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$bZ1mdroCPQ18/0HsxVy7KQ$Rl1Qn9QEzTA2feAfjGNGpfis5WNXwcqfjtJgCCWPHzM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Accounts:
         stored = row.password_hash if row is not None and row.disabled_at is None else None
         try:
             with _hashing:
-                return _hasher.verify(stored or _NOBODY, password[:MOST_PASSWORD]) and stored is not None
+                return _hasher.verify(stored or NOBODY, password[:MOST_PASSWORD]) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 

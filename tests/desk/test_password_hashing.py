@@ -46,3 +46,7 @@ def test_few_passwords_are_hashed_at_once_and_all_are_answered(desk: Desk, monke
         answers = list(threads.map(lambda password: desk.accounts.verify("ann", password), tried))
     assert answers == [password == PASSWORD for password in tried]
     assert counting.most == accounts.HASHED_AT_ONCE
+
+
+def test_where_there_is_no_account_as_much_is_hashed() -> None:
+    assert not PasswordHasher().check_needs_rehash(accounts.NOBODY), "other parameters: make it anew"

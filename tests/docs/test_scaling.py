@@ -46,7 +46,7 @@ def test_what_follows_from_figures_is_their_arithmetic(tmp_path: Path) -> None:
         "machine": {"cpu": "Some CPU", "cores": 2, "flags": ["avx2"]},
         "command": "python -m benchmarks.scaling",
         "setting": {"count": 60_000, "series": 10_000, "seconds": 40, "per_second": 100, "seed": 0},
-        "classifier_alone": 2_000,
+        "classifier_alone": {"rate": 1_000, "cpu_us": 600, "peak_rss_mb": 150},
         "cells": {
             "1 x 8": figures(500, 1),
             "2 x 8": figures(800, 2, postgres=250),
@@ -62,6 +62,7 @@ def test_what_follows_from_figures_is_their_arithmetic(tmp_path: Path) -> None:
             for row in [line.strip("| ").split(" | ")]}  # fmt: skip
     assert rows["2 x 8"][:4] == ["800", "1.60", "1,000", "250"]
     assert "2 x 8, 500000 stored" not in rows
+    assert "the first cell is 0.50 of it. It takes 600 us of CPU a message, 60% of a worker's" in shown
     assert "first cell again, at the end: 1.01 of its first rate" in shown
     assert "0.95 of their rate on an empty one, and 1.20 times Postgres' CPU" in shown
     # 16 cores / 200 us; held 5% of the time at 500/s; 500 MB / 5,000 bytes; 8 cores / (50 + 30) us
