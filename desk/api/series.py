@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -199,7 +200,7 @@ def read_arithmetic(
         observed=found.observed,
         expected=plain_one(found.expected, 6),
         alpha=plain_one(found.alpha, 6),
-        tail=plain_one(found.tail, 12),
+        tail=None if math.isnan(found.tail) else float(f"{found.tail:.6g}"),  # as small as it may be
         surprise=plain_one(found.surprise),
         hour=found.hour,
         level=plain_one(found.level, 6),

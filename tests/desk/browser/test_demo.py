@@ -25,7 +25,7 @@ from tests.newstide.stacks import RunningStack
 from tests.tiny_bundles import write_tiny
 from trainer.data.dataset import load_dataset
 
-SECONDS = "30"
+SECONDS = "12"
 LABELLED = 20
 CANDIDATE = "tiny-candidate"
 SPEC = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -45,6 +46,8 @@ def test_an_admin_promotes_the_candidate_and_goes_back(visit: VisitAs, served: S
     before = _row(served, live)
     desk = visit("boss")
     page = desk.open(f"/models/{CANDIDATE}")
+    beside = page.get_by_role("group", name="On the same traffic").locator("tbody tr")
+    expect(beside).to_contain_text(re.compile(r"Sentiment\s*300\s*90\.0%"))
     page.get_by_role("button", name="Promote").click()
     expect(page.get_by_text("In service now")).to_be_visible(timeout=20_000)
     assert _row(served, live) == (CANDIDATE,)

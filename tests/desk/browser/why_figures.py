@@ -51,6 +51,5 @@ def arithmetic_by_hand(page: Page, store: psycopg.Connection[Any], topic: str) -
 
 def _precise(chance: float) -> str:
     """As `toPrecision(3)` writes it."""
-    told = round(chance, 12)
-    mantissa, _, exponent = f"{told:.2e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if int(exponent) < -6 else f"{told:.{2 - int(exponent)}f}"
+    mantissa, _, exponent = f"{chance:.2e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if int(exponent) < -6 else f"{chance:.{2 - int(exponent)}f}"

@@ -93,7 +93,7 @@ export function SeriesPanel(): JSX.Element {
             ))}
             {marks.late.length > 0 && <span class="key late">{t("series.late")}</span>}
             {answer.alerts.map((alert) => (
-              <a key={alert.id} class="key alert" href={href(`/alerts/${alert.incident ?? alert.id}`)}>
+              <a key={alert.id} class="key alarm" href={href(`/alerts/${alert.incident ?? alert.id}`)}>
                 {t("series.alert", { time: moment(Date.parse(alert.opened_at)) })}
               </a>
             ))}
