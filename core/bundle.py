@@ -35,6 +35,7 @@ SIGNATURE = "manifest.sig"
 MAX_BYTES = {MANIFEST: 4_000_000, MODEL: 2_000_000_000, TOKENIZER: 100_000_000, CARD: 4_000_000, SIGNATURE: 1_000}
 MAX_LENGTH_RANGE = (4, 8192)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 # How a protobuf spells the key `location` of a tensor kept in another file: a tag and a length, each of which may be
 # written with more bytes than it needs, and the word.
 _EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
@@ -81,7 +82,10 @@ class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
-    `reference` is what drift is measured against; `entity` is there where the network has that head."""
+    `reference` is what drift is measured against; `entity` is there where the network has that head; `languages` are
+    those that it reads, as ISO 639-1 codes.
+
+    Manifests that name no languages are of bundles made before they had to; all of those read English."""
 
     format_version: int
     name: str
@@ -95,6 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     self_test: list[SelfTest] = []
     reference: Reference | None = None
     entity: EntitySpec | None = None
+    languages: list[str] = msgspec.field(default_factory=lambda: ["en"])
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -233,6 +238,8 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
             raise BundleError(str(error)) from error
         if not (math.isfinite(spec.temperature) and spec.temperature > 0):
             raise BundleError(f"{where}: the temperature of `{task}` is {spec.temperature}; it must be above 0")
+    if not manifest.languages or not all(_LANGUAGE.fullmatch(code) for code in manifest.languages):
+        raise BundleError(f"{where}: languages are {manifest.languages[:9]}; expected ISO 639 codes such as en or zh")
     low, high = MAX_LENGTH_RANGE
     if not low <= manifest.max_length <= high:
         raise BundleError(f"{where}: max_length is {manifest.max_length}; {low} to {high} are accepted")

@@ -79,6 +79,11 @@ class Classifier:
         return self._manifest.name
 
     @property
+    def languages(self) -> frozenset[str]:
+        """Codes of the languages that it reads."""
+        return frozenset(self._manifest.languages)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks, in the manifest's order."""
         return self._tasks

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from core.bundle import Manifest
 from core.errors import BundleError
 from core.taxonomy import Taxonomy
 
 SENTIMENTS = ("negative", "neutral", "positive")  # columns of the trends, so of every model's scores
 TASKS = ("sentiment", "topic")
+UNREAD = "unread"  # how a message counts that no model reads
+
+
+def is_read(language: str, languages: Collection[str]) -> bool:
+    """Whether a model that reads `languages` labels a message in `language`; where nobody knows it (""), it does."""
+    return not language or language in languages
 
 
 def check_fit(manifest: Manifest) -> None:

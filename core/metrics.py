@@ -71,6 +71,9 @@ FEED_UP = INGEST.gauge("newstide_feed_up", "1 if the last fetch of the feed succ
 MESSAGES = WORKER.counter(
     "newstide_messages", "Messages by outcome: stored, duplicate, dead-letter", "source", "kind", "outcome"
 )
+UNREAD = WORKER.counter(
+    "newstide_unread_messages", "Messages stored without labels, since no live model reads their language", "source"
+)
 DUPLICATES = WORKER.counter(
     "newstide_duplicates", "Messages dropped under the id of an earlier one, by content: same, different", "kind"
 )

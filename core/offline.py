@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from core.classifier import Classifier
 from core.errors import InputError
 from core.explanation import explain
+from core.fitting import is_read
 from core.labelled import read_labelled_lines, read_objects
+from core.language import language_of
 from core.scoring import TaskScore, score_task
 from core.slices import Slice, gather_slices, score_slices, slice_keys
 
@@ -34,26 +38,34 @@ def classify_lines(
 ) -> Iterator[dict[str, Any]]:
     """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}.
 
+    A text in a language that the model does not read has null for label and scores, and its "language" beside them.
     Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
     "text", "weight"}]}}, as `core.explanation.explain` has it.
     """
     for group in _groups(lines):
-        predicted = classifier.predict([text for _, text in group])
-        for row, (identity, text) in enumerate(group):
+        languages = [language_of(text) for _, text in group]
+        read = [is_read(language, classifier.languages) for language in languages]
+        predicted = classifier.predict([text for (_, text), mine in zip(group, read, strict=True) if mine])
+        row = 0
+        for (identity, text), language, mine in zip(group, languages, read, strict=True):
             answer: dict[str, Any] = {"id": identity}
-            for task, scores in predicted.items():
-                labels = classifier.labels(task)
-                answer[task] = {
-                    "label": labels[int(scores[row].argmax())],
-                    "scores": {
-                        label: round(float(score), SCORE_DIGITS)
-                        for label, score in zip(labels, scores[row], strict=True)
-                    },
-                }
+            if mine:
+                answer |= {task: _best(classifier.labels(task), scores[row]) for task, scores in predicted.items()}
+                row += 1
+            else:
+                answer |= {task: {"label": None, "scores": None} for task in classifier.tasks}
+                answer["language"] = language
             answer["model"] = classifier.name
             if explained:
-                answer["explanation"] = explain(classifier, text)
+                answer["explanation"] = explain(classifier, text) if mine else {}
             yield answer
+
+
+def _best(labels: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
+    return {
+        "label": labels[int(scores.argmax())],
+        "scores": {label: round(float(score), SCORE_DIGITS) for label, score in zip(labels, scores, strict=True)},
+    }
 
 
 def _ignore_progress(done: int) -> None:
@@ -66,8 +78,11 @@ def classify_file(
     target: Path,
     report: ProgressReport = _ignore_progress,
     explained: bool = False,
+    unread: Counter[str] | None = None,
 ) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
+
+    `unread` is told of the languages that the model does not read, and how many texts are in each.
 
     Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
     """
@@ -82,6 +97,8 @@ def classify_file(
             for answer in classify_lines(classifier, texts, explained):
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
+                if unread is not None and "language" in answer:
+                    unread[answer["language"]] += 1
                 if count % BATCH_TEXTS == 0:
                     report(count)
         if not direct:

@@ -57,7 +57,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
     author: str = ""
     """Who wrote it."""
     language: str = ""
-    """ISO 639-1 code; empty where nobody knows."""
+    """ISO 639-1 code, as the source states it, else as ingest finds it; empty where nobody knows."""
     entities: list[str] = []
     """Companies that the source names: at most 100, of 1 to 64 characters."""
     marks: list[str] = []

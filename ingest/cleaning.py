@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from core.errors import UndecodableMessage
+from core.language import language_code, language_of
 from core.records import (
     ID_DERIVED,
     MAX_TEXT_CHARACTERS,
@@ -27,7 +28,6 @@ from core.sources import source_name
 from core.text import clean, normalise_urls
 from ingest.entity_names import clean_entities
 from ingest.junk_ids import LARGEST_EXACT, is_junk
-from ingest.language import detect_language
 from ingest.times import parse_time
 
 MAX_EXTRA_BYTES = 64_000
@@ -39,7 +39,6 @@ _MAX_EXTRA_ITEMS = 100
 _MAX_EXTRA_CHARACTERS = 2_000
 _URL = re.compile(r"https?://[^\s<>\"\x00-\x20\x7f\ud800-\udfff]+", re.IGNORECASE)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9_-]{1,16})?", re.IGNORECASE)
 
 
 def clean_message(
@@ -73,11 +72,12 @@ def clean_message(
         title=title,
         url=url,
         author=_author(fields.get("author")),
-        language=_language(fields.get("language")) or detect_language(f"{title} {text}" if title else text),
+        language=_language(fields.get("language")),
         entities=clean_entities(fields.get("entities")),
         extra=extra,
         marks=list(marks),
     )
+    message.language = message.language or language_of(message.body)
     if not given:
         mark(message, ID_DERIVED)
     if text_cut or title_cut or extra_cut:
@@ -158,9 +158,7 @@ def _author(raw: Any) -> str:
 
 
 def _language(raw: Any) -> str:
-    match = _LANGUAGE.fullmatch(raw.strip()) if isinstance(raw, str) else None
-    code = match.group(1).lower() if match else ""
-    return "" if code in ("und", "mul", "zxx") else code
+    return language_code(raw) if isinstance(raw, str) else ""
 
 
 def _extra(raw: Any) -> tuple[dict[str, Any], bool]:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UndecodableMessage
+from core.fitting import SENTIMENTS, UNREAD
+from core.language import language_of
 from core.records import Message, decode
 from core.sources import source_key
 from core.text import story_form
 from stream.assignment import Position
 from stream.entities import Watchlist
-from stream.series import SENTIMENTS, Counted, millionths, series_of
+from stream.series import Counted, millionths, series_of
 from stream.stories import HEADLINE_CHARACTERS, StoryText, story_text
 
 Scores = Mapping[str, NDArray[np.float32]]
@@ -57,26 +59,35 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A decoded message beside the record it came from."""
+    """A decoded message beside the record it came from. `language` is what it is taken for, "" where nobody knows."""
 
     record: Record
     message: Message
     uid: UUID
     body: str
     entities: list[str]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
-    """A message with its labels, its text as stories see it and what the trends need."""
+class Labels:
+    """What a model said of a message."""
 
-    item: Item
-    text: StoryText
     sentiment: str
     sentiment_scores: list[float]
     topic: str
     topic_scores: list[float]
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A message with its labels and its text as stories see it. Without labels it is unread: no model in service reads
+    its language."""
+
+    item: Item
+    text: StoryText
+    labels: Labels | None
 
     @property
     def position(self) -> Position:
@@ -88,14 +99,15 @@ class Classified:
         return (self.item.message.title or self.item.message.text)[:HEADLINE_CHARACTERS]
 
     def counted(self, story: UUID) -> Counted:
-        message = self.item.message
+        message, labels = self.item.message, self.labels
+        topic = labels.topic if labels is not None else None
         return Counted(
             uid=self.item.uid,
             story=story,
             published_at=message.published_at,
-            series=series_of(source_key(message.source), self.topic, self.item.entities),
-            sentiment=self.sentiment,
-            millionths=millionths(self.sentiment_scores),
+            series=series_of(source_key(message.source), topic, self.item.entities),
+            sentiment=labels.sentiment if labels is not None else UNREAD,
+            millionths=millionths(labels.sentiment_scores) if labels is not None else (0, 0, 0),
         )
 
 
@@ -121,16 +133,18 @@ def decode_records(records: Iterable[Record]) -> tuple[list[tuple[Record, Messag
 
 
 def link(decoded: Iterable[tuple[Record, Message]], watchlist: Watchlist) -> tuple[list[Item], list[Rejected]]:
-    """Items with their companies, and reasons for those that linking failed on."""
+    """Items with their companies and languages, and reasons for those that linking failed on."""
     items: list[Item] = []
     rejected: list[Rejected] = []
     for record, message in decoded:
         body = message.body
         try:
-            items.append(Item(record, message, message.uid, body, watchlist.link(body, message.entities)))
+            entities = watchlist.link(body, message.entities)
         except Exception as error:
             watchlist.link("", ())  # a list that fails on nothing at all must not turn good messages away
             rejected.append(Rejected(record, f"linking its companies failed: {type(error).__name__}: {error}"))
+            continue
+        items.append(Item(record, message, message.uid, body, entities, language_of(body, message.language)))
     return items, rejected
 
 
@@ -145,21 +159,29 @@ def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: s
         if not bool(((table >= 0) & (table <= 1 + _ROUNDING)).all()):
             raise ValueError(f"the model {model} gave scores of {task} that are no probabilities")
     best_sentiment, best_topic = sentiment.argmax(axis=1), topic.argmax(axis=1)
-    result = []
-    for i, item in enumerate(items):
-        form = story_form(item.message.text, item.message.title)
-        result.append(
-            Classified(
-                item=item,
-                text=story_text(form, item.entities, item.uid),
+    return [
+        _classified(
+            item,
+            Labels(
                 sentiment=SENTIMENTS[best_sentiment[i]],
                 sentiment_scores=sentiment[i].tolist(),
                 topic=topics[best_topic[i]],
                 topic_scores=topic[i].tolist(),
                 model=model,
-            )
+            ),
         )
-    return result
+        for i, item in enumerate(items)
+    ]
+
+
+def leave_unread(items: Iterable[Item]) -> list[Classified]:
+    """Items without labels."""
+    return [_classified(item, None) for item in items]
+
+
+def _classified(item: Item, labels: Labels | None) -> Classified:
+    form = story_form(item.message.text, item.message.title)
+    return Classified(item, story_text(form, item.entities, item.uid), labels)
 
 
 def latest(moments: Iterable[datetime]) -> datetime | None:

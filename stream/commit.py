@@ -23,10 +23,10 @@ from core.store.arrays import plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
 from stream.assignment import Run
-from stream.batch import Batch, Classified, latest
+from stream.batch import Batch, Classified, Labels, latest
 from stream.ledger import Tally, TopicLedger, Unread
 from stream.repeats import Repeats, count_repeats
-from stream.series import TrendChanges, count
+from stream.series import COLUMNS, TrendChanges, count
 from stream.story_store import (
     assign_stories,
     first_messages,
@@ -159,19 +159,22 @@ def _copy_messages(
                     message.text,
                     message.url,
                     message.author,
-                    message.language,
+                    item.item.language,
                     text_array(item.item.entities),
                     text_array(message.marks),
                     msgspec.json.encode(message.extra).decode(),
                     stories[item.item.uid],
                     item.text.id,
-                    item.sentiment,
-                    plain_array(item.sentiment_scores),
-                    item.topic,
-                    plain_array(item.topic_scores),
-                    item.model,
+                    *_label_columns(item.labels),
                 )
             )
+
+
+def _label_columns(labels: Labels | None) -> tuple[str | None, ...]:
+    if labels is None:
+        return (None,) * 5
+    sentiment_scores, topic_scores = plain_array(labels.sentiment_scores), plain_array(labels.topic_scores)
+    return labels.sentiment, sentiment_scores, labels.topic, topic_scores, labels.model
 
 
 def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:
@@ -183,7 +186,7 @@ def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:
         "name": text_array(cell[1] for cell, _ in rows),
         "minute": time_array(cell[2] for cell, _ in rows),
     }
-    parameters |= {f"c{column}": plain_array(counts[column] for _, counts in rows) for column in range(9)}
+    parameters |= {name: plain_array(counts[at] for _, counts in rows) for at, name in enumerate(COLUMNS)}
     connection.execute(_SQL["add_to_trends"], parameters)
     minutes = changes.messages_by_minute()
     connection.execute(

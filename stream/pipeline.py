@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from core import metrics
 from core.dead_letters import DeadLetter, dead_letter
+from core.fitting import is_read
 from core.store.faults import is_content_refused, is_outage
-from stream.batch import Batch, Classified, Item, Record, Rejected, decode_records, label, link
+from stream.batch import Batch, Classified, Item, Record, Rejected, decode_records, label, leave_unread, link
 from stream.commit import Committed, Committer
 from stream.entities import Watchlist
 from stream.repeats import Repeats
@@ -38,6 +39,8 @@ class TextClassifier(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def languages(self) -> frozenset[str]: ...
     def labels(self, task: str) -> Sequence[str]: ...
     def predict(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]: ...
     def self_test(self) -> None: ...
@@ -179,10 +182,15 @@ def _classify(classifier: TextClassifier, items: Sequence[Item]) -> tuple[list[C
 
 
 def _label(classifier: TextClassifier, items: Sequence[Item]) -> list[Classified]:
-    if not items:
-        return []
-    scores = classifier.predict([item.body for item in items])
-    return label(items, scores, classifier.labels("topic"), classifier.name)
+    """`items` in their order, those that `classifier` reads with its labels."""
+    read = [item for item in items if is_read(item.language, classifier.languages)]
+    unread = [item for item in items if not is_read(item.language, classifier.languages)]
+    found = leave_unread(unread)
+    if read:
+        scores = classifier.predict([item.body for item in read])
+        found += label(read, scores, classifier.labels("topic"), classifier.name)
+    by_record = {id(one.item): one for one in found}
+    return [by_record[id(item)] for item in items]
 
 
 def _part(batch: Batch, records: Sequence[Record]) -> Batch:
@@ -208,8 +216,11 @@ def _count(batch: Batch, committed: Committed) -> None:
     for item in batch.classified:
         message = item.item.message
         outcome = "stored" if item.item.uid in left else "duplicate"
+        source = metrics.source_label(message.source)
+        if outcome == "stored" and item.labels is None:
+            metrics.UNREAD.labels(source).inc()
         left.discard(item.item.uid)
-        metrics.MESSAGES.labels(metrics.source_label(message.source), message.kind, outcome).inc()
+        metrics.MESSAGES.labels(source, message.kind, outcome).inc()
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
     if batch.rejected:
         metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))

@@ -31,19 +31,19 @@ class ClassifiedRecord(msgspec.Struct, kw_only=True):
     url: str
     """As in `messages`; empty where it did not fit."""
     language: str
-    """As in `messages`."""
+    """ISO 639-1 code: what the source states, unless the text says otherwise; empty where nobody knows."""
     entities: list[str]
     """Companies: those that the source names and those that were linked."""
-    sentiment: str
-    """The likeliest label of the task `sentiment`."""
-    sentiment_scores: list[float]
-    """A probability for each label, in the order of the taxonomy."""
-    topic: str
-    """The likeliest label of the task `topic`."""
-    topic_scores: list[float]
-    """A probability for each label, in the order of the taxonomy."""
-    model: str
-    """Name of the model that labelled it."""
+    sentiment: str | None
+    """The likeliest label of the task `sentiment`; null where no live model reads the language."""
+    sentiment_scores: list[float] | None
+    """A probability for each label, in the order of the taxonomy, or null."""
+    topic: str | None
+    """The likeliest label of the task `topic`; null where no live model reads the language."""
+    topic_scores: list[float] | None
+    """A probability for each label, in the order of the taxonomy, or null."""
+    model: str | None
+    """Name of the model that labelled it, or null."""
     shortened: bool = False
     """Whether something was cut to fit into a record."""
 
@@ -55,7 +55,7 @@ def classified_record(
     classified: Classified, limit: int = MAX_ENCODED_BYTES
 ) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     """Key, value and headers of `classified` for Kafka; a value of more than `limit` bytes is shortened."""
-    message = classified.item.message
+    message, labels = classified.item.message, classified.labels
     record = ClassifiedRecord(
         id=message.id,
         source=message.source,
@@ -64,13 +64,13 @@ def classified_record(
         title=message.title,
         text=message.text,
         url=message.url,
-        language=message.language,
+        language=classified.item.language,
         entities=classified.item.entities,
-        sentiment=classified.sentiment,
-        sentiment_scores=[round(score, 5) for score in classified.sentiment_scores],
-        topic=classified.topic,
-        topic_scores=[round(score, 5) for score in classified.topic_scores],
-        model=classified.model,
+        sentiment=None if labels is None else labels.sentiment,
+        sentiment_scores=None if labels is None else _rounded(labels.sentiment_scores),
+        topic=None if labels is None else labels.topic,
+        topic_scores=None if labels is None else _rounded(labels.topic_scores),
+        model=None if labels is None else labels.model,
     )
     value = _encoder.encode(record)
     for name in ("url", "language", "text", "title"):
@@ -81,6 +81,10 @@ def classified_record(
         _shorten(record, name, excess)
         value = _encoder.encode(record)
     return message.id.encode(), value, [(SCHEMA_HEADER, SCHEMA_VERSION)]
+
+
+def _rounded(scores: list[float]) -> list[float]:
+    return [round(score, 5) for score in scores]
 
 
 def _shorten(record: ClassifiedRecord, name: str, excess: int) -> None:

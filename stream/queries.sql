@@ -18,10 +18,12 @@ ON CONFLICT DO NOTHING
 
 -- name: add_to_trends
 INSERT INTO trend AS t (kind, name, minute, negative, neutral, positive, negative_stories, neutral_stories,
-                        positive_stories, p_negative, p_neutral, p_positive)
-SELECT * FROM unnest(%(kind)s::text[], %(name)s::text[], %(minute)s::timestamptz[], %(c0)s::integer[], %(c1)s::integer[],
-                     %(c2)s::integer[], %(c3)s::integer[], %(c4)s::integer[], %(c5)s::integer[], %(c6)s::bigint[],
-                     %(c7)s::bigint[], %(c8)s::bigint[])
+                        positive_stories, p_negative, p_neutral, p_positive, unread, unread_stories)
+SELECT * FROM unnest(%(kind)s::text[], %(name)s::text[], %(minute)s::timestamptz[], %(negative)s::integer[],
+                     %(neutral)s::integer[], %(positive)s::integer[], %(negative_stories)s::integer[],
+                     %(neutral_stories)s::integer[], %(positive_stories)s::integer[], %(p_negative)s::bigint[],
+                     %(p_neutral)s::bigint[], %(p_positive)s::bigint[], %(unread)s::integer[],
+                     %(unread_stories)s::integer[])
 ON CONFLICT (kind, name, minute) DO UPDATE
 SET negative = t.negative + excluded.negative,
     neutral = t.neutral + excluded.neutral,
@@ -31,7 +33,9 @@ SET negative = t.negative + excluded.negative,
     positive_stories = t.positive_stories + excluded.positive_stories,
     p_negative = t.p_negative + excluded.p_negative,
     p_neutral = t.p_neutral + excluded.p_neutral,
-    p_positive = t.p_positive + excluded.p_positive
+    p_positive = t.p_positive + excluded.p_positive,
+    unread = t.unread + excluded.unread,
+    unread_stories = t.unread_stories + excluded.unread_stories
 
 -- name: note_trend_change
 INSERT INTO trend_change (minutes, messages) VALUES (%(minutes)s::timestamptz[], %(messages)s::integer[])

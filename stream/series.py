@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from core.fitting import SENTIMENTS
+from core.fitting import SENTIMENTS, UNREAD
 
 MILLION = 1_000_000
+OUTCOMES = (*SENTIMENTS, UNREAD)  # what a message counts as, and its story where it comes first
+COLUMNS = (*OUTCOMES, *(f"{outcome}_stories" for outcome in OUTCOMES), *(f"p_{name}" for name in SENTIMENTS))
+_STORIES, _PROBABILITIES = len(OUTCOMES), 2 * len(OUTCOMES)
 
 Series = tuple[str, str]  # kind, name
 Cell = tuple[str, str, datetime]  # kind, name, minute
@@ -25,8 +28,8 @@ class Counted:
     story: UUID
     published_at: datetime
     series: tuple[Series, ...]
-    sentiment: str
-    millionths: tuple[int, int, int]  # probabilities of SENTIMENTS times a million
+    sentiment: str  # one of OUTCOMES
+    millionths: tuple[int, int, int]  # probabilities of SENTIMENTS times a million; zeros where it is unread
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,9 +41,10 @@ class First:
     sentiment: str
 
 
-def series_of(source: str, topic: str, entities: Iterable[str]) -> tuple[Series, ...]:
-    """The series that a message counts in."""
-    return (("all", "all"), ("topic", topic), ("source", source), *(("entity", entity) for entity in entities))
+def series_of(source: str, topic: str | None, entities: Iterable[str]) -> tuple[Series, ...]:
+    """The series that a message counts in; one that is unread has no topic."""
+    topics = () if topic is None else (("topic", topic),)
+    return (("all", "all"), *topics, ("source", source), *(("entity", entity) for entity in entities))
 
 
 def minute_of(moment: datetime) -> datetime:
@@ -55,19 +59,19 @@ def millionths(probabilities: Sequence[float]) -> tuple[int, int, int]:
 
 
 class TrendChanges:
-    """Nine counters per cell: messages, stories and summed millionths, each by sentiment in the order of SENTIMENTS."""
+    """The counters COLUMNS per cell: messages and stories by OUTCOMES, and summed millionths by SENTIMENTS."""
 
     def __init__(self) -> None:
-        self.cells: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * 9)
+        self.cells: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * len(COLUMNS))
 
     def count_message(self, message: Counted) -> None:
-        column = SENTIMENTS.index(message.sentiment)
+        column = OUTCOMES.index(message.sentiment)
         minute = minute_of(message.published_at)
         for kind, name in message.series:
             cell = self.cells[kind, name, minute]
             cell[column] += 1
             for i, amount in enumerate(message.millionths):
-                cell[6 + i] += amount
+                cell[_PROBABILITIES + i] += amount
 
     def move_story(self, series: Series, before: First | None, after: First | None) -> None:
         if before == after:
@@ -78,7 +82,8 @@ class TrendChanges:
             self._count_story(series, after, +1)
 
     def _count_story(self, series: Series, first: First, amount: int) -> None:
-        self.cells[series[0], series[1], minute_of(first.published_at)][3 + SENTIMENTS.index(first.sentiment)] += amount
+        column = _STORIES + OUTCOMES.index(first.sentiment)
+        self.cells[series[0], series[1], minute_of(first.published_at)][column] += amount
 
     def rows(self) -> list[tuple[Cell, list[int]]]:
         """Changed cells in key order: every writer takes its row locks in the same order, so none can deadlock."""
@@ -88,7 +93,7 @@ class TrendChanges:
         """Every minute in which any count changed, with the number of messages added to it, in order of time."""
         added: defaultdict[datetime, int] = defaultdict(int)
         for (kind, _, minute), counts in self.cells.items():
-            added[minute] += sum(counts[:3]) if kind == "all" else 0
+            added[minute] += sum(counts[:_STORIES]) if kind == "all" else 0
         return dict(sorted(added.items()))
 
 

@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import metrics
-from core.fitting import TASKS
+from core.fitting import TASKS, is_read
 from core.store.shadows import ShadowRow
 from stream.batch import Classified
 from stream.pipeline import TextClassifier
@@ -78,10 +78,14 @@ class Shadow:
             return failure
 
     def offer(self, classified: Sequence[Classified], stored: frozenset[UUID]) -> None:
-        """Take the sample among the messages that were `stored` for the first time. Never blocks."""
+        """Take the sample among the messages that were `stored` for the first time and labelled. Never blocks."""
         if self._classifier is None:
             return
-        sample = [item for item in classified if item.item.uid in stored and item.item.uid.int < self._below]
+        sample = [
+            item
+            for item in classified
+            if item.labels is not None and item.item.uid in stored and item.item.uid.int < self._below
+        ]
         if not sample:
             return
         with self._lock:
@@ -141,11 +145,16 @@ def _count(rows: Sequence[ShadowRow]) -> None:
 
 
 def compare(shadow: TextClassifier, sample: Sequence[Classified]) -> list[ShadowRow]:
-    """Labels that `shadow` gives the messages of `sample` beside those they got. Raises ShadowFailed for no numbers."""
-    scores = shadow.predict([item.item.body for item in sample])
+    """Labels that `shadow` gives the messages of `sample` that it reads, beside those they got.
+
+    Raises ShadowFailed for no numbers.
+    """
+    read = [item for item in sample if is_read(item.item.language, shadow.languages)]
+    scores = shadow.predict([item.item.body for item in read])
     labels = {task: shadow.labels(task) for task in TASKS}
     rows = []
-    for at, item in enumerate(sample):
+    for at, item in enumerate(read):
+        assert item.labels is not None  # none other is offered
         given, confidence = {}, 1.0
         for task, names in labels.items():
             row = scores[task][at]
@@ -157,9 +166,9 @@ def compare(shadow: TextClassifier, sample: Sequence[Classified]) -> list[Shadow
         rows.append(
             ShadowRow(
                 uid=item.item.uid,
-                live=item.model,
+                live=item.labels.model,
                 published_at=item.item.message.published_at,
-                live_labels={"sentiment": item.sentiment, "topic": item.topic},
+                live_labels={"sentiment": item.labels.sentiment, "topic": item.labels.topic},
                 shadow_labels=given,
                 confidence=confidence,
             )

@@ -104,11 +104,12 @@ SET headline = excluded.headline, first_at = excluded.first_at, first_uid = excl
 
 -- name: recounted_firsts
 SELECT DISTINCT ON (message.story, series.kind, series.name)
-       message.story, series.kind, series.name, message.published_at, message.uid, message.sentiment
+       message.story, series.kind, series.name, message.published_at, message.uid,
+       coalesce(message.sentiment, 'unread') AS sentiment
 FROM message
 CROSS JOIN LATERAL (
     SELECT 'all' AS kind, 'all' AS name
-    UNION ALL SELECT 'topic', message.topic
+    UNION ALL SELECT 'topic', message.topic WHERE message.topic IS NOT NULL
     UNION ALL SELECT 'source', message.source
     UNION ALL SELECT 'entity', entity FROM unnest(message.entities) AS entity
 ) AS series

@@ -9,6 +9,7 @@ from alerting.grafana.panels import About, Built, Column, Limits, figure, lines,
 _RUNBOOKS = "runbooks/Newstide"
 _LAG, _STALLED, _GAPS = f"{_RUNBOOKS}WorkerLag.md", f"{_RUNBOOKS}CommitsStalled.md", f"{_RUNBOOKS}LedgerGaps.md"
 _DEAD, _FEED, _DOWN = f"{_RUNBOOKS}DeadLetters.md", f"{_RUNBOOKS}FeedDead.md", f"{_RUNBOOKS}ProcessDown.md"
+_UNREAD = f"{_RUNBOOKS}SourceUnread.md"
 _WORKER = 'instance=~"$worker"'
 _LAGGING = f'newstide_lag_messages{{{_WORKER},topic=~"$topic"}}'
 
@@ -202,7 +203,7 @@ def _losses() -> list[Built]:
                 "`ingest` could not read them, `stream` could not process them.",
                 "short",
                 _DEAD,
-                8,
+                6,
                 8,
                 "1m",
             ),
@@ -218,7 +219,7 @@ def _losses() -> list[Built]:
                 "Messages with the id of an earlier one, by whether they said the same.",
                 "cps",
                 _DEAD,
-                8,
+                6,
                 8,
                 "15s",
             ),
@@ -226,11 +227,27 @@ def _losses() -> list[Built]:
         ),
         lines(
             About(
+                "Unread, by source",
+                "Share of a source's messages in languages that no live model reads: stored and counted, not labelled.",
+                "percentunit",
+                _UNREAD,
+                6,
+                8,
+                "1m",
+            ),
+            over_time(
+                f"sum by (source) (increase(newstide_unread_messages_total{{{_WORKER}}}[$__rate_interval])) / sum by "
+                f'(source) (increase(newstide_messages_total{{{_WORKER},outcome="stored"}}[$__rate_interval]))',
+                "{{source}}",
+            ),
+        ),
+        lines(
+            About(
                 "Gaps by partition",
                 "Offsets that were skipped; they are lost to the trends.",
                 "short",
                 _GAPS,
-                8,
+                6,
                 8,
                 "1m",
             ),

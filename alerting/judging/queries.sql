@@ -26,7 +26,7 @@ DELETE FROM trend_change RETURNING minutes, messages
 
 -- name: counts
 SELECT kind, name, floor(extract(epoch FROM minute) / %(step_s)s)::bigint AS step,
-       sum(negative + neutral + positive)::float8 AS messages, sum(negative_stories)::float8 AS negative,
+       sum(negative + neutral + positive + unread)::float8 AS messages, sum(negative_stories)::float8 AS negative,
        sum(neutral_stories)::float8 AS neutral, sum(positive_stories)::float8 AS positive
 FROM trend
 WHERE minute >= %(start)s AND minute < %(end)s AND kind IN ('all', 'topic', 'entity')

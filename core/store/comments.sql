@@ -10,6 +10,8 @@ COMMENT ON COLUMN message.published_at IS 'Event time.';
 COMMENT ON COLUMN message.story IS 'The story it belongs to.';
 COMMENT ON COLUMN message.text_key IS 'The text within the story: `text` of `story_text`.';
 COMMENT ON COLUMN message.marks IS 'What cleaning had to change.';
+COMMENT ON COLUMN message.language IS 'ISO 639-1 code: what the source states, unless the text says otherwise; empty where nobody knows.';
+COMMENT ON COLUMN message.sentiment IS 'Null, as all labels, where no live model read the language.';
 COMMENT ON COLUMN message.sentiment_scores IS 'A probability for each label, in the order of the taxonomy.';
 COMMENT ON COLUMN message.topic_scores IS 'A probability for each label, in the order of the taxonomy.';
 COMMENT ON COLUMN message.model IS 'Name of the model that labelled it.';
@@ -31,11 +33,15 @@ COMMENT ON COLUMN story_band.taken IS 'How often the row was locked.';
 COMMENT ON TABLE story_series IS 'The first message of a story in a series, by event time and then uid: where the story is counted.';
 COMMENT ON COLUMN story_series.kind IS '`all`, `topic`, `entity` or `source`.';
 
-COMMENT ON TABLE trend IS 'Counts of a series by the minute of event time: messages and stories by sentiment.';
+COMMENT ON COLUMN story_series.sentiment IS 'That of the first message, or `unread`.';
+
+COMMENT ON TABLE trend IS 'Counts of a series by the minute of event time: messages and stories by sentiment, and unread ones.';
 COMMENT ON COLUMN trend.kind IS '`all`, `topic`, `entity` or `source`.';
 COMMENT ON COLUMN trend.p_negative IS 'Sum of probabilities in millionths: it does not depend on their order.';
 COMMENT ON COLUMN trend.p_neutral IS 'As `p_negative`.';
 COMMENT ON COLUMN trend.p_positive IS 'As `p_negative`.';
+COMMENT ON COLUMN trend.unread IS 'Messages in languages that no live model read; they have no topic.';
+COMMENT ON COLUMN trend.unread_stories IS 'Stories whose first message in the series is unread.';
 COMMENT ON TABLE trend_hour IS 'Trends that retention has merged into hours.';
 COMMENT ON VIEW trend_history IS 'All trends: those by the minute, and those that were merged into hours.';
 COMMENT ON TABLE trend_rollup IS 'One row: event time before which minutes may have been merged into hours.';

@@ -40,14 +40,15 @@ class Difference:
 class Audit:
     """What a store says of itself, all at one moment.
 
-    `stored` and `dropped` (by retention) are messages; `counted` how many the ledger has stored, over all epochs, None
-    where some of it was counted before ledgers accounted for every offset. `unchecked`: trend rows that messages
-    dropped by retention may be part of.
+    `stored` and `dropped` (by retention) are messages, `unread` those of the stored ones that have no labels; `counted`
+    how many the ledger has stored, over all epochs, None where some of it was counted before ledgers accounted for
+    every offset. `unchecked`: trend rows that messages dropped by retention may be part of.
     """
 
     differences: Sequence[Difference]
     epochs: Sequence[Epoch]
     stored: int
+    unread: int
     dropped: int
     counted: int | None
     unchecked: int
@@ -83,6 +84,7 @@ def audit_store(engine: Engine, letters_topic: str, limit: int = 100) -> Audit:
             differences=_differences(connection, limit),
             epochs=epochs,
             stored=counts.stored,
+            unread=counts.unread,
             dropped=counts.dropped,
             counted=sum(epoch.messages for epoch in read) if known else None,
             unchecked=connection.execute(_SQL["unchecked"]).one().rows,

@@ -1,13 +1,14 @@
 -- name: totals
 -- A story is counted once in the series `all`, as a message is.
-SELECT coalesce(sum(negative + neutral + positive), 0)::bigint AS messages,
-       coalesce(sum(negative_stories + neutral_stories + positive_stories), 0)::bigint AS stories,
+SELECT coalesce(sum(negative + neutral + positive + unread), 0)::bigint AS messages,
+       coalesce(sum(negative_stories + neutral_stories + positive_stories + unread_stories), 0)::bigint AS stories,
        (SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL) AS dead_letters
 FROM trend_history WHERE kind = 'all' AND name = 'all'
 
 -- name: stored_messages
-SELECT (SELECT count(*) FROM message WHERE stored_on NOT IN (SELECT stored_on FROM dropped_day)) AS stored,
+SELECT count(*) AS stored, count(*) FILTER (WHERE sentiment IS NULL) AS unread,
        (SELECT coalesce(sum(messages), 0)::bigint FROM dropped_day) AS dropped
+FROM message WHERE stored_on NOT IN (SELECT stored_on FROM dropped_day)
 
 -- name: unchecked
 WITH bucket AS (
@@ -29,18 +30,19 @@ stored AS (
            sum(negative_stories) AS negative_stories, sum(neutral_stories) AS neutral_stories,
            sum(positive_stories) AS positive_stories,
            sum(p_negative)::bigint AS p_negative, sum(p_neutral)::bigint AS p_neutral,
-           sum(p_positive)::bigint AS p_positive
+           sum(p_positive)::bigint AS p_positive, sum(unread) AS unread, sum(unread_stories) AS unread_stories
     FROM trend_history CROSS JOIN merged
     GROUP BY 1, 2, 3
 ),
 member AS (
-    SELECT m.uid, m.story, m.published_at, m.sentiment, m.sentiment_scores, series.kind, series.name,
+    SELECT m.uid, m.story, m.published_at, coalesce(m.sentiment, 'unread') AS sentiment, m.sentiment_scores,
+            series.kind, series.name,
            date_trunc(CASE WHEN m.published_at < until THEN 'hour' ELSE 'minute' END, m.published_at, 'UTC') AS at
     FROM message AS m
     CROSS JOIN merged
     CROSS JOIN LATERAL (
         SELECT 'all' AS kind, 'all' AS name
-        UNION ALL SELECT 'topic', m.topic
+        UNION ALL SELECT 'topic', m.topic WHERE m.topic IS NOT NULL
         UNION ALL SELECT 'source', m.source
         UNION ALL SELECT 'entity', entity FROM unnest(m.entities) AS entity
     ) AS series
@@ -50,9 +52,10 @@ message_count AS (
            count(*) FILTER (WHERE sentiment = 'negative') AS negative,
            count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
            count(*) FILTER (WHERE sentiment = 'positive') AS positive,
-           sum(round(sentiment_scores[1]::double precision * 1000000))::bigint AS p_negative,
-           sum(round(sentiment_scores[2]::double precision * 1000000))::bigint AS p_neutral,
-           sum(round(sentiment_scores[3]::double precision * 1000000))::bigint AS p_positive
+           count(*) FILTER (WHERE sentiment = 'unread') AS unread,
+           coalesce(sum(round(sentiment_scores[1]::double precision * 1000000)), 0)::bigint AS p_negative,
+           coalesce(sum(round(sentiment_scores[2]::double precision * 1000000)), 0)::bigint AS p_neutral,
+           coalesce(sum(round(sentiment_scores[3]::double precision * 1000000)), 0)::bigint AS p_positive
     FROM member
     GROUP BY 1, 2, 3
 ),
@@ -75,6 +78,7 @@ story_count AS (
            count(*) FILTER (WHERE counts AND sentiment = 'negative') AS negative_stories,
            count(*) FILTER (WHERE counts AND sentiment = 'neutral') AS neutral_stories,
            count(*) FILTER (WHERE counts AND sentiment = 'positive') AS positive_stories,
+           count(*) FILTER (WHERE counts AND sentiment = 'unread') AS unread_stories,
            bool_or(open) AS open
     FROM judged_first
     GROUP BY 1, 2, 3
@@ -84,21 +88,23 @@ counted AS (
            coalesce(negative_stories, 0) AS negative_stories,
            coalesce(neutral_stories, 0) AS neutral_stories,
            coalesce(positive_stories, 0) AS positive_stories,
-           p_negative, p_neutral, p_positive, coalesce(open, false) AS open
+           p_negative, p_neutral, p_positive, unread, coalesce(unread_stories, 0) AS unread_stories,
+           coalesce(open, false) AS open
     FROM message_count LEFT JOIN story_count USING (kind, name, at)
 )
 SELECT coalesce(stored.kind, counted.kind) AS kind, coalesce(stored.name, counted.name) AS name,
        coalesce(stored.at, counted.at) AS minute, to_jsonb(stored) AS stored, to_jsonb(counted) - 'open' AS counted
 FROM stored FULL JOIN counted USING (kind, name, at) CROSS JOIN merged
 WHERE (stored.kind IS NULL OR counted.kind IS NULL
-       OR (stored.negative, stored.neutral, stored.positive, stored.p_negative, stored.p_neutral, stored.p_positive)
+       OR (stored.negative, stored.neutral, stored.positive, stored.p_negative, stored.p_neutral, stored.p_positive,
+           stored.unread)
        IS DISTINCT FROM
           (counted.negative, counted.neutral, counted.positive, counted.p_negative, counted.p_neutral,
-           counted.p_positive)
+           counted.p_positive, counted.unread)
        OR NOT counted.open
-       AND (stored.negative_stories, stored.neutral_stories, stored.positive_stories)
+       AND (stored.negative_stories, stored.neutral_stories, stored.positive_stories, stored.unread_stories)
        IS DISTINCT FROM
-           (counted.negative_stories, counted.neutral_stories, counted.positive_stories))
+           (counted.negative_stories, counted.neutral_stories, counted.positive_stories, counted.unread_stories))
   AND NOT EXISTS (SELECT FROM dropped_day
                   WHERE coalesce(stored.at, counted.at) <= latest
                     AND coalesce(stored.at, counted.at)

@@ -34,10 +34,10 @@ WITH gone AS (
 ),
 added AS (
     INSERT INTO trend_hour AS t (kind, name, hour, negative, neutral, positive, negative_stories, neutral_stories,
-                                 positive_stories, p_negative, p_neutral, p_positive)
+                                 positive_stories, p_negative, p_neutral, p_positive, unread, unread_stories)
     SELECT kind, name, date_trunc('hour', minute, 'UTC') AS hour, sum(negative), sum(neutral), sum(positive),
            sum(negative_stories), sum(neutral_stories), sum(positive_stories), sum(p_negative), sum(p_neutral),
-           sum(p_positive)
+           sum(p_positive), sum(unread), sum(unread_stories)
     FROM gone GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (kind, name, hour) DO UPDATE
     SET negative = t.negative + excluded.negative,
@@ -48,7 +48,9 @@ added AS (
         positive_stories = t.positive_stories + excluded.positive_stories,
         p_negative = t.p_negative + excluded.p_negative,
         p_neutral = t.p_neutral + excluded.p_neutral,
-        p_positive = t.p_positive + excluded.p_positive
+        p_positive = t.p_positive + excluded.p_positive,
+        unread = t.unread + excluded.unread,
+        unread_stories = t.unread_stories + excluded.unread_stories
 )
 SELECT count(*) AS rows FROM gone
 

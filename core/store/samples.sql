@@ -19,7 +19,7 @@ ORDER BY published_at, uid
 WITH newest AS (
     SELECT uid, source, id, kind, published_at, received_at, title, text, story, sentiment_scores, topic, topic_scores
     FROM message
-    WHERE CAST(:since AS timestamptz) IS NULL OR published_at >= :since
+    WHERE topic IS NOT NULL AND (CAST(:since AS timestamptz) IS NULL OR published_at >= :since)
     ORDER BY published_at DESC, uid LIMIT :pool
 ),
 ranked AS (

@@ -22,7 +22,7 @@ KINDS = ("all", "topic", "entity", "source")
 
 @dataclass(frozen=True, slots=True)
 class TrendRow:
-    """Counts of one series in one bucket. `p_*` are summed probabilities of the messages."""
+    """Counts of one series in one bucket. `p_*` are summed probabilities of the messages; `unread` ones have none."""
 
     kind: str
     name: str
@@ -36,20 +36,32 @@ class TrendRow:
     p_negative: float
     p_neutral: float
     p_positive: float
+    unread: int
+    unread_stories: int
+
+    @property
+    def messages(self) -> int:
+        return self.negative + self.neutral + self.positive + self.unread
+
+    @property
+    def stories(self) -> int:
+        return self.negative_stories + self.neutral_stories + self.positive_stories + self.unread_stories
 
     def as_json(self) -> dict[str, Any]:
         """The row as `newstide trends --json` prints it."""
         return {
             "series": series_name(self.kind, self.name),
             "at": self.at.isoformat().replace("+00:00", "Z"),
-            "messages": self.negative + self.neutral + self.positive,
+            "messages": self.messages,
             "negative": self.negative,
             "neutral": self.neutral,
             "positive": self.positive,
-            "stories": self.negative_stories + self.neutral_stories + self.positive_stories,
+            "unread": self.unread,
+            "stories": self.stories,
             "negative_stories": self.negative_stories,
             "neutral_stories": self.neutral_stories,
             "positive_stories": self.positive_stories,
+            "unread_stories": self.unread_stories,
             "p_negative": float(self.p_negative),
             "p_neutral": float(self.p_neutral),
             "p_positive": float(self.p_positive),
@@ -66,6 +78,7 @@ class SeriesTotal:
     stories: int
     negative_stories: int
     positive_stories: int
+    unread: int
     first: datetime
     last: datetime
 

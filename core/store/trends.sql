@@ -3,7 +3,8 @@ SELECT kind, name, date_trunc(:bucket, minute, 'UTC') AS at,
        sum(negative)::bigint AS negative, sum(neutral)::bigint AS neutral, sum(positive)::bigint AS positive,
        sum(negative_stories)::bigint AS negative_stories, sum(neutral_stories)::bigint AS neutral_stories,
        sum(positive_stories)::bigint AS positive_stories,
-       sum(p_negative) / 1e6 AS p_negative, sum(p_neutral) / 1e6 AS p_neutral, sum(p_positive) / 1e6 AS p_positive
+       sum(p_negative) / 1e6 AS p_negative, sum(p_neutral) / 1e6 AS p_neutral, sum(p_positive) / 1e6 AS p_positive,
+       sum(unread)::bigint AS unread, sum(unread_stories)::bigint AS unread_stories
 FROM trend_history
 WHERE (CAST(:kind AS text) IS NULL OR kind = :kind) AND (CAST(:name AS text) IS NULL OR name = :name)
   AND (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
@@ -12,10 +13,10 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 
 -- name: series
-SELECT kind, name, sum(negative + neutral + positive)::bigint AS messages,
-       sum(negative_stories + neutral_stories + positive_stories)::bigint AS stories,
+SELECT kind, name, sum(negative + neutral + positive + unread)::bigint AS messages,
+       sum(negative_stories + neutral_stories + positive_stories + unread_stories)::bigint AS stories,
        sum(negative_stories)::bigint AS negative_stories, sum(positive_stories)::bigint AS positive_stories,
-       min(minute) AS first, max(minute) AS last
+       sum(unread)::bigint AS unread, min(minute) AS first, max(minute) AS last
 FROM trend_history
 WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
 GROUP BY 1, 2

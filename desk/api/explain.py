@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from core.errors import BundleError, ShelfUnreachable
 from core.explanation import explain
+from core.fitting import is_read
 from desk.api.parameters import TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.items import find_stories, read_items
@@ -70,6 +71,8 @@ def explain_message(
         raise Problem(HTTPStatus.CONFLICT, "you are to label this story without seeing what the model says of it")
     try:
         with desk.live_model as classifier:
+            if not is_read(item.language, classifier.languages):
+                raise Problem(HTTPStatus.CONFLICT, f"{classifier.name} does not read {item.language!r:.20}: no labels")
             found = explain(classifier, item.body)
             model = classifier.name
     except Busy:

@@ -62,10 +62,10 @@ class FoundBody(BaseModel):
     author: str
     language: str
     entities: list[str]
-    topic: str
-    sentiment: str
-    scores: list[float] = Field(description="Probabilities of negative, neutral and positive.")
-    model: str
+    topic: str | None = Field(description="Null, as sentiment, scores and model, where no model reads the language.")
+    sentiment: str | None
+    scores: list[float] | None = Field(description="Probabilities of negative, neutral and positive.")
+    model: str | None
 
 
 class FoundPage(BaseModel):

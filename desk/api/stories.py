@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from core.fitting import UNREAD
 from core.sources import source_key
 from core.store.trends import parse_series
 from desk.api.parameters import (
@@ -65,7 +66,7 @@ class StoryBody(BaseModel):
     sources: list[str] = Field(description="Who published it, as they are written.")
     entities: list[str] = Field(description="Tickers it is about.")
     topic: str | None
-    sentiment: Sentiment | None = Field(description="As it is counted in the series.")
+    sentiment: Sentiment | None = Field(description="As it is counted in the series; null where no model reads it.")
     scores: list[float] | None = Field(description="Probabilities of negative, neutral and positive.")
     uid: UUID | None = Field(description="Its first message, to be labelled.")
     language: str | None
@@ -91,11 +92,11 @@ class MessageBody(BaseModel):
     author: str
     language: str
     entities: list[str]
-    topic: str
-    topic_scores: list[float]
-    sentiment: str
-    sentiment_scores: list[float]
-    model: str
+    topic: str | None = Field(description="Null, as all that a model says, where none reads the language.")
+    topic_scores: list[float] | None
+    sentiment: str | None
+    sentiment_scores: list[float] | None
+    model: str | None
 
 
 class StoryDetail(BaseModel):
@@ -278,7 +279,7 @@ def stories_as_json(connection: Connection, stories: Sequence[Story], placed: Se
                 sources=[labels.get(source, source) for source in story.sources],
                 entities=story.entities,
                 topic=story.topic,
-                sentiment=place.sentiment if place else story.sentiment,
+                sentiment=_sentiment(place.sentiment) if place else story.sentiment,
                 scores=story.sentiment_scores,
                 uid=story.uid,
                 language=story.language,
@@ -286,3 +287,7 @@ def stories_as_json(connection: Connection, stories: Sequence[Story], placed: Se
             )
         )
     return bodies
+
+
+def _sentiment(counted: str) -> str | None:
+    return None if counted == UNREAD else counted

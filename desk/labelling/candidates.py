@@ -102,5 +102,5 @@ def read_candidates(connection: Connection, pool: int = POOL) -> list[Candidate]
 
 
 def _margins(row: Any) -> dict[str, float]:
-    found = {"sentiment": margin(row.sentiment), "topic": margin(row.topic)}
+    found = {"sentiment": margin(row.sentiment or ()), "topic": margin(row.topic or ())}
     return {task: value for task, value in found.items() if value is not None}

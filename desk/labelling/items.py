@@ -42,6 +42,7 @@ class Item:
     copies: int
     model: str
     guesses: dict[str, Guess]
+    language: str = ""
 
 
 def read_items(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, Item]:
@@ -57,7 +58,9 @@ def read_guesses(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, 
     rows = connection.execute(QUERIES["labelled_messages"], {"stories": list(stories)}).all()
     messages = read_messages(connection, (row.uid for row in rows))
     return {
-        row.story: (message.model, _guesses(message)) for row in rows if (message := messages.get(row.uid)) is not None
+        row.story: (message.model or "", _guesses(message))
+        for row in rows
+        if (message := messages.get(row.uid)) is not None
     }
 
 
@@ -76,7 +79,8 @@ def _item(row: Any, message: StoredMessage | None) -> Item | None:
         return Item(row.story, row.uid, "", said, said, row.labelled_source, "", None, row.copies, "", {})
     return Item(
         row.story, message.uid, message.title, message.text, said or clean(message_of(message).body), message.source,
-        message.url, message.published_at, row.copies, message.model, _guesses(message),
+        message.url, message.published_at, row.copies, message.model or "", _guesses(message),
+        message.language,
     )  # fmt: skip
 
 
@@ -87,5 +91,5 @@ def _guesses(message: StoredMessage) -> dict[str, Guess]:
             ("sentiment", message.sentiment, message.sentiment_scores),
             ("topic", message.topic, message.topic_scores),
         )
-        if scores
+        if label and scores
     }

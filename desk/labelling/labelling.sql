@@ -1,8 +1,8 @@
 -- name: newest_stories
--- One row for each story among the newest messages of the store: that of its earliest message there.
+-- One row for each story among the newest messages that a model read: that of its earliest message there.
 WITH newest AS (
     SELECT uid, story, source, published_at, sentiment_scores, topic_scores
-    FROM message ORDER BY published_at DESC, uid LIMIT :pool
+    FROM message WHERE sentiment IS NOT NULL ORDER BY published_at DESC, uid LIMIT :pool
 )
 SELECT DISTINCT ON (story) story, uid, source, sentiment_scores AS sentiment, topic_scores AS topic,
        count(*) OVER (PARTITION BY story) AS reach

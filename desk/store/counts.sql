@@ -2,19 +2,19 @@
 -- Counts of one series in a span, by the minute.
 SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neutral_stories), 0)::bigint AS neutral,
        coalesce(sum(positive_stories), 0)::bigint AS positive,
-       coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
+       coalesce(sum(negative + neutral + positive + unread), 0)::bigint AS messages
 FROM trend_history WHERE kind = :kind AND name = :name AND minute >= :since AND minute < :until
 
 -- name: totals_by_hour
 SELECT coalesce(sum(negative_stories), 0)::bigint AS negative, coalesce(sum(neutral_stories), 0)::bigint AS neutral,
        coalesce(sum(positive_stories), 0)::bigint AS positive,
-       coalesce(sum(negative + neutral + positive), 0)::bigint AS messages
+       coalesce(sum(negative + neutral + positive + unread), 0)::bigint AS messages
 FROM trend_totals(:kind, ARRAY[CAST(:name AS text)], :since, :until)
 
 -- name: leading
 -- The series of a kind with the most negative stories in the hours of a span, their counts in them.
 SELECT name, negative_stories AS negative, neutral_stories AS neutral, positive_stories AS positive,
-       negative + neutral + positive AS messages
+       negative + neutral + positive + unread AS messages
 FROM trend_totals(:kind, NULL, :since, :until)
 ORDER BY negative DESC, messages DESC, name
 LIMIT :limit
@@ -25,7 +25,7 @@ LIMIT :limit
 SELECT name, string_agg(int4send(floor(date_part('epoch', minute) / :step_s)::integer), '') AS steps,
        string_agg(int4send(negative_stories), '') AS negative, string_agg(int4send(neutral_stories), '') AS neutral,
        string_agg(int4send(positive_stories), '') AS positive,
-       string_agg(int4send(negative + neutral + positive), '') AS messages
+       string_agg(int4send(negative + neutral + positive + unread), '') AS messages
 FROM trend
 WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since AND minute < :until
 GROUP BY name
@@ -34,7 +34,7 @@ GROUP BY name
 SELECT name, string_agg(int4send(floor(date_part('epoch', hour) / :step_s)::integer), '') AS steps,
        string_agg(int4send(negative_stories), '') AS negative, string_agg(int4send(neutral_stories), '') AS neutral,
        string_agg(int4send(positive_stories), '') AS positive,
-       string_agg(int4send(negative + neutral + positive), '') AS messages
+       string_agg(int4send(negative + neutral + positive + unread), '') AS messages
 FROM trend_hours(:kind, :names, :since, :until)
 GROUP BY name
 
@@ -72,7 +72,7 @@ LIMIT :limit
 
 -- name: known_series
 -- The busiest series of a kind in a span, or of some.
-SELECT name, sum(negative_stories + neutral_stories + positive_stories)::bigint AS stories,
+SELECT name, sum(negative_stories + neutral_stories + positive_stories + unread_stories)::bigint AS stories,
        sum(negative_stories)::bigint AS negative, max(hour) AS last_hour
 FROM trend_hours(:kind, CAST(:names AS text[]), :since, :until)
 GROUP BY name

@@ -19,7 +19,7 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message and what a model said of it; its source by key."""
+    """A message and what a model said of it, if one reads its language; its source by key."""
 
     uid: UUID
     story: UUID
@@ -34,11 +34,11 @@ class StoredMessage:
     author: str
     language: str
     entities: list[str]
-    model: str
-    sentiment: str
-    sentiment_scores: list[float]
-    topic: str
-    topic_scores: list[float]
+    model: str | None
+    sentiment: str | None
+    sentiment_scores: list[float] | None
+    topic: str | None
+    topic_scores: list[float] | None
 
 
 def read_messages(connection: Connection, uids: Iterable[UUID]) -> dict[UUID, StoredMessage]:

@@ -24,9 +24,9 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) >= CAST(CAST(:horizon AS text) AS
 
 -- name: roll
 INSERT INTO trend_rolled (kind, name, hour, negative, neutral, positive, negative_stories, neutral_stories,
-                          positive_stories)
+                          positive_stories, unread, unread_stories)
 SELECT kind, name, date_trunc('hour', minute, 'UTC'), sum(negative), sum(neutral), sum(positive),
-       sum(negative_stories), sum(neutral_stories), sum(positive_stories)
+       sum(negative_stories), sum(neutral_stories), sum(positive_stories), sum(unread), sum(unread_stories)
 FROM trend WHERE minute >= :since AND minute < :until
 GROUP BY 1, 2, 3
 

@@ -47,10 +47,10 @@ class FoundMessage:
     author: str
     language: str
     entities: list[str]
-    topic: str
-    sentiment: str
-    sentiment_scores: list[float]
-    model: str
+    topic: str | None
+    sentiment: str | None
+    sentiment_scores: list[float] | None
+    model: str | None
 
 
 @dataclass(frozen=True)

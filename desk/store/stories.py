@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from core.fitting import SENTIMENTS
+from core.fitting import SENTIMENTS, UNREAD
 from core.store.arrays import plain_array
 from core.store.sql import records
 from desk.store.messages import StoredMessage, read_messages
@@ -25,7 +25,7 @@ StoryKey = tuple[datetime, UUID]
 
 @dataclass(frozen=True)
 class Placed:
-    """A story in a series: its first message there, when, and with what sentiment."""
+    """A story in a series: its first message there, when, and with what sentiment, or as `unread`."""
 
     story: UUID
     uid: UUID
@@ -67,7 +67,7 @@ class StoryFilter:
 
     @property
     def sentiments(self) -> list[str]:
-        return [self.sentiment] if self.sentiment else list(SENTIMENTS)
+        return [self.sentiment] if self.sentiment else [*SENTIMENTS, UNREAD]
 
 
 def list_stories(connection: Connection, wanted: StoryFilter, before: StoryKey | None, limit: int) -> list[Placed]:

@@ -29,6 +29,8 @@ def audit_lines(audit: Audit) -> Iterator[str]:
         stored = f"{audit.stored} messages are stored and {audit.dropped} were dropped by retention"
         equal = audit.counted == audit.stored + audit.dropped
         yield f"messages: {stored}; the ledger counts {audit.counted}{'' if equal else ', which is not their sum'}"
+    if audit.unread:
+        yield f"unread: {audit.unread} of the stored messages, in languages that no model in service read"
     if audit.unchecked:
         why = "retention dropped messages of their time"
         yield f"not checked: {audit.unchecked} trend rows; {why}"
@@ -61,6 +63,7 @@ def audit_document(audit: Audit) -> dict[str, Any]:
             for epoch in audit.epochs
         ],
         "stored": audit.stored,
+        "unread": audit.unread,
         "dropped": audit.dropped,
         "counted": audit.counted,
         "unchecked_trend_rows": audit.unchecked,

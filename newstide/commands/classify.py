@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,17 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
 @click.option("--explain", is_flag=True, help="Also the words that moved each score, found by leaving them out.")
 def classify(source: Path, target: Path, bundle: Path | None, threads: int, explain: bool) -> None:
-    """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order."""
+    """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order.
+
+    A text in a language that the bundle does not read gets no label: null, and "language" beside it."""
     classifier = _classifier(bundle, threads)
+    unread: Counter[str] = Counter()
     with counted_lines(source, "classifying") as report:
-        count = classify_file(classifier, source, target, report, explain)
+        count = classify_file(classifier, source, target, report, explain, unread)
     click.echo(f"{count} texts classified into {target}", err=True)
+    if unread:
+        texts = ", ".join(f"{language} {number}" for language, number in unread.most_common())
+        click.echo(f"{unread.total()} of them have no labels, since {classifier.name} does not read {texts}", err=True)
 
 
 @click.command()

@@ -69,6 +69,7 @@ def _rates(
 
 def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models: list[str]) -> None:
     """A row for each bucket; with `rates`, the negative stories corrected by them beside those counted."""
+    unread = any(row.unread_stories for row in rows)
     table = Table(
         Column("time (UTC)", no_wrap=True),
         "messages",
@@ -77,20 +78,22 @@ def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models
         *(["corrected"] if rates else []),
         "neutral",
         "positive",
+        *(["unread"] if unread else []),
         "",
         title=series,
         box=None,
     )
-    most = max((row.negative_stories + row.neutral_stories + row.positive_stories for row in rows), default=1)
+    most = max((row.stories for row in rows), default=1)
     for row in rows:
-        stories = row.negative_stories + row.neutral_stories + row.positive_stories
         red = round(_BAR * row.negative_stories / most)
         green = round(_BAR * row.positive_stories / most)
-        grey = max(round(_BAR * stories / most) - red - green, 0)
+        grey = max(round(_BAR * row.stories / most) - red - green, 0)
         bar = Text.assemble(("█" * red, "red"), ("█" * grey, "bright_black"), ("█" * green, "green"))
-        counts = (row.negative + row.neutral + row.positive, stories)
+        counts = (row.messages, row.stories)
         split = (row.negative_stories, row.neutral_stories, row.positive_stories)
         shown = [str(number) for number in split]
+        if unread:
+            shown.append(str(row.unread_stories))
         if rates:
             shown.insert(1, f"{corrected_counts(split, rates)[0]:.0f}")
         table.add_row(f"{row.at:%Y-%m-%d %H:%M}", *map(str, counts), *shown, bar)
@@ -101,18 +104,21 @@ def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models
 
 
 def _print_totals(totals: list[SeriesTotal]) -> None:
+    unread = any(total.unread for total in totals)
     table = Table(
         Column("series", no_wrap=True),
         "messages",
         "stories",
         "negative",
         "positive",
+        *(["unread"] if unread else []),
         "first (UTC)",
         "last (UTC)",
         box=None,
     )
     for total in totals:
-        counts = (total.messages, total.stories, total.negative_stories, total.positive_stories)
+        counts = [total.messages, total.stories, total.negative_stories, total.positive_stories]
+        counts += [total.unread] if unread else []
         times = (f"{moment:%Y-%m-%d %H:%M}" for moment in (total.first, total.last))
         table.add_row(series_name(total.kind, total.name), *map(str, counts), *times)
     open_console().print(

@@ -174,6 +174,42 @@ def test_an_old_alert_is_an_incident_of_its_own(engine: Engine, old_counts: dict
         assert told == [(incident, "opened", 1)]
 
 
+def test_a_message_without_labels_is_found_and_counted_beside_old_ones(
+    engine: Engine, old_counts: dict[str, int]
+) -> None:
+    """Old messages keep what they are found by; one of them, with its labels taken away, is sound as an unread one."""
+    migrate(engine)
+    found = text(
+        "SELECT count(*) FROM message "
+        "WHERE search_words(title, text, topic, source, entities) @@ CAST(:exact AS tsquery)"
+    )
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT sum(unread), sum(unread_stories) FROM trend_history")).one() == (0, 0)
+        assert connection.execute(found, {"exact": "'topic=Macro'"}).scalar_one() == COPIES
+        connection.exec_driver_sql(
+            "UPDATE message SET sentiment = NULL, sentiment_scores = NULL, topic = NULL, topic_scores = NULL, "
+            "model = NULL WHERE id = 'm1'"
+        )
+        assert connection.execute(found, {"exact": "'topic=Macro'"}).scalar_one() == COPIES - 1
+        assert connection.execute(found, {"exact": "'source=wire' & 'entity=KO'"}).scalar_one() == COPIES
+        connection.exec_driver_sql(
+            "UPDATE story_series SET first_at = '2024-01-10 09:02:10Z', uid = md5('message 2')::uuid "
+            "WHERE kind = 'topic'"
+        )
+        connection.exec_driver_sql("UPDATE story_series SET sentiment = 'unread' WHERE kind <> 'topic'")
+        connection.exec_driver_sql("DELETE FROM trend WHERE minute = '2024-01-10 09:01Z' AND kind = 'topic'")
+        connection.exec_driver_sql(
+            "UPDATE trend SET negative_stories = 1 WHERE minute = '2024-01-10 09:02Z' AND kind = 'topic'"
+        )
+        connection.exec_driver_sql(
+            "UPDATE trend SET negative = 0, negative_stories = 0, p_negative = 0, p_neutral = 0, p_positive = 0, "
+            "unread = 1, unread_stories = 1 WHERE minute = '2024-01-10 09:01Z'"
+        )
+    now = audit_store(engine, "newstide.dead-letters")
+    assert now.exact, now
+    assert (now.stored, now.unread) == (COPIES, 1)
+
+
 def test_hours_that_were_rolled_up_are_days_too(engine: Engine) -> None:
     migrate(engine, "0015")
     with engine.begin() as connection:

@@ -26,7 +26,7 @@ from core.store.trends import read_trends
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 COLUMNS = (
     "negative, neutral, positive, negative_stories, neutral_stories, positive_stories, "
-    "p_negative, p_neutral, p_positive"
+    "p_negative, p_neutral, p_positive, unread, unread_stories"
 )
 
 
@@ -87,7 +87,7 @@ def add_trends(connection: psycopg.Connection[Any], begin: datetime, minutes: in
     connection.execute(
         f"""
         INSERT INTO trend AS t (kind, name, minute, {COLUMNS})
-        SELECT kind, kind, %(begin)s + n * interval '1 minute', 1, n %% 3, 2, 1, 0, 1, 10 * n, 7, 5
+        SELECT kind, kind, %(begin)s + n * interval '1 minute', 1, n %% 3, 2, 1, 0, 1, 10 * n, 7, 5, n %% 4, n %% 2
         FROM generate_series(0, %(minutes)s - 1, %(every)s) AS n, unnest(ARRAY['all', 'topic', 'entity']) AS kind
         ON CONFLICT (kind, name, minute) DO UPDATE SET negative = t.negative + excluded.negative,
             p_negative = t.p_negative + excluded.p_negative

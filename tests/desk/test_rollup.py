@@ -37,9 +37,10 @@ def writer(newsroom: None, settings: Settings) -> Iterator[psycopg.Connection[An
 def change(connection: psycopg.Connection[Any], minute: datetime, amount: int = 1) -> None:
     """What a worker does in a transaction: change trends, and note that it did."""
     connection.execute(
-        "INSERT INTO trend AS t VALUES ('entity', 'AAPL', %(minute)s, %(n)s, 0, 0, %(n)s, 0, 0, 0, 0, 0) "
+        "INSERT INTO trend AS t VALUES ('entity', 'AAPL', %(minute)s, %(n)s, 0, 0, %(n)s, 0, 0, 0, 0, 0, %(n)s, 1) "
         "ON CONFLICT (kind, name, minute) DO UPDATE SET negative = t.negative + excluded.negative, "
-        "negative_stories = t.negative_stories + excluded.negative_stories",
+        "negative_stories = t.negative_stories + excluded.negative_stories, unread = t.unread + excluded.unread, "
+        "unread_stories = t.unread_stories + excluded.unread_stories",
         {"minute": minute, "n": amount},
     )
     connection.execute("INSERT INTO trend_change (minutes, messages) VALUES (%s, '{1}')", ([minute],))
@@ -48,7 +49,8 @@ def change(connection: psycopg.Connection[Any], minute: datetime, amount: int = 
 def differences(engine: Engine) -> list[Any]:
     """Hours of which `trend_hours` tells something else than the minutes and merged hours do, and sums over spans of
     which `trend_totals` does."""
-    columns = "negative, neutral, positive, negative_stories, neutral_stories, positive_stories"
+    columns = "negative, neutral, positive, negative_stories, neutral_stories, positive_stories, unread, "
+    columns += "unread_stories"
     sums = ", ".join(f"sum({column})::bigint AS {column}" for column in columns.split(", "))
     true = f"""
         SELECT name, date_trunc('hour', minute, 'UTC') AS hour, {sums} FROM trend_history
@@ -145,7 +147,8 @@ def test_hours_that_retention_merged_are_read_where_it_put_them(
     writer.execute(
         "WITH gone AS (DELETE FROM trend WHERE minute < %s RETURNING *) INSERT INTO trend_hour "
         "SELECT kind, name, date_trunc('hour', minute, 'UTC'), sum(negative), sum(neutral), sum(positive), "
-        "sum(negative_stories), sum(neutral_stories), sum(positive_stories), 0, 0, 0 FROM gone GROUP BY 1, 2, 3",
+        "sum(negative_stories), sum(neutral_stories), sum(positive_stories), 0, 0, 0, sum(unread), "
+        "sum(unread_stories) FROM gone GROUP BY 1, 2, 3",
         (until - HOUR,),
     )
     change(writer, until - timedelta(days=2), 5)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InputError, UndecodableMessage
+from core.language import language_of
 from core.records import (
     ID_DERIVED,
     MAX_ENCODED_BYTES,
@@ -23,7 +24,6 @@ from core.records import (
 )
 from ingest.batches import read_batch
 from ingest.cleaning import clean_entities, clean_message
-from ingest.language import detect_language
 from ingest.mapping import IDENTITY, TARGETS, parse_map
 from ingest.times import parse_time
 from ingest.transform import transform
@@ -94,7 +94,7 @@ def test_times_are_utc_or_none(value: Any) -> None:
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_language_is_a_code_or_empty(text: str) -> None:
-    assert len(detect_language(text)) in (0, 2)
+    assert len(language_of(text)) in (0, 2)
 
 
 def test_html_is_unescaped_and_stripped() -> None:
@@ -263,7 +263,7 @@ def test_extra_is_bounded_and_plain() -> None:
     ],
 )
 def test_languages(text: str, language: str) -> None:
-    assert detect_language(text) == language
+    assert language_of(text) == language
 
 
 def test_a_given_language_is_believed() -> None:

@@ -25,6 +25,7 @@ from core.classifier import Classifier
 from core.dead_letters import DeadLetter
 from core.errors import UndecodableMessage
 from core.kafka import client_options, ensure_topics, wait_for_broker
+from core.language import language_of
 from core.records import Message, decode, encode
 from core.settings import Settings, load_settings
 from core.store.connection import connect
@@ -40,6 +41,7 @@ from stream.stories import StoryText, are_copies, story_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SENTIMENTS = ("negative", "neutral", "positive")
+COUNTED = (*SENTIMENTS, "unread")
 
 Input = tuple[bytes | None, bytes | None]  # key and value of a record
 
@@ -160,6 +162,38 @@ def scenario_messages(count: int) -> list[Message]:
     return messages
 
 
+_FOREIGN = (
+    ("新浪财经", "阿里巴巴股价大跌，公司回应监管调查"),
+    ("财联社", "【阿里巴巴股价大跌】公司回应监管调查。"),
+    ("Börse Online", "Die Aktien der Deutschen Bank brechen nach einer Gewinnwarnung deutlich ein"),
+    ("Vedomosti", "Акции банка резко упали после публикации отчёта за квартал"),
+    ("Ticker", "DAX +2%"),  # read where nobody states its language
+)
+
+
+def foreign_messages(count: int) -> list[Message]:
+    """Messages that the shipped model does not read, among them copies of stories, and some that state English."""
+    received = datetime.now(UTC)
+    messages = []
+    for number in range(count):
+        source, text = _FOREIGN[number % len(_FOREIGN)]
+        published = datetime(2026, 3, 2, 9, tzinfo=UTC) + timedelta(minutes=7 * number)
+        stated = ("", "de", "") if source == "Ticker" else ("", "en", "")
+        messages.append(
+            Message(
+                id=f"foreign {number}",
+                source=source,
+                kind="news",
+                published_at=published,
+                received_at=received,
+                text=text,
+                language=stated[number % 3],
+                entities=["BABA"] if number % 5 == 0 else [],
+            )
+        )
+    return messages
+
+
 def as_input(messages: Sequence[Message]) -> list[Input]:
     return [(message.id.encode(), encode(message)) for message in messages]
 
@@ -207,7 +241,7 @@ def committed(settings: Settings) -> int:
 
 
 def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[str, str, datetime], list[int]]:
-    """Messages by sentiment and summed millionths of every (kind, name, minute), from the input alone."""
+    """Messages by sentiment and unread, and summed millionths, of every (kind, name, minute), from the input alone."""
     unique: dict[tuple[str, str], Message] = {}
     for _, value in records:
         try:
@@ -217,33 +251,37 @@ def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[
         unique.setdefault((message.source, message.id), message)
     classifier = Classifier(load_bundle(settings.bundle_directory))
     watchlist = load_watchlist()
-    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 6)
+    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 7)
     for message in unique.values():
-        # One at a time, so that nothing of a batch could leak into the expectation.
-        scores = classifier.predict([message.body])
-        sentiment = int(scores["sentiment"][0].argmax())
-        topic = classifier.labels("topic")[int(scores["topic"][0].argmax())]
-        series = [("all", "all"), ("topic", topic), ("source", message.source)]
+        series = [("all", "all"), ("source", message.source)]
+        column, millionths = COUNTED.index("unread"), [0, 0, 0]
+        if language_of(message.body, message.language) in ("en", ""):
+            # One at a time, so that nothing of a batch could leak into the expectation.
+            scores = classifier.predict([message.body])
+            column = int(scores["sentiment"][0].argmax())
+            millionths = [round(float(score) * 1_000_000) for score in scores["sentiment"][0]]
+            series.append(("topic", classifier.labels("topic")[int(scores["topic"][0].argmax())]))
         series += [("entity", entity) for entity in watchlist.link(message.body, message.entities)]
         minute = message.published_at.replace(second=0, microsecond=0)
         for kind, name in series:
             cell = counts[kind, name, minute]
-            cell[sentiment] += 1
-            for column in range(3):
-                cell[3 + column] += round(float(scores["sentiment"][0][column]) * 1_000_000)
+            cell[column] += 1
+            for at, amount in enumerate(millionths):
+                cell[len(COUNTED) + at] += amount
     return dict(counts)
 
 
 def stored_counts(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
     rows = ask(
         settings,
-        "SELECT kind, name, minute, negative, neutral, positive, p_negative, p_neutral, p_positive FROM trend",
+        "SELECT kind, name, minute, negative, neutral, positive, unread, p_negative, p_neutral, p_positive FROM trend",
     )
     return {(kind, name, minute.astimezone(UTC)): list(counts) for kind, name, minute, *counts in rows}
 
 
 def stored_story_counts(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
-    rows = ask(settings, "SELECT kind, name, minute, negative_stories, neutral_stories, positive_stories FROM trend")
+    columns = ", ".join(f"{outcome}_stories" for outcome in COUNTED)
+    rows = ask(settings, f"SELECT kind, name, minute, {columns} FROM trend")
     return {(kind, name, minute.astimezone(UTC)): list(counts) for kind, name, minute, *counts in rows if any(counts)}
 
 
@@ -252,15 +290,16 @@ def recounted_stories(settings: Settings) -> dict[tuple[str, str, datetime], lis
     first: dict[tuple[Any, str, str], tuple[datetime, Any, str]] = {}
     rows = ask(settings, "SELECT story, uid, published_at, sentiment, topic, source, entities FROM message")
     for story, uid, published_at, sentiment, topic, source, entities in rows:
-        series = [("all", "all"), ("topic", topic), ("source", source), *(("entity", entity) for entity in entities)]
+        series = [("all", "all"), ("source", source), *(("entity", entity) for entity in entities)]
+        series += [("topic", topic)] if topic is not None else []
         for kind, name in series:
-            mine = (published_at, uid, sentiment)
+            mine = (published_at, uid, sentiment or "unread")
             key = (story, kind, name)
             first[key] = min(first.get(key, mine), mine)
-    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 3)
+    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * len(COUNTED))
     for (_, kind, name), (published_at, _, sentiment) in first.items():
         minute = published_at.astimezone(UTC).replace(second=0, microsecond=0)
-        counts[kind, name, minute][SENTIMENTS.index(sentiment)] += 1
+        counts[kind, name, minute][COUNTED.index(sentiment)] += 1
     return dict(counts)
 
 

@@ -19,6 +19,7 @@ from tests.stream.harness import (
     ask,
     assert_exact,
     committed,
+    foreign_messages,
     make_settings,
     one_broker,
     produce,
@@ -72,9 +73,13 @@ run_worker(load_settings(), 0, wrap=Broken)
 
 @pytest.fixture(scope="module")
 def records() -> list[Input]:
-    """The feed, with one message in ten delivered a second time a little later, as producers do after a crash."""
+    """The feed, with messages that no model reads in between, and one in ten delivered a second time a little later, as
+    producers do after a crash."""
     chosen = random.Random(7)
-    sent = as_input(scenario_messages(COUNT))
+    messages = scenario_messages(COUNT)
+    for message in foreign_messages(COUNT // 20):
+        messages.insert(chosen.randrange(len(messages)), message)
+    sent = as_input(messages)
     again = [(position + chosen.randrange(1, 300), record) for position, record in enumerate(sent)]
     twice = chosen.sample(again, len(sent) // 10)
     ordered = [*enumerate(sent), *twice]

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.series import SENTIMENTS, Counted, First, StorySeries, count, millionths, minute_of, series_of
+from stream.series import COLUMNS, OUTCOMES, Counted, First, StorySeries, count, millionths, minute_of, series_of
 
 START = datetime(2025, 3, 7, tzinfo=UTC)
 SPAM, NEWS = UUID(int=1), UUID(int=2)
@@ -19,14 +19,16 @@ def messages(draw: st.DrawFn) -> list[Counted]:
     found = []
     for number in range(draw(st.integers(1, 25))):
         entities = draw(st.lists(st.sampled_from(["A", "B"]), unique=True))
+        outcome = draw(st.sampled_from(OUTCOMES))
+        read = outcome != "unread"
         found.append(
             Counted(
                 uid=UUID(int=number),
                 story=draw(st.sampled_from([SPAM, NEWS, UUID(int=3)])),
                 published_at=START + timedelta(seconds=draw(st.integers(0, 400))),
-                series=series_of("wire", draw(st.sampled_from(["Earnings", "IPO"])), entities),
-                sentiment=draw(st.sampled_from(SENTIMENTS)),
-                millionths=draw(st.tuples(*[st.integers(0, 10**6)] * 3)),
+                series=series_of("wire", draw(st.sampled_from(["Earnings", "IPO"])) if read else None, entities),
+                sentiment=outcome,
+                millionths=draw(st.tuples(*[st.integers(0, 10**6)] * 3)) if read else (0, 0, 0),
             )
         )
     return found
@@ -40,7 +42,7 @@ def add_up(batches: list[list[Counted]]) -> dict[object, list[int]]:
         changes, firsts, _ = count(batch, known)
         known |= firsts
         for cell, counts in changes.rows():
-            mine = total.setdefault(cell, [0] * 9)
+            mine = total.setdefault(cell, [0] * len(COLUMNS))
             mine[:] = [a + b for a, b in zip(mine, counts, strict=True)]
     return {cell: counts for cell, counts in total.items() if any(counts)}
 
@@ -55,13 +57,13 @@ def test_order_and_batching_change_nothing(found: list[Counted], chance: random.
 @given(messages())
 def test_counts_are_those_of_a_plain_recount(found: list[Counted]) -> None:
     cells = add_up([found])
-    assert sum(sum(counts[:3]) for (kind, *_), counts in cells.items() if kind == "all") == len(found)  # type: ignore[misc]
+    assert sum(sum(counts[:4]) for (kind, *_), counts in cells.items() if kind == "all") == len(found)  # type: ignore[misc]
     told = {(series, message.story) for message in found for series in message.series}
-    assert sum(sum(counts[3:6]) for counts in cells.values()) == len(told)
+    assert sum(sum(counts[4:8]) for counts in cells.values()) == len(told)
     for (kind, name, minute), counts in cells.items():  # type: ignore[misc]
         inside = [m for m in found if (kind, name) in m.series and minute_of(m.published_at) == minute]
-        assert counts[:3] == [sum(m.sentiment == sentiment for m in inside) for sentiment in SENTIMENTS]
-        assert counts[6:] == [sum(m.millionths[i] for m in inside) for i in range(3)]
+        assert counts[:4] == [sum(m.sentiment == outcome for m in inside) for outcome in OUTCOMES]
+        assert counts[8:] == [sum(m.millionths[i] for m in inside) for i in range(3)]
 
 
 def test_an_earlier_message_that_comes_later_moves_the_story() -> None:
@@ -69,8 +71,8 @@ def test_an_earlier_message_that_comes_later_moves_the_story() -> None:
     late = Counted(UUID(int=9), NEWS, START + timedelta(minutes=5), series, "positive", (0, 0, 1))
     early = Counted(UUID(int=8), NEWS, START, series, "negative", (1, 0, 0))
     cells = add_up([[late], [early]])
-    assert cells["all", "all", START][3:6] == [1, 0, 0]
-    assert cells["all", "all", START + timedelta(minutes=5)][3:6] == [0, 0, 0]
+    assert cells["all", "all", START][4:8] == [1, 0, 0, 0]
+    assert cells["all", "all", START + timedelta(minutes=5)][4:8] == [0, 0, 0, 0]
 
 
 def test_rows_come_in_one_order_for_all_workers() -> None:
@@ -97,7 +99,7 @@ def test_moved_messages_are_counted_where_they_are_now(found: list[Counted], cha
     assert {key: first for key, first in (known | firsts).items() if key not in gone} == firsts_of(now)
     total = {cell: list(counts) for cell, counts in changes.rows()}
     for cell, counts in later.rows():
-        total[cell] = [a + b for a, b in zip(total.get(cell, [0] * 9), counts, strict=True)]
+        total[cell] = [a + b for a, b in zip(total.get(cell, [0] * len(COLUMNS)), counts, strict=True)]
     assert {cell: counts for cell, counts in total.items() if any(counts)} == add_up([now])
 
 

@@ -26,10 +26,10 @@ from core.settings import Settings
 from core.store.connection import connect, open_engine
 from core.store.migration import migrate
 from core.text import story_form
-from stream.batch import Batch, Classified, Item, Record
+from stream.batch import Batch, Classified, Item, Labels, Record
 from stream.commit import Committer
 from stream.ledger import TopicLedger
-from stream.series import SENTIMENTS, millionths, series_of
+from stream.series import COLUMNS, OUTCOMES, SENTIMENTS, millionths, series_of
 from stream.stories import are_copies, story_text
 from stream.story_store import MOST_TEXTS
 from tests.stream.harness import make_settings
@@ -66,22 +66,19 @@ TEXTS = (
 )
 
 times = st.one_of(st.integers(0, 16).map(lambda step: timedelta(hours=18 * step)), st.just(timedelta(hours=72)))
-rows = st.lists(st.tuples(st.integers(0, len(TEXTS) - 1), times, st.integers(0, 2)), min_size=12, max_size=40)
+rows = st.lists(st.tuples(st.integers(0, len(TEXTS) - 1), times, st.integers(0, 3)), min_size=12, max_size=40)
 
 
 def classified(number: int, text: str, at: datetime, sentiment: int = 0, entities: Sequence[str] = ()) -> Classified:
     message = Message(id=str(number), source="wire", kind="news", published_at=at, received_at=RECEIVED, text=text)
     record = Record(TOPIC, 0, number, None, b"")
     scores = [0.1, 0.1, 0.1]
-    scores[sentiment] = 0.8
+    if sentiment < len(SENTIMENTS):
+        scores[sentiment] = 0.8
     return Classified(
-        Item(record, message, message.uid, message.body, list(entities)),
+        Item(record, message, message.uid, message.body, list(entities), "en"),
         story_text(story_form(text), entities, message.uid),
-        SENTIMENTS[sentiment],
-        scores,
-        "Earnings",
-        [1.0],
-        "test",
+        Labels(SENTIMENTS[sentiment], scores, "Earnings", [1.0], "test") if sentiment < len(SENTIMENTS) else None,
     )
 
 
@@ -100,20 +97,21 @@ def by_the_rule(messages: Sequence[Classified]) -> list[list[Classified]]:
 
 
 def expected_trends(stories: Sequence[Sequence[Classified]]) -> dict[Any, list[int]]:
-    cells: defaultdict[Any, list[int]] = defaultdict(lambda: [0] * 9)
+    cells: defaultdict[Any, list[int]] = defaultdict(lambda: [0] * len(COLUMNS))
     for story in stories:
         counted: set[Any] = set()
         for message in story:
-            column = SENTIMENTS.index(message.sentiment)
+            labels = message.labels
+            column = OUTCOMES.index(labels.sentiment if labels else "unread")
             minute = message.position.at.replace(second=0, microsecond=0)
-            for kind, name in series_of("wire", message.topic, message.item.entities):
+            for kind, name in series_of("wire", labels and labels.topic, message.item.entities):
                 cell = cells[kind, name, minute]
                 cell[column] += 1
-                for i, amount in enumerate(millionths(message.sentiment_scores)):
-                    cell[6 + i] += amount
+                for i, amount in enumerate(millionths(labels.sentiment_scores) if labels else ()):
+                    cell[8 + i] += amount
                 if (kind, name) not in counted:
                     counted.add((kind, name))
-                    cell[3 + column] += 1
+                    cell[4 + column] += 1
     return dict(cells)
 
 
@@ -163,10 +161,7 @@ def stored_partition(connection: psycopg.Connection[Any]) -> set[frozenset[UUID]
 
 
 def stored_trends(connection: psycopg.Connection[Any]) -> dict[Any, list[int]]:
-    query = (
-        "SELECT kind, name, minute, negative, neutral, positive, negative_stories, neutral_stories, positive_stories, "
-        "p_negative, p_neutral, p_positive FROM trend"
-    )
+    query = f"SELECT kind, name, minute, {', '.join(COLUMNS)} FROM trend"
     return {(k, n, m.astimezone(UTC)): list(counts) for k, n, m, *counts in connection.execute(query)}
 
 

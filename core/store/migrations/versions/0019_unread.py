@@ -1,0 +1,18 @@
+"""Messages in a language that no live model reads: stored and counted, without labels."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore a backup to go back to an earlier version")
