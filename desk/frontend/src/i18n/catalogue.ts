@@ -341,6 +341,7 @@ export const catalogue = {
   "sentiment.negative": ["Negative", "负面"],
   "sentiment.neutral": ["Neutral", "中性"],
   "sentiment.positive": ["Positive", "正面"],
+  "sentiment.unread": ["Not read: another language", "未识别：其他语言"],
   "series.alert": ["alert {time}", "警报 {time}"],
   "series.all": ["All news", "全部新闻"],
   "series.expected": ["expected, with its band", "预期及区间"],

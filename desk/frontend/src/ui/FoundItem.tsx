@@ -12,7 +12,7 @@ export function FoundItem({ found, before, current }: { found: Found; before?: C
     <li class="story" tabIndex={-1} data-uid={found.uid} aria-current={current ? "true" : undefined}>
       <div class="story-line">
         {before}
-        <Sentiment value={said ?? found.sentiment} short />
+        <Sentiment value={said ?? found.sentiment ?? t("sentiment.unread")} short />
         <OutLink url={found.url} class="headline">
           {found.title || found.text}
         </OutLink>
@@ -21,7 +21,7 @@ export function FoundItem({ found, before, current }: { found: Found; before?: C
       <p class="story-facts">
         <Time at={found.published_at} />
         <span>{found.source}</span>
-        <a href={href("/", { series: `topic=${found.topic}` })}>{found.topic}</a>
+        {found.topic && <a href={href("/", { series: `topic=${found.topic}` })}>{found.topic}</a>}
         {found.entities.slice(0, 4).map((entity) => (
           <a key={entity} href={href("/", { kind: "entity", series: `entity=${entity}` })}>
             {entity}

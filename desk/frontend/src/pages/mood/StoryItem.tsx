@@ -18,7 +18,7 @@ export function StoryItem({ story }: { story: Story }): JSX.Element {
   return (
     <li class="story" tabIndex={-1} data-story={story.id}>
       <div class="story-line">
-        <Sentiment value={said ?? story.sentiment ?? ""} short />
+        <Sentiment value={said ?? story.sentiment ?? (story.uid ? t("sentiment.unread") : "")} short />
         <OutLink url={story.url} class="headline">
           {story.headline || t("story.untitled")}
         </OutLink>
