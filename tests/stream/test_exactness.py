@@ -37,7 +37,8 @@ from stream.worker import run_worker
 class Faulty:
     def __init__(self, real):
         self.real, self.calls = real, 0
-        self.name, self.labels, self.self_test = real.name, real.labels, real.self_test
+        self.name, self.languages = real.name, real.languages
+        self.labels, self.self_test = real.labels, real.self_test
 
     def predict(self, texts):
         self.calls += 1
@@ -56,7 +57,7 @@ from stream.worker import run_worker
 class Broken:
     def __init__(self, real):
         self.real, self.calls = real, 0
-        self.name, self.labels = real.name, real.labels
+        self.name, self.languages, self.labels = real.name, real.languages, real.labels
 
     def self_test(self):
         raise BundleError("the model answers nonsense")

@@ -283,7 +283,8 @@ class Numb:
     """A model that answers NaN for some texts; `broken` fails its own test too."""
 
     def __init__(self, real: Classifier, scores: float, broken: bool = False) -> None:
-        self.name, self.labels, self._real = real.name, real.labels, real
+        self.name, self.languages = real.name, real.languages
+        self.labels, self._real = real.labels, real
         self._scores, self._broken = scores, broken
 
     def self_test(self) -> None:

@@ -161,7 +161,8 @@ class Failing:
     """A model whose `predict` does what a test wants."""
 
     def __init__(self, real: Classifier, predict: Callable[[Sequence[str]], Any]) -> None:
-        self.name, self.labels, self.self_test = real.name, real.labels, real.self_test
+        self.name, self.languages = real.name, real.languages
+        self.labels, self.self_test = real.labels, real.self_test
         self.predict = predict
 
 
