@@ -163,11 +163,11 @@ def scenario_messages(count: int) -> list[Message]:
 
 
 _FOREIGN = (
-    ("新浪财经", "阿里巴巴股价大跌，公司回应监管调查"),
-    ("财联社", "【阿里巴巴股价大跌】公司回应监管调查。"),
-    ("Börse Online", "Die Aktien der Deutschen Bank brechen nach einer Gewinnwarnung deutlich ein"),
-    ("Vedomosti", "Акции банка резко упали после публикации отчёта за квартал"),
-    ("Ticker", "DAX +2%"),  # read where nobody states its language
+    ("sina", "阿里巴巴股价大跌，公司回应监管调查"),
+    ("cls", "【阿里巴巴股价大跌】公司回应监管调查。"),
+    ("zeitung", "Die Aktien der Deutschen Bank brechen nach einer Gewinnwarnung deutlich ein"),
+    ("gazeta", "Акции банка резко упали после публикации отчёта за квартал"),
+    ("ticker", "DAX +2%"),  # read where nobody states its language
 )
 
 
@@ -178,7 +178,7 @@ def foreign_messages(count: int) -> list[Message]:
     for number in range(count):
         source, text = _FOREIGN[number % len(_FOREIGN)]
         published = datetime(2026, 3, 2, 9, tzinfo=UTC) + timedelta(minutes=7 * number)
-        stated = ("", "de", "") if source == "Ticker" else ("", "en", "")
+        stated = ("", "de", "") if source == "ticker" else ("", "en", "")
         messages.append(
             Message(
                 id=f"foreign {number}",
