@@ -85,7 +85,7 @@ def assert_each_row_is_its_models_work(settings: Settings, records: list[Input],
     )
     assert len(rows) == len({row[:2] for row in rows}) == len({key for key, _ in records})
     classifiers = {name: Classifier(load_bundle(path)) for name, path in bundles.items()}
-    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 6)
+    counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 7)
     for source, id_, title, text, published_at, entities, sentiment, scores, topic, topic_scores, model in rows:
         body = Message(
             id=id_, source=source, kind="news", published_at=_NOW, received_at=_NOW, title=title, text=text
@@ -102,7 +102,7 @@ def assert_each_row_is_its_models_work(settings: Settings, records: list[Input],
             cell = counts[kind, name, minute]
             cell[best] += 1
             for column in range(3):
-                cell[3 + column] += round(float(expected["sentiment"][column]) * 1_000_000)
+                cell[4 + column] += round(float(expected["sentiment"][column]) * 1_000_000)
     assert stored_counts(settings) == dict(counts)
     assert stored_story_counts(settings) == recounted_stories(settings)
     assert ask(settings, "SELECT coalesce(sum(gaps), 0) FROM offset_ledger")[0][0] == 0

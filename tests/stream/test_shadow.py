@@ -296,9 +296,9 @@ def test_a_batch_is_labelled_by_one_model(
         return live.predict(texts) if calls > 1 else throw(texts)
 
     pipeline.use(Failing(live, predict))
-    assert {item.model for item in pipeline.process(records[:60])} == {"live"}
+    assert {item.labels and item.labels.model for item in pipeline.process(records[:60])} == {"live"}
     assert calls == 61
-    assert {item.model for item in pipeline.process(records[60:90])} == {"shadow"}
+    assert {item.labels and item.labels.model for item in pipeline.process(records[60:90])} == {"shadow"}
     assert ask(settings, "SELECT model, count(*) FROM message GROUP BY 1 ORDER BY 1") == [("live", 60), ("shadow", 30)]
 
 
