@@ -4,19 +4,58 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from core.settings import Settings
+from core.settings import DatabaseSettings, Settings
 from core.store.connection import open_engine
 from core.store.migration import migrate
 from newstide.embedded.postgres import EmbeddedPostgres
 
 _numbers = itertools.count()
+
+
+@contextmanager
+def a_database(server: EmbeddedPostgres, template: str = "template1") -> Iterator[str]:
+    """URL of a new copy of the database `template`, which is dropped in the end."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield address(server, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def address(server: EmbeddedPostgres, name: str) -> str:
+    return server.url.rsplit("/", 1)[0] + f"/{name}"
+
+
+class Templates:
+    """Databases that are made once, when first asked for, and then copied."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._made: set[str] = set()
+
+    def get(self, name: str, fill: Callable[[Settings], None], template: str = "template1") -> str:
+        """The name of the database that is a copy of `template` which `fill` has changed."""
+        if name not in self._made:
+            with psycopg.connect(self._server.url, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            fill(Settings(database=DatabaseSettings(url=address(self._server, name))))
+            self._made.add(name)
+        return name
+
+
+def _migrate(settings: Settings) -> None:
+    opened = open_engine(settings)
+    migrate(opened)
+    opened.dispose()
+
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("newstide", deadline=None)
@@ -37,21 +76,36 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
         yield server
 
 
+@pytest.fixture(scope="session")
+def templates(postgres: EmbeddedPostgres) -> Templates:
+    """Databases of the session that tests get copies of: none is migrated or filled twice."""
+    return Templates(postgres)
+
+
+@pytest.fixture(scope="session")
+def current(templates: Templates) -> str:
+    """The template of a store whose schema is up to date and whose tables are empty."""
+    return templates.get("current", _migrate)
+
+
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """URL of an empty database of this test alone."""
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def database_url(postgres: EmbeddedPostgres, current: str) -> Iterator[str]:
+    """URL of a store of this test alone, its schema up to date and its tables empty."""
+    with a_database(postgres, current) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """URL of a database of this test alone, without any table."""
+    with a_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
-    """The database of a test module's own `settings`, its schema up to date."""
+    """The database of a test module's own `settings`."""
     opened = open_engine(settings)
-    migrate(opened)
     yield opened
     opened.dispose()
 

@@ -6,10 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -18,6 +14,7 @@ from core.errors import NewstideError
 from core.store.roles import grant_rights
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_REVISIONS = sorted(path.name.partition("_")[0] for path in (_SCRIPTS / "versions").glob("[0-9]*.py"))
 _COMMENTS = Path(__file__).with_name("comments.sql")
 _LOCK = 0x6E657773  # any constant that all newstide processes share
 _LOOK_EVERY_S = 1.0
@@ -37,16 +34,12 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     An advisory lock lets one process do it and the others wait. Raises SchemaTooNew for a schema of a later version,
     and SchemaNotCurrent where the engine's user may not change it; where nothing is to do, no right is needed.
     """
-    config = _config()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        scripts = ScriptDirectory.from_config(config)
-        config.attributes["connection"] = connection
+        if _revision(connection) == _REVISIONS[-1]:
+            return
         try:
-            before = _revision(connection, scripts)
-            if before == scripts.get_current_head():
-                return
-            command.upgrade(config, revision)
+            _upgrade(connection, revision)
         except ProgrammingError as error:
             if not isinstance(error.orig, InsufficientPrivilege):
                 raise
@@ -63,10 +56,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 def check_schema(engine: Engine) -> None:
     """Return if the schema is this version's. Raises SchemaNotCurrent if it is older, SchemaTooNew if it is newer."""
-    scripts = ScriptDirectory.from_config(_config())
-    newest = scripts.get_current_head()
+    newest = _REVISIONS[-1]
     with engine.connect() as connection:
-        found = _revision(connection, scripts)
+        found = _revision(connection)
     if found != newest:
         state = f"at revision {found}" if found else "not there yet"
         raise SchemaNotCurrent(f"the schema is {state}, and this version needs {newest}; run `newstide migrate`")
@@ -95,16 +87,25 @@ def await_schema(engine: Engine, wait_s: float, report: Callable[[str], None]) -
         time.sleep(_LOOK_EVERY_S)
 
 
-def _config() -> Config:
+def _upgrade(connection: Connection, revision: str) -> None:
+    # Every process looks at the schema when it starts, and hardly one has to change it: Alembic takes half a second
+    # to import.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
-    return config
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
-def _revision(connection: Connection, scripts: ScriptDirectory) -> str | None:
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+def _revision(connection: Connection) -> str | None:
+    """The revision that Alembic noted in the store; None before the first one."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and found not in _REVISIONS:
         raise SchemaTooNew(
             f"the schema is at revision {found}, which this version does not know: a later version of newstide has "
             "changed it; upgrade this one"

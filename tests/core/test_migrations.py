@@ -12,6 +12,7 @@ from uuid import uuid5
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 import core.store.migration
@@ -21,6 +22,7 @@ from core.store.ledger import read_epochs, read_ledger
 from core.store.migration import migrate
 from core.store.recount import audit_store
 
+SCRIPTS = Path(core.store.migration.__file__).parent / "migrations"
 OLD = "0005"
 TOPIC = "newstide.messages"
 COPIES = 3  # messages of one story
@@ -79,8 +81,8 @@ RESHAPED = {"story_text", "story_band", "offset_ledger", "series_state"}
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    opened = open_engine(load_settings(database={"url": database_url}))
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    opened = open_engine(load_settings(database={"url": empty_database_url}))
     yield opened
     opened.dispose()
 
@@ -89,7 +91,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def old_counts(engine: Engine) -> dict[str, int]:
     """Rows of every table of the old store, before it is brought up to date."""
     config = Config()
-    config.set_main_option("script_location", str(Path(core.store.migration.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -105,6 +107,11 @@ def _counts(connection: Connection) -> dict[str, int]:
              "AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'")
     ).scalars()  # fmt: skip
     return {name: connection.execute(text(f'SELECT count(*) FROM "{name}"')).scalar_one() for name in names}
+
+
+def test_revisions_are_the_chain_that_alembic_follows() -> None:
+    chain = [script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()]
+    assert core.store.migration._REVISIONS == chain[::-1]
 
 
 def test_every_old_table_has_rows_here(old_counts: dict[str, int]) -> None:

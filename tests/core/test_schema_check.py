@@ -18,9 +18,9 @@ from newstide.commands.administration import migrate as command
 
 
 @pytest.fixture
-def empty(database_url: str) -> Iterator[Engine]:
+def empty(empty_database_url: str) -> Iterator[Engine]:
     """A database without a schema."""
-    engine = open_engine(load_settings(database={"url": database_url}))
+    engine = open_engine(load_settings(database={"url": empty_database_url}))
     yield engine
     engine.dispose()
 
@@ -52,8 +52,8 @@ def test_a_later_version_s_schema_is_not_touched(empty: Engine) -> None:
         await_schema(empty, 60, lambda reason: None)
 
 
-def test_the_command(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
+def test_the_command(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", empty_database_url)
     run = CliRunner()
     with pytest.raises(SchemaNotCurrent):
         run.invoke(command, ["--check"], catch_exceptions=False)

@@ -12,8 +12,21 @@ from sqlalchemy import Connection, Engine
 from core.settings import DatabaseSettings, DeskSettings, Settings
 from desk.app import create_app
 from desk.context import Desk
+from newstide.embedded.postgres import EmbeddedPostgres
+from tests.conftest import Templates, a_database
 from tests.desk.newsroom import fill_newsroom
 from tests.desk.people import ADDRESS, Login, log_in
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, templates: Templates, current: str
+) -> Iterator[str]:
+    """URL of a store of this test alone: a copy of the newsroom's if the test is of the newsroom, else an empty one."""
+    of_the_newsroom = "newsroom" in request.fixturenames
+    template = templates.get("newsroom", fill_newsroom, current) if of_the_newsroom else current
+    with a_database(postgres, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -40,9 +53,8 @@ def login(settings: Settings, engine: Engine) -> Login:
 
 
 @pytest.fixture
-def newsroom(settings: Settings, engine: Engine) -> None:
+def newsroom(database_url: str) -> None:
     """Three weeks of news in the store."""
-    fill_newsroom(settings)
 
 
 @pytest.fixture

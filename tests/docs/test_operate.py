@@ -26,11 +26,11 @@ _MADE = ("newstide_restored", "newstide_again")
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+def settings(empty_database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """What an operator exports: a broker whose messages are committed, and nothing that runs."""
     with EmbeddedBroker(tmp_path) as broker:
         write_tiny(tmp_path / "bundle", "tiny", 1)
-        used = make_settings(broker.bootstrap_servers, database_url, tmp_path / "newstide")
+        used = make_settings(broker.bootstrap_servers, empty_database_url, tmp_path / "newstide")
         used = amended(used, stream={"bundle": tmp_path / "bundle"})
         produce(used, as_input(scenario_messages(COUNT)))
         workers = Workers(used, tmp_path)
@@ -43,7 +43,7 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
         yield {
             "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "NEWSTIDE_KAFKA__PARTITIONS": "4",
-            "NEWSTIDE_DATABASE__URL": database_url,
+            "NEWSTIDE_DATABASE__URL": empty_database_url,
             "NEWSTIDE_STREAM__BUNDLE": str(tmp_path / "bundle"),
             "NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path / "newstide"),
             "NEWSTIDE_METRICS__WORKER_PORT": str(free_port()),
@@ -52,7 +52,7 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
         for file in tmp_path.glob("*.pid"):
             with suppress(ProcessLookupError):
                 os.kill(int(file.read_text()), signal.SIGKILL)
-        with psycopg.connect(database_url.rpartition("/")[0] + "/postgres", autocommit=True) as connection:
+        with psycopg.connect(empty_database_url.rpartition("/")[0] + "/postgres", autocommit=True) as connection:
             for name in _MADE:
                 connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

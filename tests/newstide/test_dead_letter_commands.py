@@ -238,8 +238,8 @@ def test_a_replay_cut_short_repeats_harmlessly(
     assert first.uid == second.uid
 
 
-def test_an_older_archive_is_upgraded(database_url: str) -> None:
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+def test_an_older_archive_is_upgraded(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url.replace("postgresql://", "postgresql+psycopg://"))
     letter = ingest_letter(b"\xff\x00v", "replay:f.csv:1")
     try:
         with engine.begin() as connection:

@@ -292,8 +292,8 @@ def test_a_template_that_many_texts_share_is_bounded(connections: list[psycopg.C
     assert texts == MOST_TEXTS
 
 
-def test_a_store_of_an_earlier_version_keeps_its_stories(database_url: str, tmp_path: Path) -> None:
-    settings = make_settings("127.0.0.1:1", database_url, tmp_path)
+def test_a_store_of_an_earlier_version_keeps_its_stories(empty_database_url: str, tmp_path: Path) -> None:
+    settings = make_settings("127.0.0.1:1", empty_database_url, tmp_path)
     engine = open_engine(settings)
     migrate(engine, "0005")
     old = classified(1, TEXTS[2], START + timedelta(hours=1))
