@@ -111,7 +111,7 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 def test_revisions_are_the_chain_that_alembic_follows() -> None:
     chain = [script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()]
-    assert core.store.migration._REVISIONS == chain[::-1]
+    assert chain[::-1] == core.store.migration._REVISIONS
 
 
 def test_every_old_table_has_rows_here(old_counts: dict[str, int]) -> None:
