@@ -185,6 +185,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
     licences = {UNKNOWN_SOURCE: UNKNOWN_LICENCE} | {corpus.name: corpus.licence for corpus in spec.corpus}
     sources = sorted({example.source for examples in parts.values() for example in examples})
     per_source = {part: Counter(example.source for example in examples) for part, examples in parts.items()}
+    agreement = {corpus.name: corpus.agreement for corpus in spec.corpus if corpus.agreement}
     left_out = {"leaks": placed.leaks, "near-duplicates over the cap of a story": placed.thinned}
     return Record(
         format_version=FORMAT_VERSION,
@@ -201,6 +202,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
         warnings=warnings,
         files={},
         entities=count_entities(parts) if any(e.entities for part in parts.values() for e in part) else msgspec.UNSET,
+        agreement=agreement or msgspec.UNSET,
     )
 
 

@@ -32,7 +32,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `files`: SHA-256 of each file; `counts`: texts per part, task and label; `sources`: texts per source and part;
     `removed`: what was taken out, by reason; `analysts`: texts that carry an analyst's label; `fingerprint`: SHA-256 of
     all the rest of the record, and so of all content and options; `entities`: labelled companies per part and label,
-    where a corpus has them.
+    where a corpus has them; `agreement`: per source and task the share of labels that a second annotator gave as well,
+    where it was measured.
     """
 
     format_version: int
@@ -50,6 +51,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str]
     fingerprint: str = ""
     entities: dict[str, dict[str, int]] | msgspec.UnsetType = msgspec.UNSET  # other datasets keep their fingerprint
+    agreement: dict[str, dict[str, float]] | msgspec.UnsetType = msgspec.UNSET  # others keep their fingerprint
 
 
 class Dataset(msgspec.Struct, frozen=True):

@@ -28,6 +28,8 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `core.columns`, and `entities` to a column with names of companies and the sentiment towards each. `labels` maps,
     per task, a cell to a label; "" leaves the row without one. Without a map, cells are labels. `rows`: read this many
     rows at most. `part`: `train` keeps every text out of validation and test.
+    `agreement`: share of labels that a second annotator gave as well, by task, where it was measured. A `path` that
+    begins with "./" is relative to the spec, any other to the directory of the corpora.
     """
 
     name: str
@@ -38,6 +40,7 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, dict[str, str]] = {}
     rows: int | None = None
     part: Literal["any", "train"] = "any"
+    agreement: dict[str, float] = {}
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,21 +62,24 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A dataset's corpora, in the order that decides whose copy of a text is kept, and its options."""
+    """A dataset's corpora, in the order that decides whose copy of a text is kept, and its options.
 
+    `include` names specs, relative to this one, whose corpora come before its own; their options do not count.
+    """
+
+    include: list[str] = []
     corpus: list[CorpusSpec] = []
     options: Options = Options()
 
 
 def load_spec(path: Path, taxonomy: Taxonomy) -> Spec:
-    """The spec in the TOML file `path`, checked against `taxonomy`.
+    """The spec in the TOML file `path` with the corpora of those it includes, checked against `taxonomy`.
 
     Raises InputError naming the file, the corpus and the fault.
     """
-    try:
-        spec = msgspec.convert(read_toml(path), Spec)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {error}; docs/datasets.md describes the file") from error
+    spec = _read(path)
+    included = [corpus for name in spec.include for corpus in _read_included(path, name)]
+    spec = msgspec.structs.replace(spec, include=[], corpus=[*included, *_placed(spec, path)])
     _check_options(spec.options, path)
     taken = sorted(set(taxonomy.tasks) & set(RESERVED))
     if taken:
@@ -85,6 +91,32 @@ def load_spec(path: Path, taxonomy: Taxonomy) -> Spec:
     if repeated:
         raise InputError(f"{path} has two corpora named {repeated[0]!r}; give each a name of its own")
     return spec
+
+
+def _read(path: Path) -> Spec:
+    try:
+        return msgspec.convert(read_toml(path), Spec)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}; docs/datasets.md describes the file") from error
+
+
+def _read_included(path: Path, name: str) -> list[CorpusSpec]:
+    """The corpora of the spec that `path` includes as `name`."""
+    other = path.parent / name
+    spec = _read(other)
+    if spec.include:
+        raise InputError(f"{path} includes {name}, which includes others itself; name them all in {path.name}")
+    return _placed(spec, other)
+
+
+def _placed(spec: Spec, path: Path) -> list[CorpusSpec]:
+    """The corpora of the spec in `path`; those that lie beside it with absolute paths."""
+    return [
+        msgspec.structs.replace(corpus, path=str((path.parent / corpus.path).resolve()))
+        if corpus.path.startswith("./")
+        else corpus
+        for corpus in spec.corpus
+    ]
 
 
 def _check_options(options: Options, path: Path) -> None:
@@ -116,6 +148,9 @@ def _check_corpus(corpus: CorpusSpec, taxonomy: Taxonomy, where: str) -> None:
         raise InputError(f"{where}: fields must say which column holds `text`, and which the labels of a task")
     if any(not origin.strip() for origin in corpus.fields.values()):
         raise InputError(f"{where}: fields has an empty column name")
+    for task, share in corpus.agreement.items():
+        if task not in tasks or not 0 < share <= 1:
+            raise InputError(f"{where}: agreement.{task} is {share}; expected a task of `fields`, and above 0 to 1")
     for task, names in corpus.labels.items():
         if task not in tasks:
             raise InputError(f"{where}: labels are given for {task!r}, which `fields` does not have")

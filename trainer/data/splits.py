@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,7 @@ SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, anoth
 FRACTIONS = (0.8, 0.1, 0.1)
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+_NO_SPACES = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -31,10 +33,12 @@ class Split(msgspec.Struct, frozen=True):
 def group_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) -> list[int]:
     """Group number of each text; texts whose word sets have a Jaccard index of at least `similarity` share a group.
 
+    Words in a script without spaces, Chinese and Japanese, count as the pairs of their characters.
+
     An exact set-similarity join by prefix filtering (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007):
     two sets that similar share a word among the rarest n - ceil(similarity * n) + 1 of each.
     """
-    words = [set(word_form(text).split()) for text in texts]
+    words = [_units(text) for text in texts]
     frequency = Counter(word for members in words for word in members)
     parent = list(range(len(texts)))
 
@@ -59,6 +63,17 @@ def group_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) 
             by_word[word].append(index)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(index), len(numbers)) for index in range(len(texts))]
+
+
+def _units(text: str) -> set[str]:
+    """What two texts are compared by."""
+    found: set[str] = set()
+    for word in word_form(text).split():
+        if len(word) > 2 and _NO_SPACES.search(word):
+            found.update(word[place : place + 2] for place in range(len(word) - 1))
+        else:
+            found.add(word)
+    return found
 
 
 def split_examples(
