@@ -19,9 +19,10 @@ import msgspec
 
 from core.errors import BundleError, SettingsError
 from core.reference import Reference, check_reference
-from core.scoring import EntityScore, TaskScore
+from core.scoring import EntityScore, OperatingPoint, TaskScore
 from core.signatures import ANYBODY, Trust, sign_manifest
 from core.taxonomy import check_task
+from core.unseen import Unseen
 
 FORMAT_VERSION = 1
 SERVED = "int8"  # of the variants in a manifest's evaluation, the one that the bundle holds
@@ -42,10 +43,15 @@ _EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)locat
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Labels of a task in the order of its scores, and the temperature that its logits are divided by."""
+    """Labels of a task in the order of its scores, and the temperature that its logits are divided by.
+
+    `uses`: for `alerts` (all bad news that can be had at a precision of 0.8) and `dashboards` (accuracy) the threshold
+    on the score of one label, with what it comes to on the validation part. Without one, the likeliest label counts.
+    """
 
     labels: list[str]
     temperature: float = 1.0
+    uses: dict[str, OperatingPoint] = {}
 
 
 class EntitySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +89,7 @@ class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
     `reference` is what drift is measured against; `entity` is there where the network has that head; `languages` are
-    those that it reads, as ISO 639-1 codes.
+    those that it reads, as ISO 639-1 codes; `unseen`: figures on sources that were left out.
 
     Manifests that name no languages are of bundles made before they had to; all of those read English."""
 
@@ -100,6 +106,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: Reference | None = None
     entity: EntitySpec | None = None
     languages: list[str] = msgspec.field(default_factory=lambda: ["en"])
+    unseen: Unseen | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -240,6 +247,12 @@ def _check_manifest(manifest: Manifest, where: str) -> None:
             raise BundleError(f"{where}: the temperature of `{task}` is {spec.temperature}; it must be above 0")
     if not manifest.languages or not all(_LANGUAGE.fullmatch(code) for code in manifest.languages):
         raise BundleError(f"{where}: languages are {manifest.languages[:9]}; expected ISO 639 codes such as en or zh")
+    for task, judged in manifest.tasks.items():
+        for use, point in judged.uses.items():
+            if point.label not in judged.labels or not 0 <= point.threshold < math.inf:
+                raise BundleError(
+                    f"{where}: the threshold of `{task}` for {use[:80]!r} fits no label; retrain the bundle"
+                )
     low, high = MAX_LENGTH_RANGE
     if not low <= manifest.max_length <= high:
         raise BundleError(f"{where}: max_length is {manifest.max_length}; {low} to {high} are accepted")

@@ -26,8 +26,9 @@ from tokenizers import Encoding, Tokenizer
 from core.bundle import ENTITY, Bundle
 from core.errors import BundleError
 from core.mentions import Spans, tokens_of
-from core.scoring import softmax
+from core.scoring import OperatingPoint, softmax
 from core.text import model_input
+from core.unseen import Unseen
 
 EMBEDDING = "embedding"  # name of the network's output of pooled vectors
 PAD_MULTIPLE = 4
@@ -96,6 +97,20 @@ class Classifier:
     def entity_labels(self) -> tuple[str, ...]:
         """Labels of the sentiment towards a mentioned company, in the order of its scores; none without that head."""
         return tuple(self._entity.labels) if self._entity is not None else ()
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """Names of the sources that the model learned from, as far as its manifest tells."""
+        return tuple(source.name for source in self._manifest.data if source.train)
+
+    @property
+    def unseen(self) -> Unseen | None:
+        """Figures on sources that were left out, where its manifest has any."""
+        return self._manifest.unseen
+
+    def uses(self, task: str) -> dict[str, OperatingPoint]:
+        """Thresholds of `task` by use, as its manifest has them; none in bundles made before they were chosen."""
+        return self._manifest.tasks[task].uses
 
     def predict(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Probabilities (n, labels) per task for n texts, in their order; each row sums to 1.

@@ -149,7 +149,7 @@ def _evaluate(
                 keys[task].append(place)
     tables = {task: (np.array(truth[task], dtype=np.int64), np.stack(scores[task])) for task in labels if truth[task]}
     return (
-        [score_task(task, labels[task], *table) for task, table in tables.items()],
+        [score_task(task, labels[task], *table, classifier.uses(task)) for task, table in tables.items()],
         gather_slices(score_slices(task, labels[task], *table, keys[task]) for task, table in tables.items())
         if sliced
         else [],

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 ECE_BINS = 15
+PRECISION = 0.8  # that a recall at a precision asks for
 
 
 class LabelScore(msgspec.Struct, frozen=True):
-    """Precision, recall and F1 of one label, and how many texts truly carry it."""
+    """Precision, recall and F1 of one label, and how many texts truly carry it.
+
+    `recall_at_precision`: as `best_recall` has it, 0 where no threshold is precise enough; None in bundles made before.
+    """
 
     label: str
     precision: float
     recall: float
     f1: float
     support: int
+    recall_at_precision: float | None = None
+
+
+class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text is said to carry `label` where its score is at least `threshold`, and else to carry the likeliest of the
+    others. Precision and recall of the label by that rule, and accuracy of all labels, on the texts at hand."""
+
+    label: str
+    threshold: float
+    precision: float
+    recall: float
+    accuracy: float
 
 
 class Average(msgspec.Struct, frozen=True):
@@ -31,7 +49,8 @@ class TaskScore(msgspec.Struct, frozen=True):
     """Figures of one task. `macro_f1`: the plain mean over the labels that occur, as is `macro`.
 
     `weighted`: the mean weighted by the texts of a label. `confusion`: for each true label how many of its texts got
-    which label, zeros left out. Bundles made before these were kept have none of the three.
+    which label, zeros left out. Bundles made before these were kept have none of the three. `uses`: what thresholds
+    that were chosen elsewhere come to on these texts, by use.
     """
 
     task: str
@@ -43,6 +62,7 @@ class TaskScore(msgspec.Struct, frozen=True):
     macro: Average | None = None
     weighted: Average | None = None
     confusion: dict[str, dict[str, int]] = {}
+    uses: dict[str, OperatingPoint] = {}
 
 
 class MentionShare(msgspec.Struct, frozen=True):
@@ -64,8 +84,17 @@ class EntityScore(msgspec.Struct, frozen=True):
     opposite: MentionShare
 
 
-def score_task(task: str, labels: tuple[str, ...], truth: NDArray[np.int64], scores: NDArray[np.float32]) -> TaskScore:
-    """Figures of `scores` (n, labels), rows summing to 1, against label numbers `truth` (n,)."""
+def score_task(
+    task: str,
+    labels: tuple[str, ...],
+    truth: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    uses: Mapping[str, OperatingPoint] = {},
+) -> TaskScore:
+    """Figures of `scores` (n, labels), rows summing to 1, against label numbers `truth` (n,).
+
+    The thresholds of `uses` are judged on these texts too.
+    """
     if scores.shape != (len(truth), len(labels)):
         raise ValueError(f"scores of shape {scores.shape} do not fit {len(truth)} texts and {len(labels)} labels")
     predicted = scores.argmax(axis=1)
@@ -84,7 +113,14 @@ def score_task(task: str, labels: tuple[str, ...], truth: NDArray[np.int64], sco
         ece=expected_calibration_error(truth, scores),
         support=len(truth),
         labels=[
-            LabelScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            LabelScore(
+                name,
+                float(precision[i]),
+                float(recall[i]),
+                float(f1[i]),
+                int(support[i]),
+                point.recall if (point := best_recall(labels, i, truth, scores)) else 0.0,
+            )
             for i, name in enumerate(labels)
         ],
         macro=_average(columns, (support > 0).astype(np.int64)),
@@ -93,7 +129,80 @@ def score_task(task: str, labels: tuple[str, ...], truth: NDArray[np.int64], sco
             labels[i]: {labels[j]: int(confusion[i, j]) for j in np.flatnonzero(confusion[i])}
             for i in np.flatnonzero(support)
         },
+        uses={
+            use: operating_point(labels, labels.index(one.label), one.threshold, truth, scores)
+            for use, one in uses.items()
+        },
     )
+
+
+def best_recall(
+    labels: tuple[str, ...],
+    label: int,
+    truth: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    precision: float = PRECISION,
+) -> OperatingPoint | None:
+    """The point of greatest recall of `label` among those thresholds of its score that reach this `precision`.
+
+    The threshold is chosen on these very texts: it says how well the scores rank them, and a threshold that was chosen
+    elsewhere does no better. Of equal recalls the highest threshold. None where no threshold is precise enough, which
+    is so where no text carries the label.
+    """
+    ranked, taken, hits = _ranking(truth == label, scores[:, label])
+    enough = np.flatnonzero((hits >= precision * taken) & (hits > 0))
+    if not len(enough):
+        return None
+    best = enough[hits[enough].argmax()]
+    return operating_point(labels, label, float(ranked[best]), truth, scores)
+
+
+def best_accuracy(
+    labels: tuple[str, ...], label: int, truth: NDArray[np.int64], scores: NDArray[np.float32]
+) -> OperatingPoint:
+    """The point of greatest accuracy over all labels among all thresholds of the score of `label`, the highest of equal
+    ones; the greatest score where there are no texts to choose by."""
+    if not len(truth):
+        return operating_point(labels, label, 1.0, truth, scores)
+    ranked, _, gains = _ranking(truth == label, scores[:, label])
+    others = _likeliest_other(label, scores) == truth
+    _, _, losses = _ranking(others, scores[:, label])
+    worth = gains - losses
+    if worth.max() <= 0:  # nothing is gained by ever saying it; the next number above all scores says it of none
+        return operating_point(labels, label, float(np.nextafter(ranked[0], np.float32(2))), truth, scores)
+    return operating_point(labels, label, float(ranked[worth.argmax()]), truth, scores)
+
+
+def operating_point(
+    labels: tuple[str, ...], label: int, threshold: float, truth: NDArray[np.int64], scores: NDArray[np.float32]
+) -> OperatingPoint:
+    """What saying `label` from `threshold` on comes to on these texts; precision is 0 where it is never said."""
+    said = scores[:, label] >= np.float32(threshold)
+    given = np.where(said, label, _likeliest_other(label, scores))
+    hits = int((said & (truth == label)).sum())
+    return OperatingPoint(
+        labels[label],
+        threshold,
+        hits / max(int(said.sum()), 1),
+        hits / max(int((truth == label).sum()), 1),
+        float((given == truth).sum() / max(len(truth), 1)),
+    )
+
+
+def _likeliest_other(label: int, scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    rest = scores.copy()
+    rest[:, label] = -1
+    return rest.argmax(axis=1)
+
+
+def _ranking(
+    is_hit: NDArray[np.bool_], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Different scores, the greatest first, and how many texts and hits have at least that score."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(is_hit[order], dtype=np.int64)
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], len(ranked) > 0))
+    return ranked[ends], (ends + 1).astype(np.int64), hits[ends]
 
 
 def expected_calibration_error(truth: NDArray[np.int64], scores: NDArray[np.float32], bins: int = ECE_BINS) -> float:

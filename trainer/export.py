@@ -29,12 +29,14 @@ from core.bundle import (
 )
 from core.classifier import Classifier
 from core.mentions import occurrences
-from core.scoring import EntityScore, TaskScore, score_task
+from core.scoring import EntityScore, OperatingPoint, TaskScore, best_accuracy, best_recall, softmax
+from core.unseen import NEGATIVE, SourceScore, Unseen, mean_scores
 from trainer.compress.calibration import Method, fit_temperature, measure_ranges
 from trainer.compress.graph import Ranges, write_graph
 from trainer.data.examples import Example
 from trainer.judge.card import model_card
 from trainer.judge.entities import entity_scores, judge_entities
+from trainer.judge.sources import judge, judge_sources
 from trainer.learn.batches import Encoded, encode
 from trainer.learn.network import Network
 from trainer.material import SPLIT_SEED, Labels, Material
@@ -73,11 +75,13 @@ def make_bundle(
     length: int = SERVING_LENGTH,
     method: Method = "minmax",
     others: Mapping[str, Sequence[TaskScore]] | None = None,
+    unseen: Sequence[SourceScore] = (),
 ) -> Bundle:
     """Quantize `network`, fit its temperatures on the validation part with the eight-bit graph, evaluate it on the
     test part in both precisions by the classifier that serves, and write it all to `path`.
 
-    `others` are figures of other variants on the same test part, such as the teacher's, for the card.
+    `others` are figures of other variants on the same test part, such as the teacher's, for the card; `unseen` those of
+    trainings by the same recipe without a source. Where `material` has sources that were left out, they are judged.
     """
     evaluation = dict(others or {})
     towards: dict[str, EntityScore] = {}
@@ -86,7 +90,7 @@ def make_bundle(
             network, tokenizer, material, eight_bits=eight_bits, method=method, length=length, origin=origin
         )
         classifier = Classifier(final)
-        evaluation[variant] = evaluate(classifier, material.split.test)
+        evaluation[variant] = judge(classifier, material.split.test)
         if classifier.entity_labels:
             towards[variant] = judge_entities(classifier, material.split.test)
     entity = final.manifest.entity
@@ -98,6 +102,7 @@ def make_bundle(
         self_test=_self_test(classifier),
         entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),
+        unseen=_unseen(classifier, material, unseen),
     )
     card = model_card(manifest, material.removed, origin.summary)
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
@@ -158,7 +163,9 @@ def tempered(bundle: Bundle, examples: Sequence[Example]) -> Bundle:
     for task, spec in bundle.manifest.tasks.items():
         rows = [row for row, example in enumerate(examples) if task in example.labels]
         truth = np.array([spec.labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
-        tasks[task] = TaskSpec(spec.labels, round(fit_temperature(_logits(predicted[task][rows]), truth), 4))
+        logits = _logits(predicted[task][rows])
+        temperature = round(fit_temperature(logits, truth), 4)
+        tasks[task] = TaskSpec(spec.labels, temperature, _uses(spec.labels, truth, softmax(logits, temperature)))
     entity = bundle.manifest.entity
     if entity is not None:
         named = [example for example in examples if example.entities]
@@ -174,16 +181,27 @@ def _logits(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.log(np.maximum(scores, 1e-30))
 
 
-def evaluate(classifier: Classifier, examples: Sequence[Example]) -> list[TaskScore]:
-    """Figures per task of `classifier` on labelled `examples`."""
-    predicted = classifier.predict([example.text for example in examples])
-    scores = []
-    for task in classifier.tasks:
-        rows = [row for row, example in enumerate(examples) if task in example.labels]
-        labels = classifier.labels(task)
-        truth = np.array([labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
-        scores.append(score_task(task, labels, truth, predicted[task][rows]))
-    return scores
+def _uses(labels: Sequence[str], truth: NDArray[np.int64], scores: NDArray[np.float32]) -> dict[str, OperatingPoint]:
+    """Thresholds on bad news by use, for a task that tells it: none for alerts where none is precise enough."""
+    if NEGATIVE not in labels or not len(truth):
+        return {}
+    names, label = tuple(labels), labels.index(NEGATIVE)
+    alerts = best_recall(names, label, truth, scores)
+    found = {} if alerts is None else {"alerts": alerts}
+    return found | {"dashboards": best_accuracy(names, label, truth, scores)}
+
+
+def judge_choice(classifier: Classifier, material: Material) -> list[TaskScore]:
+    """Figures that variants are chosen by: on the validation part, or, where sources were left out to choose by, those
+    of all their texts with accuracy, macro-F1 and ECE as the mean over them."""
+    if not material.unseen:
+        return judge(classifier, material.split.validation)
+    means = {mean.task: mean for mean in mean_scores(judge_sources(classifier, material.unseen), language=None)}
+    return [
+        msgspec.structs.replace(score, accuracy=mean.accuracy, macro_f1=mean.macro_f1, ece=mean.ece)
+        for score in judge(classifier, material.unseen)
+        if (mean := means.get(score.task)) is not None
+    ]
 
 
 def calibration_texts(material: Material, tokenizer: Tokenizer, length: int) -> Encoded:
@@ -192,6 +210,12 @@ def calibration_texts(material: Material, tokenizer: Tokenizer, length: int) -> 
     random.Random(SPLIT_SEED).shuffle(texts)
     labels: Labels = material.labels
     return encode(texts[:CALIBRATION_TEXTS], tokenizer, labels, length)
+
+
+def _unseen(classifier: Classifier, material: Material, by_recipe: Sequence[SourceScore]) -> Unseen | None:
+    if material.unseen:
+        return Unseen("model", judge_sources(classifier, material.unseen))
+    return Unseen("recipe", list(by_recipe)) if by_recipe else None
 
 
 def _code(origin: Origin) -> dict[str, str]:

@@ -24,9 +24,10 @@ Labels = dict[str, tuple[str, ...]]
 class Material(msgspec.Struct, frozen=True):
     """Cleaned and split examples; the tasks they label; what preparing them left out, by reason.
 
-    `licences` and `class_weights` come from a built dataset; `licences` of public corpora are known by their names.
-    The weights are advice: a training goes by those of its recipe alone. `entity_labels`: what companies in the texts
-    are labelled with, empty where they are not.
+    `licences`, `class_weights` and `agreement` of annotators (a share per source and task) come from a built dataset;
+    `licences` of public corpora are known by their names. Weights and agreement are advice: a training goes by those of
+    its recipe alone. `unseen`: texts of sources that are in no part, to choose epochs, recipes and students by.
+    `entity_labels`: what companies in the texts are labelled with, empty where they are not.
     """
 
     split: Split
@@ -35,6 +36,13 @@ class Material(msgspec.Struct, frozen=True):
     licences: dict[str, str] = {}
     class_weights: dict[str, dict[str, float]] = {}
     entity_labels: tuple[str, ...] = ()
+    agreement: dict[str, dict[str, float]] = {}
+    unseen: list[Example] = []
+
+    @property
+    def choice(self) -> list[Example]:
+        """Texts to choose by: those of the sources that were left out, else the validation part."""
+        return self.unseen or self.split.validation
 
     def sources(self) -> list[DataSource]:
         """Texts of each source in each part, with its licence."""
@@ -55,7 +63,7 @@ def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
         if len(seen[task]) < 2:
             raise InputError(f"every text has the same label for {task!r}; a classifier needs at least two")
     split = split_examples(merged, SPLIT_SEED)
-    return Material(split, labels, removed, entity_labels=_entity_labels(split, labels))
+    return Material(split, labels, removed, entity_labels=taught_entities(split, labels))
 
 
 def from_dataset(dataset: Dataset) -> Material:
@@ -66,12 +74,14 @@ def from_dataset(dataset: Dataset) -> Material:
         dataset.removed,
         dataset.licences,
         dataset.class_weights,
-        _entity_labels(dataset.split, dataset.labels),
+        taught_entities(dataset.split, dataset.labels),
+        dataset.record.agreement or {},
     )
 
 
-def _entity_labels(split: Split, labels: Labels) -> tuple[str, ...]:
-    """Those of sentiment, where companies carry two or more of them in what is learnt from and one is judged on."""
+def taught_entities(split: Split, labels: Labels) -> tuple[str, ...]:
+    """Labels of companies: those of sentiment, where companies carry two or more of them in what is learnt from and one
+    is judged on."""
     seen = {one.label for example in split.train for one in example.entities}
     judged = any(example.entities for example in split.validation)
     return labels.get(SENTIMENT, ()) if len(seen) > 1 and judged else ()

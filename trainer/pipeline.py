@@ -11,6 +11,7 @@ import torch
 from core.bundle import Bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from core.unseen import SourceScore
 from trainer.compress.plan import Budget, Plan
 from trainer.compress.search import Compressed, CompressionSettings, compress
 from trainer.data.corpora import read_corpora, read_jsonl
@@ -71,17 +72,21 @@ def train_bundle(
     backbone: Path | None = None,
     weights: Path | None = None,
     threads: int | None = None,
+    unseen: Sequence[SourceScore] = (),
     quiet: bool = False,
     log: Log = print,
 ) -> Bundle:
-    """Fine-tune, quantize, evaluate and write the bundle to `out`; one line to `log` per stage and epoch."""
+    """Fine-tune, quantize, evaluate and write the bundle to `out`; one line to `log` per stage and epoch.
+
+    `unseen`: what `recipe` was worth on sources that trainings by it left out, for the manifest.
+    """
     trained = train_material(
         material, recipe=recipe, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
     )
     log("exporting, quantizing and evaluating")
     learned = trained.blended()
     origin = Origin(name, learned.backbone, command, msgspec.json.encode(recipe).decode())
-    return make_bundle(learned.network, learned.tokenizer, material, out, origin)
+    return make_bundle(learned.network, learned.tokenizer, material, out, origin, unseen=unseen)
 
 
 def compress_bundle(

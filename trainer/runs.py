@@ -36,7 +36,11 @@ class Trained(msgspec.Struct, frozen=True):
         if len(alike) == 1:
             return first
         network, _ = mean_of(
-            [one.network for one in alike], first.tokenizer, self.material.split.validation, first.recipe.max_length
+            [one.network for one in alike],
+            first.tokenizer,
+            self.material.choice,
+            first.recipe.max_length,
+            bool(self.material.unseen),
         )
         return msgspec.structs.replace(first, network=network)
 
@@ -57,9 +61,9 @@ def train(
     tokenizer = load_tokenizer(backbone)
     mask_id = mask_number(tokenizer, backbone)
     entity_labels = () if recipe.few_shot else material.entity_labels  # too few to learn from there
-    train_data, validation = (
-        encode(part, tokenizer, material.labels, recipe.max_length, entity_labels)
-        for part in (material.split.train, material.split.validation)
+    train_data, choice = (
+        encode(part, tokenizer, material.labels, recipe.max_length, entity_labels, apart)
+        for part, apart in ((material.split.train, False), (material.choice, bool(material.unseen)))
     )
     name = backbone_name(backbone)
     learned = []
@@ -68,7 +72,7 @@ def train(
         encoder = load_encoder(backbone)
         kept = None
         if weights is not None:
-            texts = (material.split.train, material.split.validation, tokenizer.to_str())
+            texts = (material.split.train, material.choice, tokenizer.to_str())
             known_by = fingerprint((single, material.labels, entity_labels, texts, name), encoder.state_dict())
             kept = weights / f"{known_by[:16]}.safetensors"
             if kept.exists():
@@ -79,7 +83,7 @@ def train(
         fine_tune(
             network,
             train_data,
-            validation,
+            choice,
             mask_id,
             single,
             on_epoch=on_epoch,

@@ -9,7 +9,8 @@ import msgspec
 
 from core.classifier import Classifier
 from core.scoring import TaskScore
-from trainer.export import evaluate, served_bundle
+from trainer.export import served_bundle
+from trainer.judge.sources import judge
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
 from trainer.pipeline import train_material
@@ -48,4 +49,4 @@ def judge_trained(trained: Trained) -> list[TaskScore]:
     """Figures of `trained` in eight bits on the test part, its temperatures fitted on the validation part."""
     material, learned = trained.material, trained.blended()
     bundle = served_bundle(learned.network, learned.tokenizer, material)
-    return evaluate(Classifier(bundle), material.split.test)
+    return judge(Classifier(bundle), material.split.test)

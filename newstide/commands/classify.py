@@ -15,11 +15,13 @@ from rich.text import Text
 from core.classifier import Classifier
 from core.errors import InputError
 from core.offline import classify_file, evaluate_file, evaluate_slices
-from core.scoring import TaskScore
+from core.scoring import PRECISION, TaskScore
 from core.settings import load_settings
 from core.shelf import trusted_bundle
 from core.slices import Slice
+from core.taxonomy import load_taxonomy
 from newstide.commands.output import counted_lines, open_console
+from newstide.commands.source_table import describe_sources, show_sources
 
 if TYPE_CHECKING:
     from trainer.judge.compare import TaskComparison
@@ -52,13 +54,36 @@ def classify(source: Path, target: Path, bundle: Path | None, threads: int, expl
 
 @click.command()
 @click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
-@click.option("--data", type=_FILE, required=True, help='Lines {"text", "<task>": "<label>"}.')
+@click.option("--data", type=_FILE, help='Lines {"text", "<task>": "<label>"}.')
+@click.option(
+    "--corpora",
+    type=_FILE,
+    metavar="SPEC.toml",
+    help="Corpora of this spec that it did not learn from instead, a row for each.",
+)
+@click.option("--base", type=_DIRECTORY, help="With --corpora: directory of the corpora; that of the spec by default.")
 @click.option("--slices", is_flag=True, help="Also per source, length, language and month, where lines tell them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
-def evaluate(bundle: Path | None, data: Path, slices: bool, as_json: bool, threads: int) -> None:
+def evaluate(
+    bundle: Path | None,
+    data: Path | None,
+    corpora: Path | None,
+    base: Path | None,
+    slices: bool,
+    as_json: bool,
+    threads: int,
+) -> None:
     """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
+    if (data is None) == (corpora is None):
+        raise InputError("--data FILE.jsonl or --corpora SPEC.toml says what to judge on; give one of them")
     classifier = _classifier(bundle, threads)
+    if corpora is not None:
+        if slices:
+            raise InputError("--slices is of --data; --corpora shows sources already")
+        _by_source(classifier, corpora, base or corpora.parent, as_json)
+        return
+    assert data is not None
     with counted_lines(data, "judging") as report:
         if slices:
             scores, parts = evaluate_slices(classifier, data, report)
@@ -114,15 +139,49 @@ def show_scores(scores: list[TaskScore], title: str = "") -> None:
         heading = (
             f"{title}{score.task}: accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}, ECE {score.ece:.4f}"
         )
-        table = Table("label", "precision", "recall", "F1", "texts", title=heading, title_justify="left")
+        at = f"recall at precision {PRECISION:g}"
+        table = Table("label", "precision", "recall", "F1", at, "texts", title=heading, title_justify="left")
         for label in score.labels:
             figures = (f"{value:.3f}" for value in (label.precision, label.recall, label.f1))
-            table.add_row(label.label, *figures, str(label.support))
+            at = "" if label.recall_at_precision is None else f"{label.recall_at_precision:.3f}"
+            table.add_row(label.label, *figures, at, str(label.support))
         for name, average in (("macro", score.macro), ("weighted", score.weighted)):
             if average is not None:
                 figures = (f"{value:.3f}" for value in (average.precision, average.recall, average.f1))
-                table.add_row(Text(f"{name} average", style="dim"), *figures, "")
+                table.add_row(Text(f"{name} average", style="dim"), *figures, "", "")
         console.print(table)
+        for use, point in score.uses.items():
+            console.print(
+                f"for {use}, {point.label!r} from a score of {point.threshold:.3f} on: "
+                f"precision {point.precision:.3f}, recall {point.recall:.3f}; accuracy {point.accuracy:.4f}"
+            )
+
+
+def _by_source(classifier: Classifier, spec: Path, base: Path, as_json: bool) -> None:
+    """Judge on the corpora of `spec` that the model did not learn from."""
+    from trainer.data.corpora import read_corpus
+    from trainer.data.examples import merge_duplicates
+    from trainer.data.spec import load_spec
+    from trainer.judge.sources import judge_sources
+
+    taxonomy = load_taxonomy(load_settings().taxonomy)
+    described = load_spec(spec, taxonomy)
+    learnt = set(classifier.learnt)
+    with open_console(stderr=True).status("judging"):
+        read = (read_corpus(corpus, base, taxonomy.tasks) for corpus in described.corpus)
+        examples, _ = merge_duplicates(example for corpus in read for example in corpus.examples)
+        scores = judge_sources(classifier, [example for example in examples if example.source not in learnt])
+    passed_over = sorted(learnt & {corpus.name for corpus in described.corpus})
+    if not scores:
+        raise InputError(
+            f"{classifier.name} learned from all of {', '.join(passed_over)}; give corpora that it did not"
+        )
+    if as_json:
+        click.echo(json.dumps({"model": classifier.name, **describe_sources(scores), "learnt_from": passed_over}))
+        return
+    show_sources(open_console(), scores)
+    if passed_over:
+        click.echo(f"not judged, since {classifier.name} learned from them: {', '.join(passed_over)}")
 
 
 def _by_task(scores: list[TaskScore]) -> dict[str, Any]:

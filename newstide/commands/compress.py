@@ -15,7 +15,13 @@ from rich.table import Table
 
 from core.bundle import check_target
 from core.errors import InputError
-from newstide.commands.labelled_options import labelled_options, labelled_words, load_material, need_trainer
+from newstide.commands.labelled_options import (
+    labelled_options,
+    labelled_words,
+    leave_out_option,
+    load_material,
+    need_trainer,
+)
 from newstide.commands.options import Command, with_options
 from newstide.commands.output import open_console
 
@@ -65,6 +71,7 @@ def student_options(command: Command) -> Command:
     required=True,
     help="Network kept by `train --weights`, or their directory. Students are cut from the first one.",
 )
+@leave_out_option
 @click.option("--weights", type=_DIRECTORY, help="Keep answers and students here, and go on from them.")
 @click.option("--unlabelled", type=_PATH, help='More texts to learn from: lines {"text": ...}, gzip too.')
 @click.option(
@@ -115,7 +122,7 @@ def compress(**options: Any) -> None:
         torch.set_num_threads(options["threads"])
     budget = parse_budget(options["budget"])
     check_target(options["out"], options["name"])
-    material = load_material(options["data"], options["dataset"], options["corpora"])
+    material = load_material(options["data"], options["dataset"], options["corpora"], options["leave_out"])
     trained = load_teachers(options["teacher"], material)
     texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []
     report = options["report"] or options["out"].with_name(f"{options['out'].name}-report")
@@ -233,7 +240,8 @@ def write(directory: Path, found: Compressed, name: str, trained: Trained) -> No
     notes = [
         f"Texts: {sizes}. Chosen: {found.chosen.name}.",
         *(f"{line}." for line in in_words(found.ensemble, trained.learned)),
-        "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on validation. "
+        "Accuracy, macro-F1 and expected calibration error on the test part; the choice was made on "
+        f"{'sources that were left out' if material.unseen else 'validation'}. "
         "Messages per second of one thread's CPU time, tokenizer included. What was cut is not taught yet in the rows "
         "that begin with cut.",
         *(f"{line}." for line in _spread_lines(found)),
@@ -275,6 +283,7 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
 
 def _command_line(options: dict[str, Any]) -> str:
     words = ["newstide", "compress", *labelled_words(options["data"], options["dataset"], options["corpora"])]
+    words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
     for path in options["teacher"]:
         words += ["--teacher", path.name]
     words += ["--budget", options["budget"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,30 @@ def need_trainer() -> None:
         raise InputError(f"training needs {', '.join(missing)}; run `pip install newstide[trainer]`")
 
 
-def load_material(data: tuple[Path, ...], dataset: Path | None, corpora: Path | None) -> Material:
-    """What the options name: a built dataset as it is, or files and corpora, cleaned and split.
+def leave_out_option(command: Command) -> Command:
+    """Give `command` --leave-out."""
+    option = click.option(
+        "--leave-out",
+        multiple=True,
+        metavar="SOURCE",
+        help="Learn without this source, and choose epochs, recipes and students by it; may be repeated.",
+    )
+    return option(command)
+
+
+def without_choice(material: Material, sources: Sequence[str]) -> Material:
+    """`material` without the `sources` of --leave-out, which are there to choose by. Raises InputError for one that is
+    unknown, or that the others can't stand in for."""
+    from trainer.unseen import leave_out
+
+    return leave_out(material, sources) if sources else material
+
+
+def load_material(
+    data: tuple[Path, ...], dataset: Path | None, corpora: Path | None, left_out: Sequence[str] = ()
+) -> Material:
+    """What the options name: a built dataset as it is, or files and corpora, cleaned and split; sources `left_out` are
+    in no part, and are there to choose by.
 
     Raises InputError where nothing is named and the public corpora are not at hand, or both kinds are named.
     """
@@ -51,7 +74,7 @@ def load_material(data: tuple[Path, ...], dataset: Path | None, corpora: Path | 
     if dataset is not None:
         if data or corpora is not None:
             raise InputError("--dataset holds all texts; leave out --data and --corpora, or build a dataset with them")
-        return from_dataset(load_dataset(dataset))
+        return without_choice(from_dataset(load_dataset(dataset)), left_out)
     if corpora is None and not data:
         if not CORPORA.is_dir():
             raise InputError(
@@ -60,7 +83,7 @@ def load_material(data: tuple[Path, ...], dataset: Path | None, corpora: Path | 
             )
         corpora = CORPORA
     taxonomy = load_taxonomy(load_settings().taxonomy)
-    return prepare(gather(data, corpora, taxonomy), taxonomy)
+    return without_choice(prepare(gather(data, corpora, taxonomy), taxonomy), left_out)
 
 
 def labelled_words(data: tuple[Path, ...], dataset: Path | None, corpora: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,7 @@ from core.bundle import SERVED
 from core.store.models import ModelRow, list_models, list_workers, read_history
 from core.store.shadows import read_agreement
 from core.terminal import printable
+from core.unseen import SourceScore, mean_scores
 from trainer.promote.gates import Gate
 
 _COLOURS = {"live": "green", "shadow": "cyan", "retired": "dim"}
@@ -84,6 +86,8 @@ def show_gates(console: Console, gates: Sequence[Gate]) -> None:
 def _models_table(models: Sequence[dict[str, Any]]) -> Table:
     tasks = list(dict.fromkeys(task for model in models for task in model["figures"]))
     headings = [f"{task} accuracy / macro-F1 / ECE" for task in tasks]
+    measured = list(dict.fromkeys(mean["task"] for model in models for mean in model["unseen"]))
+    headings += [f"{task} left out: accuracy / negative recall" for task in measured]
     table = Table("model", "state", "since (UTC)", "MB", *headings, title="Models", title_justify="left", box=None)
     for model in models:
         figures = (model["figures"].get(task) for task in tasks)
@@ -94,8 +98,17 @@ def _models_table(models: Sequence[dict[str, Any]]) -> Table:
             model["changed_at"][:16].replace("T", " "),
             f"{model['size_bytes'] / 1e6:.1f}",
             *(f"{f['accuracy']:.3f} / {f['macro_f1']:.3f} / {f['ece']:.3f}" if f else "" for f in figures),
+            *(_unseen_cell(model["unseen"], task) for task in measured),
         )
     return table
+
+
+def _unseen_cell(means: Sequence[dict[str, Any]], task: str) -> str:
+    mean = next((mean for mean in means if mean["task"] == task), None)
+    if mean is None:
+        return ""
+    recall = "-" if mean["negative_recall"] is None else f"{mean['negative_recall']:.3f}"
+    return f"{mean['accuracy']:.3f} / {recall} ({mean['sources']} sources)"
 
 
 def _change(event: dict[str, Any]) -> str:
@@ -108,7 +121,8 @@ def _change(event: dict[str, Any]) -> str:
 
 
 def _model(row: ModelRow) -> dict[str, Any]:
-    """Figures are those of the variant that the bundle holds; a bundle of another make may have one of its own."""
+    """Figures are those of the variant that the bundle holds; a bundle of another make may have one of its own.
+    `unseen` holds the means over sources that were left out."""
     evaluation = row.manifest.get("evaluation") or {}
     variants = [evaluation[SERVED]] if SERVED in evaluation else list(evaluation.values())
     figures = {
@@ -116,7 +130,14 @@ def _model(row: ModelRow) -> dict[str, Any]:
         for score in (variants[-1] if variants else [])
     }
     plain = _plain({name: value for name, value in asdict(row).items() if name != "manifest"})
-    return {**plain, "figures": figures, "backbone": row.manifest.get("backbone")}
+    unseen = (row.manifest.get("unseen") or {}).get("scores") or []
+    means = mean_scores(msgspec.convert(unseen, list[SourceScore]))
+    return {
+        **plain,
+        "figures": figures,
+        "unseen": msgspec.to_builtins(means),
+        "backbone": row.manifest.get("backbone"),
+    }
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from core.errors import InputError
 from newstide.commands.options import Command, with_options
 from newstide.commands.output import open_console
+from newstide.commands.recipe_options import AGREEMENT, agreed_smoothing
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import Recipe
@@ -24,10 +25,19 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path, dir_okay=False)
 STUDY = "search.sqlite3"
 _OPTIONS = (
-    click.option("--adapt", type=_PATH, help='Let the backbone read these first: lines {"text": ...}, gzip too.'),
+    click.option(
+        "--adapt",
+        type=_PATH,
+        multiple=True,
+        help='Let the backbone read these first: lines {"text": ...} or CSV, gzip too; may be repeated.',
+    ),
     click.option("--adapt-epochs", type=click.IntRange(1), default=3, show_default=True, help="How often it does."),
     click.option(
-        "--adapt-most", type=click.IntRange(1), default=100_000, show_default=True, help="Texts of --adapt to take."
+        "--adapt-most",
+        type=click.IntRange(1),
+        default=100_000,
+        show_default=True,
+        help="Texts of each --adapt taken.",
     ),
     click.option("--search", type=click.IntRange(1), metavar="N", help="Try N recipes first, and take the best."),
 )
@@ -58,8 +68,10 @@ def prepare_training(
     backbone = find_backbone(options["backbone"])
     if options["class_weights"] is None and material.class_weights:
         recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
+    if options["source_smoothing"] == AGREEMENT:
+        recipe = msgspec.structs.replace(recipe, source_smoothing=agreed_smoothing(material))
     _warn_of_few(material, recipe, log)
-    if options["adapt"] is not None:
+    if options["adapt"]:
         backbone = _adapt(backbone, recipe, backbones or weights, options, quiet, log)
     if options["search"]:
         recipe = _search(material, backbone, recipe, weights, options, quiet, log)
@@ -68,7 +80,7 @@ def prepare_training(
 
 def preparation_words(options: dict[str, Any]) -> list[str]:
     """The same options as words of a command line, the path shortened to its name."""
-    words = [] if options["adapt"] is None else ["--adapt", options["adapt"].name]
+    words = [word for path in options["adapt"] for word in ("--adapt", path.name)]
     if words:
         words += ["--adapt-epochs", str(options["adapt_epochs"]), "--adapt-most", str(options["adapt_most"])]
     return words + (["--search", str(options["search"])] if options["search"] else [])
@@ -107,7 +119,7 @@ def _adapt(
     reading = Reading(epochs=options["adapt_epochs"], seed=recipe.seed, max_length=recipe.max_length)
     adapted = adapt_backbone(
         backbone,
-        read_texts(options["adapt"], options["adapt_most"]),
+        [text for path in options["adapt"] for text in read_texts(path, options["adapt_most"])],
         reading,
         home,
         on_epoch=lambda number, loss, held_out: log(
@@ -134,10 +146,11 @@ def _search(
         backbone,
         material.labels,
         material.split.train,
-        material.split.validation,
+        material.choice,
         recipe,
         options["search"],
         weights / STUDY if weights is not None else None,
+        apart=bool(material.unseen),
         on_trial=lambda tried: log(f"recipe {tried.number}: {tried.outcome}, validation macro-F1 {tried.worth:.4f}"),
         quiet=quiet,
     )

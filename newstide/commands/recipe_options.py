@@ -13,7 +13,9 @@ from newstide.commands.options import Command, with_options
 
 if TYPE_CHECKING:
     from trainer.learn.recipe import ClassWeights, Recipe
+    from trainer.material import Material
 
+AGREEMENT = "agreement"
 _POSITIVE = click.FloatRange(0, min_open=True)
 _SHARE = click.FloatRange(0, 1, max_open=True)
 # Option name -> field of the recipe, in the order in which they are shown.
@@ -34,6 +36,8 @@ _FIELDS = {
     "freeze_layers": "frozen_layers",
     "lora": "lora_rank",
     "lora_rate": "lora_rate",
+    "source_bias": "source_bias",
+    "source_balance": "source_balance",
     "seed": "seed",
     "runs": "runs",
 }
@@ -68,6 +72,24 @@ _OPTIONS = (
         "--lora", type=click.IntRange(0), default=0, metavar="RANK", help="Learn low-rank adapters in the encoder."
     ),
     click.option("--lora-rate", type=_POSITIVE, default=1e-3, show_default=True, help="Adapters' learning rate."),
+    click.option(
+        "--source-bias",
+        type=click.Choice(["none", "drop", "mean"]),
+        default="none",
+        show_default=True,
+        help="A learnt bias per source for each label, dropped or averaged at the end.",
+    ),
+    click.option(
+        "--source-balance",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="0: sources as large as they are; 1: all alike in each batch.",
+    ),
+    click.option(
+        "--source-smoothing",
+        help="Label smoothing by source: `agreement`, by that of the dataset's annotators, or a JSON file.",
+    ),
     click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides."),
     click.option(
@@ -84,13 +106,15 @@ def recipe_options(command: Command) -> Command:
 def choose_recipe(options: dict[str, Any]) -> Recipe:
     """The recipe that `options` describe, without class weights where they name none.
 
-    Raises InputError for a file of class weights that can't be read.
+    Smoothing by the agreement of a dataset is not in it yet: `agreed_smoothing` has that. Raises InputError for a file
+    of class weights or of smoothing that can't be read.
     """
     from trainer.learn.recipe import Recipe
 
     return Recipe(
         **{field: options[option] for option, field in _FIELDS.items()},
         class_weights=_class_weights(options["class_weights"] or "none"),
+        source_smoothing=_source_smoothing(options["source_smoothing"]),
         train_words=not options["freeze_words"],
         few_shot=options["few_shot"],
     )
@@ -106,6 +130,8 @@ def recipe_words(options: dict[str, Any]) -> list[str]:
         words += [f"--{option.replace('_', '-')}", str(options[option])]
     if options["class_weights"] is not None:
         words += ["--class-weights", Path(options["class_weights"]).name]
+    if options["source_smoothing"] is not None:
+        words += ["--source-smoothing", Path(options["source_smoothing"]).name]
     return words + [f"--{name.replace('_', '-')}" for name in ("freeze_words", "few_shot") if options[name]]
 
 
@@ -115,6 +141,32 @@ def _class_weights(given: str) -> ClassWeights:
     path = Path(given)
     if not path.is_file():
         raise InputError(f"--class-weights {given}: expected none, balanced, sqrt, or a JSON file that exists")
+    return _read_numbers(path, '{"<task>": {"<label>": 2.5, ...}, ...}')
+
+
+def _source_smoothing(given: str | None) -> dict[str, dict[str, float]]:
+    if given is None or given == AGREEMENT:
+        return {}
+    path = Path(given)
+    if not path.is_file():
+        raise InputError(f"--source-smoothing {given}: expected agreement, or a JSON file that exists")
+    return _read_numbers(path, '{"<source>": {"<task>": 0.1, ...}, ...}')
+
+
+def agreed_smoothing(material: Material) -> dict[str, dict[str, float]]:
+    """The smoothing that the agreement of the annotators of `material` comes to.
+
+    Raises InputError where none is known.
+    """
+    from trainer.learn.objectives import smoothing_of
+
+    if not material.agreement:
+        raise InputError("no annotators' agreement is known; build a --dataset whose spec has it, or give a JSON file")
+    return smoothing_of(material.agreement, material.labels)
+
+
+def _read_numbers(path: Path, shape: str) -> dict[str, dict[str, float]]:
+    """Numbers by two names. Raises InputError for a file of another `shape`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -125,5 +177,5 @@ def _class_weights(given: str) -> ClassWeights:
         for weights in found.values()
     )
     if not numbers:
-        raise InputError(f'{path}: expected {{"<task>": {{"<label>": 2.5, ...}}, ...}}')
+        raise InputError(f"{path}: expected {shape}")
     return {task: {label: float(weight) for label, weight in weights.items()} for task, weights in found.items()}

@@ -25,12 +25,20 @@ from newstide.commands.compress import (
     student_options,
 )
 from newstide.commands.compress import write as write_report
-from newstide.commands.labelled_options import labelled_options, labelled_words, load_material, need_trainer
+from newstide.commands.labelled_options import (
+    labelled_options,
+    labelled_words,
+    leave_out_option,
+    load_material,
+    need_trainer,
+    without_choice,
+)
 from newstide.commands.option_conflicts import refuse_idle_options
 from newstide.commands.output import open_console
 from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
 from newstide.commands.recipe_options import choose_recipe, recipe_options, recipe_words
 from newstide.commands.schedule_options import schedule_options, show_check
+from newstide.commands.source_table import describe_sources, show_sources
 from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, run_schedule
 
 if TYPE_CHECKING:
@@ -52,7 +60,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--compress", metavar="BUDGET", help='Compress too, as in "accuracy-drop<=1,size<=12MB".')
 @click.option("--unlabelled", type=_PATH, help='With --compress: lines {"text": ...} to learn from, gzip too.')
 @student_options
-@click.option("--unseen", metavar="SOURCE", help="Learn without this source and judge on it; writes no bundle.")
+@click.option(
+    "--unseen",
+    metavar="SOURCES",
+    is_flag=False,
+    flag_value="all",
+    help="Learn without a source and judge on it, for each one (or for those named: a,b+c); writes no bundle.",
+)
+@leave_out_option
 @click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
 @click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
@@ -78,7 +93,7 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
         if options["out"] is None:
             raise InputError("--out DIR says where the bundle is written; give it, or --schedule, --unseen or --seeds")
         check_target(options["out"], options["name"])
-    material = load_material(options["data"], options["dataset"], options["corpora"])
+    material = load_material(options["data"], options["dataset"], options["corpora"], options["leave_out"])
     if judging:
         _judge(material, wanted, options)
         return
@@ -103,6 +118,7 @@ def _fit(
     from trainer.compress.plan import candidates, parse_budget
     from trainer.compress.search import TEACHING, CompressionSettings
     from trainer.pipeline import compress_bundle, train_bundle, train_material
+    from trainer.unseen import kept_scores
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
@@ -110,8 +126,17 @@ def _fit(
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
     recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
     if budget is None:
+        unseen = kept_scores(material, recipe, backbone, weights)
         return train_bundle(
-            material, out, name=name, recipe=recipe, command=command, backbone=backbone, weights=weights, **shared
+            material,
+            out,
+            name=name,
+            recipe=recipe,
+            command=command,
+            backbone=backbone,
+            weights=weights,
+            unseen=unseen,
+            **shared,
         )
     trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
@@ -128,26 +153,26 @@ def _fit(
 
 
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
-    """Fine-tune from several seeds, without a source where one is named, and show the figures on the test part."""
+    """Fine-tune from several seeds and show the figures: on the test part, or on sources that were left out."""
     from trainer.judge.spread import spread
     from trainer.seeds import seeds_of, train_seeds
-    from trainer.unseen import hold_out
+    from trainer.unseen import ALL, judge_unseen, source_groups
 
-    if options["unseen"]:
-        material = hold_out(material, options["unseen"])
+    groups = source_groups(options["unseen"], material) if options["unseen"] else []
     recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
-    figures = train_seeds(
-        material,
-        recipe,
-        seeds_of(recipe, options["seeds"] or 1),
-        backbone=backbone,
-        weights=options["weights"],
-        quiet=options["as_json"] or not sys.stderr.isatty(),
-        log=_log,
-    )
-    found = spread(figures)
+    seeds = seeds_of(recipe, options["seeds"] or 1)
+    shared: dict[str, Any] = {"backbone": backbone, "weights": options["weights"], "log": _log}
+    shared["quiet"] = options["as_json"] or not sys.stderr.isatty()
+    if groups:
+        table = judge_unseen(material, recipe, groups, seeds, in_domain=options["unseen"] == ALL, **shared)
+        if options["as_json"]:
+            click.echo(json.dumps(describe_sources(table.left_out, table.in_domain)))
+        else:
+            show_sources(open_console(), table.left_out, table.in_domain)
+        return
+    found = spread(train_seeds(material, recipe, seeds, **shared))
     if options["as_json"]:
-        click.echo(json.dumps({"unseen": options["unseen"], "tasks": msgspec.to_builtins(found)}))
+        click.echo(json.dumps({"tasks": msgspec.to_builtins(found)}))
         return
     _show_spread(found)
 
@@ -190,7 +215,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
         build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, report=_log)
 
     def fit(work: Work) -> Path:
-        material = from_dataset(load_dataset(work.dataset))
+        material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])
         command = "newstide train --schedule"
         _fit(material, recipe, work.weights, work.bundle, work.name, command, options, work.backbones)
         return work.bundle
@@ -229,6 +254,7 @@ def _show_spread(tasks: list[TaskSpread]) -> None:
 def _command_line(options: dict[str, Any]) -> str:
     """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
+    words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
     words += preparation_words(options) + recipe_words(options)
     if options["compress"] is not None:
         words += ["--compress", options["compress"]]

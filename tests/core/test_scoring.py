@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from core.scoring import Average, TaskScore, expected_calibration_error, score_task, softmax
+from core.scoring import (
+    Average,
+    TaskScore,
+    best_accuracy,
+    best_recall,
+    expected_calibration_error,
+    operating_point,
+    score_task,
+    softmax,
+)
+from core.unseen import mean_scores, source_score
 
 
 def test_figures_equal_those_of_scikit_learn() -> None:
@@ -80,3 +90,47 @@ def test_softmax_survives_huge_logits_and_flattens_with_temperature() -> None:
 def test_scores_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         score_task("t", ("a", "b"), np.array([0]), np.zeros((1, 3), dtype=np.float32))
+
+
+def test_the_best_points_are_the_best_of_all_thresholds() -> None:
+    generator = np.random.default_rng(4)
+    labels = ("a", "b", "c")
+    for spread in (0.3, 2.0):
+        truth = generator.integers(0, 3, 80)
+        logits = generator.normal(size=(80, 3)).round(1) + spread * np.eye(3)[truth]  # some are equal
+        scores = softmax(logits.astype(np.float32))
+        every = [operating_point(labels, 0, float(value), truth, scores) for value in np.unique(scores[:, 0])]
+        precise = [point for point in every if point.precision >= 0.8]
+        found = best_recall(labels, 0, truth, scores)
+        assert (found.recall if found else 0) == max((point.recall for point in precise), default=0)
+        assert found is None or found in precise
+        assert best_accuracy(labels, 0, truth, scores).accuracy == max(point.accuracy for point in every)
+        score = score_task("t", labels, truth, scores, {"alerts": every[0]})
+        assert score.labels[0].recall_at_precision == (found.recall if found else 0)
+        assert score.uses == {"alerts": every[0]}
+        predicted = np.where(scores[:, 0] >= every[9].threshold, 0, 1 + scores[:, 1:].argmax(1))
+        assert every[9].accuracy == accuracy_score(truth, predicted)
+
+
+def test_a_precision_out_of_reach_is_told() -> None:
+    truth, scores = np.array([1, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], dtype=np.float32)
+    assert best_recall(("a", "b"), 0, truth, scores) is None
+    assert score_task("t", ("a", "b"), truth, scores).labels[0].recall_at_precision == 0
+    never = best_accuracy(("a", "b"), 0, np.array([1, 1, 1]), scores)
+    assert (never.accuracy, never.precision) == (1, 0)
+
+
+def test_means_count_each_english_source_once() -> None:
+    labels = ("negative", "neutral")
+    perfect = np.eye(2, dtype=np.float32)
+    right, wrong, plain = np.array([0, 1] * 50), np.array([0, 1]), np.array([1])
+    scores = [
+        source_score("long", "en", score_task("mood", labels, right, perfect[right])),
+        source_score("short", "", score_task("mood", labels, wrong, perfect[1 - wrong])),
+        source_score("foreign", "zh", score_task("mood", labels, wrong, perfect[1 - wrong])),
+        source_score("calm", "en", score_task("mood", labels, plain, perfect[plain])),
+    ]
+    assert [one.negative_recall for one in scores] == [1, 0, 0, None]
+    (mean,) = mean_scores(scores)
+    assert (mean.sources, mean.accuracy, mean.negative_recall) == (3, pytest.approx(2 / 3), 0.5)
+    assert mean_scores(scores, None)[0].sources == 4

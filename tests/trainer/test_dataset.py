@@ -30,7 +30,7 @@ from trainer.data.dataset import Dataset, load_dataset
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, load_spec
 from trainer.data.splits import group_near_duplicates
-from trainer.data.unseen import without_source
+from trainer.data.unseen import without_sources
 
 TAXONOMY = Taxonomy({"sentiment": ("negative", "neutral", "positive"), "topic": ("Banks", "Energy")})
 PUBLIC_CORPORA = PROJECT.parent / "shared" / "data"
@@ -405,19 +405,19 @@ def test_an_unseen_source(tmp_path: Path, build: Build) -> None:
     near = [{"text": f"{line['text']} too", "sentiment": line["sentiment"]} for line in lines_of(20)]
     write_lines(tmp_path / "desk.jsonl", [*other, *near])
     made = build(corpus() + corpus("desk", "desk.jsonl", fields='{ text = "text", sentiment = "sentiment" }'))
-    split, is_held = without_source(made.split, made.labels, "desk")
+    split, is_held = without_sources(made.split, made.labels, ["desk"])
     assert {e.source for part in (split.train, split.validation, split.test) for e in part} == {"wire"}
     assert sorted(texts(is_held)) == sorted(e.text for e in everything(made) if e.source == "desk")
     groups = group_near_duplicates(texts([*is_held, *split.train, *split.validation]))
     assert not set(groups[: len(is_held)]) & set(groups[len(is_held) :])
     assert len(split.train) < sum(e.source == "wire" for e in made.split.train)
-    split, is_held = without_source(made.split, made.labels, "wire")
+    split, is_held = without_sources(made.split, made.labels, ["wire"])
     assert {task for e in is_held for task in e.labels} == {"sentiment"}  # desk teaches no topic
     with pytest.raises(InputError, match="no source 'radio' among the texts; there are desk, wire"):
-        without_source(made.split, made.labels, "radio")
+        without_sources(made.split, made.labels, ["radio"])
     alone = build(corpus(), "alone")
     with pytest.raises(InputError, match="no text is left for train"):
-        without_source(alone.split, alone.labels, "wire")
+        without_sources(alone.split, alone.labels, ["wire"])
 
 
 def test_the_command_joins_labels_from_postgres(

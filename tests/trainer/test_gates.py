@@ -19,10 +19,11 @@ from core.rollback import go_back
 from core.settings import Settings, load_settings
 from core.store.models import State, find_model, list_models, list_proven, move_model, read_history, report_worker
 from core.taxonomy import load_taxonomy
+from core.unseen import SourceScore
 from tests.tiny_bundles import write_tiny
 from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
-from trainer.promote.gates import Limits, judge_classes, judge_improvement, judge_size, judge_speed
+from trainer.promote.gates import Limits, judge_classes, judge_improvement, judge_size, judge_speed, judge_unseen
 from trainer.promote.promotion import PromotionRefused, promote
 
 LIMITS = Limits()
@@ -69,6 +70,28 @@ def test_equal_passes_only_if_it_is_smaller_and_surely_equal() -> None:
 
 def test_nothing_compared_proves_nothing() -> None:
     assert not judge_improvement([], 20, 10, LIMITS).passed
+
+
+def test_sources_that_neither_learned_from_are_judged_by_their_mean() -> None:
+    def scores(*accuracy: float, recall: float | None = None) -> list[SourceScore]:
+        return [
+            SourceScore(f"wire{at}", "en", "mood", 100, value, value, 0.1, recall) for at, value in enumerate(accuracy)
+        ]
+
+    assert judge_unseen(scores(0.6, 0.8), scores(0.75, 0.64), LIMITS).passed  # 0.5 points lower
+    lost = judge_unseen(scores(0.6, 0.8), scores(0.75, 0.62), LIMITS)
+    assert not lost.passed
+    assert "mood accuracy 0.7000 -> 0.6850" in lost.summary
+    assert lost.figures["mood"]["sources"] == 2
+    assert not judge_unseen(scores(0.6, recall=0.8), scores(0.9, recall=0.7), LIMITS).passed
+    # Only what both have figures of counts, and a gate that has nothing to judge says so.
+    assert judge_unseen(scores(0.6, 0.9), scores(0.6), LIMITS).passed
+    nothing = judge_unseen([], scores(0.6), LIMITS)
+    assert nothing.passed
+    assert "nothing was judged" in nothing.summary
+    gain = comparison(2000, 0, 40)
+    assert "better on mood of unseen sources" in judge_improvement([], 10, 20, LIMITS, [gain]).summary
+    assert not judge_improvement([comparison(2000, 40, 0)], 10, 20, LIMITS, [gain]).passed
 
 
 def test_a_class_must_not_lose_more_than_three_points() -> None:
@@ -150,7 +173,9 @@ def failed(refused: pytest.ExceptionInfo[PromotionRefused]) -> set[str]:
 def test_a_better_model_goes_live_and_comes_back(settings: Settings, engine: Engine, candidate: Path) -> None:
     done = promote(settings, engine, candidate, examples=labelled_by(candidate), actor="ann")
     assert (done.model, done.state, done.displaced, done.forced) == ("candidate", "live", "configured", False)
-    assert [gate.name for gate in done.gates] == ["labels", "size", "self-test", "improvement", "classes", "speed"]
+    assert [gate.name for gate in done.gates] == [
+        "labels", "size", "self-test", "improvement", "unseen", "classes", "speed"
+    ]  # fmt: skip
     assert states(engine) == {"candidate": "live", "configured": "retired"}
     event = next(event for event in read_history(engine, "candidate") if event.to_state == "live")
     assert (event.actor, event.reason, event.evidence["forced"]) == ("ann", "every gate passed", False)
@@ -170,7 +195,7 @@ def test_a_worse_model_is_refused_with_every_verdict(settings: Settings, engine:
     with pytest.raises(PromotionRefused, match="overrule with --force --reason") as refused:
         promote(settings, engine, candidate, examples=examples, actor="ann")
     assert failed(refused) == {"improvement", "classes"}
-    assert len(refused.value.gates) == 6
+    assert len(refused.value.gates) == 7
     assert states(engine) == {"configured": "live", "candidate": "candidate"}
     last = read_history(engine, "candidate")[0]
     assert (last.from_state, last.to_state, last.reason) == (
@@ -221,7 +246,7 @@ def test_a_large_bundle_is_refused(settings: Settings, engine: Engine, candidate
 
 def test_a_slow_bundle_is_refused(settings: Settings, engine: Engine, candidate: Path) -> None:
     strict = settings.model_copy(update={"models": settings.models.model_copy(update={"gate_speed_ratio": 1e6})})
-    with pytest.raises(PromotionRefused, match="by 1 of 6 gates:\n  speed: ") as refused:
+    with pytest.raises(PromotionRefused, match="by 1 of 7 gates:\n  speed: ") as refused:
         promote(strict, engine, candidate, examples=labelled_by(candidate), actor="ann")
     assert failed(refused) == {"speed"}
     assert states(engine) == {"configured": "live", "candidate": "candidate"}
@@ -230,7 +255,7 @@ def test_a_slow_bundle_is_refused(settings: Settings, engine: Engine, candidate:
 
 def test_one_class_lost_outweighs_a_gain_over_all(settings: Settings, engine: Engine, candidate: Path) -> None:
     examples = lost_class(settings.bundle_directory, candidate, texts=LIMITS.class_support)
-    with pytest.raises(PromotionRefused, match="by 1 of 6 gates:\n  classes: ") as refused:
+    with pytest.raises(PromotionRefused, match="by 1 of 7 gates:\n  classes: ") as refused:
         promote(settings, engine, candidate, examples=examples, actor="ann")
     assert failed(refused) == {"classes"}
     gates = {gate.name: gate for gate in refused.value.gates}

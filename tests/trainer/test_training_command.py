@@ -118,11 +118,11 @@ def test_an_unseen_source_is_judged_on_alone(tmp_path: Path, run: Run, tiny_data
     desk.write_text("\n".join(lines[:300]))
     wire.write_text("\n".join(line for line in lines[300:] if '"sentiment"' in line))
     done = run("--data", wire, "--unseen", "wire", "--json", data=desk)
-    found = json.loads(done.stdout)
-    assert found["unseen"] == "wire"
-    assert found["tasks"][0]["task"] == "sentiment"
+    found = json.loads(done.stdout)["unseen"]
+    assert {one["source"] for one in found} == {"wire"}
+    assert found[0]["task"] == "sentiment"
     labelled = sum('"sentiment"' in line for line in wire.read_text().splitlines())
-    assert found["tasks"][0]["support"] == pytest.approx(labelled, abs=3)  # copies are merged
+    assert found[0]["support"] == pytest.approx(labelled, abs=3)  # copies are merged
     with pytest.raises(InputError, match=r"no source 'radio'.*desk, wire"):
         run("--data", wire, "--unseen", "radio", data=desk)
 

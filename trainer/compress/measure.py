@@ -13,7 +13,8 @@ from core.classifier import Classifier
 from core.scoring import TaskScore
 from trainer.compress.calibration import Method
 from trainer.compress.graph import product_names
-from trainer.export import SERVING_LENGTH, evaluate, plain_bundle, served_bundle
+from trainer.export import SERVING_LENGTH, judge_choice, plain_bundle, served_bundle
+from trainer.judge.sources import judge
 from trainer.learn.network import Network
 from trainer.material import Material
 
@@ -24,7 +25,8 @@ _ROUNDS = 2
 
 class Variant(msgspec.Struct, frozen=True):
     """One row of the report. `size`: bytes of graph and tokenizer; `rate`: messages per second of one thread's CPU
-    time; `validation` and `test`: figures per task, after temperature scaling on validation."""
+    time; `validation` and `test`: figures per task, after temperature scaling on validation; where sources were left
+    out to choose by, `validation` is of those."""
 
     name: str
     size: int
@@ -57,8 +59,8 @@ def measure(
         bundle_size(bundle),
         network.architecture.parameters + sum(p.numel() for p in network.heads.parameters()),
         messages_per_second(classifier, [example.text for example in material.split.test]),
-        evaluate(classifier, material.split.validation),
-        evaluate(classifier, material.split.test),
+        judge_choice(classifier, material),
+        judge(classifier, material.split.test),
     )
 
 

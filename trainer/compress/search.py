@@ -245,8 +245,9 @@ class _Search:
 
         All began at the same weights, so that they lie in one basin and their mean is a network (Wortsman et al. 2022).
         """
-        validation = self._material.split.validation
-        network, members = mean_of(students, tokenizer, validation, self._settings.teaching.max_length)
+        material = self._material
+        length = self._settings.teaching.max_length
+        network, members = mean_of(students, tokenizer, material.choice, length, bool(material.unseen))
         if len(members) < 2:
             return []
         return [(network, *self._quantized(f"{plan}, mean of {len(members)} students", network, tokenizer))]
@@ -275,7 +276,7 @@ class _Search:
         mixture = self._settings.mixture
         kept = None
         if self._keep is not None:
-            texts = (data.examples, data.unlabelled, self._material.split.validation, tokenizer.to_str())
+            texts = (data.examples, data.unlabelled, self._material.choice, tokenizer.to_str())
             parts = (recipe, mixture, base.architecture, base.labels, texts)
             hidden = self._source.network.state_dict() if mixture.hidden else {}
             name = fingerprint(parts, {**base.state_dict(), **data.soft, **hidden})
@@ -326,5 +327,6 @@ class _Search:
 
 
 def _worth(variant: Variant) -> float:
-    """What students and calibrations are chosen by: accuracy on validation, all tasks added up."""
+    """What students and calibrations are chosen by: accuracy on validation, or its mean over the sources that were left
+    out to choose by, all tasks added up."""
     return sum(score.accuracy for score in variant.validation)

@@ -63,19 +63,20 @@ def prepare_distillation(
     """Ask the `teachers` about the training texts, about `unlabelled` ones, and about `variants` of each training text,
     made by the word vectors of the first teacher. Copies of an example, or of one another, are left out."""
     split = material.split
-    known = {word_form(e.text) for part in (split.train, split.validation, split.test) for e in part}
+    known = {word_form(e.text) for part in (split.train, split.validation, split.test, material.unseen) for e in part}
     fresh = _unknown(unlabelled, "unlabelled", known)
     words = teachers[0].network.encoder.words.weight
     texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
     varied = _unknown(texts, "variant", known)
     # Variants are asked about by themselves, so that what was kept without them is of use.
-    parts = ([*split.validation, *split.train, *fresh], varied)
+    choice = material.choice
+    parts = ([*choice, *split.train, *fresh], varied)
     answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]
-    judged = len(split.validation)
+    judged = len(choice)
     ensemble = {}
     for task, labels in material.labels.items():
-        rows = [row for row, example in enumerate(split.validation) if task in example.labels]
-        truth = np.array([labels.index(split.validation[row].labels[task]) for row in rows], dtype=np.int64)
+        rows = [row for row, example in enumerate(choice) if task in example.labels]
+        truth = np.array([labels.index(choice[row].labels[task]) for row in rows], dtype=np.int64)
         ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
     unjudged = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
     soft = mixed(unjudged, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
@@ -123,7 +124,7 @@ def cut(
             on_stage(name, network, tokenizer)
 
     if plan.layers is not None and plan.layers < len(network.architecture.layers):
-        validation = encode(material.split.validation, tokenizer, teacher.labels, length)
+        validation = encode(material.choice, tokenizer, teacher.labels, length)
         network = drop_layers(network, plan.layers, validation, mean_loss)
         done(f"{plan.layers} layers")
     if plan.heads is not None or plan.inner is not None:
@@ -192,7 +193,7 @@ def distil_student(
     labels, length = student.labels, min(recipe.max_length, student.architecture.positions)
     towards = student.entity_labels
     parts = [encode(part, tokenizer, labels, length, towards) for part in (data.examples, data.unlabelled)]
-    validation = encode(material.split.validation, tokenizer, labels, length, towards)
+    validation = encode(material.choice, tokenizer, labels, length, towards, bool(material.unseen))
     objective = distillation(data.soft, mixture, recipe.label_smoothing, guide)
     return fine_tune(
         student,

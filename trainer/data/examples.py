@@ -88,6 +88,20 @@ def merge(
     return Merged(merged, ties, dict(counts))
 
 
+def by_source(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    """The examples of each source, sources by name."""
+    found: dict[str, list[Example]] = {}
+    for example in examples:
+        found.setdefault(example.source, []).append(example)
+    return dict(sorted(found.items()))
+
+
+def main_language(examples: Iterable[Example]) -> str:
+    """The language that most of those `examples` that tell one are in; "" where none does."""
+    told = Counter(example.language for example in examples if example.language)
+    return told.most_common(1)[0][0] if told else ""
+
+
 def merge_duplicates(examples: Iterable[Example]) -> tuple[list[Example], dict[str, int]]:
     """One example per story form, and counts of what was taken out: `merge` without analysts."""
     merged = merge(examples)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.bundle import Manifest
-from core.scoring import TaskScore
+from core.scoring import PRECISION, TaskScore
+from core.unseen import MeanScore, SourceScore, mean_scores
 
 _TEXT = """# Model card: {name}
 
@@ -26,8 +27,8 @@ It reads at most {length} tokens of a text, after URLs and user names are remove
 
 Texts are cleaned and copies merged (left out: {removed}). Near-duplicates, with a Jaccard index of their words of at
 least 0.7, are kept on one side of the split, and each source, task and label is dealt 80/10/10 into train, validation
-and test. The weights are the mean of those after several epochs; which ones, and the temperatures, were chosen on
-validation. The figures below are from test, which nothing was chosen on.
+and test. The weights are the mean of those after several epochs; which ones was chosen on {choice}, temperatures and
+thresholds on validation. The figures below are from test, which nothing was chosen on.
 
 | corpus | licence | train | validation | test |
 |---|---|---|---|---|
@@ -38,6 +39,16 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 ## Figures on the test split
 
 {summary}
+
+## Thresholds
+
+{uses}
+
+## Sources that were left out
+
+{unseen}
+
+## Figures by label
 
 {details}
 ## Limits
@@ -85,9 +96,12 @@ def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> 
         versions=", ".join(f"{name} {value}" for name, value in versions.items()),
         removed=", ".join(f"{count} {reason}" for reason, count in removed.items()),
         data="\n".join(f"| {s.name} | {s.licence} | {s.train} | {s.validation} | {s.test} |" for s in manifest.data),
+        choice="the sources that were left out" if _chose_by_unseen(manifest) else "validation",
         summary=_summary(manifest),
         heads="" if manifest.entity is None else ", and one on the tokens that name a company",
         several=_ONE_LABEL if manifest.entity is None else _LABEL_EACH,
+        uses=_uses(manifest),
+        unseen=_unseen(manifest),
         details=_entities(manifest)
         + "\n".join(_details(variant, score) for variant, scores in manifest.evaluation.items() for score in scores),
     )
@@ -130,6 +144,63 @@ def _entities(manifest: Manifest) -> str:
         + "\n".join(_details(variant, score.mentions) for variant, score in manifest.entity.evaluation.items())
         + "\n"
     )
+
+
+def _uses(manifest: Manifest) -> str:
+    """What the thresholds of the manifest come to, or why there are none."""
+    points = [(task, use, point) for task, spec in manifest.tasks.items() for use, point in spec.uses.items()]
+    if not points:
+        return "None: no task of this model tells bad news, or it was made before they were chosen."
+    lines = [
+        "The likeliest label counts, unless a use asks for more. On the validation part: for alerts, as much bad news "
+        f"as can be had with a precision of {PRECISION:g}; for dashboards, the most labels right. The label is said "
+        "from its threshold on, and below it the likeliest of the others.",
+        "",
+        "| task | use | label | threshold | precision | recall | accuracy of all labels |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {task} | {use} | {point.label} | {point.threshold:.4f} | {point.precision:.3f} | {point.recall:.3f} "
+        f"| {point.accuracy:.4f} |"
+        for task, use, point in points
+    ]
+    if not any(use == "alerts" for _, use, _ in points):
+        lines += ["", f"None for alerts: no threshold has a precision of {PRECISION:g} on the validation part."]
+    return "\n".join(lines)
+
+
+def _unseen(manifest: Manifest) -> str:
+    """Figures on sources that were left out, each and their mean."""
+    if manifest.unseen is None or not manifest.unseen.scores:
+        return (
+            "Not measured. `newstide train --unseen` trains without each source in turn, and "
+            "`newstide evaluate --corpora` judges a model on sources that it never learned from."
+        )
+    scores = manifest.unseen.scores
+    how = (
+        "This model learned without these sources; which epochs and students were kept was chosen by them."
+        if _chose_by_unseen(manifest)
+        else "Each source was judged by a training of the same recipe that left it out; this model has learned from it."
+    )
+    lines = [
+        f"{how} Recall is that of bad news where a threshold on its score is chosen on these texts for a precision of "
+        f"{PRECISION:g}; 0 where none has it. The mean counts each source in English once.",
+        "",
+        "| task | source | language | accuracy | macro-F1 | ECE | negative recall | texts |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [f"| {one.task} | {one.source} | {one.language} | {_figures(one)} | {one.support} |" for one in scores]
+    lines += [f"| {mean.task} | **mean of {mean.sources}** | | {_figures(mean)} | |" for mean in mean_scores(scores)]
+    return "\n".join(lines)
+
+
+def _figures(one: SourceScore | MeanScore) -> str:
+    recall = "" if one.negative_recall is None else f"{one.negative_recall:.3f}"
+    return f"{one.accuracy:.4f} | {one.macro_f1:.4f} | {one.ece:.4f} | {recall}"
+
+
+def _chose_by_unseen(manifest: Manifest) -> bool:
+    return manifest.unseen is not None and manifest.unseen.of == "model"
 
 
 def _details(variant: str, score: TaskScore) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,9 +13,10 @@ from scipy.stats import binomtest
 
 from core.classifier import Classifier
 from core.errors import InputError
-from core.labelled import read_labelled
+from core.labelled import read_labelled_lines
 from core.scoring import TaskScore, score_task
 from core.text import model_input
+from trainer.data.dataset import UNKNOWN_SOURCE
 from trainer.data.examples import Example
 
 RESAMPLES = 10_000
@@ -139,11 +141,24 @@ def common_tasks(old: Classifier, new: Classifier) -> dict[str, tuple[str, ...]]
 
 
 def read_examples(path: Path, tasks: Mapping[str, Sequence[str]]) -> list[Example]:
-    """Examples of lines {"text", "<task>": "<label>"} of `path` that carry a label for one of `tasks`.
+    """Examples of lines {"text", "<task>": "<label>", "source"?} of `path` that carry a label for one of `tasks`.
 
     Raises InputError naming the file and the line that is malformed, unlabelled, or labelled otherwise.
     """
-    return [Example(model_input(text), labels, path.stem) for text, labels in read_labelled(path, tasks)]
+    return [
+        Example(
+            model_input(line.text),
+            line.labels,
+            _string(line.fields, "source") or UNKNOWN_SOURCE,
+            language=_string(line.fields, "language"),
+        )
+        for line in read_labelled_lines(path, tasks)
+    ]
+
+
+def _string(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _truth(examples: Sequence[Example], task: str, labels: tuple[str, ...]) -> NDArray[np.int64]:

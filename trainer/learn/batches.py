@@ -30,7 +30,8 @@ class Mentions(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Token ids and mask (batch, length), label numbers (batch,) per task with UNLABELLED where a text has none.
+    """Token ids and mask (batch, length), label numbers (batch,) per task with UNLABELLED where a text has none, and
+    numbers of sources (batch,) where the data tell them.
 
     With `mentions`, the targets of `entity` are theirs, (mentions,).
     """
@@ -40,12 +41,14 @@ class Batch(msgspec.Struct, frozen=True):
     targets: dict[str, Tensor]
     rows: list[int]
     mentions: Mentions | None = None
+    sources: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on `device`."""
         targets = {task: numbers.to(device) for task, numbers in self.targets.items()}
         mentions = self.mentions.to(device) if self.mentions is not None else None
-        return Batch(self.ids.to(device), self.mask.to(device), targets, self.rows, mentions)
+        sources = self.sources.to(device) if self.sources is not None else None
+        return Batch(self.ids.to(device), self.mask.to(device), targets, self.rows, mentions, sources)
 
 
 class Mention(msgspec.Struct, frozen=True, array_like=True):
@@ -56,11 +59,15 @@ class Mention(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Encoded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Examples as token ids, with label numbers per task; by row, labelled companies whose tokens are there."""
+    """Examples as token ids, with label numbers per task; by row, labelled companies whose tokens are there; and the
+    number of each example's source in `names`, if any. With `apart`, figures on them are the mean over the sources."""
 
     ids: list[list[int]]
     targets: dict[str, list[int]]
     mentions: dict[int, list[Mention]] = {}
+    sources: list[int] = []
+    names: tuple[str, ...] = ()
+    apart: bool = False
 
 
 def encode(
@@ -69,6 +76,7 @@ def encode(
     labels: dict[str, tuple[str, ...]],
     max_length: int,
     entity_labels: tuple[str, ...] = (),
+    apart: bool = False,
 ) -> Encoded:
     """Token ids of at most `max_length` per example, special tokens kept, and label numbers; with `entity_labels` those
     of companies too."""
@@ -86,12 +94,44 @@ def encode(
         for row, example in enumerate(examples)
         if entity_labels and example.entities and (found := _mentions(encodings[row].offsets, example, entity_labels))
     }
-    return Encoded(ids, targets, mentions)
+    names = tuple(sorted({example.source for example in examples}))
+    places = {name: place for place, name in enumerate(names)}
+    return Encoded(ids, targets, mentions, [places[example.source] for example in examples], names, apart)
 
 
 def _mentions(offsets: Sequence[Span], example: Example, labels: tuple[str, ...]) -> list[Mention]:
     found = [(tokens_of(offsets, one.spans), labels.index(one.label)) for one in example.entities]
     return [Mention(places, target) for places, target in found if places]
+
+
+def balanced(data: Encoded, size: int, share: float, generator: random.Random) -> list[list[int]]:
+    """Rows in groups of about `size`, as many groups as without balance, of whose texts each source has the same part.
+
+    A source of n texts has n ** (1 - share) of them, in proportion: with 1, all sources have equally many (Conneau et
+    al. 2020 sample languages so). Of a large source an epoch sees a part, a small one comes again. Texts of a source
+    are dealt by length, so that those of a group are alike in that.
+    """
+    by_source: dict[int, list[int]] = {}
+    for row, source in enumerate(data.sources):
+        by_source.setdefault(source, []).append(row)
+    count = -(-len(data.ids) // size)
+    parts = {source: len(rows) ** (1 - share) for source, rows in sorted(by_source.items())}
+    groups: list[list[int]] = [[] for _ in range(count)]
+    for source, part in parts.items():
+        wanted = max(1, round(len(data.ids) * part / sum(parts.values())))
+        rows: list[int] = []
+        while len(rows) < wanted:
+            fresh = list(by_source[source])
+            generator.shuffle(fresh)
+            rows += fresh[: wanted - len(rows)]
+        noise = {row: len(data.ids[row]) * generator.uniform(0.9, 1.1) for row in by_source[source]}
+        rows.sort(key=noise.__getitem__)
+        offset = generator.random()  # the rest of an uneven deal goes to other groups each time
+        for place, row in enumerate(rows):
+            groups[int((place + offset) * count / len(rows)) % count].append(row)
+    groups = [group for group in groups if group]
+    generator.shuffle(groups)
+    return groups
 
 
 def grouped(data: Encoded, size: int, generator: random.Random | None = None) -> list[list[int]]:
@@ -123,14 +163,16 @@ def make_batch(data: Encoded, rows: list[int]) -> Batch:
         ids[position, : len(tokens)] = torch.tensor(tokens)
         mask[position, : len(tokens)] = 1
     targets = {task: torch.tensor([numbers[row] for row in rows]) for task, numbers in data.targets.items()}
+    sources = torch.tensor([data.sources[row] for row in rows]) if data.sources else None
     found = [(position, one) for position, row in enumerate(rows) for one in data.mentions.get(row, ())]
     if not found:
-        return Batch(ids, mask, targets, rows)
+        return Batch(ids, mask, targets, rows, None, sources)
     weights = torch.zeros((len(found), length))
     for number, (_, one) in enumerate(found):
         weights[number, one.places] = 1 / len(one.places)
     targets[ENTITY] = torch.tensor([one.target for _, one in found])
-    return Batch(ids, mask, targets, rows, Mentions(torch.tensor([position for position, _ in found]), weights))
+    mentions = Mentions(torch.tensor([position for position, _ in found]), weights)
+    return Batch(ids, mask, targets, rows, mentions, sources)
 
 
 def hide_words(batch: Batch, mask_id: int, share: float) -> Tensor:

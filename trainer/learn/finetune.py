@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from core.errors import InputError
 from trainer.learn.averaging import blend, judge_all
-from trainer.learn.batches import Encoded, grouped, hide_words, make_batch
+from trainer.learn.batches import Encoded, balanced, grouped, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
 from trainer.learn.fewshot import learn_from_few
 from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
 from trainer.learn.network import Network
-from trainer.learn.objectives import Objective, cross_entropy, label_weights, labelled_loss
+from trainer.learn.objectives import Objective, cross_entropy, label_weights, labelled_loss, source_smoothing
 from trainer.learn.recipe import Recipe
+from trainer.learn.source_bias import SourceBias
 from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
 __all__ = ["Epoch", "Objective", "Recipe", "cross_entropy", "fine_tune", "labelled_loss"]
@@ -45,8 +47,10 @@ def fine_tune(
     used where torch sees one.
 
     Raises InputError for class weights of unknown labels, adapters that are too large, more frozen layers than there
-    are, a checkpoint on a full disk.
+    are, an objective of its own beside what minds sources, a checkpoint on a full disk.
     """
+    if objective is not None and recipe.minds_sources:
+        raise InputError("biases, balance and smoothing of sources are for true labels; leave them out for students")
     network.dropout.p = recipe.dropout
     place = _checkpoint(checkpoint, network, train, validation, mask_id, recipe, objective)
     if recipe.few_shot:
@@ -55,13 +59,16 @@ def fine_tune(
         )
     device = best_device()
     chosen = objective or cross_entropy(
-        recipe.label_smoothing, label_weights(recipe.class_weights, network.labels, train)
+        recipe.label_smoothing,
+        label_weights(recipe.class_weights, network.labels, train),
+        source_smoothing(recipe, network.labels, train),
     )
     network.to(device)
     steps = recipe.epochs * -(-len(train.ids) // recipe.batch_size)
     rates = {
         "heads.": recipe.head_rate,
         "entity.": recipe.head_rate,
+        "source_bias.": recipe.head_rate,
         "": recipe.lora_rate if recipe.lora_rank else recipe.encoder_rate,
     }
 
@@ -69,13 +76,18 @@ def fine_tune(
         batch = make_batch(train, rows)
         return chosen(network, batch.to(device), hide_words(batch, mask_id, recipe.masked_words).to(device))
 
-    with _learning(network, recipe):
+    def groups(generator: random.Random) -> list[list[int]]:
+        if recipe.source_balance:
+            return balanced(train, recipe.batch_size, recipe.source_balance, generator)
+        return grouped(train, recipe.batch_size, generator)
+
+    with _learning(network, train, recipe):
         loop = TrainingLoop(
             network, Rates(rates, recipe.weight_decay, recipe.warmup, recipe.clip_norm, steps), recipe.seed, place
         )
         loop.resume()
         loop.run(
-            lambda generator: grouped(train, recipe.batch_size, generator),
+            groups,
             loss,
             last=recipe.stop_after or recipe.epochs,
             patience=recipe.patience,
@@ -91,8 +103,10 @@ def fine_tune(
 
 
 @contextmanager
-def _learning(network: Network, recipe: Recipe) -> Iterator[None]:
+def _learning(network: Network, train: Encoded, recipe: Recipe) -> Iterator[None]:
     """Inside, only what `recipe` teaches has gradients; afterwards `network` is plain and all of it has."""
+    if recipe.source_bias != "none":
+        network.source_bias = SourceBias(train, network.labels, recipe.source_bias).to(best_device())
     if recipe.lora_rank:
         torch.manual_seed(recipe.seed)
         attach_adapters(network, recipe.lora_rank)
@@ -109,6 +123,7 @@ def _learning(network: Network, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     finally:
+        network.source_bias = None
         merge_adapters(network)
 
 

@@ -40,10 +40,10 @@ def merge_adapters(network: Network) -> None:
 
 
 def merged_state(network: Network) -> State:
-    """The state that `network` would have with its adapters merged, on the CPU; without adapters, a copy of its own."""
+    """The plain state that `network` would have with its adapters merged, on the CPU; without, a copy of its own."""
     state = {
         name.replace(".base_layer.", "."): value.detach().cpu().clone()
-        for name, value in network.state_dict().items()
+        for name, value in network.plain_state().items()
         if ".lora_" not in name
     }
     for name, module in network.encoder.named_modules():

@@ -14,6 +14,7 @@ from core.errors import InputError
 from trainer.learn.batches import Mentions
 from trainer.learn.encoder import Architecture, Encoder
 from trainer.learn.recipe import Recipe
+from trainer.learn.source_bias import SourceBias
 from trainer.learn.tensors import load_tensors, save_tensors
 from trainer.learn.tokenizer import read_tokenizer
 
@@ -46,23 +47,40 @@ class Network(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
+        self.source_bias: SourceBias | None = None  # while it learns, if its recipe says so
 
     @property
     def architecture(self) -> Architecture:
         return self.encoder.architecture
 
-    def forward(self, ids: Tensor, mask: Tensor, mentions: Mentions | None = None) -> dict[str, Tensor]:
-        return self.classify(self.encoder(ids, mask), mask, mentions)
+    def forward(
+        self, ids: Tensor, mask: Tensor, mentions: Mentions | None = None, sources: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return self.classify(self.encoder(ids, mask), mask, mentions, sources)
 
-    def classify(self, hidden: Tensor, mask: Tensor, mentions: Mentions | None = None) -> dict[str, Tensor]:
+    def classify(
+        self, hidden: Tensor, mask: Tensor, mentions: Mentions | None = None, sources: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Logits from the last hidden states (batch, length, width); under `entity` those of `mentions`, (mentions,
-        labels), where there are any and the head for them."""
+        labels), where there are any and the head for them. Texts of `sources` (batch,) may have biases of their own."""
         pooled = self.dropout(pool(hidden, mask))
         logits = {task: head(pooled).float() for task, head in self.heads.items()}
+        if self.source_bias is not None:
+            logits = {task: values + self.source_bias(task, sources) for task, values in logits.items()}
         if self.entity is not None and mentions is not None:
             means = (mentions.weights.unsqueeze(1) @ hidden.float()[mentions.rows]).squeeze(1)
             logits[ENTITY] = self.entity(torch.cat([self.dropout(means), pooled[mentions.rows]], dim=-1)).float()
         return logits
+
+    def plain_state(self) -> dict[str, Tensor]:
+        """The state that the network would have without biases of sources: what they leave is in the heads."""
+        state = {name: value for name, value in self.state_dict().items() if not name.startswith("source_bias.")}
+        if self.source_bias is not None:
+            with torch.no_grad():
+                for task in self.labels:
+                    name = f"heads.{task}.bias"
+                    state[name] = state[name] + self.source_bias(task, None)
+        return state
 
 
 def pool(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import msgspec
 
 from core.errors import InputError
 
+SourceBiases = Literal["none", "drop", "mean"]
 ClassWeights = dict[str, dict[str, float]] | Literal["none", "balanced", "sqrt"]
 
 
@@ -15,8 +16,8 @@ class Recipe(msgspec.Struct, frozen=True):
     """How to fine-tune. Rates are the peak of a linear warm-up, followed by a linear decay to zero.
 
     `class_weights`: a weight per task and label (1 where not named); `balanced` weighs a label with n / (k * count),
-    the inverse of its share among the k labels of its task, and `sqrt` with the root of that. Raises InputError for a
-    number out of its range.
+    the inverse of its share among the k labels of its task, and `sqrt` with the root of that. `source_smoothing`: a
+    label smoothing per source and task in place of `label_smoothing`. Raises InputError for a number out of its range.
     """
 
     epochs: int = 5
@@ -40,6 +41,9 @@ class Recipe(msgspec.Struct, frozen=True):
     lora_rank: int = 0  # above 0: low-rank updates are learnt in place of the encoder's weights
     lora_rate: float = 1e-3  # of those updates
     few_shot: bool = False  # contrastive learning, then heads by logistic regression: for tens of texts per label
+    source_bias: SourceBiases = "none"  # a learnt bias of each source's logits, dropped or averaged at the end
+    source_balance: float = 0.0  # 0: sources as large as they are; 1: all alike in each batch; n ** (1 - this) between
+    source_smoothing: dict[str, dict[str, float]] = {}
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
@@ -52,6 +56,14 @@ class Recipe(msgspec.Struct, frozen=True):
         for name in ("warmup", "dropout", "masked_words", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be from 0 to below 1")
+        if not 0 <= self.source_balance <= 1:
+            raise InputError(f"source_balance of a recipe is {self.source_balance}; it must be from 0 to 1")
+        for source, by_task in self.source_smoothing.items():
+            for task, value in by_task.items():
+                if not 0 <= value < 1:
+                    raise InputError(
+                        f"the smoothing of {source!r} under {task!r} is {value}; it must be from 0 to below 1"
+                    )
         if self.max_length < 3:
             raise InputError(f"max_length of a recipe is {self.max_length}; a text needs 3 tokens or more")
         if isinstance(self.class_weights, dict):
@@ -61,3 +73,10 @@ class Recipe(msgspec.Struct, frozen=True):
                         raise InputError(f"the weight of {label!r} under {task!r} is {weight}; it must be 0 or more")
         if self.few_shot and (self.lora_rank or self.frozen_layers):
             raise InputError("few-shot learning changes the whole encoder; leave out adapters (LoRA) and frozen layers")
+        if self.few_shot and self.minds_sources:
+            raise InputError("few-shot learning knows no sources; leave out their biases, balance and smoothing")
+
+    @property
+    def minds_sources(self) -> bool:
+        """Whether texts of different sources are treated differently."""
+        return self.source_bias != "none" or self.source_balance > 0 or bool(self.source_smoothing)

@@ -59,19 +59,22 @@ def search(
     trials: int,
     study_file: Path | None = None,
     *,
+    apart: bool = False,
     on_trial: Callable[[Tried], None] | None = None,
     quiet: bool = False,
 ) -> SearchResult:
     """Try `trials` recipes near `recipe`, itself the first, and return the one of the best validation macro-F1.
 
     Rates, batch size, weight decay, dropout, label smoothing and epochs are searched, by Bergstra et al. 2011, from
-    `recipe.seed` on. After each epoch a training below the median of the others at that epoch is cut short. With a
-    `study_file` (SQLite) an interrupted search goes on, and one asked for more adds to what is there; the same calls
-    give the same trials. Raises InputError for a file that is no study, or a backbone that can't be used.
+    `recipe.seed` on. After each epoch a training below the median of the others at that epoch is cut short. With
+    `apart`, worth is the mean over the sources of `validation`. With a `study_file` (SQLite) an interrupted search goes
+    on, and one asked for more adds to what is there; the same calls give the same trials. Raises InputError for a file
+    that is no study, or a backbone that can't be used.
     """
     tokenizer = load_tokenizer(backbone)
     mask_id = mask_number(tokenizer, backbone)
-    data, judged = (encode(part, tokenizer, labels, recipe.max_length) for part in (train, validation))
+    data = encode(train, tokenizer, labels, recipe.max_length)
+    judged = encode(validation, tokenizer, labels, recipe.max_length, apart=apart)
     name = fingerprint((recipe, labels, data, judged), load_encoder(backbone).state_dict())
 
     def objective(trial: optuna.Trial) -> float:

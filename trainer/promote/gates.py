@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from core.settings import ModelsSettings
+from core.unseen import SourceScore, mean_scores
 from trainer.judge.compare import TaskComparison
 
 _ROUNDING = 1e-9
@@ -47,15 +48,25 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
-def judge_improvement(comparisons: Sequence[TaskComparison], old_bytes: int, new_bytes: int, limits: Limits) -> Gate:
-    """Significantly better on a task and significantly worse on none; or smaller, and surely no worse than a little."""
-    better = [c.task for c in comparisons if c.p_value < limits.p_value and c.difference > 0]
-    worse = [c.task for c in comparisons if c.p_value < limits.p_value and c.difference < 0]
-    unsure = [c.task for c in comparisons if c.low <= -limits.equal_points / 100]
+def judge_improvement(
+    comparisons: Sequence[TaskComparison],
+    old_bytes: int,
+    new_bytes: int,
+    limits: Limits,
+    unseen: Sequence[TaskComparison] = (),
+) -> Gate:
+    """Significantly better on a task and significantly worse on none; or smaller, and surely no worse than a little.
+
+    `unseen` compares both on texts of sources that neither learned from, `comparisons` on the others.
+    """
+    named = [(c.task, c) for c in comparisons] + [(f"{c.task} of unseen sources", c) for c in unseen]
+    better = [name for name, c in named if c.p_value < limits.p_value and c.difference > 0]
+    worse = [name for name, c in named if c.p_value < limits.p_value and c.difference < 0]
+    unsure = [name for name, c in named if c.low <= -limits.equal_points / 100]
     smaller = new_bytes < old_bytes
     figures = {
         "tasks": {
-            c.task: {
+            name: {
                 "texts": c.texts,
                 "old_accuracy": c.old.accuracy,
                 "new_accuracy": c.new.accuracy,
@@ -66,20 +77,20 @@ def judge_improvement(comparisons: Sequence[TaskComparison], old_bytes: int, new
                 "only_old_right": c.only_old_right,
                 "only_new_right": c.only_new_right,
             }
-            for c in comparisons
+            for name, c in named
         },
         "old_bytes": old_bytes,
         "new_bytes": new_bytes,
     }
     detail = "; ".join(
-        f"{c.task} {100 * c.difference:+.2f} points [{100 * c.low:+.2f}, {100 * c.high:+.2f}], p = {c.p_value:.3g}"
-        for c in comparisons
+        f"{name} {100 * c.difference:+.2f} points [{100 * c.low:+.2f}, {100 * c.high:+.2f}], p = {c.p_value:.3g}"
+        for name, c in named
     )
     if worse:
         verdict, passed = f"significantly worse on {', '.join(worse)}", False
     elif better:
         verdict, passed = f"significantly better on {', '.join(better)}", True
-    elif not comparisons:
+    elif not named:
         verdict, passed = "nothing was compared", False
     elif smaller and not unsure:
         verdict, passed = f"equal within {limits.equal_points:g} points and smaller", True
@@ -90,6 +101,41 @@ def judge_improvement(comparisons: Sequence[TaskComparison], old_bytes: int, new
         verdict, passed = "neither significantly better nor smaller", False
     sizes = f"{new_bytes / 1e6:.1f} MB for {old_bytes / 1e6:.1f} MB"
     return Gate("improvement", passed, f"{verdict} ({detail}; {sizes})" if detail else verdict, figures)
+
+
+def judge_unseen(old: Sequence[SourceScore], new: Sequence[SourceScore], limits: Limits) -> Gate:
+    """On sources that neither model learned from, the means of accuracy and of negative recall are no lower than by a
+    little. Only sources that both have figures of count; without any, nothing is judged."""
+    both = {(one.source, one.task) for one in old} & {(one.source, one.task) for one in new}
+    means = [
+        {mean.task: mean for mean in mean_scores((one for one in scores if (one.source, one.task) in both), None)}
+        for scores in (old, new)
+    ]
+    figures: dict[str, Any] = {}
+    lost, told = [], []
+    for task, before in means[0].items():
+        after = means[1][task]
+        figures[task] = {
+            "sources": before.sources,
+            "old": msgspec.to_builtins(before),
+            "new": msgspec.to_builtins(after),
+        }
+        for name in ("accuracy", "negative_recall"):
+            was, is_now = getattr(before, name), getattr(after, name)
+            if was is None or is_now is None:
+                continue
+            words = f"{task} {name.replace('_', ' ')} {was:.4f} -> {is_now:.4f}"
+            told.append(words)
+            if 100 * (was - is_now) > limits.equal_points + _ROUNDING:
+                lost.append(words)
+    if not told:
+        return Gate("unseen", True, "no labelled source that neither model learned from; nothing was judged", figures)
+    verdict = (
+        f"more than {limits.equal_points:g} points lost" if lost else f"no mean is {limits.equal_points:g} points lower"
+    )
+    shown = "; ".join(lost or told)
+    count = max(mean.sources for mean in means[0].values())
+    return Gate("unseen", not lost, f"{verdict} on {count} sources that neither learned from ({shown})", figures)
 
 
 def judge_classes(comparisons: Sequence[TaskComparison], limits: Limits) -> Gate:

@@ -28,8 +28,11 @@ from core.store.models import (
     register_model,
 )
 from core.taxonomy import load_taxonomy
+from core.unseen import SourceScore
+from trainer.data.dataset import UNKNOWN_SOURCE
 from trainer.data.examples import Example
 from trainer.judge.compare import compare
+from trainer.judge.sources import judge_sources
 from trainer.promote.gates import (
     Gate,
     Limits,
@@ -39,6 +42,7 @@ from trainer.promote.gates import (
     judge_self_test,
     judge_size,
     judge_speed,
+    judge_unseen,
 )
 from trainer.promote.speed import measure_speed
 
@@ -190,17 +194,38 @@ def judge(
     try:
         old = Classifier(shelf.fetch(live.location, live.checksum), cache_texts=0)
         report(f"comparing with {live.name} on {len(examples)} texts")
-        comparisons = compare(old, candidate, examples)
+        fresh, known = _parted(examples, old, candidate)
+        comparisons = compare(old, candidate, known) if known else []
+        unseen = compare(old, candidate, fresh) if fresh else []
+        by_source = (
+            (judge_sources(old, fresh), judge_sources(candidate, fresh))
+            if fresh
+            else (_left_out(old), _left_out(candidate))
+        )
     except (BundleError, ShelfUnreachable, InputError) as error:
         return [*gates, Gate("improvement", False, f"it can't be compared with {live.name}: {error}")]
     report(f"timing {row.name} and {live.name}")
     speeds = measure_speed(old, candidate, [example.text for example in examples])
     return [
         *gates,
-        judge_improvement(comparisons, live.size_bytes, row.size_bytes, limits),
-        judge_classes(comparisons, limits),
+        judge_improvement(comparisons, live.size_bytes, row.size_bytes, limits, unseen),
+        judge_unseen(*by_source, limits),
+        judge_classes(comparisons or unseen, limits),
         judge_speed(*speeds, limits),
     ]
+
+
+def _parted(examples: Sequence[Example], old: Classifier, new: Classifier) -> tuple[list[Example], list[Example]]:
+    """`examples` of sources that neither learned from, and the others: all, where a manifest tells no sources."""
+    learnt = {*old.learnt, *new.learnt, UNKNOWN_SOURCE}
+    told = bool(old.learnt and new.learnt)
+    fresh = [example for example in examples if told and example.source not in learnt]
+    return fresh, [example for example in examples if not told or example.source in learnt]
+
+
+def _left_out(classifier: Classifier) -> list[SourceScore]:
+    """What its training tells of sources that it left out."""
+    return classifier.unseen.scores if classifier.unseen is not None else []
 
 
 def _judge_labels(settings: Settings, bundle: Bundle) -> Gate:
