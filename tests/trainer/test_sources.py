@@ -151,7 +151,7 @@ def test_sources_apart_are_judged_by_their_mean(learn: Any, tiny_backbone: Path)
     network, _ = learn(msgspec.structs.replace(RECIPE, epochs=1))
     texts = examples_of("strict", "neutral", 60, 5) + examples_of("sunny", "positive", 12, 6)
     tokenizer = load_tokenizer(tiny_backbone)
-    together, apart = (judge_all(network, encode(texts, tokenizer, LABELS, 16, kind)) for kind in (False, True))
+    together, apart = (judge_all(network, encode(texts, tokenizer, LABELS, 16, apart=kind)) for kind in (False, True))
     each = [judge_all(network, encode(part, tokenizer, LABELS, 16))["sentiment"] for part in (texts[:60], texts[60:])]
     assert apart["sentiment"].macro_f1 == pytest.approx((each[0].macro_f1 + each[1].macro_f1) / 2)
     assert apart["sentiment"].macro_f1 != together["sentiment"].macro_f1
