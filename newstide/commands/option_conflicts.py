@@ -14,6 +14,7 @@ _APART = (
     ("schedule", ("out", "name", "weights"), "a scheduled training names its models and works under --runs-in;"),
     ("schedule", ("unseen", "seeds"), "a scheduled training makes a model, these only judge;"),
     ("unseen", ("compress", "out"), _JUDGES),
+    ("unseen", ("search",), "a recipe searched with a source has seen it; search first, with --leave-out, and"),
     ("seeds", ("compress", "out"), _JUDGES),
 )
 # An option, and those that are read beside it alone.

@@ -50,6 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         ("--seeds 2 --compress size<=1MB", "--seeds", "--compress"),
         ("--unseen wire --compress size<=1MB", "--unseen", "--compress"),
         ("--unseen wire --out o", "--unseen", "--out"),
+        ("--unseen --search 3", "--unseen", "--search"),
         ("--out o --unlabelled u.jsonl", "--unlabelled", "--compress"),
         ("--out o --variants 1", "--variants", "--compress"),
         ("--out o --students 2", "--students", "--compress"),
