@@ -55,6 +55,7 @@ def tiny_tokenizer() -> bytes:
     return tokenizer.to_str().encode()
 
 
+POINT = {"label": "low", "threshold": 0.4, "precision": 0.8, "recall": 0.7, "accuracy": 0.9}
 MANIFEST = Manifest(1, "tiny", {"mood": TaskSpec(["low", "high"], 2.0)}, 16, "none")
 
 
@@ -161,6 +162,17 @@ def test_an_oversized_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("tasks", {"mood": {"labels": ["one"]}}, "has 1 labels"),
         ("tasks", {"mood": {"labels": ["low", "high"], "temperature": 0}}, "temperature of `mood` is 0"),
         ("tasks", {"mood": {"labels": "low"}}, "no valid manifest"),
+        (
+            "tasks",
+            {"mood": {"labels": ["low", "high"], "uses": {"alerts": {**POINT, "label": "awful"}}}},
+            "fits no label",
+        ),
+        (
+            "tasks",
+            {"mood": {"labels": ["low", "high"], "uses": {"alerts": {**POINT, "threshold": -1}}}},
+            "fits no label",
+        ),
+        ("unseen", {"of": "somebody", "scores": []}, "no valid manifest"),
         ("max_length", 1, "max_length is 1"),
         ("max_length", 10**9, "max_length is 1000000000"),
         ("surprise", True, "surprise"),
