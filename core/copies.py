@@ -14,6 +14,7 @@ from typing import Any
 _OUTLETS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("outlets.toml").read_text(encoding="utf-8"))
 _LONGEST_HEADLINE = 400  # characters; what is longer is no headline and ends in a name only in brackets
 _LONGEST_NAME = 48
+_LONGEST_CREDIT = 48
 _MOST_NAMES = 3  # "... - Markets News - Reuters | Yahoo Finance"
 _LEAST_HAN, _LEAST_WORDS = 4, 2  # of a headline before a name
 
@@ -48,14 +49,28 @@ _HAN_DATELINE = re.compile(
     r"(?:\w{2,12}?\s?)?(?:\d{1,2}月)?\d{1,2}日(?:电|讯|消息)"
     r"(?:\s?[(\uff08][^()\uff08\uff09]{1,30}[)\uff09])?\s?[,\uff0c:\uff1a\u3001]?\s?"
 )
+# "快讯：" and "【突发】" before a flash, "（记者 李四）" and "（完）" behind it.
+_HAN_LABEL = re.compile(r"[【\[]?(?:快讯|突发|速报|重磅|独家|最新消息)(?:[】\]]\s?|[,，:：!！|｜]\s?)")
+_HAN_CREDIT = re.compile(
+    r"\s?[(（](?:(?:本报|见习|实习)?记者|(?:责任)?编辑|责编|作者|撰文|校对|完)[^()（）]{0,30}[)）]\s?[。.]?\s?$"
+)
 _LATIN_DATELINE = re.compile(rf"(?:[A-Z][\w.,/ ]{{0,40}}\s)?\((?:{_AGENCIES})\)\s?[{_DASH}]{{1,2}}\s")
 _HEADING = re.compile(r"\u3010(?P<title>[^\u3010\u3011]{4,200})\u3011\s?")
 
 
 def without_dateline(text: str) -> str:
-    """`text` without the agency, place and day that open it."""
-    match = _LATIN_DATELINE.match(text) if text.isascii() else _HAN_DATELINE.match(text) or _LATIN_DATELINE.match(text)
-    return text[match.end() :] if match and match.end() < len(text) else text
+    """`text` without the agency, place and day that open it; a Chinese one also without "快讯：" and its writers."""
+    if text.isascii():
+        match = _LATIN_DATELINE.match(text)
+        return text[match.end() :] if match and match.end() < len(text) else text
+    for pattern in (_HAN_LABEL, _HAN_DATELINE, _LATIN_DATELINE):
+        match = pattern.match(text)
+        if match and match.end() < len(text):
+            text = text[match.end() :]
+            if pattern is _HAN_DATELINE:
+                break
+    credit = _HAN_CREDIT.search(text, max(0, len(text) - _LONGEST_CREDIT))
+    return text[: credit.start()] if credit and credit.start() else text
 
 
 def split_heading(text: str) -> tuple[str, str]:

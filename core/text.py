@@ -25,6 +25,8 @@ _REUTERS_CODE = re.compile(r"<[A-Za-z][\w.^=]{0,15}>")
 _RETWEET = re.compile(r"^(?:RT\s+)?(?:@\w{1,20}:\s*)+|^RT\s+(?=@)", re.IGNORECASE)
 _USER = re.compile(r"(?<!\w)@\w{1,20}")
 _WORD = re.compile(r"[$#]?\w+", re.UNICODE)
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+_LEAST_UNSPACED = 10  # characters of a headline that tells one flash from another
 
 
 def clean(raw: str) -> str:
@@ -88,10 +90,7 @@ def story_form(text: str, title: str = "") -> str:
     Case, punctuation, width of characters, URLs, the retweet prefix, names of publishers after a headline, a dateline
     and a title that the text repeats are what syndication and sharing change, so none of them counts.
     """
-    headline, body = _unwrapped(title), _unwrapped(text)
-    heading, rest = copies.split_heading(body)
-    if heading and (not headline or _words(copies.without_publisher(headline)) == _words(heading)):
-        headline, body = heading, copies.without_dateline(rest)
+    headline, body = _headline_and_body(text, title)
     content = _words(copies.without_publisher(body))
     if not headline:
         return content
@@ -108,12 +107,33 @@ def story_form(text: str, title: str = "") -> str:
     return f"{short} {content}".strip()
 
 
+def headline_form(text: str, title: str = "") -> str:
+    """The normalised headline of a flash in a script without spaces, "" where there is none that says enough.
+
+    Feeds that tell one flash agree on its headline, word for word, more often than on the sentences below it; in these
+    scripts a headline of some length says all that happened.
+    """
+    headline = _headline_and_body(text, title)[0]
+    if headline.isascii():
+        return ""
+    words = _words(copies.without_publisher(headline))
+    return words if len(_UNSPACED.findall(words)) >= _LEAST_UNSPACED else ""
+
+
 def word_form(text: str) -> str:
     """The words of `text`, case, punctuation, URLs and the retweet prefix left out: what corpora are compared by.
 
     The rules of `story_form` on publishers, datelines and titles do not apply, so splits do not move when those change.
     """
     return _words(_RETWEET.sub("", clean(text)))
+
+
+def _headline_and_body(text: str, title: str) -> tuple[str, str]:
+    headline, body = _unwrapped(title), _unwrapped(text)
+    heading, rest = copies.split_heading(body)
+    if heading and (not headline or _words(copies.without_publisher(headline)) == _words(heading)):
+        return heading, copies.without_dateline(rest)
+    return headline, body
 
 
 def _unwrapped(text: str) -> str:

@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
-from stream.stories import SIMILAR, StoryText, similarities
+from stream.stories import StoryText, similarities
 
 _CHUNK = 256  # signatures compared at once
 _T = TypeVar("_T")
@@ -353,7 +353,7 @@ def _copies(text: StoryText, others: Sequence[tuple[_T, StoryText]]) -> Iterator
     """Those of `others` that are copies of `text`; all of them share a band with it."""
     for start in range(0, len(others), _CHUNK):
         chunk = others[start : start + _CHUNK]
-        near = [other for _, other in chunk if other.form != text.form and other.signature and text.signature]
+        near = [other for _, other in chunk if other.signature and text.signature and not text.repeats(other)]
         measured = (
             dict(
                 zip(
@@ -363,4 +363,6 @@ def _copies(text: StoryText, others: Sequence[tuple[_T, StoryText]]) -> Iterator
             if near
             else {}
         )
-        yield from (name for name, other in chunk if other.form == text.form or measured.get(other.id, 0.0) >= SIMILAR)
+        for name, other in chunk:
+            if text.repeats(other) or measured.get(other.id, 0.0) >= max(text.similar, other.similar):
+                yield name

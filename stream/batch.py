@@ -16,7 +16,7 @@ from core.fitting import SENTIMENTS, UNREAD
 from core.language import language_of
 from core.records import Message, decode
 from core.sources import source_key
-from core.text import story_form
+from core.text import headline_form, story_form
 from stream.assignment import Position
 from stream.entities import Watchlist
 from stream.series import Counted, millionths, series_of
@@ -180,8 +180,9 @@ def leave_unread(items: Iterable[Item]) -> list[Classified]:
 
 
 def _classified(item: Item, labels: Labels | None) -> Classified:
-    form = story_form(item.message.text, item.message.title)
-    return Classified(item, story_text(form, item.entities, item.uid), labels)
+    text, title = item.message.text, item.message.title
+    headline = headline_form(text, title)
+    return Classified(item, story_text(story_form(text, title), item.entities, item.uid, headline), labels)
 
 
 def latest(moments: Iterable[datetime]) -> datetime | None:

@@ -18,6 +18,9 @@ _TAG = (
 )
 _LATIN = "0-9A-Za-z_\u00c0-\u024f"
 _CASHTAGS = re.compile(rf"(?<![{_LATIN}$＄])(?:{_TAG})+(?![{_LATIN}$＄])")
+# "$AAPL$", as Chinese forums write it.
+_CLOSED_CASHTAGS = re.compile(rf"(?<![{_LATIN}$＄])({_TAG})[$＄](?![{_LATIN}$＄])")
+_HAN = re.compile("[\u3400-\u9fff]")
 _ONE_CASHTAG = re.compile(r"[$＄]([A-Za-z0-9&]+)([-/][A-Za-z]+)?(\.[A-Za-z]+)?")
 _COLON = re.compile(r"[:：][ \u3000\xa0]{0,2}(?=[$＄]?[A-Za-z0-9])")
 _COUNTRY = re.compile(r"[A-Z]{2}(?![A-Za-z0-9:])")
@@ -53,7 +56,10 @@ def symbols_in(text: str, known: frozenset[str], acronyms: frozenset[str]) -> It
     brackets without being tickers.
     """
     if "$" in text or "＄" in text:
-        for run in _CASHTAGS.findall(text):
+        runs = _CASHTAGS.findall(text)
+        if not text.isascii() and _HAN.search(text):
+            runs += _CLOSED_CASHTAGS.findall(text)
+        for run in runs:
             if run[1:].isalpha():
                 symbol = canonical(run)
                 if symbol is not None:

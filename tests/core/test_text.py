@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.text import clean, model_input, normalise_urls, story_form
+from core.text import clean, headline_form, model_input, normalise_urls, story_form
 
 any_text = st.text(alphabet=st.characters(codec=None), max_size=300)
 
@@ -127,6 +127,16 @@ def test_a_publisher_nobody_knows_shows_by_the_description() -> None:
 )
 def test_one_flash_as_several_feeds_tell_it(title: str, text: str) -> None:
     assert story_form(text, title) == story_form(f"{FLASH} 复牌时间另行公告")
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [("", f"【{FLASH}】详情稍后公布。"), (f"{FLASH}_新浪财经", "详情稍后公布。"), (f"快讯：{FLASH}（记者 李四）", "")],
+)
+def test_headlines_of_flashes_are_told_apart_from_what_surrounds_them(title: str, text: str) -> None:
+    assert headline_form(text, title) == story_form(FLASH)
+    assert not headline_form(HEADLINE, HEADLINE)
+    assert not headline_form(FLASH, "收盘播报")
 
 
 def test_a_title_counts_once() -> None:

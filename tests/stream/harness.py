@@ -29,7 +29,7 @@ from core.language import language_of
 from core.records import Message, decode, encode
 from core.settings import Settings, load_settings
 from core.store.connection import connect
-from core.text import story_form
+from core.text import headline_form, story_form
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.process import free_port, is_taken
 from newstide.scenario import generate_feed
@@ -328,7 +328,7 @@ def stories_by_the_rule(settings: Settings) -> set[frozenset[UUID]]:
     window = timedelta(hours=settings.stream.story_window_hours)
     messages = []
     for at, uid, title, text, entities in ask(settings, "SELECT published_at, uid, title, text, entities FROM message"):
-        messages.append((at, uid, story_text(story_form(text, title), entities, uid)))
+        messages.append((at, uid, story_text(story_form(text, title), entities, uid, headline_form(text, title))))
     stories: list[tuple[datetime, StoryText, set[UUID]]] = []
     for at, uid, text in sorted(messages, key=lambda message: message[:2]):
         for begun, leading, members in stories:

@@ -24,6 +24,7 @@ shipped = load_watchlist()
         ("$3333.HK halted", ["3333.HK"]),
         ("$INFY.NS, $TATASTEEL.NS and $M&M.NS", ["INFY", "M&M.NS", "TATASTEEL.NS"]),
         ("卖出$NVDA股票，买入$AMD。", ["AMD", "NVDA"]),
+        ("看好$NVDA$和$00700.HK$，不看好$贵州茅台(SH600519)$，花了$20$", ["0700.HK", "600519.SS", "NVDA"]),
         ("＄MSFT 決算、＄KO も", ["KO", "MSFT"]),
         ("$KO$PEP$MCD all green", ["KO", "MCD", "PEP"]),
         ("$KO/$PEP, ($T) '$V.' \"$MA\"", ["KO", "MA", "PEP", "T", "V"]),

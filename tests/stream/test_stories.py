@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.text import story_form
+from core.text import headline_form, story_form
 from stream.stories import StoryText, are_copies, facts, signature, similarities, story_text
 
 STORY = "Northmere Bancorp shares tumble after regulators open a probe into its commercial property loans, sources say"
@@ -55,6 +55,49 @@ def test_copies_and_edited_copies(one: str, other: str) -> None:
 )
 def test_figures_tickers_and_other_words_make_another_story(one: str, other: str) -> None:
     assert not are_copies(text_of(one), text_of(other))
+
+
+HEADING = "北岭银行股价重挫，监管部门已就其贷款展开调查"
+TOLD = (
+    ("", f"【{HEADING}】财联社11月26日电，{HEADING}，知情人士称或持续数月。"),
+    (f"{HEADING}_新浪财经", "据知情人士，该行商业地产贷款的调查或持续数月，股价盘中跌逾一成。"),
+    (HEADING, ""),
+    ("快讯：" + HEADING, "（记者 李三）该行未予置评。"),
+)
+
+
+def flash_of(title: str, text: str, uid: int = 7) -> StoryText:
+    return story_text(story_form(text, title), (), UUID(int=uid), headline_form(text, title))
+
+
+@pytest.mark.parametrize("one", TOLD)
+@pytest.mark.parametrize("other", TOLD)
+def test_a_flash_under_one_headline_is_one_story(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert are_copies(flash_of(*one), flash_of(*other))
+    assert not are_copies(flash_of(*one), flash_of("南岭银行股价大涨，监管部门已就其贷款结束调查", other[1]))
+
+
+def test_a_short_or_latin_headline_makes_no_copies() -> None:
+    assert not are_copies(
+        flash_of("收盘播报", HEADING), flash_of("收盘播报", "沪指收报三千一百点，成交额不足一万亿元，两市个股跌多涨少")
+    )
+    english = ("Northmere Bancorp shares tumble", "Regulators open a probe into its property loans, sources say")
+    assert not are_copies(
+        flash_of(*english), flash_of(english[0], "The lender said it will cooperate with the authorities")
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "快讯：北岭银行股价重挫，监管部门已就其商业地产贷款展开调查，知情人士称调查或持续数月（记者 李四）",
+        "北岭银行股价重挫 监管部门就其商业地产贷款展开调查 消息人士称调查或持续数月（完）",
+        "北岭银行股价重挫，监管部门已就其商业地产贷款展开调查，知情人士称或持续数月，市场关注后续进展。",
+    ],
+)
+def test_a_flash_with_small_changes_is_a_copy(changed: str) -> None:
+    flash = "北岭银行股价重挫，监管部门已就其商业地产贷款展开调查，知情人士称调查或持续数月"
+    assert are_copies(text_of(flash), text_of(changed))
 
 
 def test_another_company_makes_another_story() -> None:
