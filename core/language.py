@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -70,6 +72,13 @@ def language_of(text: str, stated: str = "") -> str:
     if letters < _FEWEST_LETTERS:
         return stated
     return _of_latin(prose, stated)
+
+
+def languages_of(texts: Sequence[str], least: float = 0.05) -> list[str]:
+    """The languages that a share of `least` or more of the `texts` is in, the commonest first; English where no text
+    tells."""
+    counts = Counter(code for text in texts if (code := language_of(text)))
+    return [code for code, count in counts.most_common() if count >= least * counts.total()] or ["en"]
 
 
 def _of_latin(prose: str, stated: str) -> str:

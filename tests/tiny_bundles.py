@@ -29,11 +29,13 @@ def write_tiny(
     labels: Mapping[str, Sequence[str]] | None = None,
     self_test: bool = True,
     padding: int = 0,
+    languages: Sequence[str] = ("en",),
 ) -> Bundle:
     """A bundle that adds up a random row per character. `self_test` False makes one that fails its own; `padding`
-    bytes make it larger."""
+    bytes make it larger; `languages` are those that it says it reads."""
     tasks = {task: list(names) for task, names in (labels or load_taxonomy().tasks).items()}
     manifest = Manifest(1, name, {task: TaskSpec(names, 4.0) for task, names in tasks.items()}, 64, f"seed {seed}")
+    manifest = msgspec.structs.replace(manifest, languages=list(languages))
     model = _network({task: len(names) for task, names in tasks.items()}, seed, padding)
     bundle = write_bundle(path, manifest, model, _tokenizer(), f"# {name}\n")
     scores = {task: table[0].tolist() for task, table in Classifier(bundle).predict([SELF_TEST]).items()}

@@ -28,6 +28,7 @@ from core.bundle import (
     write_bundle,
 )
 from core.classifier import Classifier
+from core.language import languages_of
 from core.mentions import occurrences
 from core.scoring import EntityScore, OperatingPoint, TaskScore, best_accuracy, best_recall, softmax
 from core.unseen import NEGATIVE, SourceScore, Unseen, mean_scores
@@ -99,6 +100,7 @@ def make_bundle(
         evaluation={variant: list(scores) for variant, scores in evaluation.items()},
         data=material.sources(),
         code=_code(origin),
+        languages=languages_of([example.text for example in material.split.train]),
         self_test=_self_test(classifier),
         entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),

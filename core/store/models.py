@@ -51,6 +51,11 @@ class ModelRow:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """Codes of the languages that it reads; a manifest of before they were named reads English."""
+        return frozenset(self.manifest.get("languages") or ["en"])
+
 
 @dataclass(frozen=True, slots=True)
 class ModelEvent:
@@ -177,7 +182,8 @@ def move_model(
 ) -> StateChange:
     """Move a model to `state`; what was live is retired, what was shadow is a candidate again. One transaction.
 
-    A model that is in that state changes nothing. `also` is done in the transaction of the change.
+    A model that is in that state changes nothing. `also` is done in the transaction of the change. A model goes live
+    only if it reads all languages that the live one reads.
     With `judged_against` the move is refused unless that model is the live one: another promotion may have come in
     between. Raises RegistryError for an unknown model or a move that is not allowed.
     """
@@ -192,6 +198,11 @@ def move_model(
                 f"{' or '.join(_MOVES[model.state]) or 'nothing else: promote another model over it'}"
             )
         live = _find(connection, state="live")
+        if state == "live" and live is not None and (lost := live.languages - model.languages):
+            raise RegistryError(
+                f"{name} does not read {', '.join(sorted(lost))}, as the live model {live.name} does: messages in it "
+                "would be left unread; promote a model that reads what that one reads"
+            )
         if judged_against is not None and (live is None or live.name != judged_against):
             raise RegistryError(
                 f"{name} was judged against {judged_against}, but {live.name if live else 'nothing'} is live now; "

@@ -8,14 +8,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from benchmarks.languages.__main__ import read_headlines
 from core.bundle import Manifest, load_bundle, write_bundle
-from core.errors import BundleError
+from core.errors import BundleError, RegistryError
 from core.fitting import is_read
-from core.language import language_code, language_of
+from core.language import language_code, language_of, languages_of
 from core.offline import classify_lines
-from tests.tiny_bundles import write_tiny
+from core.settings import load_settings
+from core.store.models import move_model, roll_back
+from tests.tiny_bundles import register_tiny, write_tiny
 
 STATEMENTS = ("", "en", "de", "zh", "ru", "tl", "xx")
 
@@ -108,3 +111,26 @@ def test_a_file_of_texts_in_several_languages_keeps_its_order(tmp_path: Path) ->
         else:
             assert "language" not in answer
             assert answer["sentiment"]["label"] is not None
+
+
+def test_languages_of_texts_are_those_of_a_share_of_them() -> None:
+    english = ["Shares of the bank fell sharply after the earnings report was published"]
+    assert languages_of([*CHINESE, *english * 2]) == ["zh", "en"]
+    assert languages_of(english * 30 + [CHINESE[0]]) == ["en"]
+    assert languages_of(["DAX +2%"]) == ["en"]
+
+
+def test_a_model_that_would_leave_messages_unread_does_not_go_live(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    settings = load_settings(database={"url": database_url}, embedded={"directory": tmp_path / "embedded"})
+    for name, languages in (("english", ("en",)), ("chinese", ("zh",)), ("both", ("zh", "en"))):
+        write_tiny(tmp_path / name, name, 1, languages=languages)
+        register_tiny(settings, engine, tmp_path / name)
+    move_model(engine, "english", "live", actor="test", reason="test")
+    with pytest.raises(RegistryError, match="does not read en, as the live model english does"):
+        move_model(engine, "chinese", "live", actor="test", reason="test")
+    assert move_model(engine, "both", "live", actor="test", reason="test").displaced == "english"
+    with pytest.raises(RegistryError, match="does not read zh"):
+        move_model(engine, "english", "live", actor="test", reason="test")
+    assert roll_back(engine, actor="test", reason="test").model == "english"
