@@ -16,7 +16,7 @@ from core.errors import BundleError, RegistryError
 from core.fitting import is_read
 from core.language import language_code, language_of, languages_of
 from core.offline import classify_lines
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from core.store.models import move_model, roll_back
 from tests.tiny_bundles import register_tiny, write_tiny
 
@@ -120,10 +120,14 @@ def test_languages_of_texts_are_those_of_a_share_of_them() -> None:
     assert languages_of(["DAX +2%"]) == ["en"]
 
 
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return load_settings(database={"url": database_url}, embedded={"directory": tmp_path / "embedded"})
+
+
 def test_a_model_that_would_leave_messages_unread_does_not_go_live(
-    engine: Engine, database_url: str, tmp_path: Path
+    engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
-    settings = load_settings(database={"url": database_url}, embedded={"directory": tmp_path / "embedded"})
     for name, languages in (("english", ("en",)), ("chinese", ("zh",)), ("both", ("zh", "en"))):
         write_tiny(tmp_path / name, name, 1, languages=languages)
         register_tiny(settings, engine, tmp_path / name)
