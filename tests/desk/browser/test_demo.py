@@ -25,7 +25,7 @@ from tests.newstide.stacks import RunningStack
 from tests.tiny_bundles import write_tiny
 from trainer.data.dataset import load_dataset
 
-SECONDS = "12"
+SHORT = ("--seconds", "12")
 LABELLED = 20
 CANDIDATE = "tiny-candidate"
 SPEC = """
@@ -65,7 +65,7 @@ class Demo:
 @pytest.mark.timeout(600)
 def test_the_demo(tmp_path: Path, chromium: Browser, pictures: Path) -> None:
     """One demo for all of it: starting it is what takes the time."""
-    with RunningStack(tmp_path, "--seconds", SECONDS, command=("demo",), NEWSTIDE_DESK__PORT="0") as stack:
+    with RunningStack(tmp_path, *SHORT, command=("demo",), NEWSTIDE_DESK__PORT="0") as stack:
         stack.wait_for(lambda: bool(stack.lines("the desk:")), "the address of the desk")
         address, _, token = stack.lines("the desk:")[0].removeprefix("the desk: ").partition("/login#token=")
         home = tmp_path / "newstide" / "demo"

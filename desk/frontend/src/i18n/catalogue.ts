@@ -391,6 +391,7 @@ export const catalogue = {
   "strip.fresh.good": ["behind the news", "落后于新闻"],
   "strip.fresh.help": ["Time since the last message was stored", "距上一条消息入库的时间"],
   "strip.fresh.late": ["nothing new for a while: check the feeds", "已有一段时间没有新消息：请检查新闻源"],
+  "strip.fresh.none": ["nothing stored yet", "尚无入库消息"],
   "strip.judged": ["judged {time}", "已评估至 {time}"],
   "strip.judged.not": ["not judged yet", "尚未评估"],
   "strip.mood": ["Mood", "情绪"],

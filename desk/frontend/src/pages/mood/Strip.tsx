@@ -21,7 +21,7 @@ export function Strip({ mood }: { mood: Mood }): JSX.Element {
         {t("strip.change.usual", { n: signed(mood.mood === null || mood.usual === null ? null : (mood.mood - mood.usual) * 100, 0) })}
       </Figure>
       <Figure name={t("strip.fresh")} value={mood.freshness_s === null ? "–" : duration(mood.freshness_s * 1000)} help={t("strip.fresh.help")} bad={late}>
-        {late ? t("strip.fresh.late") : t("strip.fresh.good")}
+        {t(mood.freshness_s === null ? "strip.fresh.none" : late ? "strip.fresh.late" : "strip.fresh.good")}
       </Figure>
       <Figure name={t("strip.watermark")} value={complete === null ? "–" : moment(complete)} help={t("strip.watermark.help", { time: complete === null ? "–" : utc(complete) })} small>
         {mood.judged_until ? t("strip.judged", { time: moment(Date.parse(mood.judged_until)) }) : t("strip.judged.not")}
