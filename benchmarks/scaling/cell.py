@@ -90,6 +90,7 @@ class Load:
                     published_at=begin + timedelta(seconds=number / self.per_second),
                     received_at=received,
                     text=json.loads(line)["text"],
+                    language="en",
                     entities=[f"C{company}" for company in companies],
                 )
                 yield message.id.encode(), encode(message)

@@ -113,13 +113,14 @@ def _beside(result: Figures, cells: dict[str, Figures], first: Figures, grown: t
 def _limits(result: Figures, first: Figures) -> str:
     """What one store and its surroundings can take, the tightest limit first."""
     cpu, rate, cores = first["cpu_us"], first["rate"], result["machine"]["cores"]
+    one = _one(first)
     spent = cpu["worker"] + cpu["postgres"] + cpu["kafka"]
     held = first["sessions"].get("serial", 0) + first["sessions"].get("serial, disk", 0)
     sent = cpu["kafka"] + first["sent"]["kafka_us"]
     limits = [
-        (rate, "one worker", "as measured, with a core to itself"),
+        (one, "one worker", "as measured, with a core to itself"),
         (cores * 1e6 / spent, f"the {cores} cores of this machine", f"{cores} x 1,000,000 / {spent:,.0f} us"),
-        (8 * rate, "8 partitions, the default", f"8 x {rate:,.0f}"),
+        (8 * one, "8 partitions, the default", f"8 x {one:,.0f}"),
         (
             POSTGRES_CORES * 1e6 / cpu["postgres"],
             f"a Postgres of {POSTGRES_CORES} cores",
@@ -149,7 +150,7 @@ def _rates(matrix: Sequence[Figures], first: Figures) -> str:
 
     rows = []
     for rate in RATES:
-        workers = math.ceil(rate / first["rate"])
+        workers = math.ceil(rate / _one(first))
         log = _span((each["wal_bytes"] * rate / 1e6 for each in matrix), _two)
         day = _span((each["store_bytes"] * rate * 86_400 / 1e9 for each in matrix), _two)
         rows.append(
@@ -170,7 +171,7 @@ def _totals(matrix: Sequence[Figures], first: Figures, grown: tuple[Figures, Fig
             f"{stored / 1e6:g} million",
             _span((each["store_bytes"] * stored / 1e9 for each in matrix), _two),
             _span((each["known_bytes"] * stored / 1e9 for each in matrix), _two),
-            f"{stored / first['rate'] / 3600:.1f}",
+            f"{stored / _one(first) / 3600:.1f}",
             f"{stored / two / 3600:.1f}" if two else "",
         ]
         rows.append([*row, f"{_factor(stored, *grown):.2f}"] if grown else row)
@@ -186,6 +187,11 @@ def _totals(matrix: Sequence[Figures], first: Figures, grown: tuple[Figures, Fig
             "depth of an index does: it holds as long as keys and stories fit into memory."
         )
     return f"{said}\n\n{_markdown(heads, rows)}"
+
+
+def _one(first: Figures) -> float:
+    """Messages/s of one worker."""
+    return float(first["rate"] / first["workers"])
 
 
 def _dearer(each: Figures, than: Figures) -> float:
