@@ -15,7 +15,7 @@ from alerting.backtest.windows import Window
 from alerting.detection.detector import Floats, Trace
 from alerting.steps import Steps
 
-COLUMNS = 1500  # at most; more can't be told apart on a screen
+COLUMNS = 1500  # at most; a screen shows no more
 BAND = 0.99  # how much of what is ordinary the band holds
 
 

@@ -31,7 +31,7 @@ Tick = Callable[[], None]
 
 
 class TrendBacktest:
-    """The stored trends under `policy`; what began before `since` is learnt from and not told."""
+    """The stored trends under `policy`; what began before `since` is learnt from and not reported."""
 
     def __init__(
         self, connection: Connection, settings: AlertingSettings, policy: Policy, since: datetime | None = None
@@ -53,7 +53,7 @@ class TrendBacktest:
         return weeks_in(self._steps, self.start, self.end)
 
     def find(self, tick: Tick) -> list[Found]:
-        """What would have been told."""
+        """The alerts there would have been."""
         detector = open_detector(self._settings, self._policy, self.start)
         found = find(detector, self._blocks(tick), self._steps)
         return [each for each in found if self._since is None or each.start >= self._since]

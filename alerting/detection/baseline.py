@@ -64,6 +64,22 @@ class Plan(NamedTuple):
     level: Floats
 
 
+class Stories(NamedTuple):
+    """The steps of a day with a story, by row and step, each (cells,), and the `number` of them there."""
+
+    row: NDArray[np.int64]
+    step: NDArray[np.int64]
+    number: Floats
+
+    def by_window(self, window: int, whole: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Row and place of the windows with a story that the first `whole` steps are cut into, and their stories."""
+        mine = self.step < whole
+        row, place = self.row[mine], self.step[mine] // window
+        first = np.flatnonzero(np.append(True, (np.diff(row) != 0) | (np.diff(place) != 0))[: len(row)])
+        number = np.add.reduceat(self.number[mine], first) if len(row) else np.zeros(0)
+        return row[first], place[first], number
+
+
 class Baseline(Rows):
     """Sufficient statistics of n series.
 
@@ -83,7 +99,7 @@ class Baseline(Rows):
         self.before = np.zeros((0, shape.parts))
         self.age = np.zeros(0)
         self.unusual = np.zeros(0)
-        self.alone = True  # the series are told of by nothing but their own past
+        self.alone = True  # nothing but a series' own past says what is normal
 
     def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
         """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
@@ -159,19 +175,15 @@ class Baseline(Rows):
     def learn(self, day: int, counts: NDArray[np.float32], plan: Plan, outage: NDArray[np.bool_]) -> None:
         """Take in a day that is over: `counts`, (n, steps), but for the steps in `outage`, (steps,)."""
         valid = ~outage
-        per_part = self.shape.steps_per_day // self.shape.parts
+        stories = _stories(counts)
+        place = stories.row * self.cells + stories.step * self.cells // self.shape.steps_per_day
+        counted = np.bincount(place, stories.number * valid[stories.step], len(self) * self.cells)
+        seen = counted.reshape(len(self), self.cells)
         share = valid.reshape(self.cells, -1).mean(axis=1)
-        seen = (
-            (counts * valid)
-            .reshape(len(self), self.cells, self.shape.steps_per_day // self.cells)
-            .sum(axis=2, dtype=np.float64)
-        )
-        heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * per_part
+        heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * self._per_part
         mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)
         weight = self._weight(seen, mean, plan.alpha)
-        # a weekend that is not known yet is no new level
-        days = self.exposure[:, _WEEKEND[day % 7] == _WEEKEND].sum(axis=(1, 2)) / self.cells
-        known = days / (days + _FEW_WEEKENDS)
+        known = self._known_days(day)
         fade = np.exp(-2.0 / self.shape.history_days)
         self.observed *= fade
         self.exposure *= fade
@@ -183,54 +195,74 @@ class Baseline(Rows):
             :, None
         ]
         late = np.stack([(weight * seen).sum(axis=1), (weight * mean).sum(axis=1) / plan.level], axis=1)
-        late *= known[:, None] if self.alone else 1.0
-        self.recent += np.where(self.age[:, None] > 0, late, 0.0)
-        self._learn_moments(counts, plan, valid)
+        self.recent += np.where(self.age[:, None] > 0, late * known[:, None], 0.0)
+        self._learn_moments(stories, plan, valid)
         self.before = plan.rates
         self.age += 1
 
+    @property
+    def _per_part(self) -> int:
+        return self.shape.steps_per_day // self.shape.parts
+
+    def _known_days(self, day: int) -> Floats:
+        """By how much to believe that another level is one, (n,): a weekend that is not known yet is none."""
+        if not self.alone:
+            return np.ones(len(self))
+        days = self.exposure[:, _WEEKEND[day % 7] == _WEEKEND].sum(axis=(1, 2)) / self.cells
+        known: Floats = days / (days + _FEW_WEEKENDS)
+        return known
+
     def _weight(self, seen: Floats, mean: Floats, alpha: Floats) -> Floats:
         """Weight of each cell of the day, (n, cells): less where it is far above normal, unless that is new normal."""
-        spread = 1.0 + alpha[:, len(self.shape.short_windows) - 1, None] * mean
-        high = np.maximum(_residual(seen, mean, spread), _UNUSUAL)
-        weight = np.where(seen - mean >= _UNUSUAL_STORIES, (_UNUSUAL / high) ** 2, 1.0)
+        weight = np.ones_like(seen)
+        at = np.nonzero(seen - mean >= _UNUSUAL_STORIES)
+        spread = 1.0 + alpha[at[0], len(self.shape.short_windows) - 1] * mean[at]
+        weight[at] = (_UNUSUAL / np.maximum(_residual(seen[at], mean[at], spread), _UNUSUAL)) ** 2
         seen, mean = seen.sum(axis=1), mean.sum(axis=1)
         unusual = _residual(seen, mean, 1.0 + alpha[:, -1] * mean) > _UNUSUAL
         self.unusual = np.where(unusual, self.unusual + 1, 0)
         weight[(self.unusual > _NORMAL_DAYS) | (self.age < _NORMAL_DAYS)] = 1.0
         return weight
 
-    def _learn_moments(self, counts: NDArray[np.float32], plan: Plan, valid: NDArray[np.bool_]) -> None:
-        """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2."""
+    def _learn_moments(self, stories: Stories, plan: Plan, valid: NDArray[np.bool_]) -> None:
+        """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2.
+
+        Most windows have no story: all are taken for empty first, x = 0, and those with one are put right.
+        """
         age = (
             np.clip(self.age, 1, self.shape.history_days) if self.alone else np.full(len(self), self.shape.history_days)
         )
         self.moments *= np.exp(-2.0 / age)[:, None, None]
-        busy = np.flatnonzero(counts.any(axis=1))
-        quiet = np.setdiff1d(np.arange(len(self)), busy)
-        per_part = self.shape.steps_per_day // self.shape.parts
-        steps = np.repeat(plan.rates[busy], per_part, axis=1)
+        learning = (self.age > 0) & (self.unusual == 0)
         for i, window in enumerate(self.shape.windows):
+            mu, alike = self._expected(plan.rates, window)
             whole = self.shape.steps_per_day // window * window
             complete = np.asarray(valid[:whole].reshape(-1, window).all(axis=1))
-            x = counts[busy, :whole].reshape(len(busy), whole // window, window).sum(axis=2, dtype=np.float64)
-            mu = steps[:, :whole].reshape(len(busy), whole // window, window).sum(axis=2)
-            self._add_moments(i, busy, x, mu, plan, complete)
-            # without a story, windows within a part are all alike
-            parts = max(window // per_part, 1)
-            whole = self.shape.parts // parts * parts
-            mu = plan.rates[quiet, :whole].reshape(len(quiet), whole // parts, parts).sum(axis=2) * window / parts
-            self._add_moments(
-                i, quiet, np.zeros_like(mu), mu, plan, float(np.count_nonzero(complete)) / (whole // parts)
-            )
+            weight = complete.reshape(-1, alike).sum(axis=1) / (1.0 + mu) ** 2
+            squared = weight * mu**2
+            excess, square = (squared - weight * mu).sum(axis=1), squared.sum(axis=1)
+            row, at, x = stories.by_window(window, whole)
+            mean, alpha = mu[row, at // alike], plan.alpha[row, i]
+            x = np.minimum(x, mean + 5.0 * np.sqrt(mean + alpha * mean**2) + 1.0)
+            more = complete[at] * (x**2 - 2.0 * x * mean) / (1.0 + mean) ** 2
+            self.moments[:, i, 0] += learning * (excess + np.bincount(row, more, len(self)))
+            self.moments[:, i, 1] += learning * square
 
-    def _add_moments(
-        self, i: int, rows: NDArray[np.int64], x: Floats, mu: Floats, plan: Plan, complete: float | NDArray[np.bool_]
-    ) -> None:
-        x = np.minimum(x, mu + 5.0 * np.sqrt(mu + plan.alpha[rows, i : i + 1] * mu**2) + 1.0)
-        weight = ((self.age > 0) & (self.unusual == 0))[rows, None] * complete / (1.0 + mu) ** 2
-        self.moments[rows, i, 0] += (weight * ((x - mu) ** 2 - mu)).sum(axis=1)
-        self.moments[rows, i, 1] += (weight * mu**2).sum(axis=1)
+    def _expected(self, rates: Floats, window: int) -> tuple[Floats, int]:
+        """Stories expected in the windows that a day is cut into, and how many of them in a row are alike and stand
+        together: (n, windows / alike)."""
+        if self._per_part % window == 0:
+            return rates * window, self._per_part // window
+        edges = np.concatenate([np.zeros((len(rates), 1)), np.cumsum(rates * self._per_part, axis=1)], axis=1)
+        ends = np.arange(0, self.shape.steps_per_day + 1, window)
+        part, within = np.divmod(ends, self._per_part)
+        until = edges[:, part] + rates[:, np.minimum(part, self.shape.parts - 1)] * within
+        return np.diff(until, axis=1), 1
+
+
+def _stories(counts: NDArray[np.float32]) -> Stories:
+    row, step = np.nonzero(counts)
+    return Stories(row, step, counts[row, step].astype(np.float64))
 
 
 def _shrunk(observed: Floats, exposure: Floats, prior: Floats, least: float) -> Floats:
@@ -242,5 +274,5 @@ def _shrunk(observed: Floats, exposure: Floats, prior: Floats, least: float) -> 
 def _residual(seen: Floats, mean: Floats, spread: Floats) -> Floats:
     """Anscombe residual of counts with variance spread * mean (Farrington et al. 1996)."""
     mean = np.maximum(mean, 1e-3)
-    residual: Floats = 1.5 * (np.cbrt(seen) ** 2 - np.cbrt(mean) ** 2) / (mean ** (1 / 6) * np.sqrt(spread))
+    residual: Floats = 1.5 * (np.cbrt(seen) ** 2 - np.cbrt(mean) ** 2) / np.sqrt(np.cbrt(mean) * spread)
     return residual

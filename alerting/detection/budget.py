@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +18,36 @@ Floats = NDArray[np.float64]
 _MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 10^-s, beside the days so far
 _MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _LEAST_SCORE = 1.0
-_FEW_PAGES = 3.0  # where the days so far allow for fewer, the threshold is found for so many and moved on,
-_MOST_DAYS = 0.5  # and no more than this share of days,
-_STEEPNESS = 0.8  # as if a score s were passed with probability 10^(-0.8 s)
-_ALONE_PAGES, _ALONE_STEEPNESS = 6.0, 0.9  # likewise for a series alone, whose few days are all that there is
+_MOST_DAYS = 0.5  # a threshold is found for no more than this share of days
 _LEARNT = 0.8  # share of false pages that is learnt: the highest are taken for real
 
 
+class Tail(NamedTuple):
+    """Where the days so far allow for fewer than `few` pages, the threshold is found for so many and moved on, as if a
+    score s were passed with probability 10^(-`steepness` s); and 10^(-`beyond` s) where not even one is allowed for:
+    no day shows how high the rarest false alarms are."""
+
+    few: float
+    steepness: float
+    beyond: float
+
+
+_TOGETHER = Tail(3.0, 0.8, 0.8)
+_ALONE = Tail(6.0, 0.9, 0.4)  # of a series alone, whose few days are all that there is
+
+
 def share_budget(
-    policy: Policy, highs: Sequence[NDArray[np.float32]], groups: Sequence[Groups], day: int, shape: Shape
+    policy: Policy,
+    highs: Sequence[NDArray[np.float32]],
+    groups: Sequence[Groups],
+    day: int,
+    shape: Shape,
+    *,
+    alone: bool,
 ) -> Floats:
     """The threshold of each kind of series on that `day`, (kinds,). `highs`: of each signal, (n, history), the highest
-    score of each day, with the `groups` of its rows. Tiers without a series leave their share to the others."""
+    score of each day, with the `groups` of its rows. Tiers without a series leave their share to the others. `alone`:
+    there is but one series."""
     found = np.full(len(KINDS), np.inf)
     if not highs:
         return found
@@ -42,11 +61,13 @@ def share_budget(
             continue
         pages = policy.budget_per_week / 7.0 * share / (others if judged[each] else others + share)
         mine = [of[(kind == each) & (group.weight > 0)] for of, group in zip(highs, groups, strict=True)]
-        found[each] = find_threshold(np.concatenate(mine), weights, pages, shape.steps_per_day)
+        found[each] = find_threshold(np.concatenate(mine), weights, pages, shape.steps_per_day, alone=alone)
     return found
 
 
-def find_threshold(highs: NDArray[np.float32], weights: Floats, allowed: float, steps_per_day: int) -> float:
+def find_threshold(
+    highs: NDArray[np.float32], weights: Floats, allowed: float, steps_per_day: int, *, alone: bool
+) -> float:
     """The score that the days in `highs`, (series, days), each with its weight, pass `allowed` times a day together.
 
     Resampling whole days draws each with its weight, all series of it together, so the mean number of pages of a
@@ -59,17 +80,22 @@ def find_threshold(highs: NDArray[np.float32], weights: Floats, allowed: float, 
     order = np.argsort(-highs[at], kind="stable")
     high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
     series = 1 + (highs > 0).any(axis=1).sum()
-    alone = len(highs) == 1
-    few, steepness = (_ALONE_PAGES, _ALONE_STEEPNESS) if alone else (_FEW_PAGES, _STEEPNESS)
+    tail = _ALONE if alone else _TOGETHER
     model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
     # a day may have several pages, and a few false ones are so high that they were taken for real
     most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)
-    enough = max(most, min(few, _MOST_DAYS * room) if alone else few)
+    enough = max(most, min(tail.few, _MOST_DAYS * room))
     above = np.flatnonzero(passed + model * 10.0**-high > enough)
     i = int(above[0]) if above.size else len(high)
     left = enough - (float(passed[i - 1]) if i else 0.0)
     least = float(high[i]) if i < len(high) else _LEAST_SCORE
     found = max(least, math.log10(model / left)) if left > 0 else least
-    rarer = math.log1p(-enough / room) / math.log1p(-most / room) if alone else enough / most
-    return found + math.log10(rarer) / steepness
+    one = max(most, min(1.0, enough))
+    rarer, rarest = _times_rarer(enough, one, room), _times_rarer(one, most, room)
+    return found + math.log10(rarer) / tail.steepness + math.log10(rarest) / tail.beyond
+
+
+def _times_rarer(pages: float, fewer: float, room: float) -> float:
+    """How many times rarer a step is that passes in `fewer` of the days in `room` than one that does in `pages`."""
+    return math.log1p(-pages / room) / math.log1p(-fewer / room)

@@ -2,7 +2,7 @@
 
 News is burstier than any model, so a statistic is ranked among those of the series' own past: its score is -log10 of
 the share of past steps at or above it. Beyond what the series has seen, the tail is generalised Pareto (Pickands 1975)
-from its own mean excess, its shape pooled over series of the same kind and rate. Ranks do not tell how many steps in a
+from its own mean excess, its shape pooled over series of the same kind and rate. Ranks do not show how many steps in a
 row are high; how often the highest score of a day passes a level does, so a series whose days are higher than those of
 its tier is shifted down. The threshold of a tier is the score that its days, all series of a day together, pass as
 often as the budget allows.
@@ -27,7 +27,8 @@ EDGES = 60.0 * (np.arange(BINS) / BINS) ** 2  # of the statistics' histogram
 
 _PRIOR_DAYS, _GROWN_UP, _LEAST_PRIOR = 3.0, 12.0, 0.25  # of the pooled ranks, which give way to a series' own
 _MODEL_DAYS = 3.0  # of a model in which a statistic v is passed with probability 10^-v, beside the pool
-_TAIL = 0.005  # share of steps from which on the tail is generalised Pareto
+_TAIL = 0.005  # share of steps from which on the tail is generalised Pareto,
+_RARE = 0.5  # and share of the steps with a story where these are fewer: a single one is far from normal, yet no tail
 _CLASSES = 5  # of rates: a story in ten days or more, in a day, ten a day, ...
 _FEW_HIGHS = 20  # days of a kind from which on its series are compared
 _LARGEST_SHIFT = 0.5
@@ -76,7 +77,7 @@ class Calibration(Rows):
         self._level = self._usual = np.zeros(0)
         self._table = np.zeros((0, tests, BINS), np.float32)
         self._shift = np.zeros(0)
-        self.alone = True  # nothing but a series' own past tells what is usual
+        self.alone = True  # nothing but a series' own past says what is usual
         self._young = np.zeros(0)  # what is taken from scores and highs for want of days
         self.threshold = np.zeros(0)
 
@@ -92,7 +93,7 @@ class Calibration(Rows):
         self.age[row] = days
 
     def plan(self, day: int, learnt: int, rates: Floats, groups: Groups, first: int = 0) -> None:
-        """Score the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series;
+        """Score the rows from `first` on by the days before `day`, the first `learnt` rows of all series;
         `rates`, (n,), are the stories expected a day."""
         self._classes = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
         self.alone = learnt <= 1
@@ -251,11 +252,12 @@ def day_weights(day: int, history: int) -> Floats:
 
 
 def _tails(share: Floats) -> tuple[Ints, Floats, Floats]:
-    """Of histograms `share`, (n, tests, BINS), the bin from which on _TAIL of the steps lie, their share, and their
+    """Of histograms `share`, (n, tests, BINS), the bin from which on the tail lies, the share of steps there, and their
     mean excess, each (n, tests)."""
     middle = (EDGES + np.append(EDGES[1:], 60.0)) / 2
     above = share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
-    at = np.maximum((above >= _TAIL).sum(axis=2) - 1, 0)[:, :, None]
+    least = np.minimum(_TAIL, _RARE * above[:, :, :1])
+    at = np.maximum((above >= least).sum(axis=2) - 1, 0)[:, :, None]
     beyond = np.maximum(np.take_along_axis(above, at, axis=2)[:, :, 0], 1e-12)
     moment = (share * middle)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
     return at[:, :, 0], beyond, np.take_along_axis(moment, at, axis=2)[:, :, 0] / beyond - EDGES[at[:, :, 0]]

@@ -149,7 +149,7 @@ class Surge:
 
 class SurgeChange(NamedTuple):
     """The state of a surge changed when `step` was judged. `peaked`: its score rose; `grown`: it has doubled since
-    people were last told, which is worth telling them again."""
+    the last notification, which is worth another."""
 
     step: int
     series: Series
@@ -184,7 +184,7 @@ class Trace:
 
 
 Listener = Callable[[Trace], None]
-"""Is told how steps were judged, each of a series once and in order; it changes nothing."""
+"""Receives how steps were judged, each of a series once and in order; it changes nothing."""
 
 
 class Sizes(NamedTuple):

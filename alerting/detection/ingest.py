@@ -1,4 +1,4 @@
-"""Whether anything is read at all: the silence of an outage is no calm, and is told as a surge of its own."""
+"""Whether anything is read at all: the silence of an outage is no calm, and is reported as a surge of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTAGE = Series("outage", "ingest")
 
 _DOUBTFUL = 1.0  # -log10 of how unlikely a silence must be not to pass for calm,
 _SILENT = 3.0  # not to be learnt,
-_OUTAGE = 8.0  # and to be told
+_OUTAGE = 8.0  # and to be reported
 
 
 class Ingest:
@@ -39,7 +39,7 @@ class Ingest:
         self._carried = 0.0  # messages expected since then on the days before
 
     def plan(self, day: int, alone: bool) -> Profile:
-        """Judge by what the days before `day` tell."""
+        """Judge by the days before `day`."""
         profile = self.baseline.profile(alone)
         kinds = np.zeros(1, np.int64)
         pool = self.baseline.pool(1, kinds, profile)
@@ -55,7 +55,7 @@ class Ingest:
         self.messages[0, first : first + len(volume)] = volume
 
     def judge(self, day: int, start: int, end: int) -> list[SurgeChange]:
-        """Mark the steps `start` to `end` of the day, and tell where an outage begins and ends."""
+        """Mark the steps `start` to `end` of the day, and report where an outage begins and ends."""
         midnight = day * self.shape.steps_per_day
         steps = np.arange(start, end)
         loud = self.messages[0, self.shape.steps_per_day + start : self.shape.steps_per_day + end] > 0

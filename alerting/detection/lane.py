@@ -98,18 +98,22 @@ class Lane:
         self.calibration.backfill(row, max(day - first_day, 0))
 
     def plan(self, day: int, learnt: int, groups: Groups, profile: Profile, first: int = 0) -> None:
-        """Judge the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series."""
+        """Judge the rows from `first` on by the days before `day`, the first `learnt` rows of all series."""
         self.statistic.plan(day, learnt, groups.kind, profile, first)
         self.calibration.plan(day, learnt, self.statistic.rates, groups, first)
 
     def judge(self, block: Block, start: int) -> list[SurgeChange]:
         """Judge the steps of the block from `start` on."""
         today = self.shape.steps_per_day
-        active = (block.day.of[:, today + start : today + block.end] > 0).any(axis=1) | self.statistic.awake
+        row, step = np.nonzero(block.day.of[:, today + start : today + block.end])
+        active = self.statistic.awake.copy()
+        active[row] = True
         rows = np.flatnonzero(active)
         changes: list[SurgeChange] = []
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            changes += self._judge_rows(block, rows[first : first + _ROWS_AT_ONCE], start)
+            some = rows[first : first + _ROWS_AT_ONCE]
+            mine = slice(*np.searchsorted(row, [some[0], some[-1] + 1]))
+            changes += self._judge_rows(block, some, row[mine], start + step[mine], start)
         for row in self._held(block):
             if not active[row]:
                 changes += self._follow(block, row, None, start)
@@ -119,10 +123,9 @@ class Lane:
         """Rows with an open surge."""
         return sorted(block.rows[series] for series in self.episodes.open)
 
-    def _judge_rows(self, block: Block, rows: Ints, start: int) -> list[SurgeChange]:
+    def _judge_rows(self, block: Block, rows: Ints, row: Ints, step: Ints, start: int) -> list[SurgeChange]:
+        """Judge `rows` from the step `start` on, by their cells with a story, `row` and `step`, (cells,)."""
         today, known = self.shape.steps_per_day, block.known
-        place, step = np.nonzero(block.day.of[rows, today + start : today + block.end])
-        row, step = rows[place], step + start
         followed = block.midnight + step >= known.followed[row]
         row, step = row[followed], step[followed]
         since = np.maximum(self.since[row] - block.midnight + today, 0)
@@ -134,12 +137,14 @@ class Lane:
         firing = np.where((block.midnight + step >= known.ready[row]) & unusual.any(axis=1), large_scores, 0.0)
         if block.fired is not None:
             block.fired[row, step - block.start] = firing
+        eventful = np.zeros(len(self.since), np.bool_)
         held = np.array(self._held(block), np.int64)
-        eventful = np.union1d(row[firing >= self.calibration.threshold[row]], held[np.isin(held, rows)])
-        plain = ~np.isin(row, eventful)
+        eventful[held[np.isin(held, rows)]] = True
+        eventful[row[firing >= self.calibration.threshold[row]]] = True
+        plain = ~eventful[row]
         self.calibration.note(row[plain], cells.statistics[plain], np.zeros(plain.sum(), np.bool_), large_scores[plain])
         changes: list[SurgeChange] = []
-        for each in eventful.tolist():
+        for each in np.flatnonzero(eventful).tolist():
             mine = slice(*np.searchsorted(row, [each, each + 1]))
             # by its rank, or by the model: ranks of days gone by must not end what is still far from normal
             short = np.maximum(self.calibration.tail_scores(row[mine], cells.short[mine]), cells.short[mine])
@@ -175,8 +180,11 @@ class Lane:
             self.calibration.settle(row, changes[-1].surge.score)
             self.since[row] = closed + 1
             self.statistic.restart(row)
-            if closed + 1 < midnight + block.end:
-                changes += self._judge_rows(block, np.array([row]), closed + 1 - midnight)
+            later = closed + 1 - midnight
+            if later < block.end:
+                today = self.shape.steps_per_day
+                step = later + np.flatnonzero(block.day.of[row, today + later : today + block.end])
+                changes += self._judge_rows(block, np.array([row]), np.full(len(step), row), step, later)
         return changes
 
     def traces(self, block: Block) -> list[Trace]:

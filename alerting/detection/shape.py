@@ -60,5 +60,5 @@ class Shape:
 
     @property
     def fingerprint(self) -> list[object]:
-        """What a state that was learnt under other settings is told by."""
+        """What identifies the settings under which a state was learnt."""
         return [self.step_minutes, self.windows, self.history_days, self.warmup, self.least_excess]

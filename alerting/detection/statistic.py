@@ -173,7 +173,7 @@ class CountStatistic:
         self.baseline.backfill(row, day, born, [(step, count) for step, count, _ in stories])
 
     def plan(self, day: int, learnt: int, kinds: Ints, profile: Profile, first: int = 0) -> None:
-        """Judge the rows from `first` on by what the days before `day` tell, the first `learnt` rows of all series."""
+        """Judge the rows from `first` on by the days before `day`, the first `learnt` rows of all series."""
         if self._pool is None or not first:
             self._pool = self.baseline.pool(learnt, kinds, profile)
         self.sequential.most = _ALONE_MOST if learnt <= 1 else _MOST
@@ -280,7 +280,7 @@ class ShareStatistic:
         self.shares.stories[row] = np.sum(before, axis=0) if before else 0.0
 
     def plan(self, day: int, learnt: int, kinds: Ints, profile: Profile, first: int = 0) -> None:
-        """Judge the rows from `first` on by what the days before tell, the first `learnt` rows of all series."""
+        """Judge the rows from `first` on by the days before, the first `learnt` rows of all series."""
         stories, pairs = self.shares.stories, self.shares.pairs
         known = [stories[:learnt][kinds[:learnt] == kind].sum(axis=0) for kind in range(_KINDS)]
         prior = np.array([(mine[0] + 1.0) / (mine[1] + 3.0) for mine in known])[kinds[first:]]

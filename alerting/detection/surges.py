@@ -1,6 +1,6 @@
 """Detector of surges, version 2: a lane for each signal, over the series worth following.
 
-A day is judged by what the days before it tell: baselines, ranks and thresholds change at midnights only. So whole days
+A day is judged by the days before it: baselines, ranks and thresholds change at midnights only. So whole days
 are judged at once, and it makes no difference how they are cut into calls.
 """
 
@@ -138,17 +138,19 @@ class SurgeDetector:
 
     def _take_in(self, counts: Counts) -> None:
         """Put `counts` into the rows, and open rows for the series that are worth following now."""
-        values = values_of(counts)
-        self._meet(counts, self._followed.places(counts), values)
-        self._followed.note(counts, self._followed.places(counts), values, self._day)
+        values, places = values_of(counts), self._followed.places(counts)
+        if self._meet(counts, places, values):
+            places = self._followed.places(counts)
+        self._followed.note(counts, places, values, self._day)
         self._ingest.note(self._done, counts.volume)
 
-    def _meet(self, counts: Counts, places: NDArray[np.int64], values: dict[str, Floats]) -> None:
-        """Note the series that are not followed, and follow those that have enough of the stories that are judged."""
+    def _meet(self, counts: Counts, places: NDArray[np.int64], values: dict[str, Floats]) -> bool:
+        """Note the series that are not followed, and follow those that have enough of the stories that are judged;
+        returns whether there are any."""
         cells = np.flatnonzero(places[counts.series] < 0)
         cells = cells[np.lexsort((counts.step[cells], counts.series[cells]))]
         if not cells.size:
-            return
+            return False
         unmet, first = np.unique(counts.series[cells], return_index=True)
         columns = np.stack([values[stream][cells] for stream in self._followed.streams], axis=1).tolist()
         steps, ends = counts.step[cells].tolist(), [*first[1:].tolist(), len(cells)]
@@ -167,6 +169,7 @@ class SurgeDetector:
         found = self._candidates.promote(unknown, self._day, room)
         if found:
             self._enlist(found)
+        return bool(found)
 
     def _enlist(self, found: list[tuple[Series, int, Candidate]]) -> None:
         first, streams = len(self._followed), self._followed.streams
@@ -181,15 +184,16 @@ class SurgeDetector:
 
     def _plan(self, first: int = 0) -> None:
         """Judge the rows from `first` on, or all, by what is learnt when the day begins."""
+        alone = self._learnt <= 1  # nothing but a series' own past says what is usual
         if not first:
-            self._profile = self._ingest.plan(self._day, alone=self._learnt <= 1)
+            self._profile = self._ingest.plan(self._day, alone=alone)
         kind, weights, learnt = self._followed.kind, self._followed.weights, self._learnt
         for lane, weight in zip(self._lanes, weights.T, strict=True):
             lane.plan(self._day, learnt, Groups(kind, weight), self._profile, first)
         if not first:
             highs = [lane.calibration.shifted_highs(learnt) for lane in self._lanes]
             groups = [Groups(kind[:learnt], weight) for weight in weights[:learnt].T]
-            self._thresholds = share_budget(self.policy, highs, groups, self._day, self.shape)
+            self._thresholds = share_budget(self.policy, highs, groups, self._day, self.shape, alone=alone)
         for lane, weight in zip(self._lanes, weights.T, strict=True):
             lane.calibration.threshold = np.where(weight > 0, self._thresholds[kind], np.inf)
 

@@ -4,7 +4,7 @@
 
 Simulated counts of three models and three rates, with surges of an hour at x2, x3 and x5 in weeks of their own. Every
 method has the same budget, one false alarm a series-week: those compared with get the threshold that keeps it on
-earlier weeks of the same series, model and rate by themselves, which is more than a real one is told. The live detector
+earlier weeks of the same series, model and rate by themselves, which is more than a real one is given. The live one
 is given the budget, and calibrates itself. It exits with 1 if a target is missed.
 """
 

@@ -67,7 +67,7 @@ def run_methods(simulation: Simulation) -> Iterator[tuple[str, Outcome]]:
 
 
 def run_live(simulations: list[Simulation], alone: bool) -> Outcomes:
-    """The live detector, which calibrates itself: it is told the budget, and watches all series together, or each
+    """The live detector, which calibrates itself: it is given the budget, and watches all series together, or each
     `alone`."""
     if alone:
         pages = [live.watch_alone(each, BUDGET) for each in simulations]

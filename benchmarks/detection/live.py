@@ -26,7 +26,7 @@ Count = Callable[[Floats, Sequence[Series], int], Counts]
 
 @dataclass(frozen=True)
 class Pages:
-    """Of the test weeks of one simulation: where an alarm begins, and where people are told that one has grown."""
+    """Of the test weeks of one simulation: where an alarm begins, and where one that has grown is notified again."""
 
     opened: Alarms
     grown: Alarms

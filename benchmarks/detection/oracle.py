@@ -1,4 +1,4 @@
-"""The ceiling: Page's CUSUM of the likelihood ratio, told each series' true mean, its model and the ratio of the surge.
+"""The ceiling: Page's CUSUM of the likelihood ratio, given each series' true mean, its model and a surge's ratio.
 
 What it can't know is the burst that a bursty series is in; its negative binomial has the variance of a step then.
 """

@@ -60,19 +60,19 @@ class Outcome:
     false_alarms: FalseAlarms
 
 
-def judge(simulation: Simulation, calm: Alarms, surged: Alarms, told: Alarms | None = None) -> Outcome:
-    """Alarms on the calm test weeks are false. A surge is found if people are told of it in time: where an alarm
-    begins on the surged ones, or where `told` says so."""
-    told = surged if told is None else surged | told
-    detections = [find(told, simulation.surges, ratio, simulation.weeks.test_steps.start) for ratio in RATIOS]
+def judge(simulation: Simulation, calm: Alarms, surged: Alarms, updates: Alarms | None = None) -> Outcome:
+    """Alarms on the calm test weeks are false. A surge is found if it is notified in time: by an alarm that
+    begins on the surged ones, or by one of the `updates` there that say that an alarm has grown."""
+    notified = surged if updates is None else surged | updates
+    detections = [find(notified, simulation.surges, ratio, simulation.weeks.test_steps.start) for ratio in RATIOS]
     return Outcome(detections, FalseAlarms(int(calm.sum()), float(len(calm) * simulation.weeks.test)))
 
 
-def find(told: Alarms, surges: Surges, ratio: float, first: int) -> Detection:
-    """How many surges of a ratio are told of in time; column 0 of `told` is the step `first`."""
+def find(notified: Alarms, surges: Surges, ratio: float, first: int) -> Detection:
+    """How many surges of a ratio are notified in time; column 0 of `notified` is the step `first`."""
     mine = surges.ratio == ratio
     inside = surges.step[mine, None] + np.arange(FOUND_WITHIN) - first
-    hits = told[surges.row[mine, None], inside]
+    hits = notified[surges.row[mine, None], inside]
     found = hits.any(axis=1)
     delays = (hits.argmax(axis=1)[found] + 1) * STEP_MINUTES
     return Detection(ratio, int(mine.sum()), int(found.sum()), float(np.median(delays)) if found.any() else None)

@@ -179,8 +179,9 @@ longest interval of the feeds in `ingest.feeds`, at most 10 minutes, and a minut
     """Days of history behind a baseline."""
     warmup_days: float = Field(3, ge=0, le=400)
     """A series younger than this is not judged."""
-    min_excess: float = Field(6, ge=0)
-    """Least excess of negative stories over the expected number in a window: small counts never page."""
+    min_excess: float = Field(3, ge=0)
+    """Least excess of negative stories over the expected number in a window: one or two stories never page, however \
+rare; from there on the budget decides."""
     max_series: int = Field(10_000, ge=10, le=1_000_000)
     """Most series that are followed at once, about 15 kB of memory each; those above are counted in a metric."""
     rules: Path | None = None

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerting.detection.calibration import Calibration, Groups
 from alerting.detection.codec import pack
 from alerting.detection.detector import ALL, Counts, Series, SurgeChange
 from alerting.detection.ingest import OUTAGE
+from alerting.detection.shape import Shape
 from alerting.detection.surges import SurgeDetector
 from alerting.rules.policy import Policy, Watch
 from core.errors import InputError, SettingsError
@@ -119,8 +121,22 @@ def test_small_counts_never_page() -> None:
     negative[10 * PER_DAY : 10 * PER_DAY + 5] = 2  # ten stories out of nothing
     counts = stream({BANK: negative}, {BANK: daily(14, 5, np.random.default_rng(0))})
     assert opened(judge(counts, AlertingSettings(min_excess=10))) == []
-    at = opened(judge(counts))[0]
-    assert 10 * PER_DAY + 3 <= at < 10 * PER_DAY + 5, "eight stories, an excess of six, and not more than there are"
+    assert opened(judge(counts))[0] == 10 * PER_DAY + 1, "four stories, an excess of three"
+
+
+def test_a_few_stories_at_once_stand_out_where_a_single_one_is_rare() -> None:
+    """A single story is far from normal where there is one in days; that must not make five of them ordinary."""
+    ranks = Calibration(Shape.of(SETTINGS), (1.0,))
+    ranks.grow(1)
+    row, judged, groups = np.zeros(1, np.int64), np.ones(1, np.bool_), Groups(np.full(1, 2), np.ones(1))
+    for day in range(60):
+        ranks.plan(day, 1, np.full(1, 0.3), groups)
+        ranks.threshold = np.full(1, np.inf)
+        if day % 3 == 0:
+            ranks.note(row, np.array([[2.6]]), ~judged, np.zeros(1))
+        ranks.learn(day, PER_DAY, judged)
+    one, five = ranks.scores(np.zeros(2, np.int64), np.array([[2.6], [8.0]]))
+    assert five > one + 1.5
 
 
 def test_a_series_must_be_known_for_the_warm_up() -> None:
