@@ -1,7 +1,7 @@
 """The detector on two years of real tweets about 88 companies: known events, pages a week, what alerting costs.
 
     python -m benchmarks.detection.tweets [--tweets FILE.jsonl.gz] [--save-counts FILE.npz] [--json]
-    python -m benchmarks.detection.tweets --counts FILE.npz
+    python -m benchmarks.detection.tweets --counts FILE.npz [--budget 1]
 
 The first form runs the whole stack on the tweets, as `newstide up --replay FILE --until-drained` does, with embedded
 broker and database, and reads the alerts from there: stories are folded and classified as always. It takes minutes, and
@@ -75,10 +75,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--save-counts", type=Path, metavar="FILE.npz", help="save the counts that were judged")
     parser.add_argument("--counts", type=Path, metavar="FILE.npz", help="judge saved counts, without the stack")
+    parser.add_argument("--budget", type=float, default=1.0, help="false pages a week, with --counts")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     about = setting("benchmarks.detection.tweets")
-    found = judge_counts(load_counts(options.counts)) if options.counts else judge_tweets(options)
+    found = judge_counts(load_counts(options.counts), options.budget) if options.counts else judge_tweets(options)
     result = {**about, **found}
     print(json.dumps(result, indent=1) if options.json else describe(result))
     sys.exit(0 if all(event["right"] for event in result["events"]) else 1)
@@ -117,11 +118,11 @@ def judge_tweets(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def judge_counts(counts: Counts) -> dict[str, Any]:
+def judge_counts(counts: Counts, budget: float) -> dict[str, Any]:
     """What the detector alone finds in `counts`, given a week at a time as in a replay. Alerts are not folded."""
     settings = AlertingSettings(clock="event")
     steps = Steps(settings.step_minutes)
-    detector = open_detector(settings, Policy.default(), counts.start)
+    detector = open_detector(settings, Policy(budget), counts.start)
     opened: Opened = []
     began = time.process_time()
     for part in weekly(counts, steps):

@@ -126,17 +126,18 @@ def test_small_counts_never_page() -> None:
 
 def test_a_few_stories_at_once_stand_out_where_a_single_one_is_rare() -> None:
     """A single story is far from normal where there is one in days; that must not make five of them ordinary."""
+    number = 50
     ranks = Calibration(Shape.of(SETTINGS), (1.0,))
-    ranks.grow(1)
-    row, judged, groups = np.zeros(1, np.int64), np.ones(1, np.bool_), Groups(np.full(1, 2), np.ones(1))
+    ranks.grow(number)
+    row, judged = np.arange(number), np.ones(number, np.bool_)
     for day in range(60):
-        ranks.plan(day, 1, np.full(1, 0.3), groups)
-        ranks.threshold = np.full(1, np.inf)
-        if day % 3 == 0:
-            ranks.note(row, np.array([[2.6]]), ~judged, np.zeros(1))
+        ranks.plan(day, number, np.full(number, 0.3), Groups(np.full(number, 2), np.ones(number)))
+        ranks.threshold = np.full(number, np.inf)
+        mine = row[day % 3 :: 3]
+        ranks.note(mine, np.full((len(mine), 1), 2.6), ~judged[mine], np.zeros(len(mine)))
         ranks.learn(day, PER_DAY, judged)
     one, five = ranks.scores(np.zeros(2, np.int64), np.array([[2.6], [8.0]]))
-    assert five > one + 1.5
+    assert five > one + 3.0
 
 
 def test_a_series_must_be_known_for_the_warm_up() -> None:
