@@ -178,7 +178,7 @@ class Baseline(Rows):
         stories = _stories(counts)
         place = stories.row * self.cells + stories.step * self.cells // self.shape.steps_per_day
         counted = np.bincount(place, stories.number * valid[stories.step], len(self) * self.cells)
-        seen = counted.reshape(len(self), self.cells)
+        seen = counted.astype(np.float64).reshape(len(self), self.cells)
         share = valid.reshape(self.cells, -1).mean(axis=1)
         heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * self._per_part
         mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)

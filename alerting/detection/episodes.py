@@ -13,7 +13,7 @@ from alerting.detection.detector import Series, Signal, Surge, SurgeChange
 from alerting.detection.shape import Shape
 
 _CLEAR = 1.0  # a surge stands while a short window is within this of the threshold: ten times as common,
-_COMMON = 2.0  # but not by what one step in a hundred has: a low threshold's surge would never end
+_COMMON = 1.3  # but not by what one step in twenty has: a low threshold's surge would never end
 _COOLDOWN = 3.0  # what follows a surge must be rarer than the threshold by the excess of that one, at most 1000 times,
 _HALF_HOURS = 3.0  # and half as much (in powers of ten) after each so many hours
 

@@ -114,9 +114,9 @@ class Lane:
             some = rows[first : first + _ROWS_AT_ONCE]
             mine = slice(*np.searchsorted(row, [some[0], some[-1] + 1]))
             changes += self._judge_rows(block, some, row[mine], start + step[mine], start)
-        for row in self._held(block):
-            if not active[row]:
-                changes += self._follow(block, row, None, start)
+        for held in self._held(block):
+            if not active[held]:
+                changes += self._follow(block, held, None, start)
         return changes
 
     def _held(self, block: Block) -> list[int]:
