@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classifier import Classifier
+from core.classifier import Classifier, text_form
 from core.errors import InputError
 from core.explanation import explain
 from core.fitting import is_read
 from core.labelled import read_labelled_lines, read_objects
 from core.language import language_of
+from core.mentions import Spans
 from core.scoring import TaskScore, score_task
 from core.slices import Slice, gather_slices, score_slices, slice_keys
 
@@ -26,6 +27,7 @@ SCORE_DIGITS = 6
 
 _Item = TypeVar("_Item")
 ProgressReport = Callable[[int], None]  # hears how many texts are done
+Companies = Callable[[str, str], Mapping[str, Spans]]  # a text, and as a classifier reads it: where it names whom
 
 
 class _Text(msgspec.Struct):
@@ -34,23 +36,37 @@ class _Text(msgspec.Struct):
 
 
 def classify_lines(
-    classifier: Classifier, lines: Iterable[tuple[str | int, str]], explained: bool = False
+    classifier: Classifier,
+    lines: Iterable[tuple[str | int, str]],
+    explained: bool = False,
+    companies: Companies | None = None,
 ) -> Iterator[dict[str, Any]]:
     """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}.
 
-    A text in a language that the model does not read has null for label and scores, and its "language" beside them.
-    Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
+    With `companies`, and a model that tells them apart, also "entities": {name: {"label", "scores"}} of those that the
+    text names. A text in a language that the model does not read has null for label and scores, and its "language"
+    beside them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
     "text", "weight"}]}}, as `core.explanation.explain` has it.
     """
     for group in _groups(lines):
         languages = [language_of(text) for _, text in group]
         read = [is_read(language, classifier.languages) for language in languages]
-        predicted = classifier.predict([text for (_, text), mine in zip(group, read, strict=True) if mine])
+        texts = [text for (_, text), mine in zip(group, read, strict=True) if mine]
+        forms = list(map(text_form, texts))
+        asked = companies is not None and bool(classifier.entity_labels)
+        places = [companies(text, form) for text, form in zip(texts, forms, strict=True)] if companies and asked else []
+        predicted, towards = classifier.read(forms, [list(found.values()) for found in places])
         row = 0
         for (identity, text), language, mine in zip(group, languages, read, strict=True):
             answer: dict[str, Any] = {"id": identity}
             if mine:
                 answer |= {task: _best(classifier.labels(task), scores[row]) for task, scores in predicted.items()}
+                if asked:
+                    answer["entities"] = {
+                        company: _best(classifier.entity_labels, scores)
+                        for company, scores in zip(places[row], towards[row], strict=True)
+                        if scores is not None
+                    }
                 row += 1
             else:
                 answer |= {task: {"label": None, "scores": None} for task in classifier.tasks}
@@ -79,6 +95,7 @@ def classify_file(
     report: ProgressReport = _ignore_progress,
     explained: bool = False,
     unread: Counter[str] | None = None,
+    companies: Companies | None = None,
 ) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
 
@@ -94,7 +111,7 @@ def classify_file(
     partial = target if direct else target.with_name(f".{target.name}.partial")
     try:
         with partial.open("wb") as output:
-            for answer in classify_lines(classifier, texts, explained):
+            for answer in classify_lines(classifier, texts, explained, companies):
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
                 if unread is not None and "language" in answer:

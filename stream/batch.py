@@ -78,6 +78,8 @@ class Labels:
     topic: str
     topic_scores: list[float]
     model: str
+    towards: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+    """Of companies that the text names, where the model says it: the sentiment towards each, and its scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,11 @@ class Classified:
             series=series_of(source_key(message.source), topic, self.item.entities),
             sentiment=labels.sentiment if labels is not None else UNREAD,
             millionths=millionths(labels.sentiment_scores) if labels is not None else (0, 0, 0),
+            towards={
+                company: (sentiment, millionths(scores)) for company, (sentiment, scores) in labels.towards.items()
+            }
+            if labels is not None
+            else {},
         )
 
 
@@ -148,16 +155,21 @@ def link(decoded: Iterable[tuple[Record, Message]], watchlist: Watchlist) -> tup
     return items, rejected
 
 
-def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: str) -> list[Classified]:
-    """Items with the likeliest label of each task; scores have one row per item.
+def label(
+    items: Sequence[Item],
+    scores: Scores,
+    topics: Sequence[str],
+    model: str,
+    towards: Sequence[Mapping[str, NDArray[np.float32]]] = (),
+) -> list[Classified]:
+    """Items with the likeliest label of each task; scores have one row per item, and `towards`, if given, for each item
+    the scores of the sentiment towards companies in it.
 
     Raises ValueError for scores that are no probabilities.
     """
     sentiment, topic = scores["sentiment"], scores["topic"]
     for task, table in (("sentiment", sentiment), ("topic", topic)):
-        # Written so that NaN fails too.
-        if not bool(((table >= 0) & (table <= 1 + _ROUNDING)).all()):
-            raise ValueError(f"the model {model} gave scores of {task} that are no probabilities")
+        _check(table, task, model)
     best_sentiment, best_topic = sentiment.argmax(axis=1), topic.argmax(axis=1)
     return [
         _classified(
@@ -168,10 +180,23 @@ def label(items: Sequence[Item], scores: Scores, topics: Sequence[str], model: s
                 topic=topics[best_topic[i]],
                 topic_scores=topic[i].tolist(),
                 model=model,
+                towards=_towards(towards[i], model) if towards else {},
             ),
         )
         for i, item in enumerate(items)
     ]
+
+
+def _towards(scores: Mapping[str, NDArray[np.float32]], model: str) -> dict[str, tuple[str, list[float]]]:
+    for company, row in scores.items():
+        _check(row, f"sentiment towards {company}", model)
+    return {company: (SENTIMENTS[int(row.argmax())], row.tolist()) for company, row in scores.items()}
+
+
+def _check(scores: NDArray[np.float32], of: str, model: str) -> None:
+    # Written so that NaN fails too.
+    if not bool(((scores >= 0) & (scores <= 1 + _ROUNDING)).all()):
+        raise ValueError(f"the model {model} gave scores of {of} that are no probabilities")
 
 
 def leave_unread(items: Iterable[Item]) -> list[Classified]:

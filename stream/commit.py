@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from core.fitting import SENTIMENTS
 from core.sources import source_key
 from core.store.arrays import plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
@@ -165,16 +166,20 @@ def _copy_messages(
                     msgspec.json.encode(message.extra).decode(),
                     stories[item.item.uid],
                     item.text.id,
-                    *_label_columns(item.labels),
+                    *_label_columns(item.labels, item.item.entities),
                 )
             )
 
 
-def _label_columns(labels: Labels | None) -> tuple[str | None, ...]:
+def _label_columns(labels: Labels | None, entities: Sequence[str]) -> tuple[str | None, ...]:
     if labels is None:
-        return (None,) * 5
+        return (None,) * 7
     sentiment_scores, topic_scores = plain_array(labels.sentiment_scores), plain_array(labels.topic_scores)
-    return labels.sentiment, sentiment_scores, labels.topic, topic_scores, labels.model
+    columns = (labels.sentiment, sentiment_scores, labels.topic, topic_scores, labels.model)
+    if not labels.towards:
+        return (*columns, None, None)
+    own = [labels.towards.get(entity, (None, [None] * len(SENTIMENTS))) for entity in entities]
+    return (*columns, text_array(label for label, _ in own), plain_array(one for _, scores in own for one in scores))
 
 
 def _add_to_trends(connection: Connection, changes: TrendChanges) -> None:

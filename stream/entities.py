@@ -108,6 +108,10 @@ class Watchlist:
                 found[owner].add((code.start(2), code.start(2) + len(part)))
         return {ticker: tuple(sorted(spans)[:MAX_PLACES]) for ticker, spans in found.items() if spans}
 
+    def companies(self, text: str, form: str) -> dict[str, Spans]:
+        """Where `form`, a text as a classifier reads it, names the companies that are linked to `text`."""
+        return self.locate(form, self.link(text, ()))
+
     def _given(self, written: str) -> list[str]:
         """What a source calls an entity is a known symbol, else a name, else any symbol, else a list of symbols."""
         text = written.strip().lstrip("$＄#").upper()

@@ -21,10 +21,12 @@ from kafka.errors import KafkaError
 from numpy.typing import NDArray
 
 from core import metrics
+from core.classifier import Reading, text_form
 from core.dead_letters import DeadLetter, dead_letter
 from core.fitting import is_read
+from core.mentions import Spans
 from core.store.faults import is_content_refused, is_outage
-from stream.batch import Batch, Classified, Item, Record, Rejected, decode_records, label, leave_unread, link
+from stream.batch import Batch, Classified, Item, Record, Rejected, Scores, decode_records, label, leave_unread, link
 from stream.commit import Committed, Committer
 from stream.entities import Watchlist
 from stream.repeats import Repeats
@@ -41,8 +43,11 @@ class TextClassifier(Protocol):
     def name(self) -> str: ...
     @property
     def languages(self) -> frozenset[str]: ...
+    @property
+    def entity_labels(self) -> Sequence[str]: ...
     def labels(self, task: str) -> Sequence[str]: ...
     def predict(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]: ...
+    def read(self, forms: Sequence[str], mentions: Sequence[Sequence[Spans]]) -> Reading: ...
     def self_test(self) -> None: ...
 
 
@@ -90,7 +95,7 @@ class Pipeline:
         with timed("link"):
             items, unlinkable = link(decoded, self._watchlist)
         with timed("classify"):
-            classified, poison = _classify(classifier, items)
+            classified, poison = _classify(classifier, items, self._watchlist)
         rejected = [*undecodable, *unlinkable, *poison]
         batch = Batch(records, classified, sorted(rejected, key=lambda r: (r.record.partition, r.record.offset)))
         if batch.rejected:
@@ -162,9 +167,11 @@ class Pipeline:
             pause = min(pause * 2, self._retry_max_s)
 
 
-def _classify(classifier: TextClassifier, items: Sequence[Item]) -> tuple[list[Classified], list[Rejected]]:
+def _classify(
+    classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist
+) -> tuple[list[Classified], list[Rejected]]:
     try:
-        return _label(classifier, items), []
+        return _label(classifier, items, watchlist), []
     except Exception as error:
         # One message or the model itself? A model that fails its self-test must not turn good messages away.
         log.warning(
@@ -175,22 +182,40 @@ def _classify(classifier: TextClassifier, items: Sequence[Item]) -> tuple[list[C
     poison: list[Rejected] = []
     for item in items:
         try:
-            classified += _label(classifier, [item])
+            classified += _label(classifier, [item], watchlist)
         except Exception as error:
             poison.append(Rejected(item.record, f"the classifier failed on it: {type(error).__name__}: {error}"))
     return classified, poison
 
 
-def _label(classifier: TextClassifier, items: Sequence[Item]) -> list[Classified]:
+def _label(classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
     """`items` in their order, those that `classifier` reads with its labels."""
     read = [item for item in items if is_read(item.language, classifier.languages)]
     unread = [item for item in items if not is_read(item.language, classifier.languages)]
     found = leave_unread(unread)
     if read:
-        scores = classifier.predict([item.body for item in read])
-        found += label(read, scores, classifier.labels("topic"), classifier.name)
+        topics = classifier.labels("topic")
+        if classifier.entity_labels:
+            scores, towards = _read_companies(classifier, read, watchlist)
+            found += label(read, scores, topics, classifier.name, towards)
+        else:
+            found += label(read, classifier.predict([item.body for item in read]), topics, classifier.name)
     by_record = {id(one.item): one for one in found}
     return [by_record[id(item)] for item in items]
+
+
+def _read_companies(
+    classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist
+) -> tuple[Scores, list[dict[str, NDArray[np.float32]]]]:
+    """Scores of `items`, and of the sentiment towards the companies that each of them names, in one pass."""
+    forms = [text_form(item.body) for item in items]
+    places = [watchlist.locate(form, item.entities) for form, item in zip(forms, items, strict=True)]
+    reading = classifier.read(forms, [list(found.values()) for found in places])
+    towards = [
+        {company: scores for company, scores in zip(found, rows, strict=True) if scores is not None}
+        for found, rows in zip(places, reading.mentions, strict=True)
+    ]
+    return reading.scores, towards
 
 
 def _part(batch: Batch, records: Sequence[Record]) -> Batch:

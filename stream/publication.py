@@ -10,6 +10,15 @@ from core.records import MAX_ENCODED_BYTES, SCHEMA_HEADER, SCHEMA_VERSION
 from stream.batch import Classified
 
 
+class CompanySentiment(msgspec.Struct):
+    """What a message says of one company that it names."""
+
+    sentiment: str
+    """The likeliest label."""
+    scores: list[float]
+    """A probability for each label, in the order of the taxonomy."""
+
+
 class ClassifiedRecord(msgspec.Struct, kw_only=True):
     """Value of a record in the `classified` topic. It may come twice after a crash: (source, id) tells.
 
@@ -44,6 +53,8 @@ class ClassifiedRecord(msgspec.Struct, kw_only=True):
     """A probability for each label, in the order of the taxonomy, or null."""
     model: str | None
     """Name of the model that labelled it, or null."""
+    entity_sentiments: dict[str, CompanySentiment] = {}
+    """By company: what is said of it, where the text names it and the model tells companies apart."""
     shortened: bool = False
     """Whether something was cut to fit into a record."""
 
@@ -71,6 +82,10 @@ def classified_record(
         topic=None if labels is None else labels.topic,
         topic_scores=None if labels is None else _rounded(labels.topic_scores),
         model=None if labels is None else labels.model,
+        entity_sentiments={
+            company: CompanySentiment(sentiment, _rounded(scores))
+            for company, (sentiment, scores) in (labels.towards if labels is not None else {}).items()
+        },
     )
     value = _encoder.encode(record)
     for name in ("url", "language", "text", "title"):

@@ -9,7 +9,8 @@ SELECT uid, content FROM message_key WHERE uid = ANY(%(uids)s::uuid[])
 
 -- name: copy_messages
 COPY message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language,
-              entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model)
+              entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model,
+              entity_sentiments, entity_scores)
 FROM STDIN
 
 -- name: name_sources

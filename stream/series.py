@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -30,6 +30,12 @@ class Counted:
     series: tuple[Series, ...]
     sentiment: str  # one of OUTCOMES
     millionths: tuple[int, int, int]  # probabilities of SENTIMENTS times a million; zeros where it is unread
+    towards: Mapping[str, tuple[str, tuple[int, int, int]]] = field(default_factory=dict)  # by company: the same two
+
+    def counts_in(self, series: Series) -> tuple[str, tuple[int, int, int]]:
+        """What it counts as in one of its series: a company's own sentiment where it has one, else the message's."""
+        own = self.towards.get(series[1]) if series[0] == "entity" else None
+        return own or (self.sentiment, self.millionths)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,12 +71,12 @@ class TrendChanges:
         self.cells: defaultdict[Cell, list[int]] = defaultdict(lambda: [0] * len(COLUMNS))
 
     def count_message(self, message: Counted) -> None:
-        column = OUTCOMES.index(message.sentiment)
         minute = minute_of(message.published_at)
-        for kind, name in message.series:
-            cell = self.cells[kind, name, minute]
-            cell[column] += 1
-            for i, amount in enumerate(message.millionths):
+        for series in message.series:
+            sentiment, millionths = message.counts_in(series)
+            cell = self.cells[series[0], series[1], minute]
+            cell[OUTCOMES.index(sentiment)] += 1
+            for i, amount in enumerate(millionths):
                 cell[_PROBABILITIES + i] += amount
 
     def move_story(self, series: Series, before: First | None, after: First | None) -> None:
@@ -115,8 +121,8 @@ def count(
         changes.count_message(message)
         if message.story in moved:
             continue
-        mine = First(message.published_at, message.uid, message.sentiment)
         for kind, name in message.series:
+            mine = First(message.published_at, message.uid, message.counts_in((kind, name))[0])
             key = (message.story, kind, name)
             before = firsts.get(key) or known.get(key)
             if before is None or mine < before:

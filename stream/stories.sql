@@ -105,13 +105,14 @@ SET headline = excluded.headline, first_at = excluded.first_at, first_uid = excl
 -- name: recounted_firsts
 SELECT DISTINCT ON (message.story, series.kind, series.name)
        message.story, series.kind, series.name, message.published_at, message.uid,
-       coalesce(message.sentiment, 'unread') AS sentiment
+       coalesce(series.own, message.sentiment, 'unread') AS sentiment
 FROM message
 CROSS JOIN LATERAL (
-    SELECT 'all' AS kind, 'all' AS name
-    UNION ALL SELECT 'topic', message.topic WHERE message.topic IS NOT NULL
-    UNION ALL SELECT 'source', message.source
-    UNION ALL SELECT 'entity', entity FROM unnest(message.entities) AS entity
+    SELECT 'all' AS kind, 'all' AS name, NULL AS own
+    UNION ALL SELECT 'topic', message.topic, NULL WHERE message.topic IS NOT NULL
+    UNION ALL SELECT 'source', message.source, NULL
+    UNION ALL SELECT 'entity', entity, message.entity_sentiments[place]
+    FROM unnest(message.entities) WITH ORDINALITY AS named (entity, place)
 ) AS series
 WHERE message.story = ANY(%(stories)s::uuid[]) AND message.stored_on >= %(stored_since)s
 ORDER BY message.story, series.kind, series.name, message.published_at, message.uid

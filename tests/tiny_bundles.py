@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import Engine
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-from core.bundle import Bundle, Manifest, SelfTest, TaskSpec, write_bundle
+from core.bundle import ENTITY, Bundle, EntitySpec, Manifest, SelfTest, TaskSpec, write_bundle
 from core.classifier import Classifier
 from core.settings import Settings
 from core.shelf import Shelf
@@ -30,13 +30,18 @@ def write_tiny(
     self_test: bool = True,
     padding: int = 0,
     languages: Sequence[str] = ("en",),
+    companies: bool = False,
 ) -> Bundle:
     """A bundle that adds up a random row per character. `self_test` False makes one that fails its own; `padding`
-    bytes make it larger; `languages` are those that it says it reads."""
+    bytes make it larger; `languages` are those that it says it reads; with `companies` it has sentiments towards
+    them."""
     tasks = {task: list(names) for task, names in (labels or load_taxonomy().tasks).items()}
     manifest = Manifest(1, name, {task: TaskSpec(names, 4.0) for task, names in tasks.items()}, 64, f"seed {seed}")
     manifest = msgspec.structs.replace(manifest, languages=list(languages))
-    model = _network({task: len(names) for task, names in tasks.items()}, seed, padding)
+    if companies:
+        manifest = msgspec.structs.replace(manifest, entity=EntitySpec(tasks["sentiment"], 2.0))
+    widths = {task: len(names) for task, names in tasks.items()}
+    model = _network(widths, seed, padding, len(tasks["sentiment"]) if companies else 0)
     bundle = write_bundle(path, manifest, model, _tokenizer(), f"# {name}\n")
     scores = {task: table[0].tolist() for task, table in Classifier(bundle).predict([SELF_TEST]).items()}
     if not self_test:
@@ -76,7 +81,7 @@ def _tokenizer() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def _network(widths: Mapping[str, int], seed: int, padding: int) -> bytes:
+def _network(widths: Mapping[str, int], seed: int, padding: int, entity: int) -> bytes:
     random = np.random.default_rng(seed)
     nodes = [helper.make_node("Unsqueeze", ["mask", "two"], ["weights"])]
     constants = [numpy_helper.from_array(np.array([1]), "one"), numpy_helper.from_array(np.array([2]), "two")]
@@ -94,6 +99,11 @@ def _network(widths: Mapping[str, int], seed: int, padding: int) -> bytes:
         helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["b", "l"]),
     ]
     outputs = [helper.make_tensor_value_info(task, TensorProto.FLOAT, ["b", width]) for task, width in widths.items()]
+    if entity:
+        table = (random.integers(-16, 17, (len(_characters()), entity)) / 8).astype(np.float32)
+        constants.append(numpy_helper.from_array(table, "table_entity"))
+        nodes.append(helper.make_node("Gather", ["table_entity", "ids"], [ENTITY]))
+        outputs.append(helper.make_tensor_value_info(ENTITY, TensorProto.FLOAT, ["b", "l", entity]))
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9

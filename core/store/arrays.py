@@ -19,9 +19,13 @@ def time_array(values: Iterable[datetime | None]) -> str:
     return "{" + ",".join("NULL" if value is None else value.isoformat() for value in values) + "}"
 
 
-def text_array(values: Iterable[str]) -> str:
-    """Array literal of texts."""
-    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+def text_array(values: Iterable[str | None]) -> str:
+    """Array literal of texts; None is NULL."""
+    return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def bytes_array(values: Iterable[bytes | None]) -> str:

@@ -35,16 +35,20 @@ stored AS (
     GROUP BY 1, 2, 3
 ),
 member AS (
-    SELECT m.uid, m.story, m.published_at, coalesce(m.sentiment, 'unread') AS sentiment, m.sentiment_scores,
-            series.kind, series.name,
+    -- A company that the message names may have a sentiment of its own: three scores each, in the order of `entities`.
+    SELECT m.uid, m.story, m.published_at, coalesce(series.own, m.sentiment, 'unread') AS sentiment,
+           CASE WHEN series.own IS NULL THEN m.sentiment_scores
+                ELSE m.entity_scores[3 * series.place - 2 : 3 * series.place] END AS sentiment_scores,
+           series.kind, series.name,
            date_trunc(CASE WHEN m.published_at < until THEN 'hour' ELSE 'minute' END, m.published_at, 'UTC') AS at
     FROM message AS m
     CROSS JOIN merged
     CROSS JOIN LATERAL (
-        SELECT 'all' AS kind, 'all' AS name
-        UNION ALL SELECT 'topic', m.topic WHERE m.topic IS NOT NULL
-        UNION ALL SELECT 'source', m.source
-        UNION ALL SELECT 'entity', entity FROM unnest(m.entities) AS entity
+        SELECT 'all' AS kind, 'all' AS name, NULL AS own, NULL::integer AS place
+        UNION ALL SELECT 'topic', m.topic, NULL, NULL WHERE m.topic IS NOT NULL
+        UNION ALL SELECT 'source', m.source, NULL, NULL
+        UNION ALL SELECT 'entity', entity, m.entity_sentiments[place], place::integer
+        FROM unnest(m.entities) WITH ORDINALITY AS named (entity, place)
     ) AS series
 ),
 message_count AS (

@@ -22,6 +22,7 @@ from core.slices import Slice
 from core.taxonomy import load_taxonomy
 from newstide.commands.output import counted_lines, open_console
 from newstide.commands.source_table import describe_sources, show_sources
+from stream.entities import load_watchlist
 
 if TYPE_CHECKING:
     from trainer.judge.compare import TaskComparison
@@ -41,11 +42,13 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 def classify(source: Path, target: Path, bundle: Path | None, threads: int, explain: bool) -> None:
     """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order.
 
-    A text in a language that the bundle does not read gets no label: null, and "language" beside it."""
+    A text in a language that the bundle does not read gets no label: null, and "language" beside it. A bundle that
+    tells companies apart labels each company of the watch-list that a text names, too."""
     classifier = _classifier(bundle, threads)
     unread: Counter[str] = Counter()
+    companies = load_watchlist(load_settings().stream.watchlist).companies if classifier.entity_labels else None
     with counted_lines(source, "classifying") as report:
-        count = classify_file(classifier, source, target, report, explain, unread)
+        count = classify_file(classifier, source, target, report, explain, unread, companies)
     click.echo(f"{count} texts classified into {target}", err=True)
     if unread:
         texts = ", ".join(f"{language} {number}" for language, number in unread.most_common())

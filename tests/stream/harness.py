@@ -21,7 +21,7 @@ import pytest
 from kafka import KafkaProducer
 
 from core.bundle import load_bundle
-from core.classifier import Classifier
+from core.classifier import Classifier, text_form
 from core.dead_letters import DeadLetter
 from core.errors import UndecodableMessage
 from core.kafka import client_options, ensure_topics, wait_for_broker
@@ -261,12 +261,21 @@ def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[
             column = int(scores["sentiment"][0].argmax())
             millionths = [round(float(score) * 1_000_000) for score in scores["sentiment"][0]]
             series.append(("topic", classifier.labels("topic")[int(scores["topic"][0].argmax())]))
-        series += [("entity", entity) for entity in watchlist.link(message.body, message.entities)]
+        entities = watchlist.link(message.body, message.entities)
+        own = {}
+        if classifier.entity_labels and column != COUNTED.index("unread"):
+            form = text_form(message.body)
+            for entity, spans in watchlist.locate(form, entities).items():
+                (found,) = classifier.read([form], [[spans]]).mentions[0]
+                if found is not None:
+                    own[entity] = int(found.argmax()), [round(float(score) * 1_000_000) for score in found]
+        series += [("entity", entity) for entity in entities]
         minute = message.published_at.replace(second=0, microsecond=0)
         for kind, name in series:
             cell = counts[kind, name, minute]
-            cell[column] += 1
-            for at, amount in enumerate(millionths):
+            mine, amounts = own.get(name, (column, millionths)) if kind == "entity" else (column, millionths)
+            cell[mine] += 1
+            for at, amount in enumerate(amounts):
                 cell[len(COUNTED) + at] += amount
     return dict(counts)
 
@@ -288,12 +297,15 @@ def stored_story_counts(settings: Settings) -> dict[tuple[str, str, datetime], l
 def recounted_stories(settings: Settings) -> dict[tuple[str, str, datetime], list[int]]:
     """Stories counted over the stored assignment: once per series, where and how its first message stands there."""
     first: dict[tuple[Any, str, str], tuple[datetime, Any, str]] = {}
-    rows = ask(settings, "SELECT story, uid, published_at, sentiment, topic, source, entities FROM message")
-    for story, uid, published_at, sentiment, topic, source, entities in rows:
+    columns = "story, uid, published_at, sentiment, topic, source, entities, entity_sentiments"
+    for story, uid, published_at, sentiment, topic, source, entities, own in ask(
+        settings, f"SELECT {columns} FROM message"
+    ):
+        towards = dict(zip(entities, own or [None] * len(entities), strict=True))
         series = [("all", "all"), ("source", source), *(("entity", entity) for entity in entities)]
         series += [("topic", topic)] if topic is not None else []
         for kind, name in series:
-            mine = (published_at, uid, sentiment or "unread")
+            mine = (published_at, uid, (kind == "entity" and towards[name]) or sentiment or "unread")
             key = (story, kind, name)
             first[key] = min(first.get(key, mine), mine)
     counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * len(COUNTED))
