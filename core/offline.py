@@ -45,8 +45,8 @@ def classify_lines(
 
     With `companies`, and a model that tells them apart, also "entities": {name: {"label", "scores"}} of those that the
     text names. A text in a language that the model does not read has null for label and scores, and its "language"
-    beside them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
-    "text", "weight"}]}}, as `core.explanation.explain` has it.
+    beside them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start",
+    "end", "text", "weight"}]}}, as `core.explanation.explain` has it.
     """
     for group in _groups(lines):
         languages = [language_of(text) for _, text in group]

@@ -97,6 +97,9 @@ class MessageBody(BaseModel):
     sentiment: str | None
     sentiment_scores: list[float] | None
     model: str | None
+    entity_sentiments: list[str | None] | None = Field(
+        description="Towards each of `entities`; null where the message's own sentiment stands for it."
+    )
 
 
 class StoryDetail(BaseModel):

@@ -39,6 +39,7 @@ class StoredMessage:
     sentiment_scores: list[float] | None
     topic: str | None
     topic_scores: list[float] | None
+    entity_sentiments: list[str | None] | None  # in the order of `entities`
 
 
 def read_messages(connection: Connection, uids: Iterable[UUID]) -> dict[UUID, StoredMessage]:

@@ -15,7 +15,7 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.settings import Settings
 from core.store.recount import differences
-from newstide.cli import main
+from newstide.cli import newstide
 from stream.batch import Record
 from stream.entities import load_watchlist
 from stream.publication import ClassifiedRecord, classified_record
@@ -60,8 +60,8 @@ def test_series_of_companies_equal_a_recount(settings: Settings, engine: Engine)
     with engine.begin() as connection:  # an audit sees a label that was altered
         connection.exec_driver_sql(
             "UPDATE message SET entity_sentiments[1] = CASE entity_sentiments[1] WHEN 'negative' THEN 'positive' "
-            "ELSE 'negative' END WHERE uid = (SELECT min(uid::text) FROM message WHERE entity_sentiments[1] IS NOT NULL)"
-            "::uuid"
+            "ELSE 'negative' END "
+            "WHERE uid = (SELECT uid FROM message WHERE entity_sentiments[1] IS NOT NULL ORDER BY uid LIMIT 1)"
         )
     assert {difference.kind for difference in differences(engine)} == {"entity"}
 
@@ -90,7 +90,7 @@ def test_the_command_labels_companies(tmp_path: Path) -> None:
     answers = {}
     for name in ("bundle", "plain"):
         arguments = ["classify", str(tmp_path / "in.jsonl"), str(tmp_path / "out"), "--bundle", str(tmp_path / name)]
-        outcome = CliRunner().invoke(main, arguments)
+        outcome = CliRunner().invoke(newstide, arguments)
         assert outcome.exit_code == 0, outcome.output
         answers[name] = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert answers["bundle"][0]["entities"].keys() == {"AAPL", "MSFT"}
