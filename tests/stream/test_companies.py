@@ -52,7 +52,7 @@ def test_series_of_companies_equal_a_recount(settings: Settings, engine: Engine)
         "count(*) FILTER (WHERE own <> sentiment) FROM message, unnest(entities, entity_sentiments) AS t (entity, own)",
     )[0]
     assert own[0] > 100
-    assert own[2] > 30, "a company's sentiment is told from that of its message"
+    assert own[2] > 10, "a company's sentiment is told from that of its message"
     for one, value in published[:50]:
         record = msgspec.json.decode(value, type=ClassifiedRecord)
         assert one.labels is not None

@@ -39,6 +39,7 @@ class Faulty:
         self.real, self.calls = real, 0
         self.name, self.languages = real.name, real.languages
         self.labels, self.self_test = real.labels, real.self_test
+        self.entity_labels = ()
 
     def predict(self, texts):
         self.calls += 1
@@ -58,6 +59,7 @@ class Broken:
     def __init__(self, real):
         self.real, self.calls = real, 0
         self.name, self.languages, self.labels = real.name, real.languages, real.labels
+        self.entity_labels = ()
 
     def self_test(self):
         raise BundleError("the model answers nonsense")

@@ -285,6 +285,7 @@ class Numb:
     def __init__(self, real: Classifier, scores: float, broken: bool = False) -> None:
         self.name, self.languages = real.name, real.languages
         self.labels, self._real = real.labels, real
+        self.entity_labels = ()
         self._scores, self._broken = scores, broken
 
     def self_test(self) -> None:

@@ -8,10 +8,15 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.fitting import SENTIMENTS
 from stream.series import COLUMNS, OUTCOMES, Counted, First, StorySeries, count, millionths, minute_of, series_of
 
 START = datetime(2025, 3, 7, tzinfo=UTC)
 SPAM, NEWS = UUID(int=1), UUID(int=2)
+
+
+scores = st.tuples(*[st.integers(0, 10**6)] * 3)
+own = st.tuples(st.sampled_from(SENTIMENTS), scores)
 
 
 @st.composite
@@ -28,7 +33,8 @@ def messages(draw: st.DrawFn) -> list[Counted]:
                 published_at=START + timedelta(seconds=draw(st.integers(0, 400))),
                 series=series_of("wire", draw(st.sampled_from(["Earnings", "IPO"])) if read else None, entities),
                 sentiment=outcome,
-                millionths=draw(st.tuples(*[st.integers(0, 10**6)] * 3)) if read else (0, 0, 0),
+                millionths=draw(scores) if read else (0, 0, 0),
+                towards=draw(st.dictionaries(st.sampled_from(entities), own)) if read and entities else {},
             )
         )
     return found
@@ -62,8 +68,12 @@ def test_counts_are_those_of_a_plain_recount(found: list[Counted]) -> None:
     assert sum(sum(counts[4:8]) for counts in cells.values()) == len(told)
     for (kind, name, minute), counts in cells.items():  # type: ignore[misc]
         inside = [m for m in found if (kind, name) in m.series and minute_of(m.published_at) == minute]
-        assert counts[:4] == [sum(m.sentiment == outcome for m in inside) for outcome in OUTCOMES]
-        assert counts[8:] == [sum(m.millionths[i] for m in inside) for i in range(3)]
+        # A company with a sentiment of its own counts with that one, in its own series alone.
+        said = [
+            m.towards[name] if kind == "entity" and name in m.towards else (m.sentiment, m.millionths) for m in inside
+        ]
+        assert counts[:4] == [sum(sentiment == outcome for sentiment, _ in said) for outcome in OUTCOMES]
+        assert counts[8:] == [sum(millionths[i] for _, millionths in said) for i in range(3)]
 
 
 def test_an_earlier_message_that_comes_later_moves_the_story() -> None:
