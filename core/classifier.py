@@ -200,21 +200,37 @@ class Classifier:
         for members, logits in self._run(tokens, outputs):
             scores = [softmax(part, t) for part, t in zip(logits, self._temperatures, strict=False)]
             for position, member in enumerate(members):
-                parts = [part[position] for part in scores]
-                for spans in texts[member][1]:
-                    parts.append(self._towards(tokens[member].offsets, spans, logits[-1][position]))
-                rows[member] = np.concatenate(parts)
+                rows[member] = np.concatenate([part[position] for part in scores])
+            if outputs[-1] == ENTITY:
+                self._append_mentions(rows, members, logits[-1], [(tokens[m].offsets, texts[m][1]) for m in members])
         return rows
 
-    def _towards(
-        self, offsets: list[tuple[int, int]], spans: Spans, logits: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Scores (labels,) of what is mentioned at `spans`, from `logits` (length, labels)."""
+    def _append_mentions(
+        self,
+        rows: list[NDArray[np.float32]],
+        members: list[int],
+        logits: NDArray[np.float32],
+        asked: list[tuple[list[tuple[int, int]], Sequence[Spans]]],
+    ) -> None:
+        """Put the scores of what each text of a batch is `asked` about behind its others in `rows`.
+
+        `logits` (batch, length, labels); `asked`, for each member: where its tokens stand, the spans of its mentions.
+        """
         assert self._entity is not None
-        places = tokens_of(offsets, spans)
-        if not places:
-            return np.full(len(self._entity.labels), np.nan, dtype=np.float32)
-        return softmax(logits[places].mean(axis=0, keepdims=True), self._entity.temperature)[0]
+        flat = [(place, offsets, one) for place, (offsets, mentions) in enumerate(asked) for one in mentions]
+        means = np.full((len(flat), logits.shape[2]), np.nan, dtype=np.float32)
+        for number, (place, offsets, spans) in enumerate(flat):
+            found = tokens_of(offsets, spans)
+            if found:
+                # Added up in the order of the tokens, whatever else is in the batch.
+                np.divide(np.add.reduce(logits[place, found], axis=0), len(found), out=means[number])
+        scores = softmax(means, self._entity.temperature)
+        begin = 0
+        for member, (_, mentions) in zip(members, asked, strict=True):
+            if mentions:
+                end = begin + len(mentions)
+                rows[member] = np.concatenate([rows[member], scores[begin:end].ravel()])
+                begin = end
 
     def _run(
         self, tokens: Sequence[Encoding], outputs: list[str]
