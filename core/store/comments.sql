@@ -11,7 +11,7 @@ COMMENT ON COLUMN message.story IS 'The story it belongs to.';
 COMMENT ON COLUMN message.text_key IS 'The text within the story: `text` of `story_text`.';
 COMMENT ON COLUMN message.marks IS 'What cleaning had to change.';
 COMMENT ON COLUMN message.language IS 'ISO 639-1 code: what the source states, unless the text says otherwise; empty where nobody knows.';
-COMMENT ON COLUMN message.entity_sentiments IS 'Sentiment towards each of `entities`, in their order; null where the message names it nowhere, or its model tells companies not apart: `sentiment` stands for it.';
+COMMENT ON COLUMN message.entity_sentiments IS 'Sentiment towards each of `entities`, in their order; null where the message names it nowhere, or its model does not tell companies apart: `sentiment` stands for it.';
 COMMENT ON COLUMN message.entity_scores IS 'Three scores for each of `entities`, in their order.';
 COMMENT ON COLUMN message.sentiment IS 'Null, as all labels, where no live model read the language.';
 COMMENT ON COLUMN message.sentiment_scores IS 'A probability for each label, in the order of the taxonomy.';

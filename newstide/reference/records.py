@@ -17,7 +17,7 @@ from core.records import SCHEMA_HEADER, SCHEMA_VERSION, Message
 from core.settings import Settings
 from newstide.reference.api import type_of
 from newstide.reference.markdown import code, plain, table
-from stream.publication import ClassifiedRecord
+from stream.publication import ClassifiedRecord, CompanySentiment
 
 
 def topics_page() -> str:
@@ -46,6 +46,12 @@ def topics_page() -> str:
         "`source` and `id` tell.",
         "",
         *struct_table(ClassifiedRecord),
+        "",
+        "### CompanySentiment",
+        "",
+        "What a message says of one company that it names.",
+        "",
+        *struct_table(CompanySentiment),
         "",
         "## alerts",
         "",
