@@ -163,7 +163,7 @@ class Failing:
     def __init__(self, real: Classifier, predict: Callable[[Sequence[str]], Any]) -> None:
         self.name, self.languages = real.name, real.languages
         self.labels, self.self_test = real.labels, real.self_test
-        self.predict = predict
+        self.predict, self.entity_labels = predict, ()
 
 
 def throw(texts: Sequence[str]) -> Any:
