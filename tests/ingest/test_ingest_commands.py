@@ -84,7 +84,7 @@ def test_a_killed_replay_resumes_without_a_gap(
         (["replay", "x.jsonl", "--map", "txt=t"], "did you mean `text`"),
         (["replay", "x.jsonl", "--map", "text=t", "--speed", "fast"], "--speed is 'fast'"),
         (["bridge", "--topic", "none", "--map", "text=t", "--source", "a"], "does not exist"),
-        (["run"], "no feeds file"),
+        (["run"], "feeds.toml can't be read: there is no such file"),
         (["serve"], "NEWSTIDE_INGEST__PUSH_TOKEN"),
     ],
 )

@@ -91,9 +91,12 @@ def test_without_a_database_a_replay_says_so(tmp_path: Path, monkeypatch: pytest
     assert "not declared to the judge (no database is configured" in done.stderr
 
 
-def test_a_database_without_the_schema_stops_no_replay(settings: Settings) -> None:
+def test_a_database_without_the_schema_stops_no_replay(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", empty_database_url)
     said: list[str] = []
-    with declared(settings, "x", said.append) as end:
+    with declared(load_settings(), "x", said.append) as end:
         end({0: 1}, {})
     assert len(said) == 1
     assert "replay" in said[0]
