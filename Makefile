@@ -13,7 +13,7 @@ demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check $(wildcard $(SOURCES))

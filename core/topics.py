@@ -5,12 +5,14 @@ On its own connections, apart from whatever reads the records: the ledger is che
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -23,6 +25,10 @@ _CONNECT_MS = 5_000
 _REQUEST_MS = 5_000
 _FETCH_WAIT_MS = 200
 _PROBE_S = 2.0  # an answer comes within one fetch; a slow broker is asked again at the next look
+_ANSWER_S = 45.0  # of several requests, each of which may have to connect first
+_CLOSE_S = 10.0
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,67 @@ class Probe:
 
 
 class TopicReader:
-    """Asks the brokers about topics. Connects when first asked; not thread-safe. Every method raises KafkaError."""
+    """Asks the brokers about topics. Connects when first asked; not thread-safe. Every method raises KafkaError.
+
+    kafka-python waits without limit for some answers. So a question is asked in a thread of its own: one that takes too
+    long is left to itself, with its connections, and is a KafkaTimeoutError.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = _Connections(settings)
+
+    def read(self, topic: str) -> TopicLogs | None:
+        """The topic of that full name, or None if there is none."""
+        connections = self._connections
+        return self._within(_ANSWER_S, lambda: connections.read(topic))
+
+    def probe(self, topic: str, partition: int, offset: int) -> Probe | None:
+        """Try to read at `offset`. None if the broker did not answer in time."""
+        connections = self._connections
+        return self._within(_ANSWER_S, lambda: connections.probe(TopicPartition(topic, partition), offset))
+
+    def offsets(self, topic: str, partition: int, start: int, stop: int) -> Iterator[int]:
+        """Offsets from `start` up to, not including, `stop` at which the log holds a record, in order.
+
+        Raises KafkaTimeoutError if the brokers do not give a record at or behind `stop` in time: then nothing is known.
+        """
+        return self._connections.offsets(TopicPartition(topic, partition), start, stop)
+
+    def close(self) -> None:
+        """Close the connections; the next question opens them again."""
+        with suppress(kafka_errors.KafkaTimeoutError):
+            self._within(_CLOSE_S, self._connections.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _within(self, seconds: float, question: Callable[[], Answer]) -> Answer:
+        answer: Future[Answer] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(question())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, name="topic reader", daemon=True).start()
+        try:
+            return answer.result(seconds)
+        except TimeoutError as error:
+            if answer.done():
+                raise
+            self._connections = _Connections(self._settings)
+            raise kafka_errors.KafkaTimeoutError(f"the brokers did not answer within {seconds:g} s") from error
+
+
+class _Connections:
+    """Those of one TopicReader, until one of them hangs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -63,7 +129,6 @@ class TopicReader:
         self._consumer: KafkaConsumer | None = None
 
     def read(self, topic: str) -> TopicLogs | None:
-        """The topic of that full name, or None if there is none."""
         with self._connection_kept():
             found = self._describe(topic)
             if found is None:
@@ -78,9 +143,7 @@ class TopicReader:
                 {place.partition: LogRange(starts[place], ends[place]) for place in places},
             )
 
-    def probe(self, topic: str, partition: int, offset: int) -> Probe | None:
-        """Try to read at `offset`. None if the broker did not answer in time."""
-        place = TopicPartition(topic, partition)
+    def probe(self, place: TopicPartition, offset: int) -> Probe | None:
         with self._connection_kept():
             consumer = self._assigned(place)
             consumer.seek(place, offset)
@@ -98,12 +161,7 @@ class TopicReader:
                     return Probe(False, consumer.position(place), end)
         return None
 
-    def offsets(self, topic: str, partition: int, start: int, stop: int) -> Iterator[int]:
-        """Offsets from `start` up to, not including, `stop` at which the log holds a record, in order.
-
-        Raises KafkaTimeoutError if the brokers do not give a record at or behind `stop` in time: then nothing is known.
-        """
-        place = TopicPartition(topic, partition)
+    def offsets(self, place: TopicPartition, start: int, stop: int) -> Iterator[int]:
         with self._connection_kept():
             consumer = self._assigned(place)
             try:
@@ -118,27 +176,19 @@ class TopicReader:
                         deadline = time.monotonic() + _REQUEST_MS / 1000
                     if time.monotonic() > deadline:
                         raise kafka_errors.KafkaTimeoutError(
-                            f"partition {partition} of {topic} gave no record behind offset {consumer.position(place)}"
+                            f"partition {place.partition} of {place.topic} gave no record behind offset "
+                            f"{consumer.position(place)}"
                         )
             except kafka_errors.OffsetOutOfRangeError:
                 return
 
     def close(self) -> None:
-        """Close the connections; the next question opens them again."""
         admin, self._admin = self._admin, None
         consumer, self._consumer = self._consumer, None
         if admin is not None:
             admin.close()
         if consumer is not None:
             consumer.close(autocommit=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _describe(self, topic: str) -> dict[str, Any] | None:
         if self._admin is None:

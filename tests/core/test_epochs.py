@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaTimeoutError
 from sqlalchemy import Engine, text
 
 from core.epochs import Reconciler
@@ -90,6 +93,31 @@ def test_what_the_broker_says_of_a_topic(settings: Settings, reader: TopicReader
     again = reader.read(settings.topic("messages"))
     assert again is not None
     assert again.topic_id != logs.topic_id
+
+
+def test_a_client_that_never_answers_is_left_to_itself(
+    settings: Settings, reader: TopicReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(settings)
+    topic, never, describe = settings.topic("messages"), threading.Event(), KafkaAdminClient.describe_topics
+    clients: list[KafkaAdminClient] = []
+
+    def hang(client: KafkaAdminClient, topics: list[str]) -> Any:
+        clients.append(client)
+        if len(clients) == 1:
+            never.wait()
+        return describe(client, topics)
+
+    monkeypatch.setattr(KafkaAdminClient, "describe_topics", hang)
+    monkeypatch.setattr("core.topics._ANSWER_S", 0.5)
+    with pytest.raises(KafkaTimeoutError, match=r"within 0\.5 s"):
+        reader.read(topic)
+    monkeypatch.undo()
+    found = reader.read(topic)
+    never.set()
+    assert found is not None
+    assert len(found.partitions) == 3
+    clients[0].close()
 
 
 def test_rows_open_at_the_start_of_the_log_and_stay(settings: Settings, engine: Engine, reconciler: Reconciler) -> None:
