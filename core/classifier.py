@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,14 @@ class Reading(NamedTuple):
 
     scores: dict[str, NDArray[np.float32]]
     mentions: list[list[NDArray[np.float32] | None]]
+
+    def by_company(self, places: Sequence[Mapping[str, Spans]]) -> list[dict[str, NDArray[np.float32]]]:
+        """For each text the scores of its companies, whose spans at `places` were asked about in this order; without
+        those that the network says nothing of."""
+        return [
+            {company: scores for company, scores in zip(found, rows, strict=True) if scores is not None}
+            for found, rows in zip(places, self.mentions, strict=True)
+        ]
 
 
 def text_form(text: str) -> str:

@@ -48,24 +48,23 @@ def classify_lines(
     beside them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start",
     "end", "text", "weight"}]}}, as `core.explanation.explain` has it.
     """
+    locate = companies if classifier.entity_labels else None
     for group in _groups(lines):
         languages = [language_of(text) for _, text in group]
         read = [is_read(language, classifier.languages) for language in languages]
         texts = [text for (_, text), mine in zip(group, read, strict=True) if mine]
         forms = list(map(text_form, texts))
-        asked = companies is not None and bool(classifier.entity_labels)
-        places = [companies(text, form) for text, form in zip(texts, forms, strict=True)] if companies and asked else []
-        predicted, towards = classifier.read(forms, [list(found.values()) for found in places])
+        places = [locate(text, form) for text, form in zip(texts, forms, strict=True)] if locate else []
+        reading = classifier.read(forms, [list(found.values()) for found in places])
+        towards = reading.by_company(places) if locate else []
         row = 0
         for (identity, text), language, mine in zip(group, languages, read, strict=True):
             answer: dict[str, Any] = {"id": identity}
             if mine:
-                answer |= {task: _best(classifier.labels(task), scores[row]) for task, scores in predicted.items()}
-                if asked:
+                answer |= {task: _best(classifier.labels(task), scores[row]) for task, scores in reading.scores.items()}
+                if locate:
                     answer["entities"] = {
-                        company: _best(classifier.entity_labels, scores)
-                        for company, scores in zip(places[row], towards[row], strict=True)
-                        if scores is not None
+                        company: _best(classifier.entity_labels, scores) for company, scores in towards[row].items()
                     }
                 row += 1
             else:

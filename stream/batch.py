@@ -199,9 +199,9 @@ def _check(scores: NDArray[np.float32], of: str, model: str) -> None:
         raise ValueError(f"the model {model} gave scores of {of} that are no probabilities")
 
 
-def leave_unread(items: Iterable[Item]) -> list[Classified]:
-    """Items without labels."""
-    return [_classified(item, None) for item in items]
+def leave_unread(item: Item) -> Classified:
+    """An item without labels."""
+    return _classified(item, None)
 
 
 def _classified(item: Item, labels: Labels | None) -> Classified:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -190,18 +191,20 @@ def _classify(
 
 def _label(classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
     """`items` in their order, those that `classifier` reads with its labels."""
-    read = [item for item in items if is_read(item.language, classifier.languages)]
-    unread = [item for item in items if not is_read(item.language, classifier.languages)]
-    found = leave_unread(unread)
-    if read:
-        topics = classifier.labels("topic")
-        if classifier.entity_labels:
-            scores, towards = _read_companies(classifier, read, watchlist)
-            found += label(read, scores, topics, classifier.name, towards)
-        else:
-            found += label(read, classifier.predict([item.body for item in read]), topics, classifier.name)
-    by_record = {id(one.item): one for one in found}
-    return [by_record[id(item)] for item in items]
+    languages = classifier.languages
+    read = [is_read(item.language, languages) for item in items]
+    labelled = iter(_read(classifier, list(compress(items, read)), watchlist))
+    return [next(labelled) if mine else leave_unread(item) for item, mine in zip(items, read, strict=True)]
+
+
+def _read(classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
+    if not items:
+        return []
+    topics = classifier.labels("topic")
+    if not classifier.entity_labels:
+        return label(items, classifier.predict([item.body for item in items]), topics, classifier.name)
+    scores, towards = _read_companies(classifier, items, watchlist)
+    return label(items, scores, topics, classifier.name, towards)
 
 
 def _read_companies(
@@ -211,11 +214,7 @@ def _read_companies(
     forms = [text_form(item.body) for item in items]
     places = [watchlist.locate(form, item.entities) for form, item in zip(forms, items, strict=True)]
     reading = classifier.read(forms, [list(found.values()) for found in places])
-    towards = [
-        {company: scores for company, scores in zip(found, rows, strict=True) if scores is not None}
-        for found, rows in zip(places, reading.mentions, strict=True)
-    ]
-    return reading.scores, towards
+    return reading.scores, reading.by_company(places)
 
 
 def _part(batch: Batch, records: Sequence[Record]) -> Batch:
