@@ -7,8 +7,7 @@ import psycopg
 import pytest
 
 from core.settings import AlertingSettings, DatabaseSettings, KafkaSettings, MetricsSettings, Settings
-from core.store.connection import connect, open_engine
-from core.store.migration import migrate
+from core.store.connection import connect
 from tests.alerting.surge_streams import MakeSettings
 from tests.alerting.webhook_receiver import Receiver
 
@@ -25,9 +24,6 @@ def make_settings(database_url: str) -> MakeSettings:
             metrics=MetricsSettings(alerting_port=0),
         )
 
-    engine = open_engine(make())
-    migrate(engine)
-    engine.dispose()
     return make
 
 

@@ -16,7 +16,6 @@ from core.errors import InputError
 from core.settings import load_settings
 from core.store.connection import open_engine
 from core.store.labels import Label, add_labels, import_labels, read_labels
-from core.store.migration import migrate
 from core.taxonomy import Taxonomy
 from newstide.commands.datasets import labels_
 
@@ -28,7 +27,6 @@ KNOWN = UUID("00000000-0000-0000-0000-0000000000aa")
 def engine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
     opened = open_engine(load_settings())
-    migrate(opened)
     yield opened
     opened.dispose()
 

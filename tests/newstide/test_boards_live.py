@@ -28,7 +28,6 @@ from alerting.grafana.asked import Asked, chosen, queries
 from alerting.grafana.macros import Selection
 from core.settings import Settings, load_settings
 from core.store.connection import connect, open_engine
-from core.store.migration import migrate
 from core.store.models import move_model
 from tests.newstide.prometheus_server import IS_HERE, Prometheus, free_port, prometheus_server
 from tests.newstide.stacks import RunningStack
@@ -160,7 +159,6 @@ def _shown(scrapes: Iterable[str]) -> set[str]:
 def _prepare(settings: Settings, folder: Path) -> None:
     """A live model and a shadow of it, so small that they take no time."""
     engine = open_engine(settings)
-    migrate(engine)
     for name, role in (("first", "live"), ("second", "shadow")):
         write_tiny(folder / name, name, seed=len(name))
         register_tiny(settings, engine, folder / name)

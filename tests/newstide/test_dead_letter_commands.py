@@ -58,7 +58,6 @@ def conninfo_of(engine: Engine) -> str:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     opened = open_engine(settings)
-    migrate(opened)
     for origin, value in LETTERS.items():
         add(
             opened,

@@ -20,7 +20,6 @@ from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
 from core.store.connection import connect, open_engine
-from core.store.migration import migrate
 from core.store.models import WorkerModel, find_model, list_workers, move_model, roll_back
 from core.store.recount import differences
 from core.taxonomy import load_taxonomy
@@ -238,7 +237,6 @@ def quiet(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def store(quiet: Settings) -> Iterator[Engine]:
     opened = open_engine(quiet)
-    migrate(opened)
     yield opened
     opened.dispose()
 

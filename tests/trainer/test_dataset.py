@@ -19,7 +19,6 @@ from core.errors import InputError
 from core.settings import PROJECT, load_settings
 from core.store.connection import open_engine
 from core.store.labels import Label, add_labels
-from core.store.migration import migrate
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import word_form
 from newstide.commands.datasets import dataset as dataset_command
@@ -430,7 +429,6 @@ def test_the_command_joins_labels_from_postgres(
     )
     monkeypatch.setenv("NEWSTIDE_TAXONOMY", str(taxonomy))
     engine = open_engine(load_settings())
-    migrate(engine)
     add_labels(engine, [Label("our very own text", "desk", "topic", "Banks", "ada")])
     engine.dispose()
     write_lines(tmp_path / "wire.jsonl", lines_of(80))

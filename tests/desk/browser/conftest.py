@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import shutil
 import threading
@@ -12,23 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from core.settings import DatabaseSettings, DeskSettings, MetricsSettings, Settings
 from core.store.connection import open_engine
-from core.store.migration import migrate
 from desk.security.accounts import Accounts
 from desk.server import run_desk
 from newstide.embedded.postgres import EmbeddedPostgres
+from tests.conftest import a_database
 from tests.desk.browser.invented_models import add_labels, add_models
 from tests.desk.browser.invented_store import fill_store
 
 PASSWORD = "a long password of theirs"
 PEOPLE = {"ann": "analyst", "ben": "analyst", "boss": "admin", "vic": "viewer"}
 WIDE, PHONE = (1280, 800), (390, 844)
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -40,34 +37,30 @@ class ServedDesk:
 
 
 @pytest.fixture(scope="session")
-def served(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
+def served(postgres: EmbeddedPostgres, current: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
     """One desk for all tests of a session: they leave what it shows of the news as it is."""
-    name = f"browser_{next(_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = postgres.url.rsplit("/", 1)[0] + f"/{name}"
-    settings = Settings(
-        database=DatabaseSettings(url=url),
-        desk=DeskSettings(port=0, requests_per_second=1000),
-        metrics=MetricsSettings(desk_port=0),
-    )
-    engine = open_engine(settings)
-    migrate(engine)
-    fill_store(url)
-    add_models(engine, tmp_path_factory.mktemp("models"))
-    add_labels(engine)
-    accounts = Accounts(engine)
-    for person, role in PEOPLE.items():
-        accounts.add(person, role, PASSWORD)
-    stop, ready = threading.Event(), queue.Queue[str]()
-    thread = threading.Thread(target=run_desk, args=(settings, stop, ready.put), name="desk of the browser tests")
-    thread.start()
-    try:
-        yield ServedDesk(ready.get(timeout=60), url)
-    finally:
-        stop.set()
-        thread.join(timeout=30)
-        engine.dispose()
+    with a_database(postgres, current) as url:
+        settings = Settings(
+            database=DatabaseSettings(url=url),
+            desk=DeskSettings(port=0, requests_per_second=1000),
+            metrics=MetricsSettings(desk_port=0),
+        )
+        engine = open_engine(settings)
+        fill_store(url)
+        add_models(engine, tmp_path_factory.mktemp("models"))
+        add_labels(engine)
+        accounts = Accounts(engine)
+        for person, role in PEOPLE.items():
+            accounts.add(person, role, PASSWORD)
+        stop, ready = threading.Event(), queue.Queue[str]()
+        thread = threading.Thread(target=run_desk, args=(settings, stop, ready.put), name="desk of the browser tests")
+        thread.start()
+        try:
+            yield ServedDesk(ready.get(timeout=60), url)
+        finally:
+            stop.set()
+            thread.join(timeout=30)
+            engine.dispose()
 
 
 @pytest.fixture(scope="module")
