@@ -39,6 +39,7 @@ _COMMANDS = {
     "models": "newstide.commands.models",
     "promote": "newstide.commands.models",
     "rollback": "newstide.commands.models",
+    "backbone": "newstide.commands.backbone",
     "train": "newstide.commands.train",
     "compress": "newstide.commands.compress",
     "discover": "newstide.commands.discover",

@@ -111,17 +111,17 @@ def test_too_few_texts_are_refused(tmp_path: Path, tiny_backbone: Path) -> None:
 
 
 def test_an_uneven_encoder_is_no_backbone(tmp_path: Path, tiny_backbone: Path) -> None:
-    encoder = load_encoder(tiny_backbone)
+    encoder, words = load_encoder(tiny_backbone), load_tokenizer(tiny_backbone).to_str()
     uneven = msgspec.structs.replace(encoder.architecture, layers=[LayerShape(2, 64), LayerShape(2, 32)])
     weights = encoder.state_dict()
     for name in ("widen.weight", "widen.bias"):
         weights[f"layers.1.{name}"] = weights[f"layers.1.{name}"][:32]
     weights["layers.1.narrow.weight"] = weights["layers.1.narrow.weight"][:, :32]
     with pytest.raises(InputError, match="layers differ"):
-        save_backbone(rebuilt(uneven, weights), tiny_backbone, tmp_path / "saved")
+        save_backbone(rebuilt(uneven, weights), words, tmp_path / "saved")
     distant = Encoder(msgspec.structs.replace(encoder.architecture, relative_positions=True))
     with pytest.raises(InputError, match="relative positions"):
-        save_backbone(distant, tiny_backbone, tmp_path / "saved")
-    save_backbone(encoder, tiny_backbone, tmp_path / "saved")
+        save_backbone(distant, words, tmp_path / "saved")
+    save_backbone(encoder, words, tmp_path / "saved")
     for name, value in load_encoder(tmp_path / "saved").state_dict().items():
         assert torch.equal(value, encoder.state_dict()[name]), name

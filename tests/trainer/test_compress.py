@@ -15,7 +15,8 @@ from core.taxonomy import Taxonomy
 from trainer.compress.distil import Mixture, distillation, joined
 from trainer.compress.ensemble import mixed
 from trainer.compress.factorize import factorize
-from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, prune_vocabulary, with_encoder
+from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, with_encoder
+from trainer.compress.vocabulary import prune_vocabulary
 from trainer.data.corpora import read_jsonl
 from trainer.data.examples import Example
 from trainer.learn.averaging import judge_all, mean_f1, predict_logits

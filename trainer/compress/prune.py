@@ -2,21 +2,18 @@
 
 Heads and inner neurons go by their first-order importance, the mean over batches of |dL/dg| for a gate g = 1 on each
 (Michel, Levy and Neubig 2019; Molchanov et al. 2019); layers one by one, each time the one whose absence raises the
-loss least; words of the vocabulary by how often the texts use them.
+loss least.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from core.errors import InputError
@@ -26,9 +23,6 @@ from trainer.learn.network import Network
 
 Loss = Callable[[Network, Encoded], float]
 Scores = list[tuple[NDArray[np.float64], NDArray[np.float64]]]  # per layer: of its heads, of its inner neurons
-
-_CONTINUED = "##"
-_SPECIAL = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}  # a tokenizer need not declare them as added
 
 
 def importance(network: Network, data: Encoded, batch_loss: Callable[[Network, Any], Tensor], size: int = 32) -> Scores:
@@ -106,50 +100,6 @@ def only_layers(network: Network, members: Sequence[int]) -> Network:
     return with_encoder(network, rebuilt(msgspec.structs.replace(network.architecture, layers=shapes), state))
 
 
-def prune_vocabulary(
-    network: Network, tokenizer: Tokenizer, texts: Iterable[str], size: int
-) -> tuple[Network, Tokenizer]:
-    """`network` and `tokenizer` with about `size` word pieces: special ones, single characters, and the commonest.
-
-    A word whose piece is gone is spelt with smaller ones, so no text becomes unreadable. Raises InputError for a
-    tokenizer that is not of the WordPiece kind.
-    """
-    check_prunable(tokenizer)
-    described = json.loads(tokenizer.to_str())
-    vocabulary: dict[str, int] = described["model"]["vocab"]
-    counts: Counter[int] = Counter()
-    for encoding in tokenizer.encode_batch(list(texts)):
-        counts.update(encoding.ids)
-    special = {entry["content"] for entry in described["added_tokens"]} | (_SPECIAL & set(vocabulary))
-    spelling = {piece for piece in vocabulary if len(piece.removeprefix(_CONTINUED)) == 1}
-    # Characters of other scripts that no text uses would fill a third of a small vocabulary.
-    spelling = {piece for piece in spelling if counts[vocabulary[piece]] or piece.isascii()}
-    always = special | spelling
-    used = [piece for piece, number in vocabulary.items() if piece not in always and counts[number]]
-    used.sort(key=lambda piece: (-counts[vocabulary[piece]], vocabulary[piece]))
-    chosen = always | set(used[: max(size - len(always), 0)])
-    kept = sorted(chosen, key=vocabulary.__getitem__)
-    numbers = {piece: number for number, piece in enumerate(kept)}
-    described["model"]["vocab"] = numbers
-    for entry in described["added_tokens"]:
-        entry["id"] = numbers[entry["content"]]
-    _renumber(described.get("post_processor"), numbers)
-    state = network.encoder.state_dict()
-    state["words.weight"] = state["words.weight"][[vocabulary[piece] for piece in kept]]
-    architecture = msgspec.structs.replace(network.architecture, vocabulary=len(kept))
-    return with_encoder(network, rebuilt(architecture, state)), Tokenizer.from_str(json.dumps(described))
-
-
-def check_prunable(tokenizer: Tokenizer) -> None:
-    """Raises InputError for a tokenizer whose vocabulary can't be pruned."""
-    kind = type(tokenizer.model).__name__
-    if kind != "WordPiece":
-        raise InputError(
-            f"the vocabulary of a {kind} tokenizer can't be pruned, only one of WordPiece; students are cut from the "
-            "first teacher, so name one with a backbone of the BERT kind first"
-        )
-
-
 def with_encoder(network: Network, encoder: Encoder) -> Network:
     """A network of `encoder` and copies of the heads of `network`."""
     result = Network(encoder, network.labels, network.dropout.p, network.entity_labels)
@@ -157,20 +107,6 @@ def with_encoder(network: Network, encoder: Encoder) -> Network:
     if result.entity is not None and network.entity is not None:
         result.entity.load_state_dict(network.entity.state_dict())
     return result
-
-
-def _renumber(part: Any, numbers: dict[str, int]) -> None:
-    """Give the special tokens of a post-processor their new numbers; it may be a list of several."""
-    if not isinstance(part, dict):
-        return
-    for inner in part.get("processors", []):
-        _renumber(inner, numbers)
-    for name, entry in (part.get("special_tokens") or {}).items():
-        entry["ids"] = [numbers[token] for token in entry["tokens"]]
-        entry["id"] = name
-    for name in ("sep", "cls"):
-        if isinstance(part.get(name), list):
-            part[name] = [part[name][0], numbers[part[name][0]]]
 
 
 def _gated(gate: Tensor, repeat: int) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:

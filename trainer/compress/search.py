@@ -20,7 +20,6 @@ from trainer.compress.distil import Mixture
 from trainer.compress.ensemble import Ensemble, in_words
 from trainer.compress.measure import Variant, cost, measure
 from trainer.compress.plan import Budget, Plan
-from trainer.compress.prune import check_prunable
 from trainer.compress.student import (
     DistillationData,
     Stage,
@@ -30,6 +29,7 @@ from trainer.compress.student import (
     prepare_distillation,
     prune_words,
 )
+from trainer.compress.vocabulary import check_prunable
 from trainer.judge.spread import TaskSpread, spread
 from trainer.learn.averaging import mean_of
 from trainer.learn.checkpoint import fingerprint

@@ -16,8 +16,9 @@ from trainer.compress.distil import Mixture, distillation, joined
 from trainer.compress.ensemble import Answers, Ensemble, ask, mixed, weigh
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
-from trainer.compress.prune import drop_layers, importance, prune_layers, prune_vocabulary, with_encoder
+from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
 from trainer.compress.variants import vary
+from trainer.compress.vocabulary import prune_vocabulary
 from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt

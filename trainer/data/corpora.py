@@ -15,6 +15,7 @@ from core.labelled import read_labelled_lines
 from core.readers import Row, open_records
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import model_input
+from trainer.data.annotations import annotated, read_annotations
 from trainer.data.entities import ENTITIES, SENTIMENT, decisions, located, named_labels
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, TEXT_FIELDS, CorpusSpec, load_spec
@@ -53,6 +54,7 @@ def read_corpus(corpus: CorpusSpec, directory: Path, tasks: Mapping[str, Sequenc
     and for a column that no row has.
     """
     path = directory / corpus.path
+    annotations = read_annotations(directory / corpus.annotations) if corpus.annotations else None
     rules = {name: parse_rule(name, origin) for name, origin in corpus.fields.items()}
     examples = []
     unlabelled = 0
@@ -62,9 +64,13 @@ def read_corpus(corpus: CorpusSpec, directory: Path, tasks: Mapping[str, Sequenc
         where = f"{path} line {row.number}"
         if row.fields is None:
             raise InputError(f"{where}: {row.reason}; mend or remove it")
-        values = {name: value for name, rule in rules.items() if (value := rule.read(row.fields)) is not MISSING}
+        fields = annotated(row.fields, rules["text"], annotations)
+        if fields is None:
+            unlabelled += 1
+            continue
+        values = {name: value for name, rule in rules.items() if (value := rule.read(fields)) is not MISSING}
         found |= values.keys()
-        columns |= dict.fromkeys(columns_of(row.fields))
+        columns |= dict.fromkeys(columns_of(fields))
         labels = {
             task: label
             for task in rules

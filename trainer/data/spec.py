@@ -29,7 +29,8 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per task, a cell to a label; "" leaves the row without one. Without a map, cells are labels. `rows`: read this many
     rows at most. `part`: `train` keeps every text out of validation and test.
     `agreement`: share of labels that a second annotator gave as well, by task, where it was measured. A `path` that
-    begins with "./" is relative to the spec, any other to the directory of the corpora.
+    begins with "./" is relative to the spec, any other to the directory of the corpora. `annotations`, a path likewise:
+    lines {"text_sha256", "<task>": "<label>"} whose fields join the row of that text (`trainer.data.annotations`).
     """
 
     name: str
@@ -41,6 +42,7 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int | None = None
     part: Literal["any", "train"] = "any"
     agreement: dict[str, float] = {}
+    annotations: str = ""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,11 +112,13 @@ def _read_included(path: Path, name: str) -> list[CorpusSpec]:
 
 
 def _placed(spec: Spec, path: Path) -> list[CorpusSpec]:
-    """The corpora of the spec in `path`; those that lie beside it with absolute paths."""
+    """The corpora of the spec in `path`; what lies beside it with absolute paths."""
+
+    def placed(name: str) -> str:
+        return str((path.parent / name).resolve()) if name.startswith("./") else name
+
     return [
-        msgspec.structs.replace(corpus, path=str((path.parent / corpus.path).resolve()))
-        if corpus.path.startswith("./")
-        else corpus
+        msgspec.structs.replace(corpus, path=placed(corpus.path), annotations=placed(corpus.annotations))
         for corpus in spec.corpus
     ]
 

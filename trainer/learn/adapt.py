@@ -122,7 +122,7 @@ def adapt_backbone(
 
     checkpoint = Checkpoint(directory / f"{target.name}.checkpoint", name)
     losses = _read(masked_model, data, judged, ask, reading, checkpoint, on_epoch, quiet)
-    save_backbone(masked_model.encoder, backbone, target)
+    save_backbone(masked_model.encoder, tokenizer.to_str(), target)
     checkpoint.remove()
     return Adapted(target, len(learnt), losses)
 

@@ -22,8 +22,8 @@ _OTHERS = {
 }
 
 
-def save_backbone(encoder: Encoder, tokenizer: Path, directory: Path) -> None:
-    """Write `encoder` as a BERT to `directory`, with the tokenizer of the directory `tokenizer`, wholly or not at all.
+def save_backbone(encoder: Encoder, tokenizer: str, directory: Path) -> None:
+    """Write `encoder` as a BERT to `directory`, with the JSON of its `tokenizer`, wholly or not at all.
 
     All families that `load_encoder` reads, MPNet apart, are the same network, so BERT's names serve for each of them.
     Raises InputError as `check_savable` does, and where it can't be written.
@@ -50,7 +50,7 @@ def save_backbone(encoder: Encoder, tokenizer: Path, directory: Path) -> None:
         partial.mkdir(parents=True)
         save_file(_bert_names(encoder), partial / "model.safetensors", {"format": "pt"})
         (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        shutil.copyfile(tokenizer / "tokenizer.json", partial / "tokenizer.json")
+        (partial / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
         shutil.rmtree(directory, ignore_errors=True)
         partial.replace(directory)
     except OSError as error:
