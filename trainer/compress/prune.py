@@ -26,13 +26,14 @@ Scores = list[tuple[NDArray[np.float64], NDArray[np.float64]]]  # per layer: of 
 
 
 def importance(network: Network, data: Encoded, batch_loss: Callable[[Network, Any], Tensor], size: int = 32) -> Scores:
-    """Importance of every head and inner neuron of `network` on `data`; larger is dearer."""
+    """Importance of every head and inner neuron of `network` on `data`; larger is dearer. Runs where `network` is."""
     network.eval()
+    device = next(network.parameters()).device
     gates: list[tuple[Tensor, Tensor]] = []
     handles = []
     modules = dict(network.encoder.named_modules())
     for number, shape in enumerate(network.architecture.layers):
-        heads, inner = torch.ones(shape.heads, requires_grad=True), torch.ones(shape.inner, requires_grad=True)
+        heads, inner = (torch.ones(n, device=device, requires_grad=True) for n in (shape.heads, shape.inner))
         gates.append((heads, inner))
         for name, gate in (("attention", heads), ("narrow", inner)):
             repeat = network.architecture.depth if gate is heads else 1
@@ -41,10 +42,10 @@ def importance(network: Network, data: Encoded, batch_loss: Callable[[Network, A
     try:
         for batch in bucketed(data, size):
             flat = [gate for pair in gates for gate in pair]
-            found = torch.autograd.grad(batch_loss(network, batch), flat)
+            found = torch.autograd.grad(batch_loss(network, batch.to(device)), flat)
             for (heads_sum, inner_sum), heads, inner in zip(sums, found[::2], found[1::2], strict=True):
-                heads_sum += heads.abs().double().numpy()
-                inner_sum += inner.abs().double().numpy()
+                heads_sum += heads.abs().double().cpu().numpy()
+                inner_sum += inner.abs().double().cpu().numpy()
     finally:
         for handle in handles:
             handle.remove()

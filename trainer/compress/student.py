@@ -26,7 +26,7 @@ from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, Network
 from trainer.learn.objectives import labelled_loss
 from trainer.learn.recipe import Recipe
-from trainer.learn.training_loop import Epoch
+from trainer.learn.training_loop import Epoch, best_device
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
@@ -132,7 +132,8 @@ def cut(
         widest = network.architecture.layers[0]
         heads, inner = plan.heads or widest.heads, plan.inner or widest.inner
         if heads < widest.heads or inner < widest.inner:
-            network = prune_layers(network, importance(network, sample, _loss), heads, inner)
+            scores = importance(network.to(best_device()), sample, _loss)
+            network = prune_layers(network.cpu(), scores, heads, inner)
             done(f"{heads} heads, {inner} inner")
     if plan.vocabulary is not None and plan.vocabulary < network.architecture.vocabulary:
         network, tokenizer = prune_words(network, tokenizer, data, plan.vocabulary)
@@ -211,9 +212,13 @@ def distil_student(
 
 @torch.no_grad()
 def mean_loss(network: Network, data: Encoded) -> float:
-    """Mean cross-entropy of `network` on `data`."""
+    """Mean cross-entropy of `network` on `data`, on the GPU where torch sees one."""
     network.eval()
-    return float(np.mean([float(_loss(network, batch)) for batch in bucketed(data, 64)]))
+    device = best_device()
+    network.to(device)
+    loss = float(np.mean([float(_loss(network, batch.to(device))) for batch in bucketed(data, 64)]))
+    network.cpu()
+    return loss
 
 
 def _loss(network: Network, batch: Batch) -> Tensor:
