@@ -40,9 +40,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NEWSTIDE_EMBEDDED__DIRECTORY=/var/lib/newstide \
-    NEWSTIDE_STREAM__BUNDLE=/opt/newstide/models/default
+    NEWSTIDE_STREAM__BUNDLE=/opt/newstide/models
 RUN install -d -o 10001 -g 10001 /var/lib/newstide
-COPY models/default /opt/newstide/models/default
+COPY models /opt/newstide/models
 COPY deploy/healthcheck.py /opt/newstide/healthcheck.py
 WORKDIR /opt/newstide
 USER 10001:10001

@@ -121,6 +121,11 @@ class Bundle(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return self.manifest.name
 
+    @property
+    def languages(self) -> list[str]:
+        """Codes of the languages that it reads, the one it is for first."""
+        return self.manifest.languages
+
 
 class _Version(msgspec.Struct):
     format_version: int

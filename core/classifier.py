@@ -88,9 +88,9 @@ class Classifier:
         return self._manifest.name
 
     @property
-    def languages(self) -> frozenset[str]:
-        """Codes of the languages that it reads."""
-        return frozenset(self._manifest.languages)
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that it reads, the one it is for first."""
+        return tuple(self._manifest.languages)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
-"""Whether a model fits what newstide does with it: tasks and sentiments that trends count, labels of the taxonomy."""
+"""Whether a model fits what newstide does with it: the language of a message, tasks and sentiments that trends count,
+labels of the taxonomy."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from core.bundle import Manifest
 from core.errors import BundleError
@@ -10,7 +12,35 @@ from core.taxonomy import Taxonomy
 
 SENTIMENTS = ("negative", "neutral", "positive")  # columns of the trends, so of every model's scores
 TASKS = ("sentiment", "topic")
+ENGLISH = "en"
 UNREAD = "unread"  # how a message counts that no model reads
+
+
+class Reader(Protocol):
+    """A model, or what stands for one: the languages that it reads, the one it is for first."""
+
+    @property
+    def languages(self) -> Sequence[str]: ...
+
+
+AnyReader = TypeVar("AnyReader", bound=Reader)
+
+
+def in_order(models: Iterable[AnyReader]) -> list[AnyReader]:
+    """`models` of different languages in the order that `reader_of` asks for, the same everywhere: English first."""
+    return sorted(models, key=lambda model: (model.languages[0] != ENGLISH, model.languages[0]))
+
+
+def reader_of(language: str, models: Sequence[AnyReader]) -> AnyReader | None:
+    """The one of `models`, which are `in_order`, that labels messages in `language`; None where none reads it.
+
+    The one that is for this language, else the first that reads it too; where nobody knows the language (""), the
+    first.
+    """
+    if not language:
+        return next(iter(models), None)
+    readers = [model for model in models if language in model.languages]
+    return next((model for model in readers if model.languages[0] == language), next(iter(readers), None))
 
 
 def is_read(language: str, languages: Collection[str]) -> bool:

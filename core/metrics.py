@@ -74,6 +74,9 @@ MESSAGES = WORKER.counter(
 UNREAD = WORKER.counter(
     "newstide_unread_messages", "Messages stored without labels, since no live model reads their language", "source"
 )
+LABELLED = WORKER.counter(
+    "newstide_labelled_messages", "Messages stored with labels, by the model that gave them", "model"
+)
 DUPLICATES = WORKER.counter(
     "newstide_duplicates", "Messages dropped under the id of an earlier one, by content: same, different", "kind"
 )
@@ -102,12 +105,12 @@ DATABASE_RETRIES = WORKER.counter("newstide_database_retries", "Transactions tri
 DEAD_LETTERS = WORKER.counter(
     "newstide_dead_letters_archived", "Dead letters stored for the operator, by where they failed", "stage"
 )
-MODEL_IN_USE = WORKER.gauge("newstide_model_info", "1 for the model in use", "name")
+MODEL_IN_USE = WORKER.gauge("newstide_model_info", "1 for each model in use, one for a language", "name")
 MODEL_REGISTERED_AT = WORKER.gauge(
-    "newstide_model_registered_timestamp_seconds", "When the model in use was registered; absent if it is not", "name"
+    "newstide_model_registered_timestamp_seconds", "When a model in use was registered; absent if it is not", "name"
 )
 MODEL_REFUSED = WORKER.gauge(
-    "newstide_model_refused", "1 while the worker can't use the registry's model of the role: live, shadow", "role"
+    "newstide_model_refused", "1 while the worker can't use a model of the registry in the role: live, shadow", "role"
 )
 MODEL_CHANGES = WORKER.counter(
     "newstide_model_changes",
@@ -115,7 +118,7 @@ MODEL_CHANGES = WORKER.counter(
     "role",
     "outcome",
 )
-SHADOW_IN_USE = WORKER.gauge("newstide_shadow_model_info", "1 for the shadow model in use", "name")
+SHADOW_IN_USE = WORKER.gauge("newstide_shadow_model_info", "1 for each shadow model in use", "name")
 SHADOW_MESSAGES = WORKER.counter(
     "newstide_shadow_messages", "Sampled messages by outcome: stored, skipped (no time for them), failed", "outcome"
 )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.classifier import Classifier, text_form
 from core.errors import InputError
 from core.explanation import explain
-from core.fitting import is_read
+from core.fitting import reader_of
 from core.labelled import read_labelled_lines, read_objects
 from core.language import language_of
 from core.mentions import Spans
@@ -36,44 +36,58 @@ class _Text(msgspec.Struct):
 
 
 def classify_lines(
-    classifier: Classifier,
+    classifiers: Sequence[Classifier],
     lines: Iterable[tuple[str | int, str]],
     explained: bool = False,
     companies: Companies | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}.
+    """For each pair of id and text, in order: {"id", "<task>": {"label", "scores": {label: score}}, "model"}, by the
+    one of `classifiers`, which are `in_order`, that reads its language.
 
     With `companies`, and a model that tells them apart, also "entities": {name: {"label", "scores"}} of those that the
-    text names. A text in a language that the model does not read has null for label and scores, and its "language"
-    beside them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start",
-    "end", "text", "weight"}]}}, as `core.explanation.explain` has it.
+    text names. A text in a language that no model reads has null for label, scores and model, and its "language" beside
+    them. Where they are to be `explained`, also "explanation": {"<task>": {"label", "score", "spans": [{"start", "end",
+    "text", "weight"}]}}, as `core.explanation.explain` has it.
     """
-    locate = companies if classifier.entity_labels else None
+    tasks = dict.fromkeys(task for classifier in classifiers for task in classifier.tasks)
     for group in _groups(lines):
         languages = [language_of(text) for _, text in group]
-        read = [is_read(language, classifier.languages) for language in languages]
-        texts = [text for (_, text), mine in zip(group, read, strict=True) if mine]
-        forms = list(map(text_form, texts))
-        places = [locate(text, form) for text, form in zip(texts, forms, strict=True)] if locate else []
-        reading = classifier.read(forms, [list(found.values()) for found in places])
-        towards = reading.by_company(places) if locate else []
-        row = 0
-        for (identity, text), language, mine in zip(group, languages, read, strict=True):
-            answer: dict[str, Any] = {"id": identity}
-            if mine:
-                answer |= {task: _best(classifier.labels(task), scores[row]) for task, scores in reading.scores.items()}
-                if locate:
-                    answer["entities"] = {
-                        company: _best(classifier.entity_labels, scores) for company, scores in towards[row].items()
-                    }
-                row += 1
-            else:
-                answer |= {task: {"label": None, "scores": None} for task in classifier.tasks}
-                answer["language"] = language
-            answer["model"] = classifier.name
-            if explained:
-                answer["explanation"] = explain(classifier, text) if mine else {}
-            yield answer
+        readers = [reader_of(language, classifiers) for language in languages]
+        answers: dict[int, dict[str, Any]] = {}
+        for classifier in classifiers:
+            mine = [at for at, reader in enumerate(readers) if reader is classifier]
+            found = _answers(classifier, [group[at][1] for at in mine], explained, companies)
+            answers.update(zip(mine, found, strict=True))
+        for at, (identity, _) in enumerate(group):
+            if at in answers:
+                yield {"id": identity, **answers[at]}
+                continue
+            unread: dict[str, Any] = {task: {"label": None, "scores": None} for task in tasks}
+            unread |= {"language": languages[at], "model": None}
+            yield {"id": identity, **unread, **({"explanation": {}} if explained else {})}
+
+
+def _answers(
+    classifier: Classifier, texts: Sequence[str], explained: bool, companies: Companies | None
+) -> Iterator[dict[str, Any]]:
+    """What `classifier` says of each of `texts`."""
+    locate = companies if classifier.entity_labels else None
+    forms = list(map(text_form, texts))
+    places = [locate(text, form) for text, form in zip(texts, forms, strict=True)] if locate else []
+    reading = classifier.read(forms, [list(found.values()) for found in places])
+    towards = reading.by_company(places) if locate else []
+    for row, text in enumerate(texts):
+        answer: dict[str, Any] = {
+            task: _best(classifier.labels(task), scores[row]) for task, scores in reading.scores.items()
+        }
+        if locate:
+            answer["entities"] = {
+                company: _best(classifier.entity_labels, scores) for company, scores in towards[row].items()
+            }
+        answer["model"] = classifier.name
+        if explained:
+            answer["explanation"] = explain(classifier, text)
+        yield answer
 
 
 def _best(labels: Sequence[str], scores: NDArray[np.float32]) -> dict[str, Any]:
@@ -88,7 +102,7 @@ def _ignore_progress(done: int) -> None:
 
 
 def classify_file(
-    classifier: Classifier,
+    classifiers: Sequence[Classifier],
     source: Path,
     target: Path,
     report: ProgressReport = _ignore_progress,
@@ -98,7 +112,7 @@ def classify_file(
 ) -> int:
     """Classify lines {"id", "text"} of `source` into `target`, in the same order; the number of lines.
 
-    `unread` is told of the languages that the model does not read, and how many texts are in each.
+    `unread` is told of the languages that no model reads, and how many texts are in each.
 
     Raises InputError naming the line that is no such object; a file that stood at `target` is then left as it was.
     """
@@ -110,7 +124,7 @@ def classify_file(
     partial = target if direct else target.with_name(f".{target.name}.partial")
     try:
         with partial.open("wb") as output:
-            for answer in classify_lines(classifier, texts, explained, companies):
+            for answer in classify_lines(classifiers, texts, explained, companies):
                 output.write(encoder.encode(answer) + b"\n")
                 count += 1
                 if unread is not None and "language" in answer:

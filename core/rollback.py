@@ -1,4 +1,4 @@
-"""Going back to the model that was live before, once its bundle has proved to be whole."""
+"""Going back to what was live before, once its bundles have proved to be whole."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from core.bundle import Bundle
 from core.classifier import Classifier
 from core.settings import Settings
 from core.shelf import open_shelf
-from core.store.models import Deed, ModelRow, StateChange, list_proven, nothing_more, roll_back
+from core.store.models import Deed, ModelRow, StateChange, find_rollback, nothing_more, roll_back
 
 
-def go_back(settings: Settings, engine: Engine, *, actor: str, reason: str, also: Deed = nothing_more) -> StateChange:
-    """Roll back to the model that was live before; `also` is done in the same transaction.
+def go_back(
+    settings: Settings,
+    engine: Engine,
+    *,
+    language: str | None = None,
+    actor: str,
+    reason: str,
+    also: Deed = nothing_more,
+) -> StateChange:
+    """Roll back to what read `language` before (see `roll_back`); `also` is done in the same transaction.
 
     Raises RegistryError where there is none, BundleError or ShelfUnreachable where its bundle can't be used: then
     promote another by its name.
     """
-    proven = list_proven(engine)
-    if proven:
-        prove(settings, proven[0])
-    return roll_back(engine, actor=actor, reason=reason, also=also)
+    for row in find_rollback(engine, language):
+        prove(settings, row)
+    return roll_back(engine, language=language, actor=actor, reason=reason, also=also)
 
 
 def prove(settings: Settings, row: ModelRow) -> Bundle:

@@ -1,20 +1,22 @@
-"""Bundles made ready for a worker: fetched, verified, fitting, self-tested and warm; and which one it starts with."""
+"""Bundles made ready for a worker: fetched, verified, fitting, self-tested and warm; and which ones it starts with."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Engine
 
 from core.bundle import Bundle
 from core.classifier import Classifier
 from core.errors import BundleError, NewstideError
-from core.fitting import check_fit, labels_unlike
+from core.fitting import check_fit, labels_unlike, reader_of
+from core.serving import Served, configured_models, in_service, registered
 from core.settings import Settings
-from core.shelf import bundle_checksum, open_shelf, trusted_bundle
-from core.store.models import ModelRow, find_model, list_proven
+from core.shelf import open_shelf
+from core.store.models import list_models, list_proven
 from core.taxonomy import load_taxonomy
 from stream.pipeline import TextClassifier
 
@@ -26,11 +28,11 @@ _WARM_UP = ["profit warning " * words for words in (1, 4, 8, 16, 32, 64)]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a worker starts with, the SHA-256 of its manifest, and why it is not the live model, if it is not."""
+    """What a worker starts with, by the language that each model is for; and what should be in service and is not, with
+    the reason."""
 
-    classifier: TextClassifier
-    checksum: str
-    refused: NewstideError | None = None
+    running: dict[str, tuple[Served, TextClassifier]]
+    refused: list[tuple[Served, NewstideError]]
 
 
 class ModelLoader:
@@ -46,21 +48,18 @@ class ModelLoader:
         self._shelf = open_shelf(settings)
         self._wrap = wrap
 
-    def load(self, row: ModelRow, *, strict: bool = True) -> TextClassifier:
-        """The classifier of a registered model; `strict` insists on the taxonomy's labels.
+    @cached_property
+    def configured(self) -> list[Served]:
+        """The bundles of the settings. Raises BundleError where none can be read."""
+        return configured_models(self._settings)
+
+    def load(self, model: Served, *, strict: bool = True) -> TextClassifier:
+        """The classifier of a model; `strict` insists on the taxonomy's labels.
 
         Raises BundleError for a bundle that is broken, is not the registered one or does not fit; ShelfUnreachable
         where another try may help.
         """
-        bundle = self._shelf.fetch(row.location, row.checksum)
-        if bundle.name != row.name:
-            raise BundleError(f"{row.location} holds {bundle.name!r}, but {row.name!r} is registered there")
-        return self._ready(bundle, strict)
-
-    def load_configured(self) -> tuple[TextClassifier, str]:
-        """The classifier of the bundle in the settings, and its checksum. Raises BundleError if it can't be used."""
-        bundle = trusted_bundle(self._settings)
-        return self._ready(bundle, strict=False), bundle_checksum(self._settings.bundle_directory)
+        return self._ready(model.fetch(self._settings, self._shelf), strict)
 
     def _ready(self, bundle: Bundle, strict: bool) -> TextClassifier:
         check_fit(bundle.manifest)
@@ -76,23 +75,44 @@ class ModelLoader:
 
 
 def choose_start(engine: Engine, loader: ModelLoader) -> Start:
-    """The live model of the registry; where that is broken, the last proven one that is not; else the settings' bundle.
+    """The models in service. Where one is broken, for each of its languages the last proven one that is not, else the
+    bundle of the settings.
 
-    Raises BundleError where none of them can be used.
+    Raises BundleError where nothing at all can be used.
     """
-    live = find_model(engine, state="live")
-    if live is None:
-        return Start(*loader.load_configured())
-    refused: NewstideError | None = None
-    for row in (live, *list_proven(engine)):
+    live = list_models(engine, "live")
+    try:
+        configured = loader.configured
+    except BundleError:
+        if not live:
+            raise
+        configured = []
+    start = Start({}, [])
+    for model in in_service(live, configured):
         try:
-            classifier = loader.load(row, strict=False)
+            start.running[model.language] = model, loader.load(model, strict=False)
         except NewstideError as error:
-            log.error("the model %s (%s) can't be used: %s", row.name, row.state, error)
-            refused = refused or error
+            log.error("the model %s (%s) can't be used: %s", model.name, model.language, error)
+            start.refused.append((model, error))
+    known = [*map(registered, list_proven(engine)), *configured]
+    for model, _ in start.refused:
+        for language in model.languages:
+            if reader_of(language, [other for other, _ in start.running.values()]) is None:
+                others = [other for other in known if (other.language, other.checksum) != (language, model.checksum)]
+                _stand_in(start, model, [other for other in others if other.language == language], loader)
+    if not start.running:
+        raise start.refused[0][1]
+    return start
+
+
+def _stand_in(start: Start, model: Served, others: Sequence[Served], loader: ModelLoader) -> None:
+    """Start with the first of the `others` that can be used, instead of `model`."""
+    for other in others:
+        try:
+            start.running[other.language] = other, loader.load(other, strict=False)
+        except NewstideError as error:
+            log.error("the model %s can't be used: %s", other.name, error)
             continue
-        if refused is not None:
-            log.error("starting with %s instead of the live model %s", row.name, live.name)
-        return Start(classifier, row.checksum, refused)
-    log.error("starting with the bundle of the settings instead of the live model %s", live.name)
-    return Start(*loader.load_configured(), refused)
+        name = other.name if other.row is not None else "the bundle of the settings"
+        log.error("starting with %s instead of the live model %s", name, model.name)
+        return

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import compress
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from core import metrics
 from core.classifier import Reading, text_form
 from core.dead_letters import DeadLetter, dead_letter
-from core.fitting import is_read
+from core.fitting import reader_of
 from core.mentions import Spans
 from core.store.faults import is_content_refused, is_outage
 from stream.batch import Batch, Classified, Item, Record, Rejected, Scores, decode_records, label, leave_unread, link
@@ -43,7 +42,7 @@ class TextClassifier(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def languages(self) -> frozenset[str]: ...
+    def languages(self) -> Sequence[str]: ...
     @property
     def entity_labels(self) -> Sequence[str]: ...
     def labels(self, task: str) -> Sequence[str]: ...
@@ -53,7 +52,8 @@ class TextClassifier(Protocol):
 
 
 class Pipeline:
-    """One worker's work. `send_dead_letters` returns once Kafka has them; `connect` opens a database connection.
+    """One worker's work. `classifiers` are those of the models in service, each for a language, as `in_order` has them;
+    `send_dead_letters` returns once Kafka has them; `connect` opens a database connection.
 
     `observe` is told of each committed batch: its classified messages, and the uids stored for the first time. It must
     neither block nor raise.
@@ -61,7 +61,7 @@ class Pipeline:
 
     def __init__(
         self,
-        classifier: TextClassifier,
+        classifiers: Sequence[TextClassifier],
         watchlist: Watchlist,
         committer: Committer,
         connect: Callable[[], psycopg.Connection[Any]],
@@ -69,7 +69,7 @@ class Pipeline:
         retry_max_s: float,
         observe: Callable[[Sequence[Classified], frozenset[UUID]], None] | None = None,
     ) -> None:
-        self._classifier = classifier
+        self._classifiers = tuple(classifiers)
         self._watchlist = watchlist
         self._committer = committer
         self._connect = connect
@@ -80,23 +80,23 @@ class Pipeline:
         self.waiting_for_database = False
         self.stopping = threading.Event()
 
-    def use(self, classifier: TextClassifier) -> None:
-        """Label the next batch, and those after it, with `classifier`. From any thread; the batch under way goes on."""
-        self._classifier = classifier
+    def use(self, *classifiers: TextClassifier) -> None:
+        """Label the next batch, and those after it, with `classifiers`. From any thread; a batch under way goes on."""
+        self._classifiers = classifiers
 
     def process(self, records: Sequence[Record]) -> list[Classified]:
         """Store `records`; the classified messages among them, new or not, in order.
 
         Raises whatever can't be handled by trying again or by setting one message aside.
         """
-        classifier = self._classifier  # one for the whole batch, whatever `use` brings meanwhile
+        classifiers = self._classifiers  # the same for the whole batch, whatever `use` brings meanwhile
         metrics.BATCH_MESSAGES.observe(len(records))
         with timed("decode"):
             decoded, undecodable = decode_records(records)
         with timed("link"):
             items, unlinkable = link(decoded, self._watchlist)
         with timed("classify"):
-            classified, poison = _classify(classifier, items, self._watchlist)
+            classified, poison = _classify(classifiers, items, self._watchlist)
         rejected = [*undecodable, *unlinkable, *poison]
         batch = Batch(records, classified, sorted(rejected, key=lambda r: (r.record.partition, r.record.offset)))
         if batch.rejected:
@@ -169,37 +169,49 @@ class Pipeline:
 
 
 def _classify(
-    classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist
+    classifiers: Sequence[TextClassifier], items: Sequence[Item], watchlist: Watchlist
 ) -> tuple[list[Classified], list[Rejected]]:
+    """Each of `items` by the classifier that reads its language, in their order, and those that one failed on."""
+    readers = [reader_of(item.language, classifiers) for item in items]
+    outcomes: dict[int, Classified | Rejected] = {}
+    for classifier in (*classifiers, None):
+        mine = [at for at, reader in enumerate(readers) if reader is classifier]
+        if mine:
+            found = _label(classifier, [items[at] for at in mine], watchlist)
+            outcomes.update(zip(mine, found, strict=True))
+    done = [outcomes[at] for at in range(len(items))]
+    return (
+        [outcome for outcome in done if isinstance(outcome, Classified)],
+        [outcome for outcome in done if isinstance(outcome, Rejected)],
+    )
+
+
+def _label(
+    classifier: TextClassifier | None, items: Sequence[Item], watchlist: Watchlist
+) -> list[Classified | Rejected]:
+    """`items` with the labels of `classifier`, if any; those that it fails on are rejected."""
     try:
-        return _label(classifier, items, watchlist), []
+        return [*_read(classifier, items, watchlist)]
     except Exception as error:
         # One message or the model itself? A model that fails its self-test must not turn good messages away.
         log.warning(
             "classifying a batch of %d failed (%s: %s); trying one by one", len(items), type(error).__name__, error
         )
-        classifier.self_test()
-    classified: list[Classified] = []
-    poison: list[Rejected] = []
+        if classifier is not None:
+            classifier.self_test()
+    outcomes: list[Classified | Rejected] = []
     for item in items:
         try:
-            classified += _label(classifier, [item], watchlist)
+            outcomes += _read(classifier, [item], watchlist)
         except Exception as error:
-            poison.append(Rejected(item.record, f"the classifier failed on it: {type(error).__name__}: {error}"))
-    return classified, poison
+            reason = f"the classifier failed on it: {type(error).__name__}: {error}"
+            outcomes.append(Rejected(item.record, reason))
+    return outcomes
 
 
-def _label(classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
-    """`items` in their order, those that `classifier` reads with its labels."""
-    languages = classifier.languages
-    read = [is_read(item.language, languages) for item in items]
-    labelled = iter(_read(classifier, list(compress(items, read)), watchlist))
-    return [next(labelled) if mine else leave_unread(item) for item, mine in zip(items, read, strict=True)]
-
-
-def _read(classifier: TextClassifier, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
-    if not items:
-        return []
+def _read(classifier: TextClassifier | None, items: Sequence[Item], watchlist: Watchlist) -> list[Classified]:
+    if classifier is None:
+        return [leave_unread(item) for item in items]
     topics = classifier.labels("topic")
     if not classifier.entity_labels:
         return label(items, classifier.predict([item.body for item in items]), topics, classifier.name)
@@ -241,8 +253,11 @@ def _count(batch: Batch, committed: Committed) -> None:
         message = item.item.message
         outcome = "stored" if item.item.uid in left else "duplicate"
         source = metrics.source_label(message.source)
-        if outcome == "stored" and item.labels is None:
-            metrics.UNREAD.labels(source).inc()
+        if outcome == "stored":
+            if item.labels is None:
+                metrics.UNREAD.labels(source).inc()
+            else:
+                metrics.LABELLED.labels(item.labels.model).inc()
         left.discard(item.item.uid)
         metrics.MESSAGES.labels(source, message.kind, outcome).inc()
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))

@@ -1,4 +1,5 @@
-"""The shadow: a second model labels a sample of the committed messages, in a thread of its own, and writes no trend.
+"""The shadow: a second model of a language labels a sample of the committed messages, in a thread of its own, and
+writes no trend.
 
 It never holds the pipeline up: what it has no time for is skipped and counted, and a shadow that fails is switched off.
 """
@@ -16,7 +17,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import metrics
-from core.fitting import TASKS, is_read
+from core.fitting import ENGLISH, TASKS, reader_of
 from core.store.shadows import ShadowRow
 from stream.batch import Classified
 from stream.pipeline import TextClassifier
@@ -41,19 +42,18 @@ class Shadow:
     def __init__(self, store: Callable[[str, Sequence[ShadowRow]], int], share: float) -> None:
         self._store = store
         self._below = round(share * 2**128)
-        self._classifier: TextClassifier | None = None
+        self._classifiers: tuple[TextClassifier, ...] = ()
         self._waiting: queue.SimpleQueue[list[Classified]] = queue.SimpleQueue()
         self._count = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._failure: str | None = None
+        self._failures: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
     @property
-    def name(self) -> str | None:
-        """Name of the model that shadows now."""
-        classifier = self._classifier
-        return classifier.name if classifier is not None else None
+    def names(self) -> list[str]:
+        """Names of the models that shadow now."""
+        return [classifier.name for classifier in self._classifiers]
 
     def start(self) -> None:
         """Begin to work on what is offered."""
@@ -65,21 +65,20 @@ class Shadow:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def use(self, classifier: TextClassifier | None) -> None:
-        """Shadow with `classifier` from now on, or with none."""
+    def use(self, *classifiers: TextClassifier) -> None:
+        """Shadow with `classifiers`, each for its language, from now on; without any, with none."""
         with self._lock:
-            self._failure = None
-            self._set(classifier)
+            self._set(classifiers)
 
-    def take_failure(self) -> str | None:
-        """Why the shadow was switched off, once; None if it was not."""
+    def take_failures(self) -> dict[str, str]:
+        """Names of shadows that were switched off, and why, once."""
         with self._lock:
-            failure, self._failure = self._failure, None
-            return failure
+            failures, self._failures = self._failures, {}
+            return failures
 
     def offer(self, classified: Sequence[Classified], stored: frozenset[UUID]) -> None:
         """Take the sample among the messages that were `stored` for the first time and labelled. Never blocks."""
-        if self._classifier is None:
+        if not self._classifiers:
             return
         sample = [
             item
@@ -108,9 +107,15 @@ class Shadow:
                 self._count -= len(sample)
 
     def _work(self, sample: Sequence[Classified]) -> None:
-        classifier = self._classifier
-        if classifier is None:
-            return
+        classifiers = self._classifiers
+        # A message in a language that nobody knows is taken for English, as the live models take it.
+        readers = [reader_of(item.item.language or ENGLISH, classifiers) for item in sample]
+        for classifier in classifiers:
+            mine = [item for item, reader in zip(sample, readers, strict=True) if reader is classifier]
+            if mine:
+                self._compare(classifier, mine)
+
+    def _compare(self, classifier: TextClassifier, sample: Sequence[Classified]) -> None:
         try:
             rows = compare(classifier, sample)
         except Exception as error:
@@ -118,9 +123,9 @@ class Shadow:
             metrics.SHADOW_MESSAGES.labels("failed").inc(len(sample))
             metrics.MODEL_CHANGES.labels("shadow", "failed").inc()
             with self._lock:
-                if self._classifier is classifier:
-                    self._failure = f"it failed on live traffic: {type(error).__name__}: {error}"
-                    self._set(None)
+                if classifier in self._classifiers:
+                    self._failures[classifier.name] = f"it failed on live traffic: {type(error).__name__}: {error}"
+                    self._set([other for other in self._classifiers if other is not classifier])
             return
         try:
             self._store(classifier.name, rows)
@@ -129,11 +134,11 @@ class Shadow:
             log.warning("%d rows of the shadow %s are lost: %s", len(rows), classifier.name, error)
             metrics.SHADOW_MESSAGES.labels("failed").inc(len(rows))
 
-    def _set(self, classifier: TextClassifier | None) -> None:
+    def _set(self, classifiers: Sequence[TextClassifier]) -> None:
         metrics.SHADOW_IN_USE.clear()
-        if classifier is not None:
+        for classifier in classifiers:
             metrics.SHADOW_IN_USE.labels(classifier.name).set(1)
-        self._classifier = classifier
+        self._classifiers = tuple(classifiers)
 
 
 def _count(rows: Sequence[ShadowRow]) -> None:
@@ -145,15 +150,11 @@ def _count(rows: Sequence[ShadowRow]) -> None:
 
 
 def compare(shadow: TextClassifier, sample: Sequence[Classified]) -> list[ShadowRow]:
-    """Labels that `shadow` gives the messages of `sample` that it reads, beside those they got.
-
-    Raises ShadowFailed for no numbers.
-    """
-    read = [item for item in sample if is_read(item.item.language, shadow.languages)]
-    scores = shadow.predict([item.item.body for item in read])
+    """Labels that `shadow` gives `sample`, beside those they got. Raises ShadowFailed for scores that are none."""
+    scores = shadow.predict([item.item.body for item in sample])
     labels = {task: shadow.labels(task) for task in TASKS}
     rows = []
-    for at, item in enumerate(read):
+    for at, item in enumerate(sample):
         assert item.labels is not None  # none other is offered
         given, confidence = {}, 1.0
         for task, names in labels.items():

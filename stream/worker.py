@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], TextClassifier] | None = None) -> None:
     """Run worker number `index` until SIGTERM or SIGINT. Raises SystemExit when stopped.
 
-    It starts with the live model of the registry, or the bundle of the settings where there is none, and follows the
-    registry from then on. `wrap` may put something around each classifier. Raises NewstideError for a broken bundle or
-    watch-list, and where the brokers or the database do not answer within their start timeouts.
+    It starts with the live models of the registry, and bundles of the settings for languages that these do not read,
+    and follows the registry from then on. `wrap` may put something around each classifier. Raises NewstideError for a
+    broken bundle or watch-list, and where the brokers or the database do not answer within their start timeouts.
     """
     health = Health(f"worker-{index}")
     # The watchdog ends a stalled worker first; the probe is for one whose watchdog does not get to it.
@@ -65,7 +65,7 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     shadow = Shadow(partial(store_shadow_rows, registry), settings.models.shadow_share)
     name = f"{socket.gethostname()}/{index}"
     watch = ModelWatch(registry, open_connection, loader, shadow, name, settings.models.poll_s)
-    classifier = watch.begin()
+    classifiers = watch.begin()
     topic = settings.topic("messages")
     use_uvloop()
     letters_topic = settings.topic("dead-letters")
@@ -88,7 +88,7 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         window=timedelta(hours=settings.stream.story_window_hours),
     )
     pipeline = Pipeline(
-        classifier,
+        classifiers,
         watchlist,
         committer,
         open_connection,
@@ -96,7 +96,8 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
         settings.stream.retry_max_s,
         shadow.offer,
     )
-    log.info("worker %d reads %s with the model %s", index, topic, classifier.name)
+    names = " and ".join(classifier.name for classifier in classifiers)
+    log.info("worker %d reads %s with the model %s", index, topic, names)
     health.alive("event loop", engine.loop_beat)
     health.essential(["models", "shadow", "watchdog"])
     shadow.start()

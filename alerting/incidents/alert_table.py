@@ -35,12 +35,12 @@ class StateChange:
 class AlertTable:
     """Writes for steps of `steps`; changes of incidents go into `outbox`.
 
-    `bundle` is the directory of the model that workers run unless another is live.
+    `bundles` are the directories of the models that workers run unless others are live.
     """
 
-    def __init__(self, steps: Steps, outbox: Outbox, bundle: Path) -> None:
+    def __init__(self, steps: Steps, outbox: Outbox, *bundles: Path) -> None:
         self._steps = steps
-        self._rates = ModelRates(bundle)
+        self._rates = ModelRates(*bundles)
         self._incidents = IncidentTable(outbox, self._rates)
 
     def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:

@@ -47,7 +47,7 @@ class Judge:
         self._settings = settings.alerting
         self._policy = policy or Policy.default()
         self.steps = Steps(settings.alerting.step_minutes)
-        self._alerts = AlertTable(self.steps, outbox, settings.bundle_directory)
+        self._alerts = AlertTable(self.steps, outbox, *settings.bundle_directories)
         self._stopping = stopping
         self._ticks = ticks
         self._rest_until = ticks()

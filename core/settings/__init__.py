@@ -87,8 +87,17 @@ class Settings(BaseSettings):
         return f"{self.kafka.topic_prefix}worker"
 
     @property
+    def bundle_directories(self) -> list[Path]:
+        """Directories of the bundles that serve before any is promoted: at most one of each language is used, the first
+        one; `default` is the first."""
+        path = self.stream.bundle or PROJECT / "models"
+        held = [] if (path / "manifest.json").exists() else [file.parent for file in path.glob("*/manifest.json")]
+        return sorted(held, key=lambda bundle: (bundle.name != "default", bundle.name)) or [path]
+
+    @property
     def bundle_directory(self) -> Path:
-        return self.stream.bundle or PROJECT / "models" / "default"
+        """The first of them."""
+        return self.bundle_directories[0]
 
     @property
     def shelf_location(self) -> str:

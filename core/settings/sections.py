@@ -107,7 +107,8 @@ class StreamSettings(Section):
     workers: int = Field(1, ge=1, le=256)
     """Worker processes that `newstide worker` and `newstide up` run."""
     bundle: Path | None = None
-    """Model bundle directory. Empty: the one that ships in `models/`."""
+    """Directory of a model bundle, or one that holds several, for a language each: the one called `default`, and \
+others by name. Empty: those that ship in `models/`."""
     batch_size: int = Field(256, ge=1, le=10_000)
     """Most messages in one batch, and so in one transaction."""
     batch_within_s: float = Field(0.2, gt=0, le=0.2)

@@ -98,12 +98,15 @@ COMMENT ON VIEW label_word IS 'The latest word of each analyst on a text, and th
 COMMENT ON TABLE label_lease IS 'What analysts have on the screen: nobody else gets that story meanwhile.';
 COMMENT ON TABLE label_step IS 'Labels given at once, which are taken back at once.';
 
-COMMENT ON TABLE model IS 'Registered bundles: at most one is live and one the shadow.';
+COMMENT ON TABLE model IS 'Registered bundles: of each language at most one is live and one the shadow.';
+COMMENT ON COLUMN model.language IS 'What it is for: the first of the languages that its manifest names.';
 COMMENT ON COLUMN model.checksum IS 'SHA-256 of the manifest, which vouches for every file.';
 COMMENT ON TABLE model_event IS 'Changes of state of models: who, when, why, and the figures of the gates.';
-COMMENT ON TABLE worker_model IS 'What each worker runs, and the last bundle it refused.';
+COMMENT ON TABLE worker_model IS 'What each worker runs for a language, and the last bundle of it that it refused.';
+COMMENT ON COLUMN worker_model.model IS 'Null where it can use none.';
 COMMENT ON TABLE shadow_message IS 'What a shadow said of a sampled message beside the live model. No trend reads it.';
 COMMENT ON TABLE training_run IS 'Scheduled trainings: why each began, how it ended, which model came of it.';
+COMMENT ON COLUMN training_run.language IS 'Whose model was to be trained.';
 
 COMMENT ON TABLE account IS 'People of the desk.';
 COMMENT ON COLUMN account.password_hash IS 'Argon2id; null for who comes by OpenID Connect or a proxy.';

@@ -29,11 +29,11 @@ Connection = psycopg.Connection[Any]
 
 
 class ModelRates:
-    """Of registered models as their manifests say, and of the one in directory `bundle`, which may never have been
+    """Of registered models as their manifests say, and of those in the directories `bundles`, which may never have been
     registered."""
 
-    def __init__(self, bundle: Path) -> None:
-        self._bundle = bundle
+    def __init__(self, *bundles: Path) -> None:
+        self._bundles = bundles
         self._known: dict[str, Rates | None] = {}
 
     def of(self, connection: Connection, models: Mapping[str, int]) -> Rates | None:
@@ -49,12 +49,15 @@ class ModelRates:
         return mixed(known, models)
 
     def _own(self) -> dict[str, Rates | None]:
-        try:
-            manifest = read_manifest(self._bundle)
-        except BundleError as error:
-            log.warning("counts are not corrected for the model's mistakes: %s", error)
-            return {}
-        return {manifest.name: rates_of(manifest.evaluation.get(SERVED, []), "sentiment", SENTIMENTS)}
+        found = {}
+        for bundle in self._bundles:
+            try:
+                manifest = read_manifest(bundle)
+            except BundleError as error:
+                log.warning("counts are not corrected for the model's mistakes: %s", error)
+                continue
+            found[manifest.name] = rates_of(manifest.evaluation.get(SERVED, []), "sentiment", SENTIMENTS)
+        return found
 
 
 def _rates(scores: Any) -> Rates | None:

@@ -1,13 +1,14 @@
-"""The registry of models: what was promoted, what is live, who changed that, when and why, and what each worker runs.
+"""The registry of models: what was promoted, what is live, who changed that, when and why.
 
-A model goes candidate -> shadow -> live -> retired. One is live and one shadows at most; every change is one
-transaction, one change at a time, and is announced to the workers when it is committed.
+A model goes candidate -> shadow -> live -> retired. It is for the language that its manifest names first: of each
+language one model is live and one shadows it, at most. Every change is one transaction, one change at a time, and is
+announced to the workers when it is committed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, Engine, text
 
 from core.bundle import Manifest
 from core.errors import RegistryError
+from core.fitting import reader_of
 from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
@@ -25,17 +27,16 @@ _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suff
 State = Literal["candidate", "shadow", "live", "retired"]
 
 CHANNEL = "newstide_models"  # of NOTIFY; the payload is empty, the registry says what changed
-WORKER_AGE_S = 60  # a worker that said nothing for this long is gone
 _LOCK = 0x6D6F6465  # any constant that all newstide processes share
-_FORGET_WORKERS_S = 86_400
 _MOVES: dict[str, tuple[State, ...]] = {
     "candidate": ("shadow", "live", "retired"),
     "shadow": ("candidate", "live", "retired"),
     "retired": ("shadow", "live"),
-    "live": (),  # only another one that goes live retires it: workers always have one to run
+    "live": (),  # only another one that goes live, or a rollback, retires it: workers always have one to run
 }
 _DISPLACED: dict[str, State] = {"live": "retired", "shadow": "candidate"}
 _ROLLED_BACK = "rolled_back"
+_NONE_BEFORE = "no model was live before this one, so there is none to go back to; promote another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,14 @@ class ModelRow:
     changed_at: datetime
 
     @property
-    def languages(self) -> frozenset[str]:
-        """Codes of the languages that it reads; a manifest of before they were named reads English."""
-        return frozenset(self.manifest.get("languages") or ["en"])
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that it reads, the one it is for first. Older manifests name none: English."""
+        return tuple(self.manifest.get("languages") or ["en"])
+
+    @property
+    def language(self) -> str:
+        """Code of the language that it is for."""
+        return self.languages[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +79,13 @@ class ModelEvent:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What a transition did: `model` is now in `state`; `displaced` was there before and made room."""
+    """What a transition did: `model` is now in `state`; `displaced` was there before and made room (of several, the
+    names with commas between). `beside`: others that a rollback brought back with it."""
 
     model: str
     state: State
     displaced: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerModel:
-    """What a worker runs, and the last model it refused with the reason."""
-
-    worker: str
-    model: str
-    shadow: str | None
-    refused: str | None
-    reason: str | None
-    updated_at: datetime
+    beside: tuple[str, ...] = ()
 
 
 Deed = Callable[[Connection, StateChange], None]
@@ -101,15 +97,18 @@ def nothing_more(connection: Connection, change: StateChange) -> None:
 
 
 def list_models(engine: Engine, state: State | None = None) -> list[ModelRow]:
-    """Models by state (live, shadow, candidates, retired), in each the latest change first."""
+    """Models by state (live, shadow, candidates, retired): the first two by language, English first, the others with
+    the latest change first."""
     with engine.connect() as connection:
-        return records(ModelRow, connection.execute(_SQL["models"], {"name": None, "state": state}))
+        return _list(connection, state=state)
 
 
-def find_model(engine: Engine, *, name: str | None = None, state: State | None = None) -> ModelRow | None:
-    """The model of that name, or in that state (`live`, `shadow`), or None."""
+def find_model(
+    engine: Engine, *, name: str | None = None, state: State | None = None, language: str | None = None
+) -> ModelRow | None:
+    """The model of that name, or the one for `language` in that state (`live`, `shadow`), or None."""
     with engine.connect() as connection:
-        return _find(connection, name=name, state=state)
+        return next(iter(_list(connection, name=name, state=state, language=language)), None)
 
 
 def list_proven(engine: Engine) -> list[ModelRow]:
@@ -144,8 +143,9 @@ def register_model(
     """
     with engine.begin() as connection:
         _lock(connection)
-        check_name(_find(connection, name=manifest.name), manifest.name, checksum)
-        if _find(connection, name=manifest.name) is None:
+        known = next(iter(_list(connection, name=manifest.name)), None)
+        check_name(known, manifest.name, checksum)
+        if known is None:
             connection.execute(
                 _SQL["add_model"],
                 {
@@ -180,12 +180,13 @@ def move_model(
     judged_against: str | None = None,
     also: Deed = nothing_more,
 ) -> StateChange:
-    """Move a model to `state`; what was live is retired, what was shadow is a candidate again. One transaction.
+    """Move a model to `state`; what it replaces is retired if it was live, a candidate again if it was a shadow.
 
-    A model that is in that state changes nothing. `also` is done in the transaction of the change. A model goes live
-    only if it reads all languages that the live one reads.
-    With `judged_against` the move is refused unless that model is the live one: another promotion may have come in
-    between. Raises RegistryError for an unknown model or a move that is not allowed.
+    Room is made by those in `state` that are for a language which the model reads; those of other languages stay. A
+    model that is in that state changes nothing. `also` is done in the transaction of the change. A model goes live only
+    if every language is read afterwards that was read before.
+    With `judged_against`, the names of its `rivals`, the move is refused unless those are live: another promotion may
+    have come in between. Raises RegistryError for an unknown model or a move that is not allowed.
     """
     with engine.begin() as connection:
         _lock(connection)
@@ -197,20 +198,34 @@ def move_model(
                 f"{name} is {model.state} and can't become {state}; it may become "
                 f"{' or '.join(_MOVES[model.state]) or 'nothing else: promote another model over it'}"
             )
-        live = _find(connection, state="live")
-        if state == "live" and live is not None and (lost := live.languages - model.languages):
+        live = _list(connection, state="live")
+        against = listed(rivals(model.languages, live))
+        if judged_against is not None and against != judged_against:
             raise RegistryError(
-                f"{name} does not read {', '.join(sorted(lost))}, as the live model {live.name} does: messages in it "
-                "would be left unread; promote a model that reads what that one reads"
+                f"{name} was judged against {judged_against}, but {against or 'nothing'} is live now; promote it again"
             )
-        if judged_against is not None and (live is None or live.name != judged_against):
-            raise RegistryError(
-                f"{name} was judged against {judged_against}, but {live.name if live else 'nothing'} is live now; "
-                "promote it again"
-            )
-        change = _move(connection, model, state, actor, reason, evidence or {}, {})
+        if state == "live":
+            _check_languages(model, live)
+        _check_reason(reason)
+        displaced = [row for row in _list(connection, state=state) if row.language in model.languages]
+        for row in displaced if state in _DISPLACED else ():
+            why = f"{name} takes its place: {reason}"
+            _move(connection, row, _DISPLACED[state], actor, why)
+        _move(connection, model, state, actor, reason, evidence)
+        change = StateChange(name, state, listed(displaced) if state in _DISPLACED else None)
         also(connection, change)
         return change
+
+
+def rivals(languages: Iterable[str], live: Sequence[ModelRow]) -> list[ModelRow]:
+    """Those of the `live` models that read one of `languages` now: what a model of these must be better than."""
+    readers = {row.name for language in languages if (row := reader_of(language, live)) is not None}
+    return [row for row in live if row.name in readers]
+
+
+def listed(models: Iterable[ModelRow]) -> str | None:
+    """Names with commas between, which no name has; None without any."""
+    return ", ".join(model.name for model in models) or None
 
 
 def record_verdict(engine: Engine, name: str, *, actor: str, reason: str, evidence: Mapping[str, Any]) -> None:
@@ -221,37 +236,36 @@ def record_verdict(engine: Engine, name: str, *, actor: str, reason: str, eviden
         _record(connection, name, model.state, model.state, actor, reason, evidence)
 
 
-def roll_back(engine: Engine, *, actor: str, reason: str, also: Deed = nothing_more) -> StateChange:
-    """Make the model live that was live before the present one; that one is retired as rolled back.
+def roll_back(
+    engine: Engine, *, actor: str, reason: str, language: str | None = None, also: Deed = nothing_more
+) -> StateChange:
+    """Retire the model that reads `language` as rolled back, and make live again what read its languages before.
 
-    Where it is the shadow now, nothing shadows it afterwards. A second time goes one step further back, never to a
-    model that was rolled back. `also` is done in the transaction of the change. Raises RegistryError where there is
-    none.
+    `language` may be left out where one model is live. Models of other languages stay. Where nothing read the language
+    before, nothing does afterwards. What was the shadow is none any more. A second time goes one step further back,
+    never to a model that was rolled back. `also` is done in the transaction of the change. Raises RegistryError where
+    nothing would be live.
     """
     with engine.begin() as connection:
         _lock(connection)
-        proven = records(ModelRow, connection.execute(_SQL["proven"]))
-        if not proven:
-            raise RegistryError("no model was live before this one, so there is none to go back to; promote another")
-        change = _move(connection, proven[0], "live", actor, reason, {}, {_ROLLED_BACK: True})
+        _check_reason(reason)
+        gone, back = _plan_rollback(connection, language)
+        names = [row.name for row in back]
+        why = f"{' and '.join(names)} takes its place: {reason}" if back else reason
+        _move(connection, gone, "retired", actor, why, {_ROLLED_BACK: True})
+        for row in back:
+            _move(connection, row, "live", actor, reason)
+        change = StateChange(gone.name, "retired")
+        if back:
+            change = StateChange(names[0], "live", gone.name, tuple(names[1:]))
         also(connection, change)
         return change
 
 
-def report_worker(
-    engine: Engine, worker: str, model: str, shadow: str | None, refused: str | None, reason: str | None
-) -> None:
-    """Note what `worker` runs and what it refused; workers not heard of for a day are forgotten."""
-    values = {"worker": worker, "model": model, "shadow": shadow, "refused": refused, "reason": reason}
-    with engine.begin() as connection:
-        connection.execute(_SQL["report_worker"], values)
-        connection.execute(_SQL["forget_workers"], {"age_s": _FORGET_WORKERS_S})
-
-
-def list_workers(engine: Engine, age_s: float = WORKER_AGE_S) -> list[WorkerModel]:
-    """Workers heard of in the last `age_s` seconds."""
+def find_rollback(engine: Engine, language: str | None = None) -> list[ModelRow]:
+    """What a rollback of `language` would make live. Raises RegistryError as `roll_back` does."""
     with engine.connect() as connection:
-        return records(WorkerModel, connection.execute(_SQL["workers"], {"age_s": age_s}))
+        return _plan_rollback(connection, language)[1]
 
 
 def _lock(connection: Connection) -> None:
@@ -259,16 +273,55 @@ def _lock(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
-def _find(connection: Connection, *, name: str | None = None, state: State | None = None) -> ModelRow | None:
-    found = records(ModelRow, connection.execute(_SQL["models"], {"name": name, "state": state}))
-    return found[0] if found else None
+def _list(
+    connection: Connection, *, name: str | None = None, state: State | None = None, language: str | None = None
+) -> list[ModelRow]:
+    return records(ModelRow, connection.execute(_SQL["models"], {"name": name, "state": state, "language": language}))
 
 
 def _known(connection: Connection, name: str) -> ModelRow:
-    model = _find(connection, name=name)
+    model = next(iter(_list(connection, name=name)), None)
     if model is None:
         raise RegistryError(f"no model is registered as {name!r}; `newstide models` lists them")
     return model
+
+
+def _plan_rollback(connection: Connection, language: str | None) -> tuple[ModelRow, list[ModelRow]]:
+    """What is to be retired, and what is to come back."""
+    live = _list(connection, state="live")
+    if language is None and len(live) > 1:
+        choice = ", ".join(f"{row.name} ({', '.join(row.languages)})" for row in live)
+        raise RegistryError(f"several models are live: {choice}; say which language is to be rolled back")
+    gone = reader_of(language or "", live)
+    if gone is None:
+        raise RegistryError(f"no live model reads {language}; promote one" if language else _NONE_BEFORE)
+    stay = [row for row in live if row is not gone]
+    lost = set(gone.languages).difference(*(row.languages for row in stay))
+    back: list[ModelRow] = []
+    for row in records(ModelRow, connection.execute(_SQL["proven"])):
+        if lost.intersection(row.languages) and row.language not in {other.language for other in (*stay, *back)}:
+            back.append(row)
+            lost.difference_update(row.languages)
+    if not back and not stay:
+        raise RegistryError(_NONE_BEFORE)
+    return gone, back
+
+
+def _check_languages(model: ModelRow, live: Sequence[ModelRow]) -> None:
+    leaving = [row for row in live if row.language in model.languages]
+    staying = [row for row in live if row not in leaving]
+    read = {language for row in (model, *staying) for language in row.languages}
+    lost = {language for row in leaving for language in row.languages} - read
+    if lost:
+        raise RegistryError(
+            f"{model.name} does not read {', '.join(sorted(lost))}, as the live model {listed(leaving)} does: messages "
+            "in it would be left unread; promote a model that reads what that one reads"
+        )
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise RegistryError("a change of the registry needs a reason; pass --reason")
 
 
 def _move(
@@ -277,20 +330,10 @@ def _move(
     state: State,
     actor: str,
     reason: str,
-    evidence: Mapping[str, Any],
-    displaced_evidence: Mapping[str, Any],
-) -> StateChange:
-    if not reason.strip():
-        raise RegistryError("a change of the registry needs a reason; pass --reason")
-    displaced = None
-    if state in _DISPLACED and (before := _find(connection, state=state)) is not None:
-        displaced, after = before.name, _DISPLACED[state]
-        why = f"{model.name} takes its place: {reason}"
-        connection.execute(_SQL["set_state"], {"name": displaced, "state": after})
-        _record(connection, displaced, state, after, actor, why, displaced_evidence)
+    evidence: Mapping[str, Any] | None = None,
+) -> None:
     connection.execute(_SQL["set_state"], {"name": model.name, "state": state})
-    _record(connection, model.name, model.state, state, actor, reason, evidence)
-    return StateChange(model.name, state, displaced)
+    _record(connection, model.name, model.state, state, actor, reason, evidence or {})
 
 
 def _record(

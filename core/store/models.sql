@@ -2,7 +2,9 @@
 SELECT name, state, location, checksum, size_bytes, manifest, created_at, changed_at
 FROM model
 WHERE (CAST(:name AS text) IS NULL OR name = :name) AND (CAST(:state AS text) IS NULL OR state = :state)
-ORDER BY array_position(ARRAY['live', 'shadow', 'candidate', 'retired'], state), changed_at DESC, name
+  AND (CAST(:language AS text) IS NULL OR language = :language)
+ORDER BY array_position(ARRAY['live', 'shadow', 'candidate', 'retired'], state),
+         CASE WHEN state IN ('live', 'shadow') THEN (language <> 'en', language) END, changed_at DESC, name
 
 -- name: history
 SELECT id, model, from_state, to_state, at, actor, reason, evidence
@@ -36,19 +38,3 @@ VALUES (:name, :before, :state, clock_timestamp(), :actor, :reason, CAST(:eviden
 
 -- name: version
 SELECT coalesce(max(id), 0) FROM model_event
-
--- name: report_worker
-INSERT INTO worker_model (worker, model, shadow, refused, reason, updated_at)
-VALUES (:worker, :model, :shadow, :refused, :reason, now())
-ON CONFLICT (worker) DO UPDATE
-SET model = excluded.model, shadow = excluded.shadow, refused = excluded.refused, reason = excluded.reason,
-    updated_at = excluded.updated_at
-
--- name: forget_workers
-DELETE FROM worker_model WHERE updated_at < now() - make_interval(secs => :age_s)
-
--- name: workers
-SELECT worker, model, shadow, refused, reason, updated_at
-FROM worker_model
-WHERE updated_at >= now() - make_interval(secs => :age_s)
-ORDER BY worker

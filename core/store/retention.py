@@ -69,7 +69,7 @@ NOT_GROWING = {
     "trend_rolling": "one row",
     "trend_rollup": "one row",
     "trend_unrolled": "the desk deletes what it has added up; without it, rows come of late messages alone",
-    "worker_model": "one row a worker; those not heard of are deleted",
+    "worker_model": "one row for each worker and language; those not heard of are deleted",
 }
 """Tables without an entry in `Retention`, and why."""
 

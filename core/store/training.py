@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,11 @@ import msgspec
 import psycopg
 from sqlalchemy import Engine, text
 
+from core.fitting import ENGLISH, reader_of
+from core.language import language_of
 from core.settings import Settings
 from core.store.connection import connect
-from core.store.models import find_model
+from core.store.models import list_models
 from core.store.sql import fetch_rows, load_queries, records
 
 _SQL = load_queries(Path(__file__).with_name("training.sql"))
@@ -27,9 +30,11 @@ Outcome = Literal["running", "refused", "candidate", "shadow", "live", "failed",
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
     """One run. `refused`: a gate said no; `candidate`, `shadow` and `live`: how far the model got; `failed` and
-    `interrupted`: it was not promoted. `model`: the one that came of it, if one was registered."""
+    `interrupted`: it was not promoted. `model`: the one that came of it, if one was registered. `language`: what that
+    was to be for."""
 
     id: int
+    language: str
     began_at: datetime
     ended_at: datetime | None
     reasons: list[dict[str, Any]]
@@ -78,10 +83,10 @@ class TrainingLock:
             self._connection = None
 
 
-def open_run(engine: Engine, reasons: list[dict[str, Any]]) -> int:
-    """Record that a run begins now, for `reasons`; its number. Hold the lock."""
+def open_run(engine: Engine, reasons: list[dict[str, Any]], language: str = ENGLISH) -> int:
+    """Record that a run for a model of `language` begins now, for `reasons`; its number. Hold the lock."""
     detail = {"process": f"{socket.gethostname()}:{os.getpid()}"}
-    parameters = {"reasons": _json(reasons), "detail": _json(detail)}
+    parameters = {"language": language, "reasons": _json(reasons), "detail": _json(detail)}
     with engine.begin() as connection:
         return int(connection.execute(text(_SQL["open_run"]), parameters).scalar_one())
 
@@ -106,16 +111,17 @@ def is_running(engine: Engine, run: int) -> bool:
         return bool(connection.execute(text(_SQL["is_running"]), {"id": run}).scalar_one())
 
 
-def list_runs(engine: Engine, limit: int = 20) -> list[TrainingRun]:
-    """Runs, the newest first."""
+def list_runs(engine: Engine, limit: int = 20, language: str | None = None) -> list[TrainingRun]:
+    """Runs, those for `language` if given, the newest first."""
     with engine.connect() as connection:
-        return records(TrainingRun, connection.execute(text(_SQL["runs"]), {"limit": limit}))
+        return records(TrainingRun, connection.execute(text(_SQL["runs"]), {"limit": limit, "language": language}))
 
 
-def last_learned_at(engine: Engine) -> datetime | None:
-    """When the last run began that turned labels into a model, whatever became of the model."""
+def last_learned_at(engine: Engine, language: str = ENGLISH) -> datetime | None:
+    """When the last run began that turned labels into a model of `language`, whatever became of the model."""
     with engine.connect() as connection:
-        return cast("datetime | None", connection.execute(text(_SQL["last_learned"])).scalar_one())
+        found = connection.execute(text(_SQL["last_learned"]), {"language": language})
+        return cast("datetime | None", found.scalar_one())
 
 
 def began_run_of(engine: Engine, model: str) -> datetime | None:
@@ -124,22 +130,35 @@ def began_run_of(engine: Engine, model: str) -> datetime | None:
         return cast("datetime | None", connection.execute(text(_SQL["began_run_of"]), {"model": model}).scalar_one())
 
 
-def learned_until(engine: Engine) -> datetime | None:
-    """Labels given after this moment no training has seen; None where nothing was ever learned.
+def learned_until(engine: Engine, language: str = ENGLISH) -> datetime | None:
+    """Labels given after this moment no training for `language` has seen; None where nothing was ever learned.
 
     A run builds its dataset as it begins and registers its model hours later: labels of those hours are in neither.
     """
-    live = find_model(engine, state="live")
-    learned = [last_learned_at(engine)]
+    live = reader_of(language, list_models(engine, "live"))
+    learned = [last_learned_at(engine, language)]
     if live is not None:
         learned.append(began_run_of(engine, live.name) or live.created_at)
     return max((moment for moment in learned if moment is not None), default=None)
 
 
-def count_new_labels(engine: Engine, since: datetime | None) -> int:
-    """Texts that analysts labelled after `since`, per task: a correction, or a second opinion, of one counts once."""
+def count_new_labels(engine: Engine, since: datetime | None, language: str = ENGLISH) -> int:
+    """Texts that analysts labelled after `since` and that the model for `language` learns from, per task: a correction,
+    or a second opinion, of one counts once."""
     with engine.connect() as connection:
-        return int(connection.execute(text(_SQL["new_labels"]), {"since": since}).scalar_one())
+        texts = list(connection.execute(text(_SQL["new_labels"]), {"since": since}).scalars())
+    return len(learned_texts(engine, texts, language))
+
+
+def learned_texts(engine: Engine, texts: Sequence[str], language: str) -> set[int]:
+    """Positions of those `texts` that a model for `language` learns from: texts in it, and others that its live model
+    reads. Where no model of another language is live, that is all of them."""
+    live = list_models(engine, "live")
+    if all(row.language == language for row in live):
+        return set(range(len(texts)))
+    own = reader_of(language, live)
+    found = [language_of(one) for one in texts]
+    return {at for at, code in enumerate(found) if code == language or (own and reader_of(code, live) is own)}
 
 
 def _json(value: object) -> str:

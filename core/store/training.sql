@@ -1,5 +1,6 @@
 -- name: open_run
-INSERT INTO training_run (reasons, detail) VALUES (CAST(:reasons AS jsonb), CAST(:detail AS jsonb)) RETURNING id
+INSERT INTO training_run (language, reasons, detail)
+VALUES (:language, CAST(:reasons AS jsonb), CAST(:detail AS jsonb)) RETURNING id
 
 -- name: close_run
 UPDATE training_run
@@ -10,26 +11,28 @@ WHERE id = :id AND outcome = 'running'
 UPDATE training_run SET ended_at = now(), outcome = 'interrupted' WHERE outcome = 'running' RETURNING id
 
 -- name: runs
-SELECT id, began_at, ended_at, reasons, outcome, model, detail FROM training_run ORDER BY id DESC LIMIT :limit
+SELECT id, language, began_at, ended_at, reasons, outcome, model, detail
+FROM training_run
+WHERE CAST(:language AS text) IS NULL OR language = :language
+ORDER BY id DESC LIMIT :limit
 
 -- name: last_learned
-SELECT max(began_at) FROM training_run WHERE outcome IN ('candidate', 'shadow', 'live', 'refused')
+SELECT max(began_at) FROM training_run
+WHERE outcome IN ('candidate', 'shadow', 'live', 'refused') AND language = :language
 
 -- name: began_run_of
 SELECT max(began_at) FROM training_run WHERE model = :model
 
 -- name: new_labels
 -- What was taken back is none; what was given anew after that is there a second time.
-SELECT count(*) FROM (
-    SELECT FROM label AS given
-    WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
-      AND NOT EXISTS (
-          SELECT FROM label AS later
-          WHERE later.story = given.story AND later.task = given.task AND later.text = given.text
-            AND later.analyst = given.analyst AND later.final = given.final AND later.label IS NULL
-            AND later.id > given.id)
-    GROUP BY story, task, hashtextextended(text, 0)
-) AS texts
+SELECT min(text) AS text FROM label AS given
+WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
+  AND NOT EXISTS (
+      SELECT FROM label AS later
+      WHERE later.story = given.story AND later.task = given.task AND later.text = given.text
+        AND later.analyst = given.analyst AND later.final = given.final AND later.label IS NULL
+        AND later.id > given.id)
+GROUP BY story, task, hashtextextended(text, 0)
 
 -- name: take_lock
 SELECT pg_try_advisory_lock(%(key)s)

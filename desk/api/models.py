@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from core.store.models import ModelRow, State, find_model, list_models, list_workers, read_history
+from core.store.models import ModelRow, State, find_model, list_models, read_history
 from core.store.shadows import read_agreement
+from core.store.worker_models import list_workers
 from desk.api.parameters import ModelName, Share
 from desk.context import Desk, desk_of
 from desk.problems import responses

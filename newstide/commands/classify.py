@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +14,20 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from core.bundle import Bundle
 from core.classifier import Classifier
 from core.errors import InputError
+from core.fitting import in_order
 from core.offline import classify_file, evaluate_file, evaluate_slices
 from core.scoring import PRECISION, TaskScore
-from core.settings import load_settings
-from core.shelf import trusted_bundle
+from core.serving import configured_models, in_service, served_models
+from core.settings import Settings, load_settings
+from core.shelf import open_shelf, trusted_bundle
 from core.slices import Slice
 from core.taxonomy import load_taxonomy
 from newstide.commands.output import counted_lines, open_console
 from newstide.commands.source_table import describe_sources, show_sources
+from newstide.stack.resources import store
 from stream.entities import load_watchlist
 
 if TYPE_CHECKING:
@@ -36,23 +42,54 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.command()
 @click.argument("source", metavar="IN.jsonl", type=_FILE)
 @click.argument("target", metavar="OUT.jsonl", type=_FILE)
-@click.option("--bundle", type=_DIRECTORY, help="Model bundle; the one in the settings by default.")
+@click.option(
+    "--bundle",
+    "bundles",
+    type=_DIRECTORY,
+    multiple=True,
+    help="Model bundle, one for a language; those in the settings by default.",
+)
+@click.option("--live", is_flag=True, help="The models in service instead, as the registry has them.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="ONNX Runtime threads.")
 @click.option("--explain", is_flag=True, help="Also the words that moved each score, found by leaving them out.")
-def classify(source: Path, target: Path, bundle: Path | None, threads: int, explain: bool) -> None:
+def classify(source: Path, target: Path, bundles: tuple[Path, ...], live: bool, threads: int, explain: bool) -> None:
     """Label every line {"id", "text"} of IN.jsonl; write OUT.jsonl in the same order.
 
-    A text in a language that the bundle does not read gets no label: null, and "language" beside it. A bundle that
-    tells companies apart labels each company of the watch-list that a text names, too."""
-    classifier = _classifier(bundle, threads)
+    Each text is read by the bundle of its language. A text in a language that none reads gets no label: null, and
+    "language" beside it. A bundle that tells companies apart labels each company of the watch-list that a text names,
+    too."""
+    settings = load_settings()
+    classifiers = [_tested(bundle, threads) for bundle in _chosen(settings, bundles, live)]
+    told = any(classifier.entity_labels for classifier in classifiers)
+    companies = load_watchlist(settings.stream.watchlist).companies if told else None
     unread: Counter[str] = Counter()
-    companies = load_watchlist(load_settings().stream.watchlist).companies if classifier.entity_labels else None
     with counted_lines(source, "classifying") as report:
-        count = classify_file(classifier, source, target, report, explain, unread, companies)
+        count = classify_file(classifiers, source, target, report, explain, unread, companies)
     click.echo(f"{count} texts classified into {target}", err=True)
     if unread:
+        names = " nor ".join(classifier.name for classifier in classifiers)
+        verb = "reads" if len(classifiers) > 1 else "does not read"
+        either = "neither " if len(classifiers) > 1 else ""
         texts = ", ".join(f"{language} {number}" for language, number in unread.most_common())
-        click.echo(f"{unread.total()} of them have no labels, since {classifier.name} does not read {texts}", err=True)
+        click.echo(f"{unread.total()} of them have no labels, since {either}{names} {verb} {texts}", err=True)
+
+
+def _chosen(settings: Settings, directories: Sequence[Path], live: bool) -> list[Bundle]:
+    """The bundles to classify with, verified, in order. Raises InputError for two of one language."""
+    if directories and live:
+        raise InputError("--live takes the models in service; leave it or --bundle out")
+    if live:
+        with store(settings) as engine:
+            shelf = open_shelf(settings)
+            return [model.fetch(settings, shelf) for model in served_models(settings, engine)]
+    if not directories:
+        shelf = open_shelf(settings)
+        return [model.fetch(settings, shelf) for model in in_service([], configured_models(settings))]
+    bundles = in_order([trusted_bundle(settings, directory) for directory in directories])
+    for one, other in pairwise(bundles):
+        if one.languages[0] == other.languages[0]:
+            raise InputError(f"{one.name} and {other.name} are both for {one.languages[0]}; give one bundle a language")
+    return bundles
 
 
 @click.command()
@@ -241,6 +278,10 @@ def _show_comparison(found: TaskComparison) -> None:
 
 
 def _classifier(bundle: Path | None, threads: int) -> Classifier:
-    classifier = Classifier(trusted_bundle(load_settings(), bundle), threads=threads)
+    return _tested(trusted_bundle(load_settings(), bundle), threads)
+
+
+def _tested(bundle: Bundle, threads: int) -> Classifier:
+    classifier = Classifier(bundle, threads=threads)
     classifier.self_test()
     return classifier

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from trainer.watch.discover import Discovery
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_LANGUAGE = click.option(
+    "--language", metavar="CODE", help="Of the models in service, the one that reads this; the first by default."
+)
 _COLOURS = {"large": "red", "moderate": "yellow", "stable": "green"}
 
 
@@ -37,10 +40,17 @@ _COLOURS = {"large": "red", "moderate": "yellow", "stable": "green"}
 @click.option("--limit", type=click.IntRange(1, 50_000), default=5_000, show_default=True, help="Unsure stories.")
 @click.option("--min-size", type=click.IntRange(2), default=10, show_default=True, help="Least stories of a theme.")
 @click.option("--bundle", type=_DIRECTORY, help="Bundle that embeds the texts; the one in service by default.")
+@_LANGUAGE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def discover_themes(
-    since: datetime | None, limit: int, min_size: int, bundle: Path | None, seed: int, as_json: bool
+    since: datetime | None,
+    limit: int,
+    min_size: int,
+    bundle: Path | None,
+    language: str | None,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """List emerging themes among recent messages whose topic the model is unsure of."""
     if importlib.util.find_spec("sklearn") is None:
@@ -49,7 +59,9 @@ def discover_themes(
 
     settings = load_settings()
     with store(settings) as engine:
-        classifier = Classifier(trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine))
+        classifier = Classifier(
+            trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine, language)
+        )
         quiet = as_json or not sys.stderr.isatty()
         found = discover(engine, classifier, since=since, limit=limit, min_size=min_size, seed=seed, quiet=quiet)
     if as_json:
@@ -63,13 +75,14 @@ def discover_themes(
     "--window", type=click.IntRange(SMALLEST_WINDOW), default=WINDOW, show_default=True, help="Stories it is judged on."
 )
 @click.option("--bundle", type=_DIRECTORY, help="Bundle to judge by; the one in service by default.")
+@_LANGUAGE
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the stories.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show_drift(window: int, bundle: Path | None, seed: int, as_json: bool) -> None:
+def show_drift(window: int, bundle: Path | None, language: str | None, seed: int, as_json: bool) -> None:
     """Measure how far recent messages lie from those the model was made with."""
     settings = load_settings()
     with store(settings) as engine:
-        judged = trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine)
+        judged = trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine, language)
         report = measure_drift(engine, judged, window=window, seed=seed)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(report)))

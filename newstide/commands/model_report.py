@@ -14,8 +14,9 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from core.bundle import SERVED
-from core.store.models import ModelRow, list_models, list_workers, read_history
+from core.store.models import ModelRow, list_models, read_history, rivals
 from core.store.shadows import read_agreement
+from core.store.worker_models import list_workers
 from core.terminal import printable
 from core.unseen import SourceScore, mean_scores
 from trainer.promote.gates import Gate
@@ -24,18 +25,23 @@ _COLOURS = {"live": "green", "shadow": "cyan", "retired": "dim"}
 
 
 def describe_models(engine: Engine, history: int = 20) -> dict[str, Any]:
-    """What stands in the registry: `models` with the figures of their manifests, `workers` heard of in the last
-    minute with what they refused, `agreement` of the shadow with the live model by task, and the latest `history`."""
+    """What stands in the registry: names of `live` models and of shadows by the language that each is for, `models`
+    with the figures of their manifests, `workers` heard of in the last minute with what they run for a language and
+    what they refused, `agreement` of shadows with live models by task, and the latest `history`."""
     rows = list_models(engine)
-    live = next((row.name for row in rows if row.state == "live"), None)
-    shadow = next((row.name for row in rows if row.state == "shadow"), None)
-    agreement = read_agreement(engine, shadow, live) if shadow and live else []
+    live = [row for row in rows if row.state == "live"]
+    shadows = [row for row in rows if row.state == "shadow"]
+    pairs = [(shadow.name, rival.name) for shadow in shadows for rival in rivals(shadow.languages, live)]
     return {
-        "live": live,
-        "shadow": shadow,
+        "live": {row.language: row.name for row in live},
+        "shadow": {row.language: row.name for row in shadows},
         "models": [_model(row) for row in rows],
         "workers": [_plain(asdict(worker)) for worker in list_workers(engine)],
-        "agreement": [asdict(task) for task in agreement],
+        "agreement": [
+            {"shadow": shadow, "live": rival, **asdict(task)}
+            for shadow, rival in pairs
+            for task in read_agreement(engine, shadow, rival)
+        ],
         "history": [_plain(asdict(event)) for event in read_history(engine, limit=history)],
     }
 
@@ -47,25 +53,28 @@ def show_models(console: Console, report: dict[str, Any]) -> None:
     else:
         console.print(_models_table(report["models"]))
     if report["workers"]:
-        table = Table("worker", "model", "shadow", "refused", title="Workers", title_justify="left", box=None)
+        headings = ("worker", "language", "model", "shadow", "refused")
+        table = Table(*headings, title="Workers", title_justify="left", box=None)
         for worker in report["workers"]:
             refused = f"{worker['refused']}: {worker['reason']}" if worker["refused"] else ""
             table.add_row(
                 worker["worker"],
-                worker["model"],
+                worker["language"],
+                worker["model"] or "",
                 worker["shadow"] or "",
                 Text(printable(refused), style="red"),
             )
         console.print(table)
     if report["agreement"]:
-        title = f"{report['shadow']} agrees with {report['live']}"
-        table = Table("task", "agreement", "95% interval", "messages", title=title, title_justify="left", box=None)
+        columns = ("shadow", "live", "task", "agreement", "95% interval", "messages")
+        table = Table(*columns, title="Agreement", title_justify="left", box=None)
         for task in report["agreement"]:
             interval = f"{task['low']:.3f} to {task['high']:.3f}"
-            table.add_row(task["task"], f"{task['share']:.3f}", interval, str(task["messages"]))
+            share = f"{task['share']:.3f}"
+            table.add_row(task["shadow"], task["live"], task["task"], share, interval, str(task["messages"]))
         console.print(table)
-    elif report["shadow"]:
-        console.print(f"{report['shadow']} is the shadow; no sampled message yet")
+    for name in sorted(set(report["shadow"].values()) - {task["shadow"] for task in report["agreement"]}):
+        console.print(f"{name} is a shadow; no sampled message yet")
     if report["history"]:
         table = Table("when (UTC)", "model", "change", "who", "why", title="History", title_justify="left", box=None)
         for event in report["history"]:
@@ -88,12 +97,15 @@ def _models_table(models: Sequence[dict[str, Any]]) -> Table:
     headings = [f"{task} accuracy / macro-F1 / ECE" for task in tasks]
     measured = list(dict.fromkeys(mean["task"] for model in models for mean in model["unseen"]))
     headings += [f"{task} left out: accuracy / negative recall" for task in measured]
-    table = Table("model", "state", "since (UTC)", "MB", *headings, title="Models", title_justify="left", box=None)
+    table = Table(
+        "model", "languages", "state", "since (UTC)", "MB", *headings, title="Models", title_justify="left", box=None
+    )
     for model in models:
         figures = (model["figures"].get(task) for task in tasks)
         colour = _COLOURS.get(model["state"], "default")
         table.add_row(
             model["name"],
+            " ".join(model["languages"]),
             Text(model["state"], style=colour),
             model["changed_at"][:16].replace("T", " "),
             f"{model['size_bytes'] / 1e6:.1f}",
@@ -134,6 +146,7 @@ def _model(row: ModelRow) -> dict[str, Any]:
     means = mean_scores(msgspec.convert(unseen, list[SourceScore]))
     return {
         **plain,
+        "languages": list(row.languages),
         "figures": figures,
         "unseen": msgspec.to_builtins(means),
         "backbone": row.manifest.get("backbone"),

@@ -6,7 +6,7 @@ import getpass
 import json
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from newstide.commands.model_report import describe_models, show_gates, show_mod
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.judge.compare import read_examples
-from trainer.promote.promotion import PromotionRefused, Target
+from trainer.promote.judgement import Target
+from trainer.promote.promotion import PromotionRefused
 from trainer.promote.promotion import check as check_model
 from trainer.promote.promotion import promote as promote_model
 
@@ -38,7 +39,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def models(context: click.Context, history: int, as_json: bool) -> None:
-    """Registered models, what the workers run, how the shadow agrees, and who changed what, when and why."""
+    """Registered models, what the workers run, how shadows agree, and who changed what, when and why."""
     if context.invoked_subcommand is not None:
         return
     with store(load_settings()) as engine:
@@ -123,23 +124,33 @@ def promote(
 @click.command()
 @click.option("--reason", default="rolled back", show_default=True, help="Why, for the history.")
 @click.option("--shadow", is_flag=True, help="Leave the live model; end the shadow, which is a candidate again.")
+@click.option("--language", metavar="CODE", help="Whose model to roll back, where several are live.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def rollback(reason: str, shadow: bool, as_json: bool) -> None:
-    """Bring the model back that was live before the present one."""
+def rollback(reason: str, shadow: bool, language: str | None, as_json: bool) -> None:
+    """Bring back what read a language before its present model; models of other languages stay."""
     settings = load_settings()
     with store(settings) as engine:
         if shadow:
-            row = registry.find_model(engine, state="shadow")
-            if row is None:
-                raise InputError("no model is a shadow; see `newstide models`")
-            done = registry.move_model(engine, row.name, "candidate", actor=_who(), reason=reason)
+            name = _find_shadow(registry.list_models(engine, "shadow"), language)
+            done = registry.move_model(engine, name, "candidate", actor=_who(), reason=reason)
         else:
-            done = go_back(settings, engine, actor=_who(), reason=reason)
+            done = go_back(settings, engine, language=language, actor=_who(), reason=reason)
     if as_json:
-        click.echo(json.dumps({"model": done.model, "state": done.state, "displaced": done.displaced}))
-    else:
-        place = f", {done.displaced} is retired" if done.displaced else ""
-        click.echo(f"{done.model} is {done.state}{place}")
+        beside = {"beside": done.beside} if done.beside else {}
+        click.echo(json.dumps({"model": done.model, "state": done.state, "displaced": done.displaced, **beside}))
+        return
+    place = f", {done.displaced} is retired" if done.displaced else ""
+    click.echo(f"{' and '.join([done.model, *done.beside])} {'are' if done.beside else 'is'} {done.state}{place}")
+
+
+def _find_shadow(shadows: Sequence[registry.ModelRow], language: str | None) -> str:
+    found = [row for row in shadows if language is None or language == row.language]
+    if not found:
+        raise InputError("no model is a shadow; see `newstide models`")
+    if len(found) > 1:
+        choice = ", ".join(f"{row.name} ({row.language})" for row in found)
+        raise InputError(f"several models are shadows: {choice}; say which with --language")
+    return found[0].name
 
 
 COMMANDS = [models, promote, rollback]

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from core.errors import InputError
+from core.fitting import ENGLISH
 from core.settings import load_settings
 from newstide.commands.options import Command, with_options
 from newstide.scheduled.schedule import ScheduleCheck, ScheduleOptions
@@ -50,6 +51,13 @@ _OPTIONS = (
         help="Pause between two looks.",
     ),
     click.option(
+        "--language",
+        metavar="CODE",
+        default=ENGLISH,
+        show_default=True,
+        help="With --schedule: whose live model to replace; labels of texts in other languages are left out.",
+    ),
+    click.option(
         "--runs-in",
         type=click.Path(path_type=Path, file_okay=False),
         help="Where scheduled runs work; `training` in the settings' directory by default.",
@@ -73,6 +81,7 @@ def schedule_options(command: Command) -> Command:
         max_age_days: float,
         drift_window: int,
         every: float,
+        language: str,
         runs_in: Path | None,
         **others: Any,
     ) -> Any:
@@ -86,6 +95,7 @@ def schedule_options(command: Command) -> Command:
             every_s=every * 60,
             window=drift_window,
             directory=runs_in,
+            language=language,
         )
         return command(*arguments, schedule=options if schedule else None, once=once, **others)
 

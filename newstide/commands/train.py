@@ -181,6 +181,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow."""
     from core.store.connection import open_engine
     from core.store.labels import read_labels
+    from core.store.training import learned_texts
     from core.taxonomy import load_taxonomy
     from newstide.scheduled.promotion import promote_run
     from trainer.compress.plan import parse_budget
@@ -210,6 +211,8 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
         engine = open_engine(work.settings, pool_size=1)
         try:
             labels = read_labels(engine)
+            learned = learned_texts(engine, [label.text for label in labels], work.language)
+            labels = [label for at, label in enumerate(labels) if at in learned]
         finally:
             engine.dispose()
         build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, report=_log)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from core.bundle import sign_bundle
+from core.bundle import read_manifest, sign_bundle
 from core.shelf import rename_bundle
 from core.store.connection import open_engine
-from newstide.scheduled.schedule import RunPromotion, Work
+from newstide.scheduled.schedule import RunPromotion, ScheduleError, Work
 from trainer.data.examples import Example
 from trainer.promote.promotion import PromotionRefused, promote
 
@@ -25,8 +25,15 @@ def promote_run(work: Work, bundle: Path, go_live: bool, examples: Sequence[Exam
 
     `examples` are the frozen test set; None leaves the gates that need one out, and nothing goes live by itself. Where
     a gate fails, the model stays a candidate and the outcome is `refused`, with what each failed gate says. Raises
+    ScheduleError for a bundle of another language than the run is for, which would be judged against another model;
     BundleError, ShelfUnreachable and RegistryError as `trainer.promote.promotion.promote` does.
     """
+    language = read_manifest(bundle).languages[0]
+    if language != work.language:
+        raise ScheduleError(
+            f"run {work.run} made a model for {language}, as most of its texts are in it, not for {work.language}; "
+            f"{bundle} is not promoted: give corpora in {work.language}, or --language {language}"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         return _promote(work, _signed(work, bundle, Path(scratch, "bundle")), go_live, examples)
 

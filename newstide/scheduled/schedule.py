@@ -20,11 +20,13 @@ from sqlalchemy.exc import OperationalError
 
 from core.bundle import Bundle
 from core.errors import BundleError, DatabaseUnreachable, NewstideError, ShelfUnreachable
+from core.fitting import ENGLISH, reader_of
+from core.serving import served_models
 from core.settings import Settings
-from core.shelf import open_shelf, trusted_bundle
+from core.shelf import open_shelf
 from core.store import training
 from core.store.connection import open_engine
-from core.store.models import find_model
+from core.store.models import find_model, list_models
 from newstide.stack.resources import database
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
 from trainer.watch.schedule import Policy, Reason, ScheduleState, describe_waiting, reasons_to_train
@@ -43,6 +45,7 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
 
     `directory`: where runs work and bundles are left; `training` in `embedded.directory` where None. `name`: what the
     models are called, followed by the day and the number of the run. `promote`: go on to live if every gate allows it.
+    `language`: what the models are for, whose live model they are to replace.
     """
 
     policy: Policy = Policy()
@@ -51,10 +54,12 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
     window: int = WINDOW
     name: str = "newstide"
     directory: Path | None = None
+    language: str = ENGLISH
 
 
 class Work(msgspec.Struct, frozen=True):
-    """One run: its number, the name for its model, settings whose database answers, and its directories.
+    """One run: its number, the name for its model and what language it is for, settings whose database answers, and its
+    directories.
 
     `weights` outlives a run that was interrupted or failed, so that the next one takes up what it has learned;
     `backbones`, those adapted to unlabelled texts, outlives all.
@@ -67,6 +72,7 @@ class Work(msgspec.Struct, frozen=True):
     bundle: Path
     weights: Path
     backbones: Path
+    language: str = ENGLISH
 
 
 class RunPromotion(msgspec.Struct, frozen=True):
@@ -142,15 +148,15 @@ def run_schedule(
     return check
 
 
-def serving_bundle(settings: Settings, engine: Engine) -> Bundle:
-    """The bundle in service: the registry's live one, else that of the settings.
+def serving_bundle(settings: Settings, engine: Engine, language: str | None = None) -> Bundle:
+    """The bundle in service for `language`, by default the first one's: live in the registry, else of the settings.
 
-    Raises BundleError or ShelfUnreachable if it can't be had.
+    Raises BundleError or ShelfUnreachable if there is none or it can't be had.
     """
-    live = find_model(engine, state="live")
-    if live is None:
-        return trusted_bundle(settings)
-    return open_shelf(settings).fetch(live.location, live.checksum)
+    model = reader_of(language or "", served_models(settings, engine))
+    if model is None:
+        raise BundleError(f"no model in service reads {language}; promote one")
+    return model.fetch(settings, open_shelf(settings))
 
 
 def _check(
@@ -173,7 +179,7 @@ def _check(
     reasons = reasons_to_train(state, options.policy)
     if not reasons:
         return ScheduleCheck("idle", describe_waiting(state, options.policy), drift=state.drift)
-    run = training.open_run(engine, [msgspec.to_builtins(reason) for reason in reasons])
+    run = training.open_run(engine, [msgspec.to_builtins(reason) for reason in reasons], options.language)
     log.info("training run %d begins: %s", run, "; ".join(reason.text for reason in reasons))
     work = _work(settings, options, run, state.now)
     detail: dict[str, Any] = {"drift": msgspec.to_builtins(state.drift)}
@@ -206,16 +212,17 @@ def _check(
 
 
 def _read_state(settings: Settings, options: ScheduleOptions, engine: Engine) -> ScheduleState:
-    live = find_model(engine, state="live")
+    language = options.language
+    live = reader_of(language, list_models(engine, "live"))
     try:
-        drift = measure_drift(engine, serving_bundle(settings, engine), window=options.window)
+        drift = measure_drift(engine, serving_bundle(settings, engine, language), window=options.window)
     except (BundleError, ShelfUnreachable) as error:  # labels and age are reasons all the same
         drift = DriftReport(live.name if live else "", options.window, note=f"drift can't be measured: {error}")
     return ScheduleState(
         now=datetime.now(UTC),
         trained_at=live.created_at if live is not None else None,
-        new_labels=training.count_new_labels(engine, training.learned_until(engine)),
-        last_run_at=_last_run_at(training.list_runs(engine, _INTERRUPTIONS)),
+        new_labels=training.count_new_labels(engine, training.learned_until(engine, language), language),
+        last_run_at=_last_run_at(training.list_runs(engine, _INTERRUPTIONS, language)),
         drift=drift,
     )
 
@@ -245,6 +252,7 @@ def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime)
         bundle=home / "bundle",
         weights=base / "unfinished",
         backbones=base / "backbones",
+        language=options.language,
     )
 
 

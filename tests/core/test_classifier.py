@@ -139,7 +139,7 @@ def test_a_bad_line_is_named_and_nothing_is_overwritten(
     source.write_text('{"id": 1, "text": "fine"}\n' + line + "\n")
     target.write_text("kept")
     with pytest.raises(InputError, match=r"in\.jsonl line 2") as caught:
-        classify_file(classifier, source, target)
+        classify_file([classifier], source, target)
     assert fault in str(caught.value)
     assert target.read_text() == "kept"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
@@ -147,19 +147,19 @@ def test_a_bad_line_is_named_and_nothing_is_overwritten(
 
 def test_files_that_can_not_be_opened(tmp_path: Path, classifier: Classifier) -> None:
     with pytest.raises(InputError, match="can't be read"):
-        classify_file(classifier, tmp_path / "none.jsonl", tmp_path / "out.jsonl")
+        classify_file([classifier], tmp_path / "none.jsonl", tmp_path / "out.jsonl")
     (tmp_path / "in.jsonl").write_text("")
-    assert classify_file(classifier, tmp_path / "in.jsonl", tmp_path / "out.jsonl") == 0
+    assert classify_file([classifier], tmp_path / "in.jsonl", tmp_path / "out.jsonl") == 0
     assert (tmp_path / "out.jsonl").read_text() == ""
     with pytest.raises(InputError, match="can't be written"):
-        classify_file(classifier, tmp_path / "in.jsonl", tmp_path / "nowhere" / "out.jsonl")
+        classify_file([classifier], tmp_path / "in.jsonl", tmp_path / "nowhere" / "out.jsonl")
 
 
 def test_order_is_kept_over_many_batches(tmp_path: Path, classifier: Classifier) -> None:
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     count = 1_100
     source.write_text("".join(json.dumps({"id": n, "text": f"profit {n % 9}"}) + "\n" for n in range(count)))
-    assert classify_file(classifier, source, target) == count
+    assert classify_file([classifier], source, target) == count
     assert [json.loads(line)["id"] for line in target.read_text().splitlines()] == list(range(count))
 
 

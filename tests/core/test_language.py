@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
 from benchmarks.languages.__main__ import read_headlines
 from core.bundle import Manifest, load_bundle, write_bundle
+from core.classifier import Classifier
 from core.errors import BundleError, RegistryError
-from core.fitting import is_read
+from core.fitting import in_order, is_read, reader_of
 from core.language import language_code, language_of, languages_of
 from core.offline import classify_lines
 from core.settings import Settings, load_settings
-from core.store.models import move_model, roll_back
+from core.store.models import State, StateChange, list_models, move_model, rivals, roll_back
 from tests.tiny_bundles import register_tiny, write_tiny
 
 STATEMENTS = ("", "en", "de", "zh", "ru", "tl", "xx")
@@ -100,8 +102,8 @@ def test_a_file_of_texts_in_several_languages_keeps_its_order(tmp_path: Path) ->
 
     classifier = Classifier(write_tiny(tmp_path / "tiny", "tiny", 1))
     lines = [(number, text) for pair in zip(ENGLISH, CHINESE * 3, strict=False) for number, text in enumerate(pair)]
-    answers = list(classify_lines(classifier, lines, explained=True))
-    alone = {text: next(classify_lines(classifier, [(0, text)])) for _, text in lines}
+    answers = list(classify_lines([classifier], lines, explained=True))
+    alone = {text: next(classify_lines([classifier], [(0, text)])) for _, text in lines}
     for (number, text), answer in zip(lines, answers, strict=True):
         assert answer["id"] == number
         assert answer["sentiment"] == alone[text]["sentiment"]
@@ -125,16 +127,51 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return load_settings(database={"url": database_url}, embedded={"directory": tmp_path / "embedded"})
 
 
-def test_a_model_that_would_leave_messages_unread_does_not_go_live(
-    engine: Engine, settings: Settings, tmp_path: Path
-) -> None:
-    for name, languages in (("english", ("en",)), ("chinese", ("zh",)), ("both", ("zh", "en"))):
+def test_models_of_several_languages_are_live_side_by_side(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    made = {"english": ("en",), "other": ("en",), "chinese": ("zh",), "both": ("en", "zh"), "german": ("de", "zh")}
+    for name, languages in made.items():
         write_tiny(tmp_path / name, name, 1, languages=languages)
         register_tiny(settings, engine, tmp_path / name)
-    move_model(engine, "english", "live", actor="test", reason="test")
-    with pytest.raises(RegistryError, match="does not read en, as the live model english does"):
-        move_model(engine, "chinese", "live", actor="test", reason="test")
-    assert move_model(engine, "both", "live", actor="test", reason="test").displaced == "english"
-    with pytest.raises(RegistryError, match="does not read zh"):
-        move_model(engine, "english", "live", actor="test", reason="test")
-    assert roll_back(engine, actor="test", reason="test").model == "english"
+
+    def go(name: str, state: State = "live", against: str | None = None) -> str | None:
+        return move_model(engine, name, state, actor="test", reason="test", judged_against=against).displaced
+
+    def back(language: str | None = None) -> StateChange:
+        return roll_back(engine, actor="test", reason="test", language=language)
+
+    def live() -> list[str]:
+        return [row.name for row in list_models(engine, "live")]
+
+    assert [go("english"), go("chinese"), live()] == [None, None, ["english", "chinese"]]
+    assert go("other", "shadow") is None
+    assert go("both", "shadow") == "other", "a shadow for each language"
+    with pytest.raises(RegistryError, match="was judged against chinese, but english is live now"):
+        go("other", against="chinese")
+    assert go("other", against="english") == "english"
+    assert go("both", against="other, chinese") == "other, chinese"
+    with pytest.raises(RegistryError, match="does not read zh, as the live model both does"):
+        go("english")
+    assert live() == ["both"]
+    assert back() == StateChange("chinese", "live", "both", ("other",))
+    with pytest.raises(RegistryError, match="say which language"):
+        back()
+    assert back("en") == StateChange("english", "live", "other")
+    assert go("german") == "chinese", "it reads Chinese too"
+    assert [row.name for row in rivals(("zh", "fr"), list_models(engine, "live"))] == ["german"]
+    assert back("zh") == StateChange("chinese", "live", "german"), "nothing read German before"
+    assert back("zh") == StateChange("chinese", "retired"), "nor Chinese, but for models that were rolled back"
+    with pytest.raises(RegistryError, match="no live model reads zh"):
+        back("zh")
+    with pytest.raises(RegistryError, match="no model was live before"):
+        back("en")
+    with pytest.raises(IntegrityError, match="model_one_live"), engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE model SET state = 'live' WHERE name = 'other'")
+
+
+def test_whoever_is_for_a_language_reads_it(tmp_path: Path) -> None:
+    bundles = (("b", ("de", "en")), ("a", ("en", "zh")), ("c", ("zh",)))
+    a, b, c = in_order([Classifier(write_tiny(tmp_path / name, name, 1, languages=read)) for name, read in bundles])
+    assert [model.name for model in (a, b, c)] == ["a", "b", "c"]
+    chosen = {code: reader_of(code, [a, b, c]) for code in ("en", "zh", "de", "", "fr")}
+    assert chosen == {"en": a, "zh": c, "de": b, "": a, "fr": None}
+    assert (reader_of("zh", [a, b]), reader_of("en", [b, c]), reader_of("", [])) == (a, b, None)

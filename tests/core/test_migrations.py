@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 import core.store.migration
 from core.settings import load_settings
@@ -231,3 +232,16 @@ def test_hours_that_were_rolled_up_are_days_too(engine: Engine) -> None:
             text("SELECT day::date::text, hours, negative, positive_stories FROM trend_rolled_day ORDER BY day")
         ).all()
     assert [tuple(day) for day in days] == [("2024-01-10", 4, 8, 4), ("2024-01-11", 5, 35, 5)]
+
+
+def test_what_was_of_one_language_is_of_english(engine: Engine, old_counts: dict[str, int]) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        old = "SELECT language FROM model UNION ALL SELECT language FROM worker_model UNION ALL " \
+              "SELECT language FROM training_run"  # fmt: skip
+        assert connection.execute(text(old)).scalars().all() == ["en", "en", "en"]
+        add = text("INSERT INTO model (name, state, location, checksum, size_bytes, manifest) "
+                   "VALUES (:name, 'live', '', '', 1, CAST(:manifest AS jsonb))")  # fmt: skip
+        connection.execute(add, {"name": "model-2", "manifest": '{"languages": ["zh", "en"]}'})
+    with pytest.raises(IntegrityError, match="model_one_live"), engine.begin() as connection:
+        connection.execute(add, {"name": "model-3", "manifest": '{"languages": ["en"]}'})

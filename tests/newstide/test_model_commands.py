@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from core.classifier import Classifier
 from core.errors import InputError, NewstideError, RegistryError
 from core.settings import PROJECT, load_settings
 from core.store.connection import open_engine
-from core.store.models import report_worker
 from core.store.shadows import ShadowRow, store_shadow_rows
+from core.store.worker_models import RunningModel, report_worker
 from newstide.cli import newstide
 from tests.tiny_bundles import write_tiny
 from trainer.promote.promotion import PromotionRefused
@@ -83,7 +84,7 @@ def answer(*arguments: str) -> Any:
 def test_an_empty_registry_says_what_runs() -> None:
     assert "workers run the bundle of the settings" in run("models")
     assert answer("models") == {
-        "live": None, "shadow": None, "models": [], "workers": [], "agreement": [], "history": []
+        "live": {}, "shadow": {}, "models": [], "workers": [], "agreement": [], "history": []
     }  # fmt: skip
     with pytest.raises(RegistryError, match="none to go back to"):
         run("rollback")
@@ -97,7 +98,7 @@ def test_promote_and_roll_back(candidate: Path, tmp_path: Path) -> None:
     assert (done["refused"], done["forced"]) == (False, False)
     assert all(gate["passed"] for gate in done["gates"])
     report = answer("models")
-    assert report["live"] == "candidate"
+    assert report["live"] == {"en": "candidate"}
     assert {model["name"]: model["state"] for model in report["models"]} == {
         "candidate": "live",
         "configured": "retired",
@@ -112,7 +113,7 @@ def test_promote_and_roll_back(candidate: Path, tmp_path: Path) -> None:
 
     back = answer("rollback", "--reason", "too many alerts")
     assert back == {"model": "configured", "state": "live", "displaced": "candidate"}
-    assert answer("models")["live"] == "configured"
+    assert answer("models")["live"] == {"en": "configured"}
 
 
 def test_rolling_back_to_the_shadow_and_to_one_that_was(candidate: Path, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_rolling_back_to_the_shadow_and_to_one_that_was(candidate: Path, tmp_pat
     run("promote", "configured", "--shadow")
     assert answer("rollback") == {"model": "configured", "state": "live", "displaced": "candidate"}
     report = answer("models")
-    assert (report["live"], report["shadow"]) == ("configured", None)
+    assert (report["live"], report["shadow"]) == ({"en": "configured"}, {})
 
 
 def test_figures_are_those_of_the_bundle_and_not_of_its_teacher(
@@ -178,15 +179,16 @@ def test_a_shadow_with_its_agreement_and_what_workers_say(candidate: Path, engin
     ]
     assert store_shadow_rows(engine, "candidate", rows) == 10
     assert store_shadow_rows(engine, "candidate", rows) == 0
-    report_worker(engine, "host/0", "configured", "candidate", None, None)
-    report_worker(engine, "host/1", "configured", None, "candidate", "it [fails] its self-test")
+    report_worker(engine, "host/0", [RunningModel("en", "configured", "candidate")])
+    refused = RunningModel("en", "configured", None, "candidate", "it [fails] its self-test")
+    report_worker(engine, "host/1", [refused])
     report = answer("models")
     (task,) = report["agreement"]
     assert (task["task"], task["messages"], task["agreeing"], task["share"]) == ("topic", 10, 9, 0.9)
     assert (task["low"], task["high"]) == pytest.approx((0.5958, 0.9821), abs=1e-4)
     assert [worker["refused"] for worker in report["workers"]] == [None, "candidate"]
     shown = run("models")
-    assert "candidate agrees with configured" in shown
+    assert re.search(r"candidate +configured +topic +0\.900", shown)
     assert "it [fails] its self-test" in shown
     assert answer("rollback", "--shadow") == {"model": "candidate", "state": "candidate", "displaced": None}
 
@@ -222,3 +224,56 @@ def test_a_directory_that_is_no_bundle_does_not_hide_a_name(
     assert answer("promote", "candidate", "--shadow")["state"] == "shadow"
     with pytest.raises(NewstideError, match=r"manifest\.json is missing"):
         run("promote", "empty", "--shadow")
+
+
+def test_a_second_language(candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Chinese model goes live beside the English one, is judged by Chinese texts, and is rolled back alone."""
+    write_tiny(tmp_path / "chinese", "chinese", seed=4, languages=["zh"])
+    write_tiny(tmp_path / "better", "better", seed=5, languages=["zh"])
+    first = answer("promote", str(tmp_path / "chinese"))
+    assert (first["state"], first["displaced"]) == ("live", None)
+    assert [gate["summary"] for gate in first["gates"] if gate["name"] == "improvement"] == [
+        "no model that reads zh is live, so there is none to be better than"
+    ]
+    english = frozen(candidate, tmp_path)
+    with pytest.raises(PromotionRefused, match="no text of the test set is in zh"):
+        run("promote", str(tmp_path / "better"), "--data", english)
+    assert answer("promote", str(candidate), "--data", english)["displaced"] == "configured"
+    chinese = Path(frozen(tmp_path / "better", tmp_path))
+    lines = [json.loads(line) for line in chinese.read_text().splitlines()]
+    better = Classifier(load_bundle(tmp_path / "better"))
+    for number, line in enumerate(lines):
+        line["text"] = "某公司股价" + ("大跌" if number % 2 else "上涨") + f" {line['text'][:9]}"
+        scores = better.predict([line["text"]])
+        line |= {task: better.labels(task)[int(table[0].argmax())] for task, table in scores.items()}
+    chinese.write_text("\n".join(map(json.dumps, lines)) + "\n" + Path(english).read_text())
+    done = answer("promote", "better", "--data", str(chinese))
+    assert (done["displaced"], done["forced"]) == ("chinese", False)
+    assert answer("models")["live"] == {"en": "candidate", "zh": "better"}
+    with pytest.raises(RegistryError, match=r"candidate \(en\), better \(zh\); say which language"):
+        run("rollback")
+
+    texts = tmp_path / "in.jsonl"
+    pairs = enumerate(
+        [
+            "Acme Bank shares plunge after fraud probe",
+            "监管部门处罚某银行，股价下跌",
+            "Akcje banku mocno spadły po raporcie",
+        ]
+    )
+    texts.write_text("\n".join(json.dumps({"id": at, "text": text}) for at, text in pairs))
+
+    def models(*options: str) -> list[str | None]:
+        run("classify", str(texts), str(tmp_path / "out.jsonl"), *options)
+        return [json.loads(line)["model"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+
+    assert models("--live") == ["candidate", "better", None]
+    assert models() == ["configured", None, None]
+    both = ["--bundle", str(tmp_path / "chinese"), "--bundle", str(candidate)]
+    assert models(*both) == ["candidate", "chinese", None]
+    with pytest.raises(InputError, match="are both for zh"):
+        models(*both, "--bundle", str(tmp_path / "better"))
+    monkeypatch.setenv("NEWSTIDE_STREAM__BUNDLE", str(tmp_path))  # holds several: of one language the first by name
+    assert models() == ["candidate", "better", None]
+    assert answer("rollback", "--language", "zh") == {"model": "chinese", "state": "live", "displaced": "better"}
+    assert answer("models")["live"] == {"en": "candidate", "zh": "chinese"}

@@ -62,7 +62,7 @@ def test_whoever_waits_for_a_file_hears_of_it(tmp_path: Path) -> None:
     lines = [{"id": number, "text": f"profit {number}", "sentiment": "positive"} for number in range(1_100)]
     source.write_text("".join(json.dumps(line) + "\n" for line in lines))
     heard: list[int] = []
-    classify_file(classifier, source, tmp_path / "out.jsonl", heard.append)
+    classify_file([classifier], source, tmp_path / "out.jsonl", heard.append)
     assert heard == [512, 1024]
     heard.clear()
     evaluate_file(classifier, source, heard.append)

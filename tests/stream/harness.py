@@ -125,7 +125,7 @@ class Workers:
             "NEWSTIDE_DATABASE__URL": self.settings.database.url or "",
             "NEWSTIDE_KAFKA__PARTITIONS": str(self.settings.kafka.partitions),
             "NEWSTIDE_STREAM__BATCH_SIZE": str(self.settings.stream.batch_size),
-            "NEWSTIDE_STREAM__BUNDLE": str(self.settings.bundle_directory),
+            "NEWSTIDE_STREAM__BUNDLE": str(self.settings.stream.bundle or self.settings.bundle_directory),
             "NEWSTIDE_METRICS__WORKER_PORT": "0",
             "OMP_NUM_THREADS": "1",
         }
@@ -365,7 +365,7 @@ def make_pipeline(
 ) -> Pipeline:
     """The real pipeline on the database of `settings`, for records that a test hands it itself."""
     return Pipeline(
-        Classifier(load_bundle(settings.bundle_directory)),
+        [Classifier(load_bundle(settings.bundle_directory))],
         load_watchlist(),
         Committer(TopicLedger(topic), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),

@@ -20,8 +20,9 @@ from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
 from core.store.connection import connect, open_engine
-from core.store.models import WorkerModel, find_model, list_workers, move_model, roll_back
+from core.store.models import find_model, move_model, roll_back
 from core.store.recount import differences
+from core.store.worker_models import WorkerModel, list_workers
 from core.taxonomy import load_taxonomy
 from newstide.stack.resources import amended
 from stream.model_watch import ModelWatch
@@ -64,7 +65,7 @@ def go_live(engine: Engine, name: str) -> None:
     move_model(engine, name, "live", actor="test", reason="test")
 
 
-def models_of_workers(engine: Engine) -> dict[str, str]:
+def models_of_workers(engine: Engine) -> dict[str, str | None]:
     return {worker.worker.rsplit("/", 1)[1]: worker.model for worker in list_workers(engine)}
 
 
@@ -223,7 +224,10 @@ class Followed:
             "host/0",
             poll_s=60,
         )
-        self.watch._use = lambda classifier: self.used.append(classifier.name)
+        self.watch._use = lambda *models: self.used.extend(model.name for model in models)
+
+    def begin(self) -> list[str]:
+        return [model.name for model in self.watch.begin()]
 
 
 @pytest.fixture
@@ -261,7 +265,7 @@ def test_what_does_not_fit_is_refused(quiet: Settings, store: Engine, tmp_path: 
         "mute": "has no task topic",
     }
     followed = Followed(quiet, store)
-    assert followed.watch.begin().name == "first"
+    assert followed.begin() == ["first"]
     for name, reason in reasons.items():
         register_tiny(quiet, store, tmp_path / name)
         go_live(store, name)
@@ -280,7 +284,7 @@ def test_with_trusted_keys_an_unsigned_model_is_not_swapped_in(quiet: Settings, 
             sign_bundle(tmp_path / name, keys.private)
         register_tiny(quiet, store, tmp_path / name)
     followed = Followed(amended(quiet, models={"trusted_keys": [keys.public]}), store)
-    assert followed.watch.begin().name == "first"
+    assert followed.begin() == ["first"]
     go_live(store, "unsigned")
     followed.watch.look()
     assert refusal(store)[0] == "unsigned"
@@ -319,7 +323,7 @@ def test_a_refused_model_is_tried_again_when_the_registry_changes(
     move_model(store, "third", "shadow", actor="test", reason="test")
     followed.watch.look()
     assert followed.used == ["second"]
-    assert followed.shadow.name == "third"
+    assert followed.shadow.names == ["third"]
     assert refusal(store) == (None, "")
     assert tried == ["first", "second", "third"]
     assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "second"}) == 1
@@ -345,7 +349,7 @@ def test_a_shelf_that_is_away_is_tried_again_by_itself(
     (tmp_path / "away").rename(shelf)
     followed.watch.look()
     assert followed.used == [], "the pause is not over"
-    followed.watch._refused["live"].again_at = 0
+    followed.watch._refused["live", "en"].again_at = 0
     followed.watch.look()
     assert followed.used == ["second"]
 
@@ -356,13 +360,13 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
         write_tiny(tmp_path / name, name, seed=2 + number)
         register_tiny(quiet, store, tmp_path / name)
         go_live(store, name)
-    assert Followed(quiet, store).watch.begin().name == "fourth"
+    assert Followed(quiet, store).begin() == ["fourth"]
     for name, starts in (("fourth", "third"), ("third", "second"), ("second", "first")):
         for folder in (*Path(quiet.shelf_location).glob(f"{name}-*"), *quiet.bundle_cache.iterdir()):
             if load_name(folder) == name:
                 (folder / "model.onnx").write_bytes(b"broken")
         followed = Followed(quiet, store)
-        assert followed.watch.begin().name == starts
+        assert followed.begin() == [starts]
         followed.watch.look()
         (worker,) = list_workers(store)
         assert (worker.model, worker.refused) == (starts, "fourth")
@@ -380,13 +384,13 @@ def test_the_shadow_stands_in_for_a_broken_live_model_and_ends_where_it_goes_liv
     (file,) = Path(quiet.shelf_location).glob("third-*/model.onnx")
     file.write_bytes(b"broken")
     followed = Followed(quiet, store)
-    assert followed.watch.begin().name == "second"
+    assert followed.begin() == ["second"]
     followed.watch.look()
-    assert (refusal(store)[0], followed.shadow.name) == ("third", "second")
+    assert (refusal(store)[0], followed.shadow.names) == ("third", ["second"])
     assert roll_back(store, actor="test", reason="test").model == "second"
     followed.watch.look()
     assert followed.used == [], "it is in use already"
-    assert followed.shadow.name is None
+    assert followed.shadow.names == []
     assert refusal(store) == (None, "")
 
 

@@ -65,7 +65,7 @@ def process(settings: Settings, engine: Engine, classifier: Classifier) -> Itera
         letters: list[DeadLetter] = []
         asked = None if held is None else lambda partition, start, stop: (o for o in held if start <= o < stop)
         made = Pipeline(
-            model,
+            [model],
             load_watchlist(),
             Committer(TopicLedger(TOPIC, asked), timedelta(hours=72)),
             lambda: connect(settings, autocommit=True),

@@ -19,11 +19,12 @@ from core.classifier import Classifier
 from core.fitting import TASKS
 from core.settings import Settings
 from core.store.connection import connect
-from core.store.models import list_workers, move_model
+from core.store.models import move_model
 from core.store.recount import differences
 from core.store.retention import Retention
 from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows, wilson_interval
 from core.store.trends import read_trends
+from core.store.worker_models import list_workers
 from newstide.stack.resources import amended
 from stream.batch import Classified, Record
 from stream.commit import Committer
@@ -68,7 +69,7 @@ def shadow(engine: Engine) -> Iterator[Shadow]:
 @pytest.fixture
 def pipeline(settings: Settings, engine: Engine, live: Classifier, shadow: Shadow) -> Iterator[Pipeline]:
     made = Pipeline(
-        live,
+        [live],
         load_watchlist(),
         Committer(TopicLedger(TOPIC), timedelta(hours=72)),
         lambda: connect(settings, autocommit=True),
@@ -185,12 +186,12 @@ def test_a_failing_shadow_is_switched_off_and_the_pipeline_goes_on(
     )
     for broken, reason in ((Failing(other, throw), "thrown on purpose"), (nonsense, "are no numbers")):
         shadow.use(broken)
-        assert shadow.name == "shadow"
+        assert shadow.names == ["shadow"]
         half = records[:200] if broken is not nonsense else records[200:]
         assert len(pipeline.process(half)) == 200
-        wait_until(lambda: shadow.name is None, "the shadow switched off", within_s=20)
-        assert reason in (shadow.take_failure() or "")
-        assert shadow.take_failure() is None
+        wait_until(lambda: not shadow.names, "the shadow switched off", within_s=20)
+        assert reason in shadow.take_failures()["shadow"]
+        assert shadow.take_failures() == {}
     assert "the shadow model shadow failed and is switched off" in caplog.text
     assert stored(settings) == 0
     assert differences(engine) == []
@@ -219,7 +220,7 @@ def test_the_watch_says_that_a_shadow_failed_and_tries_again_when_asked(
     move_model(engine, "shadow", "shadow", actor="test", reason="test")
     assert shown() == ("shadow", None, None)
     pipeline.process(records[:100])
-    wait_until(lambda: shadow.name is None, "the shadow switched off", within_s=20)
+    wait_until(lambda: not shadow.names, "the shadow switched off", within_s=20)
     for _ in range(2):
         name, refused, reason = shown()
         assert (name, refused) == (None, "shadow")
@@ -275,7 +276,7 @@ def test_a_database_that_is_away_loses_rows_and_no_more(
     shadow.offer(*_all(pipeline.process(records[:50])))
     assert away.wait(20)
     wait_until(lambda: messages("failed") == before + 50, "the loss counted", within_s=20)
-    assert shadow.name == "shadow", "a database that is away is no fault of the model"
+    assert shadow.names == ["shadow"], "a database that is away is no fault of the model"
     shadow.close()
 
 

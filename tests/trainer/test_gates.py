@@ -17,7 +17,8 @@ from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
 from core.rollback import go_back
 from core.settings import Settings, load_settings
-from core.store.models import State, find_model, list_models, list_proven, move_model, read_history, report_worker
+from core.store.models import State, find_model, list_models, list_proven, move_model, read_history
+from core.store.worker_models import RunningModel, report_worker
 from core.taxonomy import load_taxonomy
 from core.unseen import SourceScore
 from tests.tiny_bundles import write_tiny
@@ -298,7 +299,7 @@ def test_a_broken_directory_registers_nothing(settings: Settings, engine: Engine
 
 
 def test_settings_that_are_not_the_workers(settings: Settings, engine: Engine, candidate: Path) -> None:
-    report_worker(engine, "host/0", "something-else", None, None, None)
+    report_worker(engine, "host/0", [RunningModel("en", "something-else")])
     with pytest.raises(InputError, match="workers run something-else"):
         promote(settings, engine, candidate, to="shadow", actor="ann")
     assert list_models(engine) == []

@@ -1,4 +1,5 @@
-"""A bundle on its way into service: shelved, registered, judged against the live model, and moved or refused."""
+"""A bundle on its way into service: shelved, registered, judged against the live model of its language, and moved or
+refused."""
 
 from __future__ import annotations
 
@@ -7,48 +8,33 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from sqlalchemy import Engine
 
-from core.bundle import MANIFEST, Bundle, load_bundle
-from core.classifier import Classifier
-from core.errors import BundleError, InputError, NewstideError, ShelfUnreachable
-from core.fitting import check_fit, labels_unlike
+from core.bundle import MANIFEST, load_bundle
+from core.errors import BundleError, InputError, NewstideError
+from core.serving import configured_models, in_service
 from core.settings import Settings
 from core.shelf import Shelf, bundle_checksum, open_shelf, rename_bundle
 from core.store.models import (
     ModelRow,
     check_name,
     find_model,
-    list_workers,
+    list_models,
+    listed,
     move_model,
     record_verdict,
     register_model,
+    rivals,
 )
-from core.taxonomy import load_taxonomy
-from core.unseen import SourceScore
-from trainer.data.dataset import UNKNOWN_SOURCE
+from core.store.worker_models import list_workers
 from trainer.data.examples import Example
-from trainer.judge.compare import compare
-from trainer.judge.sources import judge_sources
-from trainer.promote.gates import (
-    Gate,
-    Limits,
-    judge_classes,
-    judge_improvement,
-    judge_labels,
-    judge_self_test,
-    judge_size,
-    judge_speed,
-    judge_unseen,
-)
-from trainer.promote.speed import measure_speed
+from trainer.promote.gates import Gate
+from trainer.promote.judgement import Target, judge
 
 log = logging.getLogger(__name__)
-
-Target = Literal["shadow", "live"]
 
 
 class Promotion(msgspec.Struct, frozen=True):
@@ -99,14 +85,16 @@ def check(
     shelf = open_shelf(settings)
     report(f"reading {what}")
     _check_argument(engine, what, name)
-    live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
+    _register_configured(settings, engine, shelf, actor)
     row = _find_candidate(engine, shelf, what, name, actor)
     if row.state == "live":
         return Promotion(row.name, row.state, None, [], changed=False)
+    live = list_models(engine, "live")
+    against = listed(rivals(row.languages, live))
     gates = judge(settings, shelf, row, live, examples, "live", report)
     failed = [gate.name for gate in gates if not gate.passed]
     why = f"judged: {', '.join(failed)} failed" if failed else "judged: every gate passed"
-    record_verdict(engine, row.name, actor=actor, reason=why, evidence=_evidence(gates, live, forced=False))
+    record_verdict(engine, row.name, actor=actor, reason=why, evidence=_evidence(gates, against, forced=False))
     return Promotion(row.name, row.state, None, gates, changed=False)
 
 
@@ -136,13 +124,15 @@ def promote(
     shelf = open_shelf(settings)
     report(f"reading {what}")
     _check_argument(engine, what, name)
-    live = find_model(engine, state="live") or _register_configured(settings, engine, shelf, actor)
+    _register_configured(settings, engine, shelf, actor)
     row = _find_candidate(engine, shelf, what, name, actor)
     if row.state == to:
         return Promotion(row.name, row.state, None, [], changed=False)
+    live = list_models(engine, "live")
+    against = listed(rivals(row.languages, live))
     gates = judge(settings, shelf, row, live, examples, to, report)
     failed = [gate for gate in gates if not gate.passed]
-    evidence = _evidence(gates, live, forced=bool(failed))
+    evidence = _evidence(gates, against, forced=bool(failed))
     if failed and not (force and all(gate.forcible for gate in failed)):
         why = f"refused as {to}: {', '.join(gate.name for gate in failed)}"
         record_verdict(engine, row.name, actor=actor, reason=why, evidence=evidence)
@@ -154,86 +144,14 @@ def promote(
         actor=actor,
         reason=reason.strip() or "every gate passed",
         evidence=evidence,
-        judged_against=live.name if live is not None else None,
+        judged_against=against,
     )
     return Promotion(row.name, change.state, change.displaced, gates, forced=bool(failed))
 
 
-def _evidence(gates: Sequence[Gate], live: ModelRow | None, forced: bool) -> dict[str, Any]:
+def _evidence(gates: Sequence[Gate], against: str | None, forced: bool) -> dict[str, Any]:
     """What the history keeps of a verdict."""
-    against = live.name if live is not None else None
     return {"gates": msgspec.to_builtins(gates), "forced": forced, "against": against}
-
-
-def judge(
-    settings: Settings,
-    shelf: Shelf,
-    row: ModelRow,
-    live: ModelRow | None,
-    examples: Sequence[Example] | None,
-    to: Target,
-    report: Callable[[str], None] = log.info,
-) -> list[Gate]:
-    """Every verdict on the registered model `row` against `live`."""
-    limits = Limits.of(settings.models)
-    bundle = shelf.fetch(row.location, row.checksum)
-    gates = [_judge_labels(settings, bundle), judge_size(row.size_bytes, limits)]
-    try:
-        candidate = Classifier(bundle, cache_texts=0)
-        candidate.self_test()
-    except BundleError as error:
-        return [*gates, judge_self_test(str(error), len(bundle.manifest.self_test))]
-    gates.append(judge_self_test(None, len(bundle.manifest.self_test)))
-    if live is None:
-        return [*gates, Gate("improvement", True, "no model is live, so there is none to be better than")]
-    if not examples:
-        if to == "live":
-            why = "no test set to prove it on: pass --data FROZEN.jsonl, or set `models.test_set`"
-            gates.append(Gate("improvement", False, why))
-        return gates
-    try:
-        old = Classifier(shelf.fetch(live.location, live.checksum), cache_texts=0)
-        report(f"comparing with {live.name} on {len(examples)} texts")
-        fresh, known = _parted(examples, old, candidate)
-        comparisons = compare(old, candidate, known) if known else []
-        unseen = compare(old, candidate, fresh) if fresh else []
-        by_source = (
-            (judge_sources(old, fresh), judge_sources(candidate, fresh))
-            if fresh
-            else (_left_out(old), _left_out(candidate))
-        )
-    except (BundleError, ShelfUnreachable, InputError) as error:
-        return [*gates, Gate("improvement", False, f"it can't be compared with {live.name}: {error}")]
-    report(f"timing {row.name} and {live.name}")
-    speeds = measure_speed(old, candidate, [example.text for example in examples])
-    return [
-        *gates,
-        judge_improvement(comparisons, live.size_bytes, row.size_bytes, limits, unseen),
-        judge_unseen(*by_source, limits),
-        judge_classes(comparisons or unseen, limits),
-        judge_speed(*speeds, limits),
-    ]
-
-
-def _parted(examples: Sequence[Example], old: Classifier, new: Classifier) -> tuple[list[Example], list[Example]]:
-    """`examples` of sources that neither learned from, and the others: all, where a manifest tells no sources."""
-    learnt = {*old.learnt, *new.learnt, UNKNOWN_SOURCE}
-    told = bool(old.learnt and new.learnt)
-    fresh = [example for example in examples if told and example.source not in learnt]
-    return fresh, [example for example in examples if not told or example.source in learnt]
-
-
-def _left_out(classifier: Classifier) -> list[SourceScore]:
-    """What its training tells of sources that it left out."""
-    return classifier.unseen.scores if classifier.unseen is not None else []
-
-
-def _judge_labels(settings: Settings, bundle: Bundle) -> Gate:
-    try:
-        check_fit(bundle.manifest)
-    except BundleError as error:
-        return judge_labels(str(error))
-    return judge_labels(labels_unlike(bundle.manifest, load_taxonomy(settings.taxonomy)) or None)
 
 
 def _check_argument(engine: Engine, what: str | Path, name: str | None) -> None:
@@ -281,20 +199,24 @@ def _register(engine: Engine, shelf: Shelf, path: Path, actor: str, reason: str)
     )
 
 
-def _register_configured(settings: Settings, engine: Engine, shelf: Shelf, actor: str) -> ModelRow | None:
-    """Before the first promotion the workers run the bundle of the settings: it is what must be beaten, and what a
-    rollback goes back to. None where it can't be read."""
-    path = settings.bundle_directory
-    if not (path / MANIFEST).is_file():
-        log.warning("there is no bundle at %s, so no model to compare with or to go back to", path)
-        return None
-    mine = load_bundle(path).name
-    others = sorted({worker.model for worker in list_workers(engine)} - {mine})
-    if others:
+def _register_configured(settings: Settings, engine: Engine, shelf: Shelf, actor: str) -> None:
+    """Before the first promotion in a language the workers run a bundle of the settings: it is what must be beaten, and
+    what a rollback goes back to. None where it can't be read."""
+    live = list_models(engine, "live")
+    try:
+        configured = [model for model in in_service(live, configured_models(settings)) if model.row is None]
+    except BundleError as error:
+        log.warning("no bundle of the settings to compare with or to go back to: %s", error)
+        return
+    known = {row.name for row in live} | {model.name for model in configured}
+    running = {worker.model for worker in list_workers(engine) if worker.model is not None}
+    if configured and (others := sorted(running - known)):
         raise InputError(
-            f"workers run {', '.join(others)}, but the bundle of these settings is {mine}; promote with the workers' "
-            "settings, so that NEWSTIDE_STREAM__BUNDLE names what is in use"
+            f"workers run {', '.join(others)}, but the bundle of these settings is "
+            f"{' and '.join(model.name for model in configured)}; promote with the workers' settings, so that "
+            "NEWSTIDE_STREAM__BUNDLE names what is in use"
         )
-    row = _register(engine, shelf, path, actor, "in use before the first promotion")
-    move_model(engine, row.name, "live", actor=actor, reason="in use before the first promotion")
-    return find_model(engine, state="live")
+    for model in configured:
+        assert model.path is not None
+        row = _register(engine, shelf, model.path, actor, "in use before the first promotion")
+        move_model(engine, row.name, "live", actor=actor, reason="in use before the first promotion")
