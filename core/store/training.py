@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,10 +45,12 @@ class TrainingRun:
 
 
 class TrainingLock:
-    """One training at a time in one database: an advisory lock, which ends with the process that holds it."""
+    """One training for a language at a time in one database: an advisory lock, which ends with the process that holds
+    it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, language: str = ENGLISH) -> None:
         self._settings = settings
+        self._key = _LOCK if language == ENGLISH else zlib.crc32(f"training {language}".encode())
         self._connection: psycopg.Connection[Any] | None = None
 
     def acquire(self) -> str | None:
@@ -57,11 +60,11 @@ class TrainingLock:
         self.close()
         name = f"newstide {socket.gethostname()[:40]}:{os.getpid()}"
         connection = connect(self._settings, autocommit=True, application_name=name)
-        if connection.execute(_SQL["take_lock"], {"key": _LOCK}).fetchone() == (True,):
+        if connection.execute(_SQL["take_lock"], {"key": self._key}).fetchone() == (True,):
             self._connection = connection
             return None
         with connection:
-            holders = fetch_rows(connection, _SQL["lock_holder"], {"key": _LOCK})
+            holders = fetch_rows(connection, _SQL["lock_holder"], {"key": self._key})
         if not holders:
             return "another process, which ended just now"
         name = holders[0].application_name or "a process without a name"
@@ -72,7 +75,7 @@ class TrainingLock:
         if self._connection is None:
             return False
         try:
-            return self._connection.execute(_SQL["holds_lock"], {"key": _LOCK}).fetchone() == (True,)
+            return self._connection.execute(_SQL["holds_lock"], {"key": self._key}).fetchone() == (True,)
         except psycopg.Error:
             return False
 
@@ -99,10 +102,11 @@ def close_run(engine: Engine, run: int, outcome: Outcome, model: str | None, det
         )
 
 
-def close_abandoned(engine: Engine) -> list[int]:
-    """Mark runs as interrupted whose process is gone; their numbers. Hold the lock: then no run is under way."""
+def close_abandoned(engine: Engine, language: str = ENGLISH) -> list[int]:
+    """Mark runs for `language` as interrupted whose process is gone; their numbers. Hold the lock: then none is under
+    way."""
     with engine.begin() as connection:
-        return [int(row.id) for row in connection.execute(text(_SQL["close_abandoned"]))]
+        return [int(row.id) for row in connection.execute(text(_SQL["close_abandoned"]), {"language": language})]
 
 
 def is_running(engine: Engine, run: int) -> bool:

@@ -8,7 +8,8 @@ SET ended_at = now(), outcome = :outcome, model = :model, detail = detail || CAS
 WHERE id = :id AND outcome = 'running'
 
 -- name: close_abandoned
-UPDATE training_run SET ended_at = now(), outcome = 'interrupted' WHERE outcome = 'running' RETURNING id
+UPDATE training_run SET ended_at = now(), outcome = 'interrupted'
+WHERE outcome = 'running' AND language = :language RETURNING id
 
 -- name: runs
 SELECT id, language, began_at, ended_at, reasons, outcome, model, detail

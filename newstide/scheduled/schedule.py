@@ -127,7 +127,7 @@ def run_schedule(
     """
     stop = stop or threading.Event()
     with database(settings) as found, _ending(stop) as breakable:
-        engine, lock = open_engine(found, pool_size=2), training.TrainingLock(found)
+        engine, lock = open_engine(found, pool_size=2), training.TrainingLock(found, options.language)
         check = ScheduleCheck("idle", "no look was taken")
         try:
             while not stop.is_set():
@@ -173,7 +173,7 @@ def _check(
         return ScheduleCheck(
             "busy", f"the training schedule is run already, by {holder}; this process leaves it to that one"
         )
-    for run in training.close_abandoned(engine):
+    for run in training.close_abandoned(engine, options.language):
         log.warning("training run %d was cut off; it is recorded as interrupted", run)
     state = _read_state(settings, options, engine)
     reasons = reasons_to_train(state, options.policy)
@@ -250,7 +250,7 @@ def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime)
         settings=settings,
         dataset=home / "dataset",
         bundle=home / "bundle",
-        weights=base / "unfinished",
+        weights=base / f"unfinished-{options.language}",
         backbones=base / "backbones",
         language=options.language,
     )

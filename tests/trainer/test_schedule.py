@@ -24,8 +24,19 @@ from core.bundle import Bundle, SelfTest, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
 from core.settings import DatabaseSettings, Settings, StreamSettings
-from core.store.models import list_models
-from core.store.training import TrainingLock, close_run, count_new_labels, is_running, list_runs, open_run
+from core.store.labels import Label
+from core.store.labels import add_labels as store_labels
+from core.store.models import list_models, move_model
+from core.store.training import (
+    TrainingLock,
+    close_run,
+    count_new_labels,
+    is_running,
+    learned_texts,
+    learned_until,
+    list_runs,
+    open_run,
+)
 from newstide.commands.schedule_options import schedule_options, show_check
 from newstide.scheduled.promotion import promote_run
 from newstide.scheduled.schedule import (
@@ -37,6 +48,7 @@ from newstide.scheduled.schedule import (
     Work,
     run_schedule,
 )
+from tests.tiny_bundles import register_tiny, write_tiny
 from tests.trainer.watched import SENTIMENTS, TOPICS, random_texts, store_messages, word_bundle
 from trainer.data.examples import Example
 from trainer.watch.reference import measure_reference
@@ -259,6 +271,35 @@ def test_one_at_a_time(settings: Settings, engine: Engine) -> None:
     assert list_runs(engine) == []
     is_held.close()
     assert check_once(settings, recorder).outcome == "shadow"
+
+
+def test_each_language_has_labels_runs_and_a_lock_of_its_own(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    for name, language in (("english", "en"), ("chinese", "zh")):
+        write_tiny(tmp_path / name, name, 1, languages=[language])
+        register_tiny(settings, engine, tmp_path / name)
+        move_model(engine, name, "live", actor="test", reason="test")
+    texts = ["Shares of the bank fell sharply after the earnings report"]
+    texts += [f"监管部门处罚某银行，第 {number} 次" for number in range(5)]
+    labels = [Label(one, "wire", "topic", "Macro", "ada") for one in texts]
+    store_labels(engine, labels)
+    assert [count_new_labels(engine, None, language) for language in ("en", "zh", "de")] == [1, 5, 0]
+    assert learned_texts(engine, texts, "zh") == {1, 2, 3, 4, 5}
+    english = TrainingLock(settings)
+    assert english.acquire() is None
+    recorder = Recorder()
+    assert check_once(settings, recorder).outcome == "busy"
+    english.close()
+    assert check_once(settings, recorder).outcome == "idle"
+    done = check_once(settings, recorder, language="zh")
+    assert (done.outcome, done.drift and done.drift.model) == ("shadow", "chinese")
+    assert [(run.language, run.outcome) for run in list_runs(engine)] == [("zh", "shadow")]
+    assert list_runs(engine, language="en") == []
+    assert count_new_labels(engine, learned_until(engine, "zh"), "zh") == 0
+    assert count_new_labels(engine, learned_until(engine, "en"), "en") == 1
+    with pytest.raises(ScheduleError, match="made a model for en"):
+        promote_run(recorder.works[-1], tmp_path / "english", True, None)
 
 
 def test_a_lock_that_is_lost_hands_nothing_over(settings: Settings, engine: Engine) -> None:
