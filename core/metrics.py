@@ -105,7 +105,9 @@ DATABASE_RETRIES = WORKER.counter("newstide_database_retries", "Transactions tri
 DEAD_LETTERS = WORKER.counter(
     "newstide_dead_letters_archived", "Dead letters stored for the operator, by where they failed", "stage"
 )
-MODEL_IN_USE = WORKER.gauge("newstide_model_info", "1 for each model in use, one for a language", "name")
+MODEL_IN_USE = WORKER.gauge(
+    "newstide_model_info", "1 for each model in use, by the language it is for", "language", "name"
+)
 MODEL_REGISTERED_AT = WORKER.gauge(
     "newstide_model_registered_timestamp_seconds", "When a model in use was registered; absent if it is not", "name"
 )

@@ -230,7 +230,7 @@ class ModelWatch:
         metrics.MODEL_IN_USE.clear()
         metrics.MODEL_REGISTERED_AT.clear()
         for classifier in self._classifiers("live"):
-            metrics.MODEL_IN_USE.labels(classifier.name).set(1)
+            metrics.MODEL_IN_USE.labels(classifier.languages[0], classifier.name).set(1)
 
     def _report(self) -> None:
         running = [

@@ -31,14 +31,14 @@ def _now() -> list[Built]:
     return [
         figure(
             About(
-                "Models in use",
+                "Models in use for a language",
                 "More than one for long means that a worker refuses the live one.",
                 "short",
                 _REFUSED,
                 6,
                 4,
             ),
-            over_time("count(count by (name) (newstide_model_info == 1))"),
+            over_time("max(count by (language) (count by (language, name) (newstide_model_info == 1)))"),
             limits=Limits(2, 3),
         ),
         figure(
@@ -73,7 +73,7 @@ def _in_service() -> list[Built]:
     return [
         lines(
             About("Workers by model", "How many workers label with each model.", "short", _REFUSED, 8, 8),
-            over_time("sum by (name) (newstide_model_info)", "{{name}}"),
+            over_time("sum by (language, name) (newstide_model_info)", "{{name}} ({{language}})"),
             over_time("sum by (name) (newstide_shadow_model_info)", "shadow {{name}}", ref_id="B"),
         ),
         lines(
@@ -99,7 +99,8 @@ def _in_service() -> list[Built]:
         listing(
             About("Workers", "What each worker runs, and what it refused and why.", "short", _REFUSED, 12, 7),
             rows(
-                "SELECT worker, model, shadow, refused, reason, updated_at AS updated FROM worker_model ORDER BY worker"
+                "SELECT worker, language, model, shadow, refused, reason, updated_at AS updated "
+                "FROM worker_model ORDER BY worker, language"
             ),
             columns=[Column("updated", "dateTimeAsIso", 160)],
         ),

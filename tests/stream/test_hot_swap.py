@@ -273,7 +273,7 @@ def test_what_does_not_fit_is_refused(quiet: Settings, store: Engine, tmp_path: 
         assert refusal(store)[0] == name
         assert reason in refusal(store)[1]
     assert followed.used == []
-    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "first"}) == 1
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"language": "en", "name": "first"}) == 1
 
 
 def test_with_trusted_keys_an_unsigned_model_is_not_swapped_in(quiet: Settings, store: Engine, tmp_path: Path) -> None:
@@ -326,12 +326,12 @@ def test_a_refused_model_is_tried_again_when_the_registry_changes(
     assert followed.shadow.names == ["third"]
     assert refusal(store) == (None, "")
     assert tried == ["first", "second", "third"]
-    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "second"}) == 1
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"language": "en", "name": "second"}) == 1
     live = find_model(store, state="live")
     since = metrics.WORKER.registry.get_sample_value("newstide_model_registered_timestamp_seconds", {"name": "second"})
     assert live is not None
     assert since == pytest.approx(live.created_at.timestamp())
-    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"name": "first"}) is None
+    assert metrics.WORKER.registry.get_sample_value("newstide_model_info", {"language": "en", "name": "first"}) is None
 
 
 def test_a_shelf_that_is_away_is_tried_again_by_itself(

@@ -12,8 +12,6 @@ ALTER TABLE worker_model
     ALTER COLUMN model DROP NOT NULL,
     DROP CONSTRAINT worker_model_pkey,
     ADD PRIMARY KEY (worker, language);
-ALTER TABLE worker_model ALTER COLUMN language DROP DEFAULT;
 
 -- A scheduled training makes a model for one language.
 ALTER TABLE training_run ADD COLUMN language text NOT NULL DEFAULT 'en';
-ALTER TABLE training_run ALTER COLUMN language DROP DEFAULT;
