@@ -113,6 +113,8 @@ def routes_of(connection: psycopg.Connection[Any]) -> dict[str, str]:
         "session": route("/session"),
         "mood": route("/mood", until=now.isoformat()),
         "mood, 7 days": route("/mood", until=now.isoformat(), window=10080),
+        "all views, a day": route("/mood/overview", until=now.isoformat()),
+        "all views of companies, 30 days": route("/mood/overview", until=now.isoformat(), range="30d", kind="entity"),
         "heat of topics, a day": route("/mood/heat", kind="topic", bucket="15m", **ago(1)),
         "heat of companies, a day": route("/mood/heat", kind="entity", bucket="15m", **ago(1)),
         "heat of companies, 7 days": route("/mood/heat", kind="entity", bucket="1h", **ago(7)),

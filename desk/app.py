@@ -23,6 +23,7 @@ from desk.api import (
     models,
     mood,
     oidc,
+    overview,
     promotion,
     queue,
     search,
@@ -58,6 +59,7 @@ RESOURCES = (
     events,
     exports,  # before what takes any name
     mood,
+    overview,
     series,
     stories,
     incidents,

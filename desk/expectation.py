@@ -70,7 +70,7 @@ def expect(counts: Floats, begin: int, first: int) -> Expectation:
     shape = (series, len(asked), DAY)
     return Expectation(
         *(
-            np.broadcast_to(np.where(known, each, np.nan), shape).reshape(series, -1)[:, asked_hours]
+            np.broadcast_to(np.where(known, each, np.nan), shape).reshape(series, len(asked) * DAY)[:, asked_hours]
             for each in (hourly, daily, levels, alpha)
         )
     )

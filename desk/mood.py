@@ -8,12 +8,12 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import Floats, surprise
-from desk.store.counts import Grid, Integers, Leading, read_counts, read_leading, read_source_names, read_sums
-from desk.store.expected import Expected, read_expected
+from desk.store.counts import Grid, Integers, Leading, read_counts, read_source_names, sum_exactly
+from desk.store.expected import Expected, Leaders, by_step, expected_of
 from desk.store.progress import Progress
 
 _CANDIDATES = 2  # rows looked at for each one shown
-_FEWEST_CANDIDATES = 40
+_FEWEST_CANDIDATES = 50
 FEW = 3
 """Stories below which a cell is no ground to stand out."""
 
@@ -42,16 +42,22 @@ class Mover:
     surprise: float
 
 
-def heat(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[HeatRow]:
-    """The `limit` series of `kind` in which the most surprising happened, among those with the most negative stories.
+def candidates(limit: int) -> int:
+    """How many leaders to look at for `limit` rows."""
+    return max(_CANDIDATES * limit, _FEWEST_CANDIDATES)
+
+
+def heat(
+    connection: Connection, kind: str, leaders: Leaders, grid: Grid, progress: Progress, limit: int
+) -> list[HeatRow]:
+    """The `limit` series of `kind` in which the most surprising happened, among the leaders of the hours around `grid`.
 
     A step that is not complete yet can only gain stories, so it is never surprising for having few.
     """
-    leading = read_leading(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
-    names = [each.name for each in leading]
+    leading, names = leaders.leading, leaders.names
     if not names:
         return []
-    expected = read_expected(connection, kind, names, grid, progress)
+    expected = expected_of(connection, kind, names, grid, leaders.hours)
     complete = complete_steps(grid, progress)
     standing_out = most_surprising(expected, complete)
     order = sorted(range(len(names)), key=lambda i: (-standing_out[i], -leading[i].negative, names[i]))[:limit]
@@ -92,21 +98,22 @@ def most_surprising(expected: Expected, complete: int) -> Floats:
     return highest
 
 
-def movers(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> list[Mover]:
-    """The `limit` series whose negative stories in the whole span of `grid` are the most surprising."""
-    leading = read_sums(connection, kind, grid, max(_CANDIDATES * limit, _FEWEST_CANDIDATES))
-    names = [each.name for each in leading]
-    if not names:
+def movers(connection: Connection, kind: str, leaders: Leaders, grid: Grid, limit: int) -> list[Mover]:
+    """The `limit` series of `kind` whose negative stories in the whole span of `grid` are the most surprising, among
+    the leaders of the hours around it."""
+    counted = sum_exactly(connection, kind, leaders.leading, grid)
+    if not counted:
         return []
-    expected = read_expected(connection, kind, names, grid, progress)
-    mean = expected.mean.sum(axis=1)
-    weight = np.where(expected.mean > 0, expected.mean, 0.0)
-    alpha = (expected.alpha * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
-    observed = np.array([each.negative for each in leading], np.float64)
-    found = surprise(observed, mean, alpha)
+    names = [each.name for each in counted]
+    place = {name: i for i, name in enumerate(leaders.names)}
+    means, alphas = (each[[place[name] for name in names]] for each in by_step(leaders.hours, grid))
+    mean = means.sum(axis=1)
+    weight = np.where(means > 0, means, 0.0)
+    alpha = (alphas * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
+    found = surprise(np.array([each.negative for each in counted], np.float64), mean, alpha)
     labels = read_labels(connection, kind, names)
-    order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(found[i]), -leading[i].negative, names[i]))[:limit]
-    return [Mover(leading[i], labels[names[i]], float(mean[i]), float(found[i])) for i in order]
+    order = sorted(range(len(names)), key=lambda i: (-np.nan_to_num(found[i]), -counted[i].negative, names[i]))[:limit]
+    return [Mover(counted[i], labels[names[i]], float(mean[i]), float(found[i])) for i in order]
 
 
 def complete_steps(grid: Grid, progress: Progress) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -18,6 +19,8 @@ WEB = Path(__file__).with_name("web")
 _DOCUMENT = WEB / "index.html"
 _YEAR_S = 31_536_000
 _KEPT = f"public, max-age={_YEAR_S}, immutable"
+_LONGEST_QUERY = 2000
+_OF_A_QUERY = "!$&'()*+,-./:;=?@_~%|[]`{}^"  # what a browser leaves as it is, beside letters and digits
 _ASKED_ANEW = "no-cache"  # kept, but not shown before the desk was asked whether it is the latest
 
 
@@ -40,19 +43,26 @@ class VersionedFiles(StaticFiles):
 
 def serve_pages(app: FastAPI, api: str) -> None:
     """Add the document and its files to `app`, whose API is at `api`. What a page shows follows from its address."""
-    versions = frozenset(re.findall(r'"/static/([^"]+\?v=\w+)"', _DOCUMENT.read_text()))
+    document = _DOCUMENT.read_text()
+    versions = frozenset(re.findall(r'"/static/([^"]+\?v=\w+)"', document))
     app.mount("/static", VersionedFiles(WEB / "static", versions), name="static")
 
     @app.get("/", include_in_schema=False)
     @app.get("/{page}", include_in_schema=False)
     @app.get("/{page}/{item}", include_in_schema=False)
-    def page(request: Request, page: str = "", item: str = "") -> FileResponse:
-        response = FileResponse(_DOCUMENT, headers={"Cache-Control": _ASKED_ANEW})
+    async def page(request: Request, page: str = "", item: str = "") -> HTMLResponse:
+        response = HTMLResponse(document, headers={"Cache-Control": _ASKED_ANEW})
         if _may_be_known(request):
             # While the browser reads the script, the desk works out what the script is going to ask for first.
-            soon = [f"{api}/session", *([f"{api}/mood"] if not page and "until" not in request.query_params else [])]
+            soon = [f"{api}/session", *(_views(f"{api}/mood/overview", request.url.query) if not page else [])]
             response.headers["Link"] = ", ".join(f"<{each}>; rel=preload; as=fetch; crossorigin" for each in soon)
         return response
+
+
+def _views(overview: str, query: str) -> list[str]:
+    """Where the Mood page of this query asks for its views; nothing for a query that no browser would send."""
+    address = f"{overview}?{query}" if query else overview
+    return [address] if len(query) <= _LONGEST_QUERY and quote(query, safe=_OF_A_QUERY) == query else []
 
 
 def _may_be_known(request: Request) -> bool:

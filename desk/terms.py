@@ -6,11 +6,17 @@ A word's strength is the z-score of its log-odds ratio with an informative Diric
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+
+from desk.expectation import Floats
 
 _PRIOR = 500.0  # words that the prior weighs as much as
 _FUNCTION_WORDS = (
@@ -21,8 +27,9 @@ _FUNCTION_WORDS = (
 )
 _COMMON = frozenset(_FUNCTION_WORDS.split())
 _WORD = re.compile(r"\w+")
-_ADDRESS = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+")
 _FIRST_WITHOUT_SPACES = "\u2e80"  # scripts from here on set no spaces: pairs of characters stand for words
+_MOST_KEPT = 16_384  # headlines, some 500 bytes each: spans that are looked at again share nearly all of theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +45,44 @@ class Term:
 
 def surging_terms(inside: Iterable[str], background: Iterable[str], limit: int) -> list[Term]:
     """The `limit` strongest words of the headlines `inside` that two of them hold, and more than the background."""
-    ours, theirs = Counter[str](), Counter[str]()
-    for headline in inside:
-        ours.update(words(headline))
-    for headline in background:
-        theirs.update(words(headline))
-    size, others = ours.total(), theirs.total()
-    terms = (log_odds(word, count, theirs[word], size, others) for word, count in ours.items() if count >= 2)
-    return sorted((term for term in terms if term.strength > 0), key=lambda term: (-term.strength, term.word))[:limit]
+    ours, theirs = _count(inside), _count(background)
+    candidates = [word for word, count in ours.items() if count >= 2]
+    counts, before = ([counted[word] for word in candidates] for counted in (ours, theirs))
+    odds, strengths = log_odds(np.array(counts, float), np.array(before, float), ours.total(), theirs.total())
+    found = zip(candidates, counts, before, odds.tolist(), strengths.tolist(), strict=True)
+    terms = (Term(*each) for each in found if each[-1] > 0)
+    return sorted(terms, key=lambda term: (-term.strength, term.word))[:limit]
 
 
-def log_odds(word: str, inside: int, background: int, size: int, others: int) -> Term:
-    """The term of a word that counts `inside` of `size` and `background` of `others`: delta, and delta over the root of
-    its variance, of equations 16, 20 and 22."""
+def log_odds(inside: Floats, background: Floats, size: int, others: int) -> tuple[Floats, Floats]:
+    """Of words that count `inside` of `size` and `background` of `others`, arrays [word]: delta, and delta over the
+    root of its variance, of equations 16, 20 and 22."""
     prior = _PRIOR * (inside + background) / (size + others)
     mine, other = inside + prior, background + prior
-    delta = math.log(mine / (size + _PRIOR - mine)) - math.log(other / (others + _PRIOR - other))
-    return Term(word, inside, background, delta, delta / math.sqrt(1 / mine + 1 / other))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of the only word there is, nothing can be said: NaN
+        delta = np.log(mine / (size + _PRIOR - mine)) - np.log(other / (others + _PRIOR - other))
+    return delta, delta / np.sqrt(1 / mine + 1 / other)
 
 
 def words(headline: str) -> set[str]:
     """The words that are counted of a headline, each once."""
+    text = headline.casefold()
+    if "://" in text or "www." in text:
+        text = _ADDRESS.sub(" ", text)
     found: set[str] = set()
-    for word in _WORD.findall(_ADDRESS.sub(" ", headline).casefold()):
+    for word in set(_WORD.findall(text)):
         if word[-1] >= _FIRST_WITHOUT_SPACES:
             found.update(word[i : i + 2] for i in range(max(1, len(word) - 1)))
         elif len(word) > 1 and word not in _COMMON and not word.isdigit():
             found.add(word)
     return found
+
+
+def _count(headlines: Iterable[str]) -> Counter[str]:
+    """Word -> how many of the headlines hold it."""
+    return Counter(chain.from_iterable(map(_kept_words, headlines)))
+
+
+@lru_cache(_MOST_KEPT)
+def _kept_words(headline: str) -> tuple[str, ...]:
+    return tuple(map(sys.intern, words(headline)))

@@ -15,13 +15,11 @@ import pyarrow as pa
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from core.sources import source_key
-from core.store.trends import parse_series
 from desk.api.mood import Heat, Movers, read_heat, read_movers
 from desk.api.parameters import From, SentimentGiven, SeriesName, SourceName, To, span
 from desk.api.search import chosen_search
 from desk.api.series import Course, read_course
-from desk.api.stories import A_DAY, stories_as_json
+from desk.api.stories import A_DAY, stories_as_json, story_filter
 from desk.context import Desk, desk_of
 from desk.exports import CSV_TYPE, PARQUET_TYPE, Row, csv_file, parquet_file
 from desk.problems import Problem, responses
@@ -29,7 +27,7 @@ from desk.security.identity import Viewer
 from desk.store.counts import read_source_names
 from desk.store.progress import read_progress
 from desk.store.search import Search, search_all
-from desk.store.stories import StoryFilter, describe_stories, list_stories
+from desk.store.stories import describe_stories, list_stories
 
 _BATCH = 2000
 _AT_ONCE = 3  # each holds a connection to the database for as long as it is read
@@ -98,10 +96,9 @@ def export_stories(
     columns = (
         "id", "headline", "url", "first_at", "last_at", "copies", "sources", "entities", "topic", "sentiment",
     )  # fmt: skip
-    kind, name = parse_series(series)
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
-    wanted = StoryFilter(kind, name, chosen.since, chosen.until, sentiment, source_key(source) if source else None)
+    wanted = story_filter(series, chosen, sentiment, source)
 
     def batches() -> Iterator[list[Row]]:
         before = None

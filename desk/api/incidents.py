@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from core.budget import stated_budget
 from core.store.incidents import measure_false_alarms
@@ -52,6 +53,7 @@ class IncidentBody(BaseModel):
     snoozed_until: datetime | None = Field(description="Time of the clock.")
     handled_by: str | None = Field(description="Who acknowledged or snoozed it last.")
     handled_at: datetime | None
+    headline: str | None = Field(description="Of the first of the stories behind it.")
 
 
 class IncidentPage(BaseModel):
@@ -153,7 +155,18 @@ def list_incidents(
     limit: Annotated[int, Query(ge=1, le=200, description="Most items.")] = 50,
 ) -> IncidentPage:
     with desk.engine.connect() as connection:
-        found = store.list_incidents(connection, state, since, key_of(cursor), limit + 1)
+        return incidents_of(connection, state, since, key_of(cursor), limit)
+
+
+def incidents_of(
+    connection: Connection,
+    state: State | None,
+    since: datetime | None = None,
+    before: store.IncidentKey | None = None,
+    limit: int = 50,
+) -> IncidentPage:
+    """A page of at most `limit` incidents after the one `before`."""
+    found = store.list_incidents(connection, state, since, before, limit + 1)
     items = [IncidentBody.model_validate(each, from_attributes=True) for each in found[:limit]]
     after = key_cursor(items[-1].opened_at, items[-1].id) if len(found) > limit else None
     return IncidentPage(items=items, next=after)

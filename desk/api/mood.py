@@ -9,18 +9,20 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from core.budget import stated_budget
 from desk.api.numbers import plain, plain_one
-from desk.api.parameters import Bucket, From, Kind, KindGiven, Moment, To, grid_of, span, sum_grid
+from desk.api.parameters import Bucket, From, Kind, KindGiven, Moment, Span, To, grid_of, span, sum_grid
 from desk.context import Desk, desk_of
-from desk.mood import FEW, heat, movers
+from desk.mood import FEW, candidates, heat, movers
 from desk.problems import responses
 from desk.security.identity import Viewer
 from desk.shares import wilson
-from desk.store.counts import read_totals, read_totals_by_hour
+from desk.store.counts import Grid, read_totals, read_totals_by_hour
+from desk.store.expected import Leaders, read_leaders
 from desk.store.incidents import count_pages
-from desk.store.progress import read_progress
+from desk.store.progress import Progress, read_progress
 
 router = APIRouter(
     prefix="/mood",
@@ -28,7 +30,7 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED),
 )
 
-_A_DAY = timedelta(days=1)
+A_DAY = timedelta(days=1)
 _A_WEEK = timedelta(days=7)
 _USUAL = timedelta(days=28)
 _MOST_COLUMNS = 400  # of a heat map: more than a screen has room for
@@ -120,14 +122,19 @@ def read_strip(
 ) -> Strip:
     """The mood of all stories in a window that ends `until`, beside the window before and what is usual."""
     with desk.engine.connect() as connection:
-        progress = read_progress(connection)
-        end = (until or progress.present).replace(second=0, microsecond=0)
-        length = timedelta(minutes=window)
-        now = read_totals(connection, "all", "all", end - length, end)
-        before = read_totals(connection, "all", "all", end - 2 * length, end - length)
-        hour = (end - length).replace(minute=0)
-        usual = read_totals_by_hour(connection, "all", "all", hour - _USUAL, hour)
-        pages = count_pages(connection, end - _A_WEEK, end)
+        return strip_of(connection, desk, read_progress(connection), timedelta(minutes=window), until)
+
+
+def strip_of(
+    connection: Connection, desk: Desk, progress: Progress, length: timedelta = A_DAY, until: datetime | None = None
+) -> Strip:
+    """Of the window `length` that ends `until`, where the news ends if None."""
+    end = (until or progress.present).replace(second=0, microsecond=0)
+    now = read_totals(connection, "all", "all", end - length, end)
+    before = read_totals(connection, "all", "all", end - 2 * length, end - length)
+    hour = (end - length).replace(minute=0)
+    usual = read_totals_by_hour(connection, "all", "all", hour - _USUAL, hour)
+    pages = count_pages(connection, end - _A_WEEK, end)
     fresh = progress.committed_at
     return Strip(
         since=end - length,
@@ -164,9 +171,26 @@ def read_heat(
     """The series in which the most surprising happened. How much is expected, `desk/expectation.py` says."""
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
-        chosen = span(since, until, progress.present, _A_DAY)
-        length, grid = grid_of(chosen, bucket, progress.merged_until, _MOST_COLUMNS)
-        found = heat(connection, kind, grid, progress, limit)
+        length, grid = heat_grid(span(since, until, progress.present, A_DAY), bucket, progress)
+        leaders = read_leaders(connection, kind, grid, progress, candidates(limit))
+        return heat_of(connection, kind, leaders, length, grid, progress, limit)
+
+
+def heat_grid(chosen: Span, bucket: Bucket | None, progress: Progress) -> tuple[Bucket, Grid]:
+    """The steps of a heat map. Raises InputError for too many."""
+    return grid_of(chosen, bucket, progress.merged_until, _MOST_COLUMNS)
+
+
+def heat_of(
+    connection: Connection,
+    kind: Kind,
+    leaders: Leaders,
+    length: Bucket,
+    grid: Grid,
+    progress: Progress,
+    limit: int,
+) -> Heat:
+    """The `limit` most surprising of `leaders`, in the steps of `grid`."""
     rows = [
         HeatRowBody(
             kind=kind,
@@ -178,7 +202,7 @@ def read_heat(
             surprise=plain(row.surprise, 3),
             share=plain(row.negative / np.where(row.stories > 0, row.stories, np.nan)),
         )
-        for row in found
+        for row in heat(connection, kind, leaders, grid, progress, limit)
     ]
     return Heat(bucket=length, times=grid.times, rows=rows, few=FEW, complete_until=progress.complete_until)
 
@@ -195,11 +219,15 @@ def read_movers(
     """Spans of up to two days are taken by five minutes, longer ones by whole hours."""
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
-        chosen = span(since, until, progress.present, _A_DAY)
-        grid = sum_grid(chosen, progress.merged_until)
-        found = movers(connection, kind, grid, progress, limit)
+        grid = sum_grid(span(since, until, progress.present, A_DAY), progress.merged_until)
+        leaders = read_leaders(connection, kind, grid, progress, candidates(limit))
+        return movers_of(connection, kind, leaders, grid, limit)
+
+
+def movers_of(connection: Connection, kind: Kind, leaders: Leaders, grid: Grid, limit: int) -> Movers:
+    """The `limit` most surprising of `leaders` over the span of `grid`."""
     items = []
-    for each in found:
+    for each in movers(connection, kind, leaders, grid, limit):
         counts, share = each.counts, wilson(each.counts.negative, each.counts.stories)
         items.append(
             MoverBody(

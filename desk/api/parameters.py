@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from fastapi import Path, Query
@@ -115,9 +115,10 @@ def sum_grid(chosen: Span, merged_until: datetime | None) -> Grid:
     return Grid.around(chosen.since, chosen.until, HOUR_S if hours else SECONDS["5m"])
 
 
-def series_of(written: str) -> tuple[str, str]:
+def series_of(written: str) -> tuple[AnyKind, str]:
     """Kind and name. Raises InputError for another form."""
-    return parse_series(written)
+    kind, name = parse_series(written)
+    return cast(AnyKind, kind), name
 
 
 def key_cursor(moment: datetime, number: UUID) -> str:

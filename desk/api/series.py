@@ -10,10 +10,24 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from core.sources import source_key
 from desk.api.numbers import plain, plain_one
-from desk.api.parameters import SECONDS, AnyKind, Bucket, From, Kind, KindInAddress, Moment, To, Words, grid_of, span
+from desk.api.parameters import (
+    SECONDS,
+    AnyKind,
+    Bucket,
+    From,
+    Kind,
+    KindInAddress,
+    Moment,
+    Span,
+    To,
+    Words,
+    grid_of,
+    span,
+)
 from desk.arithmetic import explain
 from desk.context import Desk, desk_of
 from desk.expectation import band, surprise
@@ -23,7 +37,7 @@ from desk.security.identity import Viewer
 from desk.store.counts import find_series, read_counts
 from desk.store.expected import read_expected
 from desk.store.incidents import alerts_within, swaps_within
-from desk.store.progress import read_progress
+from desk.store.progress import Progress, read_progress
 
 router = APIRouter(
     prefix="/series",
@@ -226,15 +240,22 @@ def read_course(
 ) -> Course:
     """Stories by sentiment with the band of what is ordinary, and the alerts and changes of model in the span. A series
     without news is all zeros."""
-    known = _known_name(kind, name)
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
-        length, grid = grid_of(span(since, until, progress.present, _A_DAY), bucket, progress.merged_until)
-        counts = {name: found[0] for name, found in read_counts(connection, kind, [known], grid).items()}
-        expected = read_expected(connection, kind, [known], grid, progress)
-        alerts = alerts_within(connection, kind, known, grid.since, grid.until)
-        swaps = swaps_within(connection, grid.since, grid.until)
-        label = read_labels(connection, kind, [known])[known]
+        return course_of(connection, kind, name, span(since, until, progress.present, _A_DAY), bucket, progress)
+
+
+def course_of(
+    connection: Connection, kind: AnyKind, name: str, chosen: Span, bucket: Bucket | None, progress: Progress
+) -> Course:
+    """Raises InputError for too many steps, Problem 404 for another series of the kind `all`."""
+    known = _known_name(kind, name)
+    length, grid = grid_of(chosen, bucket, progress.merged_until)
+    counts = {name: found[0] for name, found in read_counts(connection, kind, [known], grid).items()}
+    expected = read_expected(connection, kind, [known], grid, progress)
+    alerts = alerts_within(connection, kind, known, grid.since, grid.until)
+    swaps = swaps_within(connection, grid.since, grid.until)
+    label = read_labels(connection, kind, [known])[known]
     low, high = band(expected.mean[0], expected.alpha[0])
     return Course(
         kind=kind,

@@ -22,6 +22,7 @@ from desk.api.parameters import (
     SentimentGiven,
     SeriesName,
     SourceName,
+    Span,
     To,
     key_cursor,
     key_of,
@@ -33,11 +34,12 @@ from desk.problems import Problem, responses
 from desk.security.identity import Viewer
 from desk.store.counts import read_source_names, read_sums
 from desk.store.messages import read_messages_of
-from desk.store.progress import read_progress
+from desk.store.progress import Progress, read_progress
 from desk.store.stories import (
     Placed,
     Story,
     StoryFilter,
+    StoryKey,
     describe_stories,
     find_story,
     list_stories,
@@ -160,11 +162,20 @@ def read_stories(
     """Folded: copies of a story are one item. A story belongs to a span by its first message in the series."""
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
-        kind, name = parse_series(series)
-        wanted = StoryFilter(kind, name, chosen.since, chosen.until, sentiment, source_key(source) if source else None)
-        placed = list_stories(connection, wanted, key_of(cursor), limit + 1)
-        shown = placed[:limit]
-        items = stories_as_json(connection, describe_stories(connection, shown), shown)
+        return stories_of(connection, story_filter(series, chosen, sentiment, source), key_of(cursor), limit)
+
+
+def story_filter(series: str, chosen: Span, sentiment: str | None, source: str | None) -> StoryFilter:
+    """Raises InputError for a series in another form."""
+    kind, name = parse_series(series)
+    return StoryFilter(kind, name, chosen.since, chosen.until, sentiment, source_key(source) if source else None)
+
+
+def stories_of(connection: Connection, wanted: StoryFilter, before: StoryKey | None, limit: int) -> StoryPage:
+    """A page of at most `limit` stories after the one `before`."""
+    placed = list_stories(connection, wanted, before, limit + 1)
+    shown = placed[:limit]
+    items = stories_as_json(connection, describe_stories(connection, shown), shown)
     after = key_cursor(shown[-1].first_at, shown[-1].story) if len(placed) > limit else None
     return StoryPage(items=items, next=after)
 
@@ -212,14 +223,16 @@ def read_terms(
     """Against the same series before. Of a busy span the last 500 stories of each sentiment are read."""
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
-        kind, name = parse_series(series)
-        before = chosen.since - min(chosen.until - chosen.since, _MOST_BEFORE)
-        inside = read_headlines(
-            connection, StoryFilter(kind, name, chosen.since, chosen.until, sentiment), _MOST_HEADLINES
-        )
-        background = read_headlines(
-            connection, StoryFilter(kind, name, before, chosen.since, sentiment), _MOST_HEADLINES
-        )
+        return terms_of(connection, series, chosen, sentiment, limit)
+
+
+def terms_of(connection: Connection, series: str, chosen: Span, sentiment: str | None, limit: int) -> Terms:
+    """Raises InputError for a series in another form."""
+    before = Span(chosen.since - min(chosen.until - chosen.since, _MOST_BEFORE), chosen.since)
+    inside, background = (
+        read_headlines(connection, story_filter(series, each, sentiment, None), _MOST_HEADLINES)
+        for each in (chosen, before)
+    )
     items = [
         TermBody(
             word=term.word,
@@ -244,10 +257,13 @@ def read_sources(
     """Spans of up to two days are taken by five minutes, longer ones by whole hours."""
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
-        chosen = span(since, until, progress.present, A_DAY)
-        grid = sum_grid(chosen, progress.merged_until)
-        found = read_sums(connection, "source", grid, limit)
-        labels = read_source_names(connection, [each.name for each in found])
+        return sources_of(connection, span(since, until, progress.present, A_DAY), progress, limit)
+
+
+def sources_of(connection: Connection, chosen: Span, progress: Progress, limit: int) -> Sources:
+    """The `limit` sources with the most negative stories."""
+    found = read_sums(connection, "source", sum_grid(chosen, progress.merged_until), limit)
+    labels = read_source_names(connection, [each.name for each in found])
     items = [
         SourceBody(
             name=each.name,

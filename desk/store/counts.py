@@ -122,7 +122,11 @@ def read_leading(connection: Connection, kind: str, grid: Grid, limit: int) -> l
 def read_sums(connection: Connection, kind: str, grid: Grid, limit: int) -> list[Leading]:
     """The series of `kind` with the most negative stories, and their counts in the span of `grid`: those of parts of an
     hour are counted among the leaders of the whole hours."""
-    leading = read_leading(connection, kind, grid, limit)
+    return sum_exactly(connection, kind, read_leading(connection, kind, grid, limit), grid)
+
+
+def sum_exactly(connection: Connection, kind: str, leading: list[Leading], grid: Grid) -> list[Leading]:
+    """The series that lead in the hours around `grid`, with their counts in its very span."""
     if Grid.around(grid.since, grid.until, HOUR_S) == Grid(grid.since, grid.until, HOUR_S):
         return leading
     names = [each.name for each in leading]

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import HISTORY, Expectation, Floats, expect, in_steps
-from desk.store.counts import HOUR_S, Grid, read_negative
+from desk.store.counts import HOUR_S, Grid, Leading, read_leading, read_negative
 from desk.store.progress import Progress
 
 _DAY_S = 24 * HOUR_S
@@ -37,6 +37,25 @@ class Hours:
     expectation: Expectation
 
 
+@dataclass(frozen=True)
+class Leaders:
+    """The series of a kind with the most negative stories in the hours around a span: their counts there, and `hours`,
+    in the same order."""
+
+    leading: list[Leading]
+    hours: Hours
+
+    @property
+    def names(self) -> list[str]:
+        return [each.name for each in self.leading]
+
+
+def read_leaders(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> Leaders:
+    """At most `limit` of them."""
+    leading = read_leading(connection, kind, grid, limit)
+    return Leaders(leading, read_hours(connection, kind, [each.name for each in leading], grid, progress))
+
+
 def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Hours:
     """The hours of `grid`, and the days before them."""
     midnight = Grid.around(grid.since, grid.until, _DAY_S).since
@@ -51,12 +70,22 @@ def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Gr
 
 def read_expected(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Expected:
     """What is observed, and what is expected, of each step of `grid`."""
-    hours = read_hours(connection, kind, names, grid, progress)
+    return expected_of(connection, kind, names, grid, read_hours(connection, kind, names, grid, progress))
+
+
+def expected_of(connection: Connection, kind: str, names: Sequence[str], grid: Grid, hours: Hours) -> Expected:
+    """The same of series whose `hours` around `grid` are known: parts of an hour are read."""
+    mean, alpha = by_step(hours, grid)
+    if grid.step_s >= HOUR_S:
+        return Expected(in_steps(hours.counts[:, hours.first :], grid.step_s // HOUR_S), mean, alpha)
+    return Expected(read_negative(connection, kind, names, grid).astype(np.float64), mean, alpha)
+
+
+def by_step(hours: Hours, grid: Grid) -> tuple[Floats, Floats]:
+    """Mean and dispersion, arrays [series, step], of the steps of `grid`, which `hours` are around."""
     found = hours.expectation
     if grid.step_s >= HOUR_S:
         each = grid.step_s // HOUR_S
-        observed = in_steps(hours.counts[:, hours.first :], each)
-        return Expected(observed, in_steps(found.hourly, each), found.alpha[:, ::each])
+        return in_steps(found.hourly, each), found.alpha[:, ::each]
     hour = np.arange(grid.first, grid.first + len(grid)) * grid.step_s // HOUR_S - hours.grid.first - hours.first
-    observed = read_negative(connection, kind, names, grid).astype(np.float64)
-    return Expected(observed, found.hourly[:, hour] * (grid.step_s / HOUR_S), found.alpha[:, hour])
+    return found.hourly[:, hour] * (grid.step_s / HOUR_S), found.alpha[:, hour]

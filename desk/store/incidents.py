@@ -24,6 +24,7 @@ class HandledIncident:
 
     `observed` and `expected` count stories in the `window_minutes` before `peak_at`; `score` is -log10 of the
     recalibrated tail probability. `snoozed_until` and `handled_at` are times of the clock, the others event times.
+    `headline`: of the first of the stories behind it; None where the evidence names none.
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class HandledIncident:
     snoozed_until: datetime | None
     handled_by: str | None
     handled_at: datetime | None
+    headline: str | None
 
 
 @dataclass(frozen=True)

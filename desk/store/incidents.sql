@@ -1,5 +1,9 @@
 -- name: incidents
-SELECT * FROM handled_incident
+-- With the headline of the first of the stories behind each.
+SELECT handled_incident.*,
+       (SELECT alert.evidence #>> '{stories,0,headline}' FROM incident JOIN alert ON alert.id = incident.leader
+        WHERE incident.id = handled_incident.id) AS headline
+FROM handled_incident
 WHERE (CAST(:since AS timestamptz) IS NULL OR last_at >= :since)
   AND CASE WHEN CAST(:state AS text) IS NULL THEN state <> 'withdrawn' ELSE state = :state END
   AND (CAST(:before AS timestamptz) IS NULL OR (opened_at, id) < (:before, CAST(:before_id AS uuid)))
@@ -7,7 +11,10 @@ ORDER BY opened_at DESC, id DESC
 LIMIT :limit
 
 -- name: incident
-SELECT * FROM handled_incident
+SELECT handled_incident.*,
+       (SELECT alert.evidence #>> '{stories,0,headline}' FROM incident JOIN alert ON alert.id = incident.leader
+        WHERE incident.id = handled_incident.id) AS headline
+FROM handled_incident
 WHERE id = :incident
 
 -- name: alerts

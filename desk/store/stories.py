@@ -113,7 +113,8 @@ def read_headlines(connection: Connection, wanted: StoryFilter, limit: int) -> l
         "sentiments": wanted.sentiments,
         "limit": limit,
     }
-    return [row.headline for row in connection.execute(_QUERIES["headlines"], values)]
+    headlines: list[str] = connection.execute(_QUERIES["headlines"], values).one().headlines
+    return headlines
 
 
 def _described(row: Any, lead: StoredMessage | None) -> Story:

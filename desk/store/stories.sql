@@ -34,7 +34,7 @@ SELECT id AS story, first_uid AS uid, first_at FROM story WHERE id = :story
 
 -- name: headlines
 -- Of the newest stories of a series in a span.
-SELECT story.headline
+SELECT coalesce(array_agg(story.headline), '{}') AS headlines
 FROM unnest(CAST(:sentiments AS text[])) AS wanted (sentiment)
 CROSS JOIN LATERAL (
     SELECT story, first_at

@@ -109,7 +109,9 @@ def add_incident(connection: psycopg.Connection[Any], incident: UUID, opened_at:
         "state": state,
         "at": opened_at,
         "closed": closed,
-        "evidence": Jsonb({"stories": [], "words": ["trouble"], "negative_stories": 30}),
+        "evidence": Jsonb(
+            {"stories": [{"headline": "The bank is in trouble"}], "words": ["trouble"], "negative_stories": 30}
+        ),
     }
     connection.execute(_INCIDENT, values)
     connection.execute(_ALERT, values)

@@ -47,6 +47,8 @@ def test_incidents_come_in_pages_the_last_first(ann: TestClient, store: psycopg.
 def test_an_incident_has_its_alerts_evidence_and_history(ann: TestClient) -> None:
     detail = get(ann, AT)
     assert detail["incident"]["name"] == BANK
+    assert detail["incident"] == get(ann, "/incidents")["items"][0]
+    assert detail["incident"]["headline"] == "The bank is in trouble"
     assert detail["alerts"][0]["evidence"]["words"] == ["trouble"]
     assert [change["change"] for change in detail["history"]] == ["opened"]
     assert (detail["handling"], detail["feedback"]) == ([], [])

@@ -72,6 +72,74 @@ def test_every_cell_of_the_heat_map_counts_its_stories(
         assert row["share"] == shares
 
 
+@pytest.mark.parametrize(
+    ("address", "series", "window", "bucket", "shown"),
+    [
+        ({}, "all/all", ("2026-06-14T12:00:00Z", "2026-06-15T12:00:00Z"), "1h", None),
+        (
+            {"range": "30d", "kind": "entity", "series": f"entity={BANK}", "sentiment": "negative"},
+            f"entity/{BANK}",
+            ("2026-05-17T00:00:00Z", "2026-06-16T00:00:00Z"),
+            "1d",
+            None,
+        ),
+        (
+            {
+                "range": "7d",
+                "bucket": "1h",
+                "until": "2026-06-14T09:30:00Z",
+                "source": "globalwire",
+                "from": "2026-06-12T02:15:00Z",
+                "to": "2026-06-12T19:00:00Z",
+                "metric": "share",
+            },
+            "all/all",
+            ("2026-06-07T10:00:00Z", "2026-06-14T10:00:00Z"),
+            "1h",
+            ("2026-06-12T02:15:00Z", "2026-06-12T19:00:00Z"),
+        ),
+        (
+            {"range": "6h", "bucket": "1d", "from": "2026-06-13T00:00:00Z"},
+            "all/all",
+            ("2026-06-15T06:00:00Z", "2026-06-15T12:00:00Z"),
+            "15m",
+            None,
+        ),
+    ],
+)
+def test_all_views_in_one_answer_are_those_of_their_routes(
+    ann: TestClient,
+    address: dict[str, str],
+    series: str,
+    window: tuple[str, str],
+    bucket: str,
+    shown: tuple[str, str] | None,
+) -> None:
+    whole = dict(zip(("from", "to"), window, strict=True))
+    lists = dict(zip(("from", "to"), shown or window, strict=True))
+    kind, name = address.get("kind", "topic"), address.get("series", "all")
+    of_stories = {key: address[key] for key in ("sentiment", "source") if key in address}
+    overview = get(ann, "/mood/overview", **address)
+    assert (overview["window"], overview["bucket"]) == ({"since": window[0], "until": window[1]}, bucket)
+    assert overview["shown"] == {"since": lists["from"], "until": lists["to"]}
+    strip = get(ann, "/mood", **{key: address[key] for key in ("until",) if key in address})
+    assert {**overview["strip"], "freshness_s": 0} == {**strip, "freshness_s": 0}
+    assert overview["open"] == get(ann, "/incidents", state="open", limit=3)
+    assert overview["latest"] is None
+    assert overview["heat"] == get(ann, "/mood/heat", kind=kind, bucket=bucket, limit=20, **whole)
+    assert overview["course"] == get(ann, f"/series/{series}", bucket=bucket, **whole)
+    assert overview["movers"] == get(ann, "/mood/movers", kind=kind, limit=25, **lists)
+    assert overview["stories"] == get(ann, "/stories", series=name, limit=25, **of_stories, **lists)
+    assert overview["terms"] == get(ann, "/terms", series=name, **lists)
+    assert overview["sources"] == get(ann, "/sources", **lists)
+    assert all(overview[view]["items"] for view in ("movers", "stories", "sources"))
+
+
+def test_an_overview_of_what_is_not_is_refused(ann: TestClient) -> None:
+    for address, status in (({"range": "2y"}, 422), ({"series": "topic="}, 422), ({"from": "then"}, 422)):
+        get(ann, "/mood/overview", status, **address)
+
+
 def test_trouble_stands_out(ann: TestClient) -> None:
     heat = get(ann, "/mood/heat", kind="entity", bucket="1h")
     first = heat["rows"][0]
@@ -196,7 +264,16 @@ def test_what_can_not_be_answered_is_the_fault_of_the_request(
 
 def test_an_empty_store_answers_everything(login: Any) -> None:
     bob = login("bob", "viewer")
-    for address in ("/mood", "/mood/heat", "/mood/movers", "/series", "/series/all/all", "/stories", "/terms"):
+    for address in (
+        "/mood",
+        "/mood/overview",
+        "/mood/heat",
+        "/mood/movers",
+        "/series",
+        "/series/all/all",
+        "/stories",
+        "/terms",
+    ):
         get(bob, address)
     assert get(bob, "/mood")["mood"] is None
     assert get(bob, "/series/topic/none/arithmetic", at=PRESENT.isoformat())["surprise"] is None

@@ -42,9 +42,10 @@ def test_who_may_be_logged_in_is_told_what_to_ask_for(login: Login, stranger: Te
 
     ann = login("ann")
     assert told(stranger, "/") == []
-    assert told(ann, "/") == ["/api/v1/session", "/api/v1/mood"]
-    assert told(ann, "/?range=7d") == ["/api/v1/session", "/api/v1/mood"]
-    assert told(ann, "/?until=2025-03-07T12:00:00Z") == ["/api/v1/session"]
+    assert told(ann, "/") == ["/api/v1/session", "/api/v1/mood/overview"]
+    query = "?range=7d&series=entity%3DNMRB&until=2025-03-07T12%3A00%3A00Z&pin=topic%3DM%26A"
+    assert told(ann, f"/{query}") == ["/api/v1/session", f"/api/v1/mood/overview{query}"]
+    assert told(ann, f"/?series={'x' * 2000}") == ["/api/v1/session"]
     assert told(ann, "/alerts/7") == ["/api/v1/session"]
 
 

@@ -37,6 +37,7 @@ _ALLOWED = {
         GET /settings/taxonomy
         GET /settings/public
         GET /mood
+        GET /mood/overview
         GET /mood/heat
         GET /mood/heat/export
         GET /mood/movers

@@ -95,7 +95,7 @@ def _ages(page: Page, store: Connection) -> set[str]:
     """How long ago a worker stored anything when the strip was asked for, give or take two seconds."""
     since_asked = page.evaluate(
         """() => performance.now() - performance.getEntriesByType("resource")
-            .filter(entry => new URL(entry.name).pathname === "/api/v1/mood").at(-1).responseEnd"""
+            .filter(entry => /^.api.v1.mood(.overview)?$/.test(new URL(entry.name).pathname)).at(-1).responseEnd"""
     )
     (stored,) = row_of(
         store, "SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float FROM offset_ledger"

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.desk.browser.conftest import PHONE, ServedDesk, Visit, VisitAs
 from tests.desk.browser.invented_store import HOSTILE
@@ -64,9 +64,43 @@ def test_what_the_page_asks_for_first_was_on_its_way(mood: Visit) -> None:
         """() => performance.getEntriesByType("resource").map(entry => [new URL(entry.name).pathname,
             entry.initiatorType])"""
     )
-    for address in ("/api/v1/session", "/api/v1/mood"):
+    for address in ("/api/v1/session", "/api/v1/mood/overview"):
         assert [how for path, how in asked if path == address][:1] == ["link"], asked
     assert [path for path, _ in asked].count("/api/v1/session") == 1
+
+
+def _drawn(page: Page) -> dict[str, str]:
+    """What each view says."""
+    views = ("heat", "series", "movers", "stories", "terms", "sources")
+    return {view: page.locator(f".{view}-panel").inner_text() for view in views}
+
+
+def test_all_views_come_with_one_answer(visit: VisitAs) -> None:
+    desk, query = visit(), "?range=3d&kind=entity&series=entity%3DNMRB&sentiment=negative"
+    desk.open(f"/{query}")
+    drawn = _drawn(desk.page)
+    assert all(len(text.splitlines()) > 4 for text in drawn.values()), drawn
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(urlsplit(route.request.url).path.removeprefix("/api/v1"))
+        if asked[-1] in ("/session", "/mood/overview"):
+            route.continue_()  # all others wait for as long as the page is there
+
+    desk.page.route("**/api/v1/**", answer)
+    desk.open(f"/{query}")
+    assert _drawn(desk.page) == drawn
+    assert set(asked) <= {"/session", "/mood/overview", "/events"}
+
+
+def test_views_ask_by_themselves_where_one_answer_is_refused(visit: VisitAs) -> None:
+    desk = visit()
+    desk.open("/")
+    drawn = _drawn(desk.page)
+    desk.page.route("**/api/v1/mood/overview", lambda route: route.fulfill(status=503, json={"detail": "busy"}))
+    desk.open("/")
+    assert _drawn(desk.page) == drawn
+    desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
 
 
 def test_every_view_can_be_taken_along(mood: Visit, tmp_path: Path) -> None:

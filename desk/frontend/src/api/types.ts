@@ -5,6 +5,7 @@ type Schemas = components["schemas"];
 
 export type Me = Schemas["Me"];
 export type Role = Me["role"];
+export type Overview = Schemas["Overview"];
 export type Mood = Schemas["Strip"];
 export type HeatAnswer = Schemas["Heat"];
 export type Bucket = HeatAnswer["bucket"];

@@ -13,9 +13,11 @@ export interface Loaded<T> {
 }
 
 const MOST_KEPT = 60;
+const SUPPLIED_MS = 1000; // longer than a page takes to draw what was supplied
 const BUSY: readonly number[] = [429, 503];
 const AGAIN_MS = 2000;
 const kept = new Map<string, unknown>();
+const supplied = new Map<string, unknown>();
 
 function keep(address: string, answer: unknown): void {
   kept.delete(address);
@@ -26,6 +28,16 @@ function keep(address: string, answer: unknown): void {
 
 export function forget(): void {
   kept.clear();
+  supplied.clear();
+}
+
+/** Whether something was answered at this address before. */
+export const isKept = (address: string): boolean => kept.has(address);
+
+/** Answers that came together: views that are about to be drawn need not ask for them. */
+export function supply(answers: Iterable<readonly [address: string, answer: unknown]>): void {
+  for (const [address, answer] of answers) supplied.set(address, answer);
+  setTimeout(() => supplied.clear(), SUPPLIED_MS);
 }
 
 interface State<T> {
@@ -36,13 +48,20 @@ interface State<T> {
 }
 
 export function useData<T>(address: string | null, topics: readonly Topic[] = []): Loaded<T> {
-  const state: Signal<State<T>> = useSignal({ address: null, data: undefined, error: undefined, loading: false });
+  const state: Signal<State<T>> = useSignal({ address, data: address === null ? undefined : (supplied.get(address) as T | undefined), error: undefined, loading: false });
   const running = useRef<AbortController | null>(null);
   let version = 0;
   for (const topic of topics) version += changes[topic].value;
 
   const load = useCallback((wanted: string) => {
     running.current?.abort();
+    const given = supplied.get(wanted) as T | undefined;
+    if (given !== undefined) {
+      supplied.delete(wanted);
+      keep(wanted, given);
+      if (state.peek().data !== given) state.value = { address: wanted, data: given, error: undefined, loading: false };
+      return;
+    }
     const abort = new AbortController();
     running.current = abort;
     const known = kept.get(wanted) as T | undefined;
@@ -70,7 +89,7 @@ export function useData<T>(address: string | null, topics: readonly Topic[] = []
   // Before the frame is drawn: a view waits for nothing to ask.
   useLayoutEffect(() => {
     if (address) load(address);
-    else state.value = { address: null, data: undefined, error: undefined, loading: false };
+    else if (state.peek().address) state.value = { address: null, data: undefined, error: undefined, loading: false };
   }, [address, version]);
   useEffect(() => () => running.current?.abort(), []);
 

@@ -30,18 +30,30 @@ let known: Colours | null = null;
 export function colours(): Colours {
   if (known && version === palette.value) return known;
   version = palette.value;
-  const probe = document.createElement("i");
-  probe.hidden = true;
-  document.body.append(probe);
-  const read = (name: string): string => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const found = Object.fromEntries(NAMES.map((name) => [name, read(name)])) as Record<(typeof NAMES)[number], string>;
-  const steps = (name: string, count: number): string[] => Array.from({ length: count }, (_, step) => read(`${name}-${step}`));
-  known = { ...found, pins: steps("pin", 4), surprise: steps("surprise", 9), amount: steps("amount", 7) };
-  probe.remove();
+  const scales = { pins: steps("pin", 4), surprise: steps("surprise", 9), amount: steps("amount", 7) };
+  const found = readAll([...NAMES, ...Object.values(scales).flat()]);
+  const of = (names: readonly string[]): string[] => names.map((name) => found.get(name) ?? "");
+  const single = Object.fromEntries(NAMES.map((name) => [name, found.get(name) ?? ""])) as Record<(typeof NAMES)[number], string>;
+  known = { ...single, pins: of(scales.pins), surprise: of(scales.surprise), amount: of(scales.amount) };
   return known;
+}
+
+const steps = (name: string, count: number): string[] => Array.from({ length: count }, (_, step) => `${name}-${step}`);
+
+/** What the style sheet's variables are as colours; all at once, for which the browser works out styles once. */
+function readAll(names: readonly string[]): Map<string, string> {
+  const box = document.createElement("i");
+  box.hidden = true;
+  const probes = names.map((name) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(--${name})`;
+    return probe;
+  });
+  box.append(...probes);
+  document.body.append(box);
+  const found = new Map(names.map((name, place) => [name, getComputedStyle(probes[place] ?? box).color]));
+  box.remove();
+  return found;
 }
 
 /** Least surprise of each step of the scale, in powers of ten: the middle step is what chance does often. */

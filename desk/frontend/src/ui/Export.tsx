@@ -16,6 +16,9 @@ interface Props<Row> {
   server?: readonly { text: string; address: string }[];
 }
 
+/** The file of all that a view's address answers. */
+export const fileOf = (address: string | null): NonNullable<Props<unknown>["server"]> => (address ? [{ text: t("export.all"), address: address.replace("?", "/export?format=csv&") }] : []);
+
 export function Export<Row>({ name, columns, rows, picture, server }: Props<Row>): JSX.Element {
   const menu = useRef<HTMLDetailsElement>(null);
   const done = (): void => {

@@ -2,7 +2,6 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
-import { address } from "../../api/client";
 import type { HeatAnswer } from "../../api/types";
 import { useData } from "../../api/useData";
 import type { Metric } from "../../charts/heat";
@@ -14,8 +13,9 @@ import { setQuery } from "../../router";
 import { brush, bucket, kind, metric, series, setBrush, step, window as shownWindow } from "../../state/view";
 import { palette } from "../../state/settings";
 import { DataTable, type Column } from "../../ui/DataTable";
-import { Export } from "../../ui/Export";
+import { Export, fileOf } from "../../ui/Export";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { heatAt } from "./answers";
 import { focusStories } from "./Stories";
 import { Why } from "./Why";
 
@@ -29,13 +29,11 @@ interface Line {
   share: number | null;
 }
 
-const ROWS = 20;
-
 export function Heat(): JSX.Element {
   const whole = shownWindow.value;
   const chosenKind = kind.value;
-  const wanted = whole && { kind: chosenKind, from: iso(whole.from), to: iso(whole.to), bucket: bucket.value, limit: ROWS };
-  const heat = useData<HeatAnswer>(wanted && address("/mood/heat", wanted), ["trends"]);
+  const wanted = whole && heatAt(chosenKind, whole, bucket.value);
+  const heat = useData<HeatAnswer>(wanted, ["trends"]);
   const at = useSignal<Cell | null>(null);
   const asTable = useSignal(false);
   const why = useSignal<Cell | null>(null);
@@ -84,7 +82,7 @@ export function Heat(): JSX.Element {
             columns={columns()}
             rows={lines()}
             picture={() => picture.current?.() ?? null}
-            server={wanted ? [{ text: t("export.all"), address: address("/mood/heat/export", { ...wanted, format: "csv" }) }] : []}
+            server={fileOf(wanted)}
           />
         </>
       }

@@ -1,23 +1,22 @@
 // The series that changed most, in figures.
 import type { JSX } from "preact";
-import { address } from "../../api/client";
 import type { Mover } from "../../api/types";
 import { useData } from "../../api/useData";
-import { iso, number, percent, signed } from "../../format";
+import { number, percent, signed } from "../../format";
 import { t } from "../../i18n";
 import { kind, pins, series, setSeries, shown, togglePin } from "../../state/view";
 import { DataTable, type Column } from "../../ui/DataTable";
-import { Export } from "../../ui/Export";
+import { Export, fileOf } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { moversAt } from "./answers";
 import { Interval } from "./Interval";
 
-const ROWS = 25;
 const idOf = (mover: Mover): string => `${mover.kind}=${mover.name}`;
 
 export function Movers(): JSX.Element {
   const span = shown.value;
-  const wanted = span && { kind: kind.value, from: iso(span.from), to: iso(span.to), limit: ROWS };
-  const movers = useData<{ items: Mover[] }>(wanted && address("/mood/movers", wanted), ["trends"]);
+  const wanted = span && moversAt(kind.value, span);
+  const movers = useData<{ items: Mover[] }>(wanted, ["trends"]);
   const rows = movers.data?.items ?? [];
   return (
     <Panel
@@ -29,7 +28,7 @@ export function Movers(): JSX.Element {
           name={`movers-${kind.value}`}
           columns={columns()}
           rows={rows}
-          server={wanted ? [{ text: t("export.all"), address: address("/mood/movers/export", { ...wanted, format: "csv" }) }] : []}
+          server={fileOf(wanted)}
         />
       }
     >

@@ -2,17 +2,17 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
-import { address } from "../../api/client";
 import type { SeriesAnswer } from "../../api/types";
 import { useData } from "../../api/useData";
 import { SeriesChart, type Line, type Marks } from "../../charts/SeriesChart";
-import { iso, moment, number, percent, span, utc } from "../../format";
+import { moment, number, percent, span, utc } from "../../format";
 import { t } from "../../i18n";
 import { href, queryOf, setQuery } from "../../router";
-import { brush, bucket, pins, series, seriesPath, setBrush, setSeries, step, togglePin, window as shownWindow } from "../../state/view";
+import { brush, bucket, pins, series, setBrush, setSeries, step, togglePin, window as shownWindow } from "../../state/view";
 import { DataTable, type Column } from "../../ui/DataTable";
-import { Export } from "../../ui/Export";
+import { Export, fileOf } from "../../ui/Export";
 import { Choice, Failed, Panel, Skeleton } from "../../ui/parts";
+import { courseAt } from "./answers";
 import { Why } from "./Why";
 
 type Show = "negative" | "share" | "stories" | "messages";
@@ -26,8 +26,7 @@ interface Point {
 export function SeriesPanel(): JSX.Element {
   const whole = shownWindow.value;
   const name = series.value;
-  const wanted = whole && { from: iso(whole.from), to: iso(whole.to), bucket: bucket.value };
-  const to = (which: string): string | null => wanted && address(seriesPath(which), wanted);
+  const to = (which: string): string | null => whole && courseAt(which, whole, bucket.value);
   const main = useData<SeriesAnswer>(to(name), ["trends", "incidents", "models"]);
   const pinned = pins.value.filter((pin) => pin !== name);
   const others = [0, 1, 2, 3].map((place) => useData<SeriesAnswer>(pinned[place] ? to(pinned[place] ?? "") : null, ["trends"]));
@@ -68,7 +67,7 @@ export function SeriesPanel(): JSX.Element {
             columns={answer ? columns(answer) : []}
             rows={points}
             picture={() => picture.current?.() ?? null}
-            server={wanted ? [{ text: t("export.all"), address: address(`${seriesPath(name)}/export`, { ...wanted, format: "csv" }) }] : []}
+            server={fileOf(to(name))}
           />
         </>
       }

@@ -1,19 +1,19 @@
 // Who tells the news shown.
 import type { JSX } from "preact";
-import { address } from "../../api/client";
 import type { SourceCount } from "../../api/types";
 import { useData } from "../../api/useData";
-import { iso, number, signed } from "../../format";
+import { number, signed } from "../../format";
 import { t } from "../../i18n";
 import { queryOf, setQuery } from "../../router";
 import { shown } from "../../state/view";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { sourcesAt } from "./answers";
 
 export function Sources(): JSX.Element {
   const span = shown.value;
-  const sources = useData<{ items: SourceCount[] }>(span && address("/sources", { from: iso(span.from), to: iso(span.to) }), ["trends"]);
+  const sources = useData<{ items: SourceCount[] }>(span && sourcesAt(span), ["trends"]);
   const rows = sources.data?.items ?? [];
   const chosen = queryOf("source");
   return (

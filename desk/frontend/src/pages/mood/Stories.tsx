@@ -1,23 +1,22 @@
 // The stories behind what is shown, copies folded; the keys of the label page label them here too.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { address, get } from "../../api/client";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { get } from "../../api/client";
 import { labelStory } from "../../api/labels";
 import { SENTIMENTS, type Page, type SentimentName, type Story } from "../../api/types";
 import { useData } from "../../api/useData";
-import { iso } from "../../format";
 import { t } from "../../i18n";
 import { queryOf, setQuery } from "../../router";
 import { may } from "../../state/session";
 import { series, shown } from "../../state/view";
-import { Export } from "../../ui/Export";
+import { Export, fileOf } from "../../ui/Export";
 import { useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { sayError } from "../../ui/toasts";
+import { storiesAt } from "./answers";
 import { StoryItem, storyColumns } from "./StoryItem";
 
-const AT_ONCE = 25;
 let focusSoon = false;
 
 /** Put the focus on the first story once those of the next choice are here. */
@@ -28,14 +27,14 @@ export function focusStories(): void {
 export function Stories(): JSX.Element {
   const span = shown.value;
   const sentiment = queryOf("sentiment");
-  const wanted = span && address("/stories", { series: series.value, sentiment, source: queryOf("source"), from: iso(span.from), to: iso(span.to), limit: AT_ONCE });
+  const wanted = span && storiesAt(series.value, sentiment, queryOf("source"), span);
   const answer = useData<Page<Story>>(wanted, ["trends"]);
   // What is on the screen stays where it is: newer stories wait until they are asked for.
   const held = useSignal<{ wanted: string | null; first: Page<Story> | null; more: Story[]; next: string | null }>({ wanted: null, first: null, more: [], next: null });
   const list = useRef<HTMLOListElement>(null);
   const moreLoading = useSignal(false);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!answer.data || answer.loading) return;
     if (held.peek().wanted !== wanted) take();
     else refresh(answer.data);
@@ -112,7 +111,7 @@ export function Stories(): JSX.Element {
             options={[{ value: "", text: t("choice.all") }, ...SENTIMENTS.map((value) => ({ value, text: t(`sentiment.${value}`) }))]}
             onChange={(value) => setQuery({ sentiment: value }, true)}
           />
-          <Export name="stories" columns={storyColumns()} rows={stories} server={wanted ? [{ text: t("export.all"), address: wanted.replace("/stories?", "/stories/export?format=csv&").replace(/&limit=\d+/, "") }] : []} />
+          <Export name="stories" columns={storyColumns()} rows={stories} server={fileOf(wanted && wanted.replace(/&limit=\d+/, ""))} />
         </>
       }
     >

@@ -1,19 +1,19 @@
 // Words that set the stories shown apart from those before.
 import type { JSX } from "preact";
-import { address } from "../../api/client";
 import type { Term } from "../../api/types";
 import { useData } from "../../api/useData";
-import { iso, number, signed } from "../../format";
+import { number, signed } from "../../format";
 import { t } from "../../i18n";
 import { href } from "../../router";
 import { series, shown } from "../../state/view";
 import type { Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { termsAt } from "./answers";
 
 export function Terms(): JSX.Element {
   const span = shown.value;
-  const terms = useData<{ items: Term[] }>(span && address("/terms", { series: series.value, from: iso(span.from), to: iso(span.to) }), ["trends"]);
+  const terms = useData<{ items: Term[] }>(span && termsAt(series.value, span), ["trends"]);
   const rows = terms.data?.items ?? [];
   const most = Math.max(1, ...rows.map((term) => term.strength));
   return (

@@ -1,0 +1,76 @@
+// Where the views of the Mood page ask; and what they show first, which comes as one answer.
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect } from "preact/hooks";
+import { address, request } from "../../api/client";
+import { newsHeard } from "../../api/live";
+import type { Bucket, Overview } from "../../api/types";
+import { isKept, supply } from "../../api/useData";
+import { iso } from "../../format";
+import { place } from "../../router";
+import { head, seriesPath } from "../../state/view";
+
+export interface Period {
+  from: number;
+  to: number;
+}
+
+const HEAT_ROWS = 20;
+const MOVERS = 25;
+const STORIES = 25;
+const INCIDENTS = 3;
+
+const limits = (span: Period): { from: string; to: string } => ({ from: iso(span.from), to: iso(span.to) });
+
+export const stripAt = (until: string | null): string => address("/mood", { until });
+export const openIncidentsAt = address("/incidents", { state: "open", limit: INCIDENTS });
+export const latestIncidentsAt = address("/incidents", { limit: INCIDENTS });
+export const heatAt = (kind: string, span: Period, bucket: Bucket): string => address("/mood/heat", { kind, ...limits(span), bucket, limit: HEAT_ROWS });
+export const courseAt = (series: string, span: Period, bucket: Bucket): string => address(seriesPath(series), { ...limits(span), bucket });
+export const moversAt = (kind: string, span: Period): string => address("/mood/movers", { kind, ...limits(span), limit: MOVERS });
+export const storiesAt = (series: string, sentiment: string, source: string, span: Period): string =>
+  address("/stories", { series, sentiment, source, ...limits(span), limit: STORIES });
+export const termsAt = (series: string, span: Period): string => address("/terms", { series, ...limits(span) });
+export const sourcesAt = (span: Period): string => address("/sources", limits(span));
+
+/** The answers by where each view asks. One that the server took to look at something else is asked for by its view. */
+function answersOf(found: Overview, query: URLSearchParams): [string, unknown][] {
+  const of = (name: string, otherwise: string): string => query.get(name) || otherwise;
+  const period = ({ since, until }: Overview["window"]): Period => ({ from: Date.parse(since), to: Date.parse(until) });
+  const [window, shown] = [period(found.window), period(found.shown)];
+  const [kind, series] = [of("kind", "topic"), of("series", "all")];
+  return [
+    [stripAt(query.get("until")), found.strip],
+    [openIncidentsAt, found.open],
+    ...(found.latest ? [[latestIncidentsAt, found.latest] as [string, unknown]] : []),
+    [heatAt(kind, window, found.bucket), found.heat],
+    [courseAt(series, window, found.bucket), found.course],
+    [moversAt(kind, shown), found.movers],
+    [storiesAt(series, of("sentiment", ""), of("source", ""), shown), found.stories],
+    [termsAt(series, shown), found.terms],
+    [sourcesAt(shown), found.sources],
+  ];
+}
+
+/** Whether the first answers are here. Where the desk refuses to give them, each view asks by itself and says why. */
+export function useFirstAnswers(): boolean {
+  const here = useSignal(isKept(stripAt(place.peek().query.get("until"))));
+  useLayoutEffect(() => {
+    if (here.peek()) return;
+    const abort = new AbortController();
+    const { query } = place.peek();
+    const heard = newsHeard();
+    // The very address that the document named, with what this page's address says: it is on its way already.
+    request<Overview>("GET", address("/mood/overview") + location.search, undefined, abort.signal)
+      .then((found) => {
+        if (newsHeard() !== heard || abort.signal.aborted) return;
+        supply(answersOf(found, query));
+        head.value = Date.parse(found.strip.until);
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        if (!abort.signal.aborted) here.value = true;
+      });
+    return () => abort.abort();
+  }, []);
+  return here.value;
+}
