@@ -240,9 +240,15 @@ def test_a_live_update_moves_neither_focus_nor_scroll(visit: VisitAs, served: Se
     page.mouse.wheel(0, 300)
     page.wait_for_timeout(200)
     before = page.evaluate("[scrollY, document.activeElement.dataset.story]")
-    with psycopg.connect(served.database_url, autocommit=True) as connection:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    with (
+        psycopg.connect(served.database_url, autocommit=True) as connection,
+        page.expect_response(lambda answer: "/api/v1/mood/overview" in answer.url) as heard,
+    ):
         connection.execute("UPDATE offset_ledger SET messages = messages + 1, updated_at = now()")
-    with page.expect_response(lambda answer: "/api/v1/stories" in answer.url):
-        pass
+    heard.value.finished()
+    page.wait_for_timeout(100)
     desk.settle()
     assert page.evaluate("[scrollY, document.activeElement.dataset.story]") == before
+    assert set(asked) == {"/api/v1/mood/overview"}, "all views take the one answer"

@@ -15,9 +15,6 @@ export const changes: Record<Topic, Signal<number>> = {
 };
 export const connected = signal(false);
 
-/** How many changes there were until now. */
-export const newsHeard = (): number => Object.values(changes).reduce((sum, change) => sum + change.peek(), 0);
-
 const unseen = new Set<Topic>(); // what changed while nobody looked
 const waiting = new Map<Topic, number>();
 const lastAt = new Map<Topic, number>();

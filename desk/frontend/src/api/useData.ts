@@ -15,9 +15,10 @@ export interface Loaded<T> {
 const MOST_KEPT = 60;
 const SUPPLIED_MS = 1000; // longer than a page takes to draw what was supplied
 const BUSY: readonly number[] = [429, 503];
-const AGAIN_MS = 2000;
+export const AGAIN_MS = 2000;
 const kept = new Map<string, unknown>();
 const supplied = new Map<string, unknown>();
+let expiry = 0;
 
 function keep(address: string, answer: unknown): void {
   kept.delete(address);
@@ -34,10 +35,14 @@ export function forget(): void {
 /** Whether something was answered at this address before. */
 export const isKept = (address: string): boolean => kept.has(address);
 
+/** Whether the desk has too much to do just now: worth asking again. */
+export const isBusy = (error: unknown): boolean => error instanceof ApiError && BUSY.includes(error.status);
+
 /** Answers that came together: views that are about to be drawn need not ask for them. */
 export function supply(answers: Iterable<readonly [address: string, answer: unknown]>): void {
   for (const [address, answer] of answers) supplied.set(address, answer);
-  setTimeout(() => supplied.clear(), SUPPLIED_MS);
+  clearTimeout(expiry);
+  expiry = window.setTimeout(() => supplied.clear(), SUPPLIED_MS);
 }
 
 interface State<T> {
@@ -47,11 +52,12 @@ interface State<T> {
   loading: boolean;
 }
 
-export function useData<T>(address: string | null, topics: readonly Topic[] = []): Loaded<T> {
+/** `news`: what it is asked for again at; topics, or what counts the answers that were supplied. */
+export function useData<T>(address: string | null, news: readonly (Topic | Signal<number>)[] = []): Loaded<T> {
   const state: Signal<State<T>> = useSignal({ address, data: address === null ? undefined : (supplied.get(address) as T | undefined), error: undefined, loading: false });
   const running = useRef<AbortController | null>(null);
   let version = 0;
-  for (const topic of topics) version += changes[topic].value;
+  for (const each of news) version += (typeof each === "string" ? changes[each] : each).value;
 
   const load = useCallback((wanted: string) => {
     running.current?.abort();
@@ -75,8 +81,7 @@ export function useData<T>(address: string | null, topics: readonly Topic[] = []
       })
       .catch((error: unknown) => {
         if (abort.signal.aborted) return;
-        const soon = error instanceof ApiError && BUSY.includes(error.status);
-        if (soon && state.peek().data !== undefined) {
+        if (isBusy(error) && state.peek().data !== undefined) {
           // What is shown stays, and is asked for again.
           const timer = setTimeout(() => load(wanted), AGAIN_MS);
           abort.signal.addEventListener("abort", () => clearTimeout(timer));

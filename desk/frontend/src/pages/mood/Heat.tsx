@@ -15,7 +15,7 @@ import { palette } from "../../state/settings";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Export, fileOf } from "../../ui/Export";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
-import { heatAt } from "./answers";
+import { answered, heatAt } from "./answers";
 import { focusStories } from "./Stories";
 import { Why } from "./Why";
 
@@ -33,7 +33,7 @@ export function Heat(): JSX.Element {
   const whole = shownWindow.value;
   const chosenKind = kind.value;
   const wanted = whole && heatAt(chosenKind, whole, bucket.value);
-  const heat = useData<HeatAnswer>(wanted, ["trends"]);
+  const heat = useData<HeatAnswer>(wanted, [answered]);
   const at = useSignal<Cell | null>(null);
   const asTable = useSignal(false);
   const why = useSignal<Cell | null>(null);

@@ -7,7 +7,7 @@ import { t } from "../../i18n";
 import { place } from "../../router";
 import { head } from "../../state/view";
 import { Empty, Failed, Skeleton } from "../../ui/parts";
-import { stripAt, useFirstAnswers } from "./answers";
+import { answered, stripAt, useAnswers } from "./answers";
 import { Controls } from "./Controls";
 import { Heat } from "./Heat";
 import { OpenIncidents } from "./OpenIncidents";
@@ -19,12 +19,12 @@ import { Strip } from "./Strip";
 import { Terms } from "./Terms";
 
 export function MoodPage(): JSX.Element {
-  return useFirstAnswers() ? <Views /> : <Skeleton rows={12} />;
+  return useAnswers() ? <Views /> : <Skeleton rows={12} />;
 }
 
 function Views(): JSX.Element {
   const until = place.value.query.get("until");
-  const mood = useData<Mood>(stripAt(until), ["trends", "incidents"]);
+  const mood = useData<Mood>(stripAt(until), [answered]);
   const end = mood.data?.until;
   useLayoutEffect(() => {
     if (end) head.value = Date.parse(end); // all views end at the same time

@@ -8,7 +8,7 @@ import { kind, pins, series, setSeries, shown, togglePin } from "../../state/vie
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Export, fileOf } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
-import { moversAt } from "./answers";
+import { answered, moversAt } from "./answers";
 import { Interval } from "./Interval";
 
 const idOf = (mover: Mover): string => `${mover.kind}=${mover.name}`;
@@ -16,7 +16,7 @@ const idOf = (mover: Mover): string => `${mover.kind}=${mover.name}`;
 export function Movers(): JSX.Element {
   const span = shown.value;
   const wanted = span && moversAt(kind.value, span);
-  const movers = useData<{ items: Mover[] }>(wanted, ["trends"]);
+  const movers = useData<{ items: Mover[] }>(wanted, [answered]);
   const rows = movers.data?.items ?? [];
   return (
     <Panel

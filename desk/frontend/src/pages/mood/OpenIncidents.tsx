@@ -6,12 +6,12 @@ import { useData } from "../../api/useData";
 import { t } from "../../i18n";
 import { href } from "../../router";
 import { Time } from "../../ui/parts";
-import { latestIncidentsAt, openIncidentsAt } from "./answers";
+import { answered, latestIncidentsAt, openIncidentsAt } from "./answers";
 
 export function OpenIncidents(): JSX.Element | null {
-  const open = useData<Page<Incident>>(openIncidentsAt, ["incidents"]);
+  const open = useData<Page<Incident>>(openIncidentsAt, [answered]);
   const calm = open.data?.items.length === 0;
-  const latest = useData<Page<Incident>>(calm ? latestIncidentsAt : null, ["incidents"]);
+  const latest = useData<Page<Incident>>(calm ? latestIncidentsAt : null, [answered]);
   const shown = calm ? (latest.data?.items ?? []) : (open.data?.items ?? []);
   if (!shown.length) return null;
   return (

@@ -12,7 +12,7 @@ import { brush, bucket, pins, series, setBrush, setSeries, step, togglePin, wind
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Export, fileOf } from "../../ui/Export";
 import { Choice, Failed, Panel, Skeleton } from "../../ui/parts";
-import { courseAt } from "./answers";
+import { answered, courseAt } from "./answers";
 import { Why } from "./Why";
 
 type Show = "negative" | "share" | "stories" | "messages";
@@ -27,9 +27,9 @@ export function SeriesPanel(): JSX.Element {
   const whole = shownWindow.value;
   const name = series.value;
   const to = (which: string): string | null => whole && courseAt(which, whole, bucket.value);
-  const main = useData<SeriesAnswer>(to(name), ["trends", "incidents", "models"]);
+  const main = useData<SeriesAnswer>(to(name), [answered]);
   const pinned = pins.value.filter((pin) => pin !== name);
-  const others = [0, 1, 2, 3].map((place) => useData<SeriesAnswer>(pinned[place] ? to(pinned[place] ?? "") : null, ["trends"]));
+  const others = [0, 1, 2, 3].map((place) => useData<SeriesAnswer>(pinned[place] ? to(pinned[place] ?? "") : null, [answered]));
   const show = SHOWS.find((each) => each === queryOf("show")) ?? "negative";
   const column = useSignal<number | null>(null);
   const asTable = useSignal(false);

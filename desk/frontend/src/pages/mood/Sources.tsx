@@ -9,11 +9,11 @@ import { shown } from "../../state/view";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
-import { sourcesAt } from "./answers";
+import { answered, sourcesAt } from "./answers";
 
 export function Sources(): JSX.Element {
   const span = shown.value;
-  const sources = useData<{ items: SourceCount[] }>(span && sourcesAt(span), ["trends"]);
+  const sources = useData<{ items: SourceCount[] }>(span && sourcesAt(span), [answered]);
   const rows = sources.data?.items ?? [];
   const chosen = queryOf("source");
   return (

@@ -14,7 +14,7 @@ import { Export, fileOf } from "../../ui/Export";
 import { useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { sayError } from "../../ui/toasts";
-import { storiesAt } from "./answers";
+import { answered, storiesAt } from "./answers";
 import { StoryItem, storyColumns } from "./StoryItem";
 
 let focusSoon = false;
@@ -28,7 +28,7 @@ export function Stories(): JSX.Element {
   const span = shown.value;
   const sentiment = queryOf("sentiment");
   const wanted = span && storiesAt(series.value, sentiment, queryOf("source"), span);
-  const answer = useData<Page<Story>>(wanted, ["trends"]);
+  const answer = useData<Page<Story>>(wanted, [answered]);
   // What is on the screen stays where it is: newer stories wait until they are asked for.
   const held = useSignal<{ wanted: string | null; first: Page<Story> | null; more: Story[]; next: string | null }>({ wanted: null, first: null, more: [], next: null });
   const list = useRef<HTMLOListElement>(null);

@@ -9,11 +9,11 @@ import { series, shown } from "../../state/view";
 import type { Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
-import { termsAt } from "./answers";
+import { answered, termsAt } from "./answers";
 
 export function Terms(): JSX.Element {
   const span = shown.value;
-  const terms = useData<{ items: Term[] }>(span && termsAt(series.value, span), ["trends"]);
+  const terms = useData<{ items: Term[] }>(span && termsAt(series.value, span), [answered]);
   const rows = terms.data?.items ?? [];
   const most = Math.max(1, ...rows.map((term) => term.strength));
   return (

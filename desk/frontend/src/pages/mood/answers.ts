@@ -1,10 +1,10 @@
-// Where the views of the Mood page ask; and what they show first, which comes as one answer.
-import { useSignal } from "@preact/signals";
-import { useLayoutEffect } from "preact/hooks";
+// Where the views of the Mood page ask; and what they show when it opens or something changes, which comes as one answer.
+import { batch, signal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { address, request } from "../../api/client";
-import { newsHeard } from "../../api/live";
+import { changes } from "../../api/live";
 import type { Bucket, Overview } from "../../api/types";
-import { isKept, supply } from "../../api/useData";
+import { AGAIN_MS, isBusy, isKept, supply } from "../../api/useData";
 import { iso } from "../../format";
 import { place } from "../../router";
 import { head, seriesPath } from "../../state/view";
@@ -51,26 +51,44 @@ function answersOf(found: Overview, query: URLSearchParams): [string, unknown][]
   ];
 }
 
-/** Whether the first answers are here. Where the desk refuses to give them, each view asks by itself and says why. */
-export function useFirstAnswers(): boolean {
-  const here = useSignal(isKept(stripAt(place.peek().query.get("until"))));
-  useLayoutEffect(() => {
-    if (here.peek()) return;
-    const abort = new AbortController();
-    const { query } = place.peek();
-    const heard = newsHeard();
+/** Counts the answers to all views: each view takes its own of them, or asks for it where there is none. */
+export const answered = signal(0);
+
+let asking = false;
+let again = false; // something changed since
+
+/** Ask for all views at once; once more where that is wanted meanwhile. */
+async function ask(): Promise<void> {
+  again = asking;
+  if (asking) return;
+  asking = true;
+  try {
     // The very address that the document named, with what this page's address says: it is on its way already.
-    request<Overview>("GET", address("/mood/overview") + location.search, undefined, abort.signal)
-      .then((found) => {
-        if (newsHeard() !== heard || abort.signal.aborted) return;
-        supply(answersOf(found, query));
-        head.value = Date.parse(found.strip.until);
-      })
-      .catch(() => undefined)
-      .finally(() => {
-        if (!abort.signal.aborted) here.value = true;
-      });
-    return () => abort.abort();
-  }, []);
-  return here.value;
+    const { query } = place.peek();
+    const found = await request<Overview>("GET", address("/mood/overview") + location.search);
+    batch(() => {
+      supply(answersOf(found, query));
+      head.value = Date.parse(found.strip.until);
+      answered.value = answered.peek() + 1;
+    });
+  } catch (error) {
+    if (answered.peek() > 0 && isBusy(error)) setTimeout(() => void ask(), AGAIN_MS);
+    else answered.value = answered.peek() + 1; // each view asks by itself, and says what is wrong
+  } finally {
+    asking = false;
+    if (again) void ask();
+  }
+}
+
+/** Keeps the views up to date; whether there is anything to show yet. */
+export function useAnswers(): boolean {
+  const known = useRef(isKept(stripAt(place.peek().query.get("until"))));
+  const before = useRef(answered.peek());
+  const news = changes.trends.value + changes.incidents.value + changes.models.value;
+  const heard = useRef(known.current ? news : -1);
+  useLayoutEffect(() => {
+    if (heard.current !== news) void ask();
+    heard.current = news;
+  }, [news]);
+  return known.current || answered.value > before.current;
 }
