@@ -252,7 +252,7 @@ def _of_the_desk(now: datetime, stories: list[Any], uids: list[Any]) -> list[tup
         ("desk.counts.leading", {**everything, **hours}),
         ("desk.counts.buckets_by_minute", {**some, **last, "step_s": 900}),
         ("desk.counts.buckets_by_hour", {**some, **hours, **step}),
-        ("desk.counts.negative_by_hour", {**some, **hours, **step}),
+        ("desk.counts.negative_by_hour", {**some, **hours, **step, "counted": now - day}),
         ("desk.counts.negative_by_minute", {**some, **last, "step_s": 900}),
         ("desk.counts.names", {"kind": "entity", "holds": "7", "recent": now - timedelta(hours=3), "until": now,
                                "limit": 100}),

@@ -8,8 +8,8 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import Floats, surprise
-from desk.store.counts import Grid, Integers, Leading, read_counts, read_source_names, sum_exactly
-from desk.store.expected import Expected, Leaders, by_step, expected_of
+from desk.store.counts import HOUR_S, Grid, Integers, Leading, read_counts, read_source_names, sum_exactly
+from desk.store.expected import Expected, Hours, Leaders, by_step, expected_of
 from desk.store.progress import Progress
 
 _CANDIDATES = 2  # rows looked at for each one shown
@@ -50,7 +50,8 @@ def candidates(limit: int) -> int:
 def heat(
     connection: Connection, kind: str, leaders: Leaders, grid: Grid, progress: Progress, limit: int
 ) -> list[HeatRow]:
-    """The `limit` series of `kind` in which the most surprising happened, among the leaders of the hours around `grid`.
+    """The `limit` series of `kind` in which the most surprising happened, among the leaders of the hours around `grid`,
+    read as a whole.
 
     A step that is not complete yet can only gain stories, so it is never surprising for having few.
     """
@@ -64,7 +65,7 @@ def heat(
     shown = [names[i] for i in order]
     found = surprise(expected.observed[order], expected.mean[order], expected.alpha[order])
     found[:, complete:] = np.fmax(found[:, complete:], 0.0)
-    counts = read_counts(connection, kind, shown, grid)
+    counts = _counts_of(connection, kind, leaders.hours, shown, order, grid)
     labels = read_labels(connection, kind, shown)
     return [
         HeatRow(
@@ -80,6 +81,17 @@ def heat(
         for row, name in enumerate(shown)
         if counts["messages"][row].any()
     ]
+
+
+def _counts_of(
+    connection: Connection, kind: str, hours: Hours, names: list[str], order: list[int], grid: Grid
+) -> dict[str, Integers]:
+    """Arrays [series, step] for each of COUNTS, of the `names` that stand in `order` in `hours`: parts of an hour are
+    read."""
+    if grid.step_s < HOUR_S:
+        return read_counts(connection, kind, names, grid)
+    known = {"negative": hours.counts[:, hours.first :].astype(np.int64), **hours.others}
+    return {name: count[order].reshape(len(order), len(grid), -1).sum(axis=2) for name, count in known.items()}
 
 
 def most_surprising(expected: Expected, complete: int) -> Floats:

@@ -172,7 +172,7 @@ def read_heat(
     with desk.engine.connect() as connection:
         progress = read_progress(connection)
         length, grid = heat_grid(span(since, until, progress.present, A_DAY), bucket, progress)
-        leaders = read_leaders(connection, kind, grid, progress, candidates(limit))
+        leaders = read_leaders(connection, kind, grid, progress, candidates(limit), whole=True)
         return heat_of(connection, kind, leaders, length, grid, progress, limit)
 
 

@@ -107,7 +107,7 @@ def read_overview(
         shown = span(brush_since, brush_until, progress.present, timedelta()) if brushed else window
         steps, grid = heat_grid(window, step, progress)
         sums = sum_grid(shown, progress.merged_until)
-        leaders = read_leaders(connection, kind, grid, progress, candidates(_HEAT_ROWS))
+        leaders = read_leaders(connection, kind, grid, progress, candidates(_HEAT_ROWS), whole=True)
         moving = leaders
         if shown != window or candidates(_MOVERS) != candidates(_HEAT_ROWS):
             moving = read_leaders(connection, kind, sums, progress, candidates(_MOVERS))

@@ -148,13 +148,39 @@ def read_counts(connection: Connection, kind: str, names: Sequence[str], grid: G
 
 
 def read_negative(connection: Connection, kind: str, names: Sequence[str], grid: Grid) -> Integers:
-    """Negative stories by hours or parts of them, an array [series, step]."""
+    """Negative stories by parts of an hour, an array [series, step]."""
     found = np.zeros((len(names), len(grid)), np.int64)
     place = {name: i for i, name in enumerate(names)}
     values = {"kind": kind, "names": list(names), "since": grid.since, "until": grid.until, "step_s": grid.step_s}
-    for row in connection.execute(_QUERIES[f"negative_{_by(grid)}"], values):
+    for row in connection.execute(_QUERIES["negative_by_minute"], values):
         np.add.at(found[place[row.name]], _integers(row.steps) - grid.first, _integers(row.negative))
     return found
+
+
+def read_history(
+    connection: Connection, kind: str, names: Sequence[str], hours: Grid, counted: int
+) -> tuple[Integers, dict[str, Integers]]:
+    """Negative stories by hours, an array [series, hour]; and such arrays of the other COUNTS, of the hours from number
+    `counted` on. One reading of both takes less than two."""
+    negative = np.zeros((len(names), len(hours)), np.int64)
+    others = {count: np.zeros_like(negative[:, counted:]) for count in COUNTS[1:]}
+    place = {name: i for i, name in enumerate(names)}
+    values = {
+        "kind": kind,
+        "names": list(names),
+        "since": hours.since,
+        "until": hours.until,
+        "step_s": hours.step_s,
+        "counted": hours.since + timedelta(seconds=counted * hours.step_s),
+    }
+    for row in connection.execute(_QUERIES["negative_by_hour"], values):
+        steps = _integers(row.steps) - hours.first
+        np.add.at(negative[place[row.name]], steps, _integers(row.negative))
+        steps = steps[steps >= counted] - counted
+        if len(steps):
+            for count, found in others.items():
+                np.add.at(found[place[row.name]], steps, _integers(getattr(row, count)))
+    return negative, others
 
 
 def find_series(

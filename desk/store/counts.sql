@@ -47,11 +47,14 @@ WHERE kind = :kind AND name = ANY(CAST(:names AS text[])) AND minute >= :since A
 GROUP BY name
 
 -- name: negative_by_hour
--- What an expectation is made of.
+-- What an expectation is made of; from `counted` on all counts, each of these arrays in the order of those steps.
 SELECT name, string_agg(int4send(floor(date_part('epoch', hour) / :step_s)::integer), '') AS steps,
-       string_agg(int4send(negative_stories), '') AS negative
+       string_agg(int4send(negative_stories), '') AS negative,
+       string_agg(int4send(neutral_stories), '') FILTER (WHERE hour >= :counted) AS neutral,
+       string_agg(int4send(positive_stories), '') FILTER (WHERE hour >= :counted) AS positive,
+       string_agg(int4send(negative + neutral + positive + unread), '') FILTER (WHERE hour >= :counted) AS messages
 FROM trend_hours(:kind, :names, :since, :until)
-WHERE negative_stories <> 0
+WHERE negative_stories <> 0 OR hour >= :counted
 GROUP BY name
 
 -- name: names

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from desk.expectation import HISTORY, Expectation, Floats, expect, in_steps
-from desk.store.counts import HOUR_S, Grid, Leading, read_leading, read_negative
+from desk.store.counts import HOUR_S, Grid, Integers, Leading, read_history, read_leading, read_negative
 from desk.store.progress import Progress
 
 _DAY_S = 24 * HOUR_S
@@ -28,13 +28,15 @@ class Expected:
 @dataclass(frozen=True)
 class Hours:
     """The hours behind an expectation: `counts` of negative stories, [series, hour], on `grid`; `begin` is the first
-    hour that the store has seen, `first` the first whose `expectation` is asked for."""
+    hour that the store has seen, `first` the first whose `expectation` is asked for. `others`: the other counts, by
+    name, of the hours from `first` on; of none where nobody asked for them."""
 
     grid: Grid
     counts: Floats
     begin: int
     first: int
     expectation: Expectation
+    others: dict[str, Integers]
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,29 @@ class Leaders:
         return [each.name for each in self.leading]
 
 
-def read_leaders(connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int) -> Leaders:
-    """At most `limit` of them."""
+def read_leaders(
+    connection: Connection, kind: str, grid: Grid, progress: Progress, limit: int, whole: bool = False
+) -> Leaders:
+    """At most `limit` of them; `whole`: with their other counts by the hour."""
     leading = read_leading(connection, kind, grid, limit)
-    return Leaders(leading, read_hours(connection, kind, [each.name for each in leading], grid, progress))
+    return Leaders(leading, read_hours(connection, kind, [each.name for each in leading], grid, progress, whole))
 
 
-def read_hours(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Hours:
-    """The hours of `grid`, and the days before them."""
+def read_hours(
+    connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress, whole: bool = False
+) -> Hours:
+    """The hours of `grid`, and the days before them; `whole`: with the other counts of its hours, if it has none but
+    whole ones."""
     midnight = Grid.around(grid.since, grid.until, _DAY_S).since
     hours = Grid(midnight - timedelta(hours=HISTORY), Grid.around(grid.since, grid.until, HOUR_S).until, HOUR_S)
-    counts = read_negative(connection, kind, names, hours).astype(np.float64)
+    first = int(grid.since.timestamp() // HOUR_S) - hours.first
+    counted = first if whole and grid.step_s >= HOUR_S else len(hours)
+    negative, others = read_history(connection, kind, names, hours, counted)
+    counts = negative.astype(np.float64)
     begin = len(hours)
     if progress.first_minute is not None:
         begin = max(0, -int(-progress.first_minute.timestamp() // HOUR_S) - hours.first)
-    first = int(grid.since.timestamp() // HOUR_S) - hours.first
-    return Hours(hours, counts, begin, first, expect(counts, begin, first))
+    return Hours(hours, counts, begin, first, expect(counts, begin, first), others)
 
 
 def read_expected(connection: Connection, kind: str, names: Sequence[str], grid: Grid, progress: Progress) -> Expected:

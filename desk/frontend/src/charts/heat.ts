@@ -60,7 +60,6 @@ export function drawHeat(canvas: HTMLCanvasElement, scene: HeatScene, layout: He
   const columns = scene.times.length;
   const edge = (column: number): number => Math.round(layout.left + (column * (layout.width - layout.left)) / columns);
   const most = Math.max(1, ...scene.rows.flatMap((row) => row.stories));
-  const hatch = hatching(pen, ink.surface);
 
   scene.rows.forEach((row, number) => {
     const y = number * layout.rowHeight;
@@ -72,8 +71,8 @@ export function drawHeat(canvas: HTMLCanvasElement, scene: HeatScene, layout: He
       pen.globalAlpha = isComplete(scene, column) ? 1 : 0.45;
       pen.fillStyle = colour.fill;
       pen.fillRect(x, y, width, layout.rowHeight - 1);
-      if (stories > 0 && stories < scene.few && scene.metric !== "stories" && hatch) {
-        pen.fillStyle = hatch;
+      if (stories > 0 && stories < scene.few && scene.metric !== "stories") {
+        pen.fillStyle = hatching(pen, ink.surface) ?? "transparent";
         pen.fillRect(x, y, width, layout.rowHeight - 1);
       }
       if (colour.calm && width > 5) {
@@ -111,8 +110,11 @@ function fill(row: HeatRow, column: number, metric: Metric, most: number, ink: C
   return { fill: ink.amount[amountStep(share, ink.amount.length)] ?? "", calm: false };
 }
 
+let hatched: { pattern: CanvasPattern | null; colour: string } | null = null;
+
 /** Diagonal lines in the colour of the panel: seen on every fill, and in grey. */
 function hatching(pen: CanvasRenderingContext2D, colour: string): CanvasPattern | null {
+  if (hatched?.colour === colour) return hatched.pattern;
   const tile = document.createElement("canvas");
   tile.width = tile.height = 6;
   const ink = tile.getContext("2d");
@@ -125,7 +127,8 @@ function hatching(pen: CanvasRenderingContext2D, colour: string): CanvasPattern 
     ink.lineTo(shift + 6, 0);
   }
   ink.stroke();
-  return pen.createPattern(tile, "repeat");
+  hatched = { pattern: pen.createPattern(tile, "repeat"), colour };
+  return hatched.pattern;
 }
 
 function drawNames(pen: CanvasRenderingContext2D, scene: HeatScene, layout: HeatLayout, ink: Colours, font: string): void {
