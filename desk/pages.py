@@ -54,13 +54,15 @@ def serve_pages(app: FastAPI, api: str) -> None:
         response = HTMLResponse(document, headers={"Cache-Control": _ASKED_ANEW})
         if _may_be_known(request):
             # While the browser reads the script, the desk works out what the script is going to ask for first.
-            soon = [f"{api}/session", *(_views(f"{api}/mood/overview", request.url.query) if not page else [])]
+            views = [] if page else _views(f"{api}/mood/overview", request.scope["query_string"])
+            soon = [f"{api}/session", *views]
             response.headers["Link"] = ", ".join(f"<{each}>; rel=preload; as=fetch; crossorigin" for each in soon)
         return response
 
 
-def _views(overview: str, query: str) -> list[str]:
+def _views(overview: str, sent: bytes) -> list[str]:
     """Where the Mood page of this query asks for its views; nothing for a query that no browser would send."""
+    query = sent.decode("latin-1")
     address = f"{overview}?{query}" if query else overview
     return [address] if len(query) <= _LONGEST_QUERY and quote(query, safe=_OF_A_QUERY) == query else []
 

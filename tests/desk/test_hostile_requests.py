@@ -47,6 +47,8 @@ ATTACKS = {
     "an absolute file": (get(b"/static//etc/passwd"), {404}),
     "a file by another root": (get(b"/static/%5c..%5capp.py"), {404}),
     "a cookie that is no token": (get(b"/api/v1/session", b"cookie: newstide_session=\xff\x00\r\n"), {400, 401}),
+    "a query that is no text": (get(b"/?series=\xff", b"cookie: newstide_session=a\r\n"), {200, 400}),
+    "a link in a query": (get(b"/?a=>;rel=stylesheet,<//evil.test>", b"cookie: newstide_session=a\r\n"), {200, 400}),
     "a token that is no text": (get(b"/api/v1/session", b"authorization: Bearer \xff\xfe\r\n"), {401}),
     "two lengths": (post(b"{}", more="content-length: 5\r\n"), {400}),
     "a length and chunks": (post(b"0\r\n\r\n", more="transfer-encoding: chunked\r\n"), {400, 422}),
@@ -86,3 +88,5 @@ def test_each_attack_is_refused_and_the_next_request_answered(settings: Settings
     body = json.loads(told["next"].partition(b"\r\n\r\n")[2])
     assert body["status"] == 401
     assert not any(b"\nset-cookie" in answer.lower() or b"root:" in answer for answer in told.values())
+    assert b"rel=preload" in told["a link in a query"], "the document names what is asked for first"
+    assert b"evil.test" not in told["a link in a query"]
