@@ -39,7 +39,7 @@ from desk.events import Events
 from desk.exports import PARQUET_TYPE
 from desk.labelling.counter import LabelCounter
 from desk.labelling.evaluation import Evaluation
-from desk.labelling.live_model import LiveModel
+from desk.labelling.live_models import LiveModels
 from desk.labelling.queue import LabelQueue
 from desk.pages import serve_pages
 from desk.security.accounts import Accounts
@@ -106,7 +106,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         queue=LabelQueue(
             engine, settings.desk.lease_minutes * 60, settings.desk.evaluation_share, settings.desk.second_share
         ),
-        live_model=LiveModel(settings, engine),
+        live_models=LiveModels(settings, engine),
         label_counter=LabelCounter(engine),
         evaluation=Evaluation(engine, settings.desk.evaluation_share),
         proxies=proxy_networks(settings.desk),

@@ -13,7 +13,7 @@ from core.taxonomy import Taxonomy
 from desk.events import Events
 from desk.labelling.counter import LabelCounter
 from desk.labelling.evaluation import Evaluation
-from desk.labelling.live_model import LiveModel
+from desk.labelling.live_models import LiveModels
 from desk.labelling.queue import LabelQueue
 from desk.security.accounts import Accounts
 from desk.security.oidc import Provider
@@ -35,7 +35,7 @@ class Desk:
     events: Events
     provider: Provider | None
     queue: LabelQueue
-    live_model: LiveModel
+    live_models: LiveModels
     label_counter: LabelCounter
     evaluation: Evaluation
     proxies: list[ipaddress.IPv4Network | ipaddress.IPv6Network]

@@ -15,7 +15,7 @@ from core.store.models import ModelEvent, ModelRow, find_model
 from desk.problems import Problem
 
 HISTORY = 200  # events of one model that are looked at
-IMPROVEMENT = "improvement"  # the gate that takes a test set: without its verdict nothing goes live
+IMPROVEMENT = "improvement"  # begins the name of the gate that takes a test set: without it nothing goes live
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The latest verdicts of the gates on a model: when they were given, and against which live model."""
+    """The latest verdicts of the gates on a model: when they were given, and against which live models (the names)."""
 
     at: datetime
     against: str | None
@@ -59,11 +59,11 @@ def latest_verdict(history: Sequence[ModelEvent]) -> Verdict | None:
     return None
 
 
-def objection(model: ModelRow, live: ModelRow | None, verdict: Verdict | None, to: str, force: bool) -> str | None:
+def objection(model: ModelRow, against: str | None, verdict: Verdict | None, to: str, force: bool) -> str | None:
     """Why `model` may not become `to` (`live` or `shadow`); None if it may.
 
-    Any model may be the shadow whose unforcible gates passed. To go live, every gate must have passed against the model
-    that is live now; `force` overrules those that can be overruled.
+    Any model may be the shadow whose unforcible gates passed. To go live, every gate must have passed against what
+    reads its languages now, the models named in `against`; `force` overrules those that can be overruled.
     """
     judge = f"judge it: newstide promote {model.name} --check"
     if verdict is None:
@@ -73,11 +73,11 @@ def objection(model: ModelRow, live: ModelRow | None, verdict: Verdict | None, t
         return f"this can't be overruled, since workers would refuse it: {_listed(broken)}"
     if to == "shadow":
         return None
-    if live is not None and verdict.against != live.name:
-        return f"{model.name} was judged against {verdict.against or 'no model'}, but {live.name} is live now; {judge}"
+    if against is not None and verdict.against != against:
+        return f"{model.name} was judged against {verdict.against or 'no model'}, but {against} is live now; {judge}"
     if force:
         return None
-    if all(gate.name != IMPROVEMENT for gate in verdict.gates):
+    if not any(gate.name.startswith(IMPROVEMENT) for gate in verdict.gates):
         return f"{model.name} was not compared with the live model on a test set; {judge}"
     if verdict.failed:
         return f"gates failed: {_listed(verdict.failed)}"

@@ -11,11 +11,10 @@ from pydantic import BaseModel, Field
 
 from core.errors import BundleError, ShelfUnreachable
 from core.explanation import explain
-from core.fitting import is_read
 from desk.api.parameters import TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.items import find_stories, read_items
-from desk.labelling.live_model import Busy
+from desk.labelling.live_models import Busy
 from desk.problems import Problem, responses
 from desk.security.identity import Viewer
 
@@ -40,7 +39,7 @@ class TaskExplanation(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why the live model labels a message as it does."""
+    """Why the live model of a message's language labels it as it does."""
 
     uid: UUID
     model: str
@@ -59,8 +58,8 @@ def explain_message(
     desk: Annotated[Desk, Depends(desk_of)],
     task: TaskName = None,
 ) -> Explanation:
-    """Each word is left out in turn and the rest is scored by the live model, as `newstide classify --explain` does.
-    `task`: only this one."""
+    """Each word is left out in turn and the rest is scored by the live model of the message's language, as `newstide
+    classify --explain` does. `task`: only this one."""
     with desk.engine.connect() as connection:
         stories = find_stories(connection, [uid])
         items = read_items(connection, list(stories.values()))
@@ -70,9 +69,9 @@ def explain_message(
     if desk.queue.is_to_be_labelled(principal.name, item.story):
         raise Problem(HTTPStatus.CONFLICT, "you are to label this story without seeing what the model says of it")
     try:
-        with desk.live_model as classifier:
-            if not is_read(item.language, classifier.languages):
-                raise Problem(HTTPStatus.CONFLICT, f"{classifier.name} does not read {item.language!r:.20}: no labels")
+        with desk.live_models.reading(item.language) as classifier:
+            if classifier is None:
+                raise Problem(HTTPStatus.CONFLICT, f"no live model reads {item.language!r:.20}: no labels")
             found = explain(classifier, item.body)
             model = classifier.name
     except Busy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from core.store.models import ModelRow, State, find_model, list_models, read_history
+from core.fitting import reader_of
+from core.store.models import ModelRow, State, list_models, listed, read_history, rivals
 from core.store.shadows import read_agreement
 from core.store.worker_models import list_workers
 from desk.api.parameters import ModelName, Share
@@ -50,6 +52,7 @@ class ModelSummary(BaseModel):
 
     name: str
     state: State
+    languages: list[str] = Field(description="Codes of those that it reads, the one it is for first.")
     created_at: datetime
     changed_at: datetime
     size_bytes: int
@@ -58,10 +61,11 @@ class ModelSummary(BaseModel):
 
 
 class Worker(BaseModel):
-    """What a worker runs, and the last model that it refused."""
+    """What a worker runs for a language, and the last model of it that it refused."""
 
     worker: str
-    model: str
+    language: str
+    model: str | None = Field(description="Null where it can use none.")
     shadow: str | None
     refused: str | None
     reason: str | None
@@ -69,8 +73,11 @@ class Worker(BaseModel):
 
 
 class Models(BaseModel):
-    live: str | None = Field(description="Null before the first promotion: workers run the bundle of the settings.")
-    shadow: str | None
+    live: dict[str, str] = Field(
+        description="Names by the language that each is for; none before the first promotion: workers run what the "
+        "settings name."
+    )
+    shadow: dict[str, str] = Field(description="Names by language.")
     items: list[ModelSummary]
     workers: list[Worker] = Field(description="Workers heard of in the last minute.")
 
@@ -102,7 +109,7 @@ class Verdict(BaseModel):
     """The latest verdicts of the gates on a model."""
 
     at: datetime
-    against: str | None = Field(description="The model that was live then.")
+    against: str | None = Field(description="The model that was live then; of several, with commas between.")
     gates: list[Gate]
 
 
@@ -114,8 +121,9 @@ class ModelDetail(ModelSummary):
 
 
 class ShadowAgreement(BaseModel):
-    """How often the model agrees with the live one on sampled messages, with the 95% Wilson interval."""
+    """How often the model agrees with a live one on sampled messages, with the 95% Wilson interval."""
 
+    live: str
     task: str
     messages: int
     agreeing: int
@@ -142,10 +150,10 @@ class TaskComparison(BaseModel):
 
 
 class Comparison(BaseModel):
-    """A model beside the live one."""
+    """A model beside the live one of its language."""
 
     model: str
-    live: str | None
+    live: str | None = Field(description="The model that reads its language now.")
     tasks: list[TaskComparison]
     agreement: list[ShadowAgreement] = Field(description="Empty where it never was the shadow of this live model.")
     verdict: Verdict | None
@@ -154,12 +162,12 @@ class Comparison(BaseModel):
     objection: str | None = Field(description="Why it may not go live as it is.")
 
 
-@router.get("", summary="All models, the live one first")
+@router.get("", summary="All models, the live ones first")
 def read_models(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Models:
     rows = list_models(desk.engine)
     return Models(
-        live=next((row.name for row in rows if row.state == "live"), None),
-        shadow=next((row.name for row in rows if row.state == "shadow"), None),
+        live={row.language: row.name for row in rows if row.state == "live"},
+        shadow={row.language: row.name for row in rows if row.state == "shadow"},
         items=[ModelSummary(**_summary(row)) for row in rows],
         workers=[Worker.model_validate(worker, from_attributes=True) for worker in list_workers(desk.engine)],
     )
@@ -190,18 +198,29 @@ def read_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends
     )
 
 
-@router.get("/{name}/comparison", summary="A model beside the live one", responses=responses(HTTPStatus.NOT_FOUND))
+@router.get(
+    "/{name}/comparison",
+    summary="A model beside the live one",
+    responses=responses(HTTPStatus.NOT_FOUND),
+)
 def compare_model(name: ModelName, principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Comparison:
     """Figures of both test sets side by side; the verdict is from one test set, where there is one."""
-    row, live = known_model(desk.engine, name), find_model(desk.engine, state="live")
+    row = known_model(desk.engine, name)
+    beside = rivals(row.languages, list_models(desk.engine, "live"))
+    live = reader_of(row.language, beside)
     verdict = latest_verdict(read_history(desk.engine, name, HISTORY))
-    agreement = read_agreement(desk.engine, name, live.name) if live is not None and live.name != name else []
-    objections = {force: objection(row, live, verdict, "live", force) for force in (False, True)}
+    agreement = [
+        ShadowAgreement(live=rival.name, **asdict(task))
+        for rival in beside
+        if rival.name != name
+        for task in read_agreement(desk.engine, name, rival.name)
+    ]
+    objections = {force: objection(row, listed(beside), verdict, "live", force) for force in (False, True)}
     return Comparison(
         model=row.name,
         live=live.name if live is not None else None,
         tasks=_compared(row, live),
-        agreement=[ShadowAgreement.model_validate(task, from_attributes=True) for task in agreement],
+        agreement=agreement,
         verdict=Verdict.model_validate(verdict, from_attributes=True) if verdict else None,
         promotable=row.state != "live" and objections[False] is None,
         forcible=row.state != "live" and objections[True] is None,
@@ -213,6 +232,7 @@ def _summary(row: ModelRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "state": row.state,
+        "languages": list(row.languages),
         "created_at": row.created_at,
         "changed_at": row.changed_at,
         "size_bytes": row.size_bytes,

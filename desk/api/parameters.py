@@ -57,6 +57,8 @@ SeriesName = Annotated[
         examples=["entity=AAPL"],
     ),
 ]
+LanguageCode = Annotated[str, Field(pattern="^[a-z]{2,3}$", examples=["zh"])]
+"""An ISO 639-1 code."""
 KindGiven = Annotated[Kind, Query(description="Kind of series.", examples=["entity"])]
 KindInAddress = Annotated[AnyKind, Path(description="Kind of the series.", examples=["entity"])]
 SentimentGiven = Annotated[Sentiment | None, Query(description="Of this sentiment; all if empty.")]

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from core.errors import BundleError, RegistryError, ShelfUnreachable
 from core.rollback import go_back, prove
-from core.store.models import State, StateChange, find_model, move_model, read_history
-from desk.api.parameters import ModelName, PlainText
+from core.store.models import State, StateChange, list_models, listed, move_model, read_history, rivals
+from desk.api.parameters import LanguageCode, ModelName, PlainText
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.registry import HISTORY, known_model, latest_verdict, objection
@@ -34,6 +34,7 @@ class Promotion(BaseModel):
 
 class Rollback(BaseModel):
     reason: PlainText = Field("rolled back", min_length=1, max_length=1000)
+    language: LanguageCode | None = Field(None, description="Whose model; needed where several are live.")
 
 
 class Change(BaseModel):
@@ -41,19 +42,27 @@ class Change(BaseModel):
 
     model: str
     state: State
-    displaced: str | None = Field(description="The model whose place it took.")
+    displaced: str | None = Field(description="The model whose place it took; of several, with commas between.")
 
 
-@router.post("/rollback", summary="Bring back the model that was live before", responses=responses(HTTPStatus.CONFLICT))
+@router.post("/rollback", summary="Bring back what was live before", responses=responses(HTTPStatus.CONFLICT))
 def roll_back(wanted: Rollback, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
-    """The bundle is verified first. The one that is live is retired, and is never gone back to."""
+    """The bundle is verified first. The one that is live is retired, and is never gone back to; models of other
+    languages stay. Where nothing read its language before, nothing does afterwards."""
 
     def record(connection: Connection, change: StateChange) -> None:
-        detail = {"reason": wanted.reason, "displaced": change.displaced}
+        detail = {"reason": wanted.reason, "displaced": change.displaced, "beside": change.beside}
         note(connection, principal.name, "roll back model", change.model, detail)
 
     try:
-        done = go_back(desk.settings, desk.engine, actor=principal.name, reason=wanted.reason, also=record)
+        done = go_back(
+            desk.settings,
+            desk.engine,
+            language=wanted.language,
+            actor=principal.name,
+            reason=wanted.reason,
+            also=record,
+        )
     except (RegistryError, BundleError, ShelfUnreachable) as error:
         raise Problem(HTTPStatus.CONFLICT, str(error)) from None
     return Change(model=done.model, state=done.state, displaced=done.displaced)
@@ -65,12 +74,13 @@ def roll_back(wanted: Rollback, principal: Admin, desk: Annotated[Desk, Depends(
     responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
 def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotated[Desk, Depends(desk_of)]) -> Change:
-    """The gates must have passed it against the model that is live now. The bundle is verified once more."""
+    """The gates must have passed it against what reads its languages now. The bundle is verified once more."""
     if wanted.force and not wanted.reason.strip():
         raise Problem(HTTPStatus.CONFLICT, "the history must say why a gate was overruled: give a reason")
-    row, live = known_model(desk.engine, name), find_model(desk.engine, state="live")
+    row = known_model(desk.engine, name)
+    against = listed(rivals(row.languages, list_models(desk.engine, "live")))
     verdict = latest_verdict(read_history(desk.engine, name, HISTORY))
-    refusal = objection(row, live, verdict, wanted.to, wanted.force)
+    refusal = objection(row, against, verdict, wanted.to, wanted.force)
     if refusal is not None and row.state != wanted.to:
         raise Problem(HTTPStatus.CONFLICT, refusal)
     forced = bool(verdict and verdict.failed and wanted.to == "live")
@@ -89,7 +99,7 @@ def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotate
             actor=principal.name,
             reason=reason,
             evidence={"forced": forced, "verdict_at": verdict.at.isoformat() if verdict else None},
-            judged_against=live.name if live is not None else None,
+            judged_against=against,
             also=record,
         )
     except (RegistryError, BundleError, ShelfUnreachable) as error:

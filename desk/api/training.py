@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from core.fitting import ENGLISH
 from core.store import training
-from desk.api.parameters import Share
+from desk.api.parameters import LanguageCode, Share
 from desk.context import Desk, desk_of
 from desk.problems import responses
 from desk.security.identity import Viewer
@@ -30,8 +31,9 @@ class TrainingRun(BaseModel):
 
 
 class Training(BaseModel):
-    """Labels until the next training."""
+    """Labels until the next training for a language."""
 
+    language: str
     new_labels: int = Field(description="Texts labelled since the last training that learned from labels, per task.")
     awaited: int = Field(description="How many are a reason to train.")
     learned_until: datetime | None = Field(description="Labels given later are in no model; null before any training.")
@@ -59,11 +61,13 @@ class Evaluation(BaseModel):
 def read_training(
     principal: Viewer,
     desk: Annotated[Desk, Depends(desk_of)],
+    language: Annotated[LanguageCode, Query(description="Whose model is to be trained.")] = ENGLISH,
     runs: Annotated[int, Query(ge=0, le=100, description="Latest trainings to list.")] = 10,
 ) -> Training:
-    since = training.learned_until(desk.engine)
+    since = training.learned_until(desk.engine, language)
     return Training(
-        new_labels=training.count_new_labels(desk.engine, since),
+        language=language,
+        new_labels=training.count_new_labels(desk.engine, since, language),
         awaited=desk.settings.models.train_after_labels,
         learned_until=since,
         runs=[
@@ -75,7 +79,7 @@ def read_training(
                 model=run.model,
                 reasons=[str(reason.get("text", "")) for reason in run.reasons],
             )
-            for run in training.list_runs(desk.engine, runs)
+            for run in training.list_runs(desk.engine, runs, language)
         ],
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
@@ -77,8 +77,8 @@ def state_of(engine: Engine, name: str) -> str:
 def test_models_and_their_figures(boss: TestClient, engine: Engine) -> None:
     found = boss.get(MODELS).json()
     assert (found["live"], found["shadow"], [one["name"] for one in found["items"]]) == (
-        "first",
-        None,
+        {"en": "first"},
+        {},
         ["first", "second"],
     )
     detail = boss.get(f"{MODELS}/second").json()
@@ -235,11 +235,48 @@ def test_the_live_model_explains_a_message(
     assert boss.get(f"/api/v1/explanations/{uid_of(2)}").status_code == 404
 
 
+@pytest.mark.usefixtures("models")
+def test_models_of_two_languages_side_by_side(
+    boss: TestClient, settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    """Each is explained by, compared with, counted for and rolled back to models of its own language."""
+    for number, name in enumerate(("chinese", "better")):
+        write_tiny(tmp_path / name, name, seed=3 + number, languages=["zh"])
+        register_tiny(settings, engine, tmp_path / name)
+    move_model(engine, "chinese", "live", actor="test", reason="test")
+    move_model(engine, "better", "shadow", actor="test", reason="test")
+    found = boss.get(MODELS).json()
+    assert (found["live"], found["shadow"]) == ({"en": "first", "zh": "chinese"}, {"zh": "better"})
+    assert {one["name"]: one["languages"] for one in found["items"]}["better"] == ["zh"]
+    for number, language in ((1, "en"), (2, "zh"), (3, "de")):
+        add_story(engine, number)
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE message SET language = :code WHERE uid = :uid"),
+                {"code": language, "uid": uid_of(number)},
+            )
+    explained = [boss.get(f"/api/v1/explanations/{uid_of(number)}") for number in (1, 2, 3, 2, 1)]
+    assert [answer.json().get("model") for answer in explained] == ["first", "chinese", None, "chinese", "first"]
+    assert "no live model reads 'de'" in explained[2].json()["detail"]
+    comparison = boss.get(f"{MODELS}/better/comparison").json()
+    assert comparison["live"] == "chinese"
+    refused = boss.post(f"{MODELS}/rollback", json={}).json()["detail"]
+    assert "say which language" in refused
+    assert boss.post(f"{MODELS}/rollback", json={"language": "\0"}).status_code == 422
+    assert boss.post(f"{MODELS}/rollback", json={"language": "fr"}).status_code == 409
+    move_model(engine, "better", "live", actor="test", reason="test")
+    done = boss.post(f"{MODELS}/rollback", json={"language": "zh"}).json()
+    assert done == {"model": "chinese", "state": "live", "displaced": "better"}
+    label(boss, 1, sentiment="neutral")
+    training = [boss.get(f"{MODELS}/training", params={"language": code}).json() for code in ("en", "zh")]
+    assert [(one["language"], one["new_labels"]) for one in training] == [("en", 1), ("zh", 0)]
+
+
 def test_who_asks_while_the_model_is_asked_is_told_to_wait(boss: TestClient, engine: Engine) -> None:
     add_story(engine, 1)
-    live_model = boss.app.state.desk.live_model  # type: ignore[attr-defined]
-    live_model._wait_s = 0.05
-    with live_model:
+    live_models = boss.app.state.desk.live_models  # type: ignore[attr-defined]
+    live_models._wait_s = 0.05
+    with live_models.reading("en"):
         answer = boss.get(f"/api/v1/explanations/{uid_of(1)}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert boss.get(f"/api/v1/explanations/{uid_of(1)}").status_code == 200

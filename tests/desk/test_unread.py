@@ -62,6 +62,6 @@ def test_what_no_model_read_is_shown_as_such_everywhere(login: Login, engine: En
     assert [item["story"] for item in get("/queue", count=5)["items"]] == [str(story_of(1))]
     answer = ann.get(f"{API}/explanations/{uid_of(2)}")
     assert answer.status_code == 409
-    assert "does not read" in answer.text
+    assert "no live model reads" in answer.text
     span = {"from": minute.isoformat(), "to": NOW.replace(year=NOW.year + 1).isoformat()}
     assert get("/mood", **span)

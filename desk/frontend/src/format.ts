@@ -22,6 +22,11 @@ export function number(value: number | null | undefined, digits = 0): string {
   return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
 }
 
+// The name of a language by its code, where the browser knows one.
+export function languageName(code: string): string {
+  return new Intl.DisplayNames([locale()], { type: "language" }).of(code) ?? code;
+}
+
 export function signed(value: number | null | undefined, digits = 1): string {
   const text = number(value, digits);
   return typeof value === "number" && value > 0 && /[1-9]/.test(text) ? `+${text}` : text;

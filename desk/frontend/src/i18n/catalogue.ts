@@ -266,6 +266,7 @@ export const catalogue = {
   "models.forced": ["a gate was overruled", "越过门槛"],
   "models.gates": ["Gates", "上线门槛"],
   "models.got": ["got", "预测"],
+  "models.language": ["Language", "语言"],
   "models.list": ["Models", "模型"],
   "models.name": ["Name", "名称"],
   "models.now": ["In service now: {name}", "现已启用：{name}"],

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { address, post } from "../api/client";
 import type { Models, Training } from "../api/types";
 import { useData } from "../api/useData";
-import { number, percent } from "../format";
+import { languageName, number, percent } from "../format";
 import { named, t } from "../i18n";
 import { go, href, place } from "../router";
 import { may } from "../state/session";
@@ -20,11 +20,12 @@ export function ModelsPage(): JSX.Element {
   const models = useData<Models>(address("/models"), ["models"]);
   const rollingBack = useSignal(false);
   const items = models.data?.items ?? [];
-  const chosen = decodeURIComponent(place.value.path.split("/")[2] ?? "") || models.data?.shadow || items.find((item) => item.state === "candidate")?.name || items[0]?.name || "";
+  const live = models.data?.live ?? {};
+  const chosen = decodeURIComponent(place.value.path.split("/")[2] ?? "") || Object.values(models.data?.shadow ?? {})[0] || items.find((item) => item.state === "candidate")?.name || items[0]?.name || "";
   return (
     <>
       <h1 class="hidden">{t("nav.models")}</h1>
-      <TrainingStrip live={models.data?.live ?? null} />
+      {Object.keys(live).length > 0 ? Object.entries(live).map(([code, name]) => <TrainingStrip key={code} language={code} live={name} />) : <TrainingStrip live={null} />}
       <div class="two-columns">
         <div class="column">
           <Panel
@@ -55,9 +56,10 @@ export function ModelsPage(): JSX.Element {
               <DataTable
                 caption={t("models.workers")}
                 rows={models.data.workers}
-                rowId={(worker) => worker.worker}
+                rowId={(worker) => `${worker.worker} ${worker.language}`}
                 columns={[
                   { id: "worker", title: t("models.worker"), value: (worker) => worker.worker },
+                  { id: "language", title: t("models.language"), value: (worker) => languageName(worker.language) },
                   { id: "model", title: t("models.runs"), value: (worker) => worker.model },
                   { id: "shadow", title: t("model.shadow"), value: (worker) => worker.shadow },
                   { id: "refused", title: t("models.refused"), value: (worker) => worker.refused, render: (worker) => (worker.refused ? <span title={worker.reason ?? ""} class="bad-text">{worker.refused}</span> : "–") },
@@ -66,20 +68,22 @@ export function ModelsPage(): JSX.Element {
             </Panel>
           )}
         </div>
-        {chosen ? <ModelPanel key={chosen} name={chosen} live={models.data?.live ?? null} /> : <span />}
+        {chosen ? <ModelPanel key={chosen} name={chosen} /> : <span />}
       </div>
-      {rollingBack.value && <RollBack onClose={() => (rollingBack.value = false)} />}
+      {rollingBack.value && <RollBack live={live} onClose={() => (rollingBack.value = false)} />}
     </>
   );
 }
 
-function RollBack({ onClose }: { onClose: () => void }): JSX.Element {
+function RollBack({ live, onClose }: { live: Models["live"]; onClose: () => void }): JSX.Element {
   const reason = useSignal("");
+  const codes = Object.keys(live);
+  const language = useSignal(codes[0] ?? null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     try {
-      const done = await post<{ model: string }>("/models/rollback", { reason: reason.value.trim() || t("models.rollback") });
-      say(t("models.now", { name: done.model }));
+      const done = await post<{ model: string; state: string }>("/models/rollback", { reason: reason.value.trim() || t("models.rollback"), language: language.value });
+      say(done.state === "live" ? t("models.now", { name: done.model }) : `${done.model}: ${named("model", done.state)}`);
       onClose();
     } catch (error) {
       sayError(error);
@@ -89,6 +93,18 @@ function RollBack({ onClose }: { onClose: () => void }): JSX.Element {
     <Dialog title={t("models.rollback")} onClose={onClose}>
       <form class="stack" onSubmit={(event) => void submit(event)}>
         <p>{t("models.rollback.what")}</p>
+        {codes.length > 1 && (
+          <label>
+            {t("models.language")}
+            <select value={language.value ?? ""} onChange={(event) => (language.value = event.currentTarget.value)}>
+              {codes.map((code) => (
+                <option key={code} value={code}>
+                  {languageName(code)} · {live[code]}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         <label>
           {t("models.reason")}
           <input value={reason.value} maxLength={1000} required onInput={(event) => (reason.value = event.currentTarget.value)} />
@@ -101,14 +117,17 @@ function RollBack({ onClose }: { onClose: () => void }): JSX.Element {
   );
 }
 
-function TrainingStrip({ live }: { live: string | null }): JSX.Element {
-  const training = useData<Training>(address("/models/training"), ["labels", "models"]).data;
+function TrainingStrip({ live, language }: { live: string | null; language?: string }): JSX.Element {
+  const training = useData<Training>(address("/models/training", { language }), ["labels", "models"]).data;
   const share = training && training.awaited > 0 ? Math.min(1, training.new_labels / training.awaited) : 0;
   const last = training?.runs[0];
   return (
-    <section class="strip three" aria-label={t("training.title")}>
+    <section class="strip three" aria-label={language ? `${t("training.title")} · ${languageName(language)}` : t("training.title")}>
       <div class="figure">
-        <h2>{t("model.live")}</h2>
+        <h2>
+          {t("model.live")}
+          {language && ` · ${languageName(language)}`}
+        </h2>
         <p class="value small">{live ?? t("models.shipped")}</p>
         <p class="under">{live ? "" : t("models.shipped.help")}</p>
       </div>
@@ -143,6 +162,7 @@ function columns(): Column<Summary>[] {
   });
   return [
     { id: "name", title: t("models.name"), value: (item) => item.name },
+    { id: "languages", title: t("models.language"), wide: true, value: (item) => item.languages.join(" "), render: (item) => item.languages.map(languageName).join(", ") },
     { id: "state", title: t("alerts.state"), value: (item) => item.state, render: (item) => <span class={item.state === "live" ? "badge good" : "badge"}>{t(`model.${item.state}`)}</span> },
     macro("sentiment"),
     macro("topic"),

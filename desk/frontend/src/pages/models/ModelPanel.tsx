@@ -15,12 +15,13 @@ import { say, sayError } from "../../ui/toasts";
 
 type ClassRow = TaskComparison["labels"][number];
 
-export function ModelPanel({ name, live }: { name: string; live: string | null }): JSX.Element {
+export function ModelPanel({ name }: { name: string }): JSX.Element {
   const model = useData<ModelDetail>(address(`/models/${encodeURIComponent(name)}`), ["models"]);
   const beside = useData<Comparison>(address(`/models/${encodeURIComponent(name)}/comparison`), ["models"]);
   if (model.error) return <Failed error={model.error} retry={model.reload} />;
   if (!model.data || !beside.data) return <Skeleton rows={10} />;
   const comparison = beside.data;
+  const live = comparison.live;
   return (
     <Panel title={name} class="whole" note={<span class={model.data.state === "live" ? "badge good" : "badge"}>{t(`model.${model.data.state}`)}</span>}>
       {may("admin") && model.data.state !== "live" && <Promote comparison={comparison} shadow={model.data.state === "shadow"} />}
@@ -32,7 +33,7 @@ export function ModelPanel({ name, live }: { name: string; live: string | null }
           <DataTable
             caption={t("models.agreement", { live: live ?? "" })}
             rows={comparison.agreement}
-            rowId={(row) => row.task}
+            rowId={(row) => `${row.live} ${row.task}`}
             columns={[
               { id: "task", title: t("column.task"), value: (row) => row.task, render: (row) => named("task", row.task) },
               { id: "messages", title: t("column.messages"), numeric: true, value: (row) => row.messages, render: (row) => number(row.messages) },
