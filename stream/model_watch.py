@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import metrics
-from core.errors import BundleError, NewstideError, ShelfUnreachable
+from core.errors import NewstideError, ShelfUnreachable
 from core.fitting import in_order
 from core.serving import Served, in_service, registered
 from core.store.models import CHANNEL, list_models, read_version
@@ -108,7 +108,7 @@ class ModelWatch:
                 del self._running[slot]
                 self._refused[slot] = _Refusal(identity, version, failures[identity[0]])
         live = list_models(self._engine, "live")
-        self._adopt("live", in_service(live, self._configured()), version)
+        self._adopt("live", in_service(live, self._loader.configured), version)
         self._adopt("shadow", [registered(row) for row in list_models(self._engine, "shadow")], version)
         for role in get_args(Role):
             metrics.MODEL_REFUSED.labels(role).set(any(slot[0] == role for slot in self._refused))
@@ -142,12 +142,6 @@ class ModelWatch:
         if connection is not None:
             connection.close()
 
-    def _configured(self) -> list[Served]:
-        try:
-            return self._loader.configured
-        except BundleError:  # none is needed as long as others are live
-            return []
-
     def _classifiers(self, role: Role) -> list[TextClassifier]:
         return in_order(classifier for slot, (_, classifier) in self._running.items() if slot[0] == role)
 
@@ -173,7 +167,7 @@ class ModelWatch:
         if role == "shadow" and self._running.pop(slot, None) is not None:
             self._shadow.use(*self._classifiers(role))  # the one before is no longer asked for
         try:
-            classifier = self._loader.load(model)
+            classifier = self._loader.load(model, strict=model.row is not None)
         except Exception as error:
             self._refuse(slot, model, version, error)
             return

@@ -47,11 +47,16 @@ class ModelLoader:
         self._taxonomy = load_taxonomy(settings.taxonomy)
         self._shelf = open_shelf(settings)
         self._wrap = wrap
+        self.fault: BundleError | None = None
 
     @cached_property
     def configured(self) -> list[Served]:
-        """The bundles of the settings. Raises BundleError where none can be read."""
-        return configured_models(self._settings)
+        """The bundles of the settings; where none can be read, none, and `fault` says why."""
+        try:
+            return configured_models(self._settings)
+        except BundleError as error:
+            self.fault = error
+            return []
 
     def load(self, model: Served, *, strict: bool = True) -> TextClassifier:
         """The classifier of a model; `strict` insists on the taxonomy's labels.
@@ -80,28 +85,22 @@ def choose_start(engine: Engine, loader: ModelLoader) -> Start:
 
     Raises BundleError where nothing at all can be used.
     """
-    live = list_models(engine, "live")
-    try:
-        configured = loader.configured
-    except BundleError:
-        if not live:
-            raise
-        configured = []
     start = Start({}, [])
-    for model in in_service(live, configured):
+    for model in in_service(list_models(engine, "live"), loader.configured):
         try:
             start.running[model.language] = model, loader.load(model, strict=False)
         except NewstideError as error:
             log.error("the model %s (%s) can't be used: %s", model.name, model.language, error)
             start.refused.append((model, error))
-    known = [*map(registered, list_proven(engine)), *configured]
+    known = [*map(registered, list_proven(engine)), *loader.configured]
     for model, _ in start.refused:
         for language in model.languages:
             if reader_of(language, [other for other, _ in start.running.values()]) is None:
-                others = [other for other in known if (other.language, other.checksum) != (language, model.checksum)]
-                _stand_in(start, model, [other for other in others if other.language == language], loader)
+                others = [one for one in known if one.language == language and one.checksum != model.checksum]
+                _stand_in(start, model, others, loader)
     if not start.running:
-        raise start.refused[0][1]
+        faults = [error for _, error in start.refused]
+        raise (faults or [loader.fault or BundleError("no model is live, and the settings name no bundle")])[0]
     return start
 
 
