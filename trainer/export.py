@@ -100,7 +100,7 @@ def make_bundle(
         evaluation={variant: list(scores) for variant, scores in evaluation.items()},
         data=material.sources(),
         code=_code(origin),
-        languages=languages_of([example.text for example in material.split.train]),
+        languages=[material.language] if material.language else languages_of([e.text for e in material.split.train]),
         self_test=_self_test(classifier),
         entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),

@@ -27,7 +27,8 @@ class Material(msgspec.Struct, frozen=True):
     `licences`, `class_weights` and `agreement` of annotators (a share per source and task) come from a built dataset;
     `licences` of public corpora are known by their names. Weights and agreement are advice: a training goes by those of
     its recipe alone. `unseen`: texts of sources that are in no part, to choose epochs, recipes and students by.
-    `entity_labels`: what companies in the texts are labelled with, empty where they are not.
+    `entity_labels`: what companies in the texts are labelled with, empty where they are not. `language`: what a model
+    of it is for, though it may learn from texts in others; "" where the texts tell.
     """
 
     split: Split
@@ -38,6 +39,7 @@ class Material(msgspec.Struct, frozen=True):
     entity_labels: tuple[str, ...] = ()
     agreement: dict[str, dict[str, float]] = {}
     unseen: list[Example] = []
+    language: str = ""
 
     @property
     def choice(self) -> list[Example]:

@@ -18,6 +18,7 @@ from core.errors import InputError
 from newstide.commands.labelled_options import (
     labelled_options,
     labelled_words,
+    language_option,
     leave_out_option,
     load_material,
     need_trainer,
@@ -72,6 +73,7 @@ def student_options(command: Command) -> Command:
     help="Network kept by `train --weights`, or their directory. Students are cut from the first one.",
 )
 @leave_out_option
+@language_option
 @click.option("--weights", type=_DIRECTORY, help="Keep answers and students here, and go on from them.")
 @click.option("--unlabelled", type=_PATH, help='More texts to learn from: lines {"text": ...}, gzip too.')
 @click.option(
@@ -122,7 +124,9 @@ def compress(**options: Any) -> None:
         torch.set_num_threads(options["threads"])
     budget = parse_budget(options["budget"])
     check_target(options["out"], options["name"])
-    material = load_material(options["data"], options["dataset"], options["corpora"], options["leave_out"])
+    material = load_material(
+        options["data"], options["dataset"], options["corpora"], options["leave_out"], options["language"]
+    )
     trained = load_teachers(options["teacher"], material)
     texts = read_texts(options["unlabelled"], options["most"]) if options["unlabelled"] else []
     report = options["report"] or options["out"].with_name(f"{options['out'].name}-report")
@@ -284,6 +288,7 @@ def show(found: Compressed, report: Path, bundle: Path | None, as_json: bool) ->
 def _command_line(options: dict[str, Any]) -> str:
     words = ["newstide", "compress", *labelled_words(options["data"], options["dataset"], options["corpora"])]
     words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
+    words += ["--language", options["language"]] if options["language"] else []
     for path in options["teacher"]:
         words += ["--teacher", path.name]
     words += ["--budget", options["budget"]]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from core.errors import InputError
+from core.language import language_code
 from core.settings import PROJECT, load_settings
 from core.taxonomy import load_taxonomy
 from newstide.commands.options import Command, with_options
@@ -51,6 +53,24 @@ def leave_out_option(command: Command) -> Command:
     return option(command)
 
 
+def language_option(command: Command) -> Command:
+    """Give `command` --language."""
+    option = click.option(
+        "--language",
+        metavar="CODE",
+        callback=_checked_language,
+        help="What the model is for, and all that it labels, whatever else it learns from; by its texts if not given, "
+        "and English with --schedule, which then leaves out labels of other texts.",
+    )
+    return option(command)
+
+
+def _checked_language(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and language_code(value) != value:
+        raise InputError(f"--language {value!r:.20} is no ISO 639-1 code; en and zh are some")
+    return value
+
+
 def without_choice(material: Material, sources: Sequence[str]) -> Material:
     """`material` without the `sources` of --leave-out, which are there to choose by. Raises InputError for one that is
     unknown, or that the others can't stand in for."""
@@ -59,11 +79,20 @@ def without_choice(material: Material, sources: Sequence[str]) -> Material:
     return leave_out(material, sources) if sources else material
 
 
+def for_language(material: Material, language: str | None) -> Material:
+    """`material` for a model of `language`, if one is given."""
+    return msgspec.structs.replace(material, language=language) if language else material
+
+
 def load_material(
-    data: tuple[Path, ...], dataset: Path | None, corpora: Path | None, left_out: Sequence[str] = ()
+    data: tuple[Path, ...],
+    dataset: Path | None,
+    corpora: Path | None,
+    left_out: Sequence[str] = (),
+    language: str | None = None,
 ) -> Material:
     """What the options name: a built dataset as it is, or files and corpora, cleaned and split; sources `left_out` are
-    in no part, and are there to choose by.
+    in no part, and are there to choose by. `language`: what its model is for, if the texts don't tell.
 
     Raises InputError where nothing is named and the public corpora are not at hand, or both kinds are named.
     """
@@ -74,7 +103,7 @@ def load_material(
     if dataset is not None:
         if data or corpora is not None:
             raise InputError("--dataset holds all texts; leave out --data and --corpora, or build a dataset with them")
-        return without_choice(from_dataset(load_dataset(dataset)), left_out)
+        return for_language(without_choice(from_dataset(load_dataset(dataset)), left_out), language)
     if corpora is None and not data:
         if not CORPORA.is_dir():
             raise InputError(
@@ -83,7 +112,7 @@ def load_material(
             )
         corpora = CORPORA
     taxonomy = load_taxonomy(load_settings().taxonomy)
-    return without_choice(prepare(gather(data, corpora, taxonomy), taxonomy), left_out)
+    return for_language(without_choice(prepare(gather(data, corpora, taxonomy), taxonomy), left_out), language)
 
 
 def labelled_words(data: tuple[Path, ...], dataset: Path | None, corpora: Path | None) -> list[str]:

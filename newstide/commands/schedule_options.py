@@ -51,13 +51,6 @@ _OPTIONS = (
         help="Pause between two looks.",
     ),
     click.option(
-        "--language",
-        metavar="CODE",
-        default=ENGLISH,
-        show_default=True,
-        help="With --schedule: whose live model to replace; labels of texts in other languages are left out.",
-    ),
-    click.option(
         "--runs-in",
         type=click.Path(path_type=Path, file_okay=False),
         help="Where scheduled runs work; `training` in the settings' directory by default.",
@@ -81,7 +74,6 @@ def schedule_options(command: Command) -> Command:
         max_age_days: float,
         drift_window: int,
         every: float,
-        language: str,
         runs_in: Path | None,
         **others: Any,
     ) -> Any:
@@ -95,7 +87,7 @@ def schedule_options(command: Command) -> Command:
             every_s=every * 60,
             window=drift_window,
             directory=runs_in,
-            language=language,
+            language=others.get("language") or ENGLISH,
         )
         return command(*arguments, schedule=options if schedule else None, once=once, **others)
 

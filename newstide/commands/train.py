@@ -26,8 +26,10 @@ from newstide.commands.compress import (
 )
 from newstide.commands.compress import write as write_report
 from newstide.commands.labelled_options import (
+    for_language,
     labelled_options,
     labelled_words,
+    language_option,
     leave_out_option,
     load_material,
     need_trainer,
@@ -68,6 +70,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Learn without a source and judge on it, for each one (or for those named: a,b+c); writes no bundle.",
 )
 @leave_out_option
+@language_option
 @click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
 @click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
@@ -93,7 +96,9 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
         if options["out"] is None:
             raise InputError("--out DIR says where the bundle is written; give it, or --schedule, --unseen or --seeds")
         check_target(options["out"], options["name"])
-    material = load_material(options["data"], options["dataset"], options["corpora"], options["leave_out"])
+    material = load_material(
+        options["data"], options["dataset"], options["corpora"], options["leave_out"], options["language"]
+    )
     if judging:
         _judge(material, wanted, options)
         return
@@ -219,6 +224,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
 
     def fit(work: Work) -> Path:
         material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])
+        material = for_language(material, options["language"])
         command = "newstide train --schedule"
         _fit(material, recipe, work.weights, work.bundle, work.name, command, options, work.backbones)
         return work.bundle
@@ -258,6 +264,7 @@ def _command_line(options: dict[str, Any]) -> str:
     """The command as it belongs in a model card: paths shortened to names, which mean something elsewhere too."""
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
     words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
+    words += ["--language", options["language"]] if options["language"] else []
     words += preparation_words(options) + recipe_words(options)
     if options["compress"] is not None:
         words += ["--compress", options["compress"]]

@@ -75,12 +75,17 @@ def test_adapting_and_searching_come_first_and_are_kept(tmp_path: Path, run: Run
 
 
 def test_adapters_and_frozen_words(tmp_path: Path, run: Run) -> None:
-    for words in (("--lora", 4, "--lora-rate", 0.01), ("--freeze-words",)):
+    """And what the model is for: as its texts are, or as it is said."""
+    for words in (("--lora", 4, "--lora-rate", 0.01, "--language", "zh"), ("--freeze-words",)):
         out = tmp_path / words[0].strip("-")
         run(*words, "--out", out, "--json")
         bundle = load_bundle(out)
         Classifier(bundle).self_test()
         assert words[0] in bundle.manifest.code["command"]
+        assert bundle.languages[0] == ("zh" if "--language" in words else "en")
+        assert ("--language zh" in bundle.manifest.code["command"]) == ("--language" in words)
+    with pytest.raises(InputError, match="is no ISO 639-1 code"):
+        run("--language", "Chinese", "--out", tmp_path / "other")
 
 
 def test_few_texts_are_noticed_and_learnt_by_contrast(tmp_path: Path, run: Run, tiny_data: Path) -> None:
