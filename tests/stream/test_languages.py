@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from core.bundle import load_bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
-from core.store.connection import connect
+from core.store.connection import connect, open_engine
 from core.store.models import move_model, roll_back
 from core.store.shadows import ShadowRow
 from core.store.worker_models import list_workers
@@ -113,12 +113,19 @@ def test_a_swap_of_one_model_under_traffic_leaves_the_other_alone(
 
 
 @pytest.fixture
-def quiet(database_url: str, shipped: Path, engine: Engine) -> Settings:
+def quiet(database_url: str, shipped: Path) -> Settings:
     """Settings of tests without workers."""
-    made = amended(make_settings("127.0.0.1:1", database_url, shipped.parent), stream={"bundle": shipped})
+    return amended(make_settings("127.0.0.1:1", database_url, shipped.parent), stream={"bundle": shipped})
+
+
+@pytest.fixture
+def registry(quiet: Settings) -> Iterator[Engine]:
+    """Of the bundles beside those that ship."""
+    opened = open_engine(quiet)
     for name in ("second", "third", "both"):
-        register_tiny(made, engine, shipped.parent / name)
-    return made
+        register_tiny(quiet, opened, quiet.bundle_directory.parents[1] / name)
+    yield opened
+    opened.dispose()
 
 
 class Failing:
@@ -184,31 +191,31 @@ def labelled(model: str) -> float:
     return metrics.WORKER.registry.get_sample_value("newstide_labelled_messages_total", {"model": model}) or 0
 
 
-def test_models_of_several_languages_are_followed(quiet: Settings, engine: Engine) -> None:
+def test_models_of_several_languages_are_followed(quiet: Settings, registry: Engine) -> None:
     loaded: list[str] = []
 
     def note(classifier: Classifier) -> Classifier:
         loaded.append(classifier.name)
         return classifier
 
-    followed = Followed(quiet, engine, note)
+    followed = Followed(quiet, registry, note)
     used = followed.used
 
     def runs() -> list[tuple[str, str | None, str | None]]:
         followed.watch.look()
-        return [(row.language, row.model, row.refused) for row in list_workers(engine)]
+        return [(row.language, row.model, row.refused) for row in list_workers(registry)]
 
     assert followed.begin() == ["english", "chinese"]
     assert runs() == [("en", "english", None), ("zh", "chinese", None)]
-    go_live(engine, "third")
+    go_live(registry, "third")
     assert runs() == [("en", "third", None), ("zh", "chinese", None)]
     (file,) = Path(quiet.shelf_location).glob("second-*/model.onnx")
     good = file.read_bytes()
     file.write_bytes(b"broken")
-    go_live(engine, "second")
+    go_live(registry, "second")
     assert runs() == [("en", "third", None), ("zh", "chinese", "second")]
     file.write_bytes(good)
-    move_model(engine, "both", "shadow", actor="test", reason="test")
+    move_model(registry, "both", "shadow", actor="test", reason="test")
     assert runs() == [("en", "third", None), ("zh", "second", None)]
     assert followed.shadow.names == ["both"]
     assert (used, loaded) == (
@@ -216,12 +223,12 @@ def test_models_of_several_languages_are_followed(quiet: Settings, engine: Engin
         ["english", "chinese", "third", "second", "both"],
     ), "each loaded once, and handed over with what goes on"
     used.clear()
-    go_live(engine, "both")
+    go_live(registry, "both")
     assert (runs(), used, followed.shadow.names) == ([("en", "both", None)], ["both"], [])
-    assert roll_back(engine, actor="test", reason="test").beside
+    assert roll_back(registry, actor="test", reason="test").beside
     assert runs() == [("en", "third", None), ("zh", "second", None)]
     assert used == ["both", "third", "second"], "both at once: no batch in between has one language only"
-    roll_back(engine, actor="test", reason="test", language="zh")
+    roll_back(registry, actor="test", reason="test", language="zh")
     assert runs() == [("en", "third", None), ("zh", "chinese", None)], "the bundle of the settings again"
     assert set(_in_use()) == {"third", "chinese"}
 
@@ -232,23 +239,23 @@ def _in_use() -> list[str]:
 
 
 def test_a_broken_model_at_the_start_takes_no_other_language_with_it(
-    quiet: Settings, engine: Engine, shipped: Path
+    quiet: Settings, registry: Engine, shipped: Path
 ) -> None:
     """One that reads two languages has two that stand in for it; a language that nothing can read is unread."""
     for name in ("third", "second", "both"):
-        go_live(engine, name)
+        go_live(registry, name)
     for folder in Path(quiet.shelf_location).glob("both-*"):
         (folder / "model.onnx").write_bytes(b"broken")
-    followed = Followed(quiet, engine)
+    followed = Followed(quiet, registry)
     assert followed.begin() == ["third", "second"]
     followed.watch.look()
-    assert list_workers(engine)[0].refused == "both"
-    assert [row.model for row in list_workers(engine)] == ["third", "second"]
+    assert list_workers(registry)[0].refused == "both"
+    assert [row.model for row in list_workers(registry)] == ["third", "second"]
     for folder in Path(quiet.shelf_location).glob("second-*"):
         (folder / "model.onnx").write_bytes(b"broken")
     for folder in quiet.bundle_cache.iterdir():
         (folder / "model.onnx").write_bytes(b"broken")
-    assert Followed(quiet, engine).begin() == ["third", "chinese"]
+    assert Followed(quiet, registry).begin() == ["third", "chinese"]
     (shipped / "chinese" / "model.onnx").write_bytes(b"broken")
-    alone = Followed(quiet, engine)
+    alone = Followed(quiet, registry)
     assert alone.begin() == ["third"]
