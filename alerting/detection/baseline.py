@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.rows import Rows
+from alerting.detection.rows import Rows, cells_of
 from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
@@ -71,13 +71,26 @@ class Stories(NamedTuple):
     step: NDArray[np.int64]
     number: Floats
 
-    def by_window(self, window: int, whole: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-        """Row and place of the windows with a story that the first `whole` steps are cut into, and their stories."""
-        mine = self.step < whole
-        row, place = self.row[mine], self.step[mine] // window
-        first = np.flatnonzero(np.append(True, (np.diff(row) != 0) | (np.diff(place) != 0))[: len(row)])
-        number = np.add.reduceat(self.number[mine], first) if len(row) else np.zeros(0)
-        return row[first], place[first], number
+    def by_window(self, cut: Cut) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Row and place of the windows with a story in the `cut`, and their stories."""
+        if cut.window == 1:
+            return self.row, self.step, self.number
+        row, place, number = self.row, self.step // cut.window, self.number
+        if place.max(initial=0) >= cut.windows:
+            whole = place < cut.windows
+            row, place, number = row[whole], place[whole], number[whole]
+        first = np.flatnonzero(np.diff(row * cut.windows + place, prepend=-1))
+        return row[first], place[first], np.add.reduceat(number, first) if len(first) else number
+
+
+class Cut(NamedTuple):
+    """A day cut into `windows` of `window` steps. `alike` of them in a row expect the same and stand together in one of
+    the `columns`."""
+
+    window: int
+    windows: int
+    alike: int
+    columns: slice
 
 
 class Baseline(Rows):
@@ -100,6 +113,8 @@ class Baseline(Rows):
         self.age = np.zeros(0)
         self.unusual = np.zeros(0)
         self.alone = True  # nothing but a series' own past says what is normal
+        self._cuts = self._cut()
+        self._all_complete = self._complete(np.ones(shape.steps_per_day, np.bool_))
 
     def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
         """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
@@ -181,7 +196,8 @@ class Baseline(Rows):
         seen = counted.astype(np.float64).reshape(len(self), self.cells)
         share = valid.reshape(self.cells, -1).mean(axis=1)
         heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * self._per_part
-        mean = (plan.rates * heard).reshape(len(self), self.cells, self.shape.parts // self.cells).sum(axis=2)
+        expected = plan.rates * heard
+        mean = expected if self.shape.parts == self.cells else expected[:, ::2] + expected[:, 1::2]
         weight = self._weight(seen, mean, plan.alpha)
         known = self._known_days(day)
         fade = np.exp(-2.0 / self.shape.history_days)
@@ -234,34 +250,60 @@ class Baseline(Rows):
         )
         self.moments *= np.exp(-2.0 / age)[:, None, None]
         learning = (self.age > 0) & (self.unusual == 0)
-        for i, window in enumerate(self.shape.windows):
-            mu, alike = self._expected(plan.rates, window)
-            whole = self.shape.steps_per_day // window * window
-            complete = np.asarray(valid[:whole].reshape(-1, window).all(axis=1))
-            weight = complete.reshape(-1, alike).sum(axis=1) / (1.0 + mu) ** 2
-            squared = weight * mu**2
-            excess, square = (squared - weight * mu).sum(axis=1), squared.sum(axis=1)
-            row, at, x = stories.by_window(window, whole)
-            mean, alpha = mu[row, at // alike], plan.alpha[row, i]
-            x = np.minimum(x, mean + 5.0 * np.sqrt(mean + alpha * mean**2) + 1.0)
-            more = complete[at] * (x**2 - 2.0 * x * mean) / (1.0 + mean) ** 2
-            self.moments[:, i, 0] += learning * (excess + np.bincount(row, more, len(self)))
-            self.moments[:, i, 1] += learning * square
+        mu = self._expected(plan.rates)
+        complete, windows = self._all_complete if valid.all() else self._complete(valid)
+        weight = windows / (1.0 + mu) ** 2
+        squared = weight * mu**2
+        excess = squared - weight * mu
+        found = [stories.by_window(cut) for cut in self._cuts]
+        row, x = np.concatenate([parts[0] for parts in found]), np.concatenate([parts[2] for parts in found])
+        columns = [cut.columns.start + place // cut.alike for cut, (_, place, _) in zip(self._cuts, found, strict=True)]
+        which = np.repeat(np.arange(len(found)), [len(parts[0]) for parts in found])
+        mean, alpha = mu[row, np.concatenate(columns)], plan.alpha[row, which]
+        x = np.minimum(x, mean + 5.0 * np.sqrt(mean + alpha * mean**2) + 1.0)
+        heard = np.concatenate([whole[parts[1]] for whole, parts in zip(complete, found, strict=True)])
+        more = heard * (x**2 - 2.0 * x * mean) / (1.0 + mean) ** 2
+        put_right = np.bincount(row * len(found) + which, more, len(self) * len(found)).reshape(len(self), len(found))
+        for i, cut in enumerate(self._cuts):
+            self.moments[:, i, 0] += learning * (excess[:, cut.columns].sum(axis=1) + put_right[:, i])
+            self.moments[:, i, 1] += learning * squared[:, cut.columns].sum(axis=1)
 
-    def _expected(self, rates: Floats, window: int) -> tuple[Floats, int]:
-        """Stories expected in the windows that a day is cut into, and how many of them in a row are alike and stand
-        together: (n, windows / alike)."""
-        if self._per_part % window == 0:
-            return rates * window, self._per_part // window
-        edges = np.concatenate([np.zeros((len(rates), 1)), np.cumsum(rates * self._per_part, axis=1)], axis=1)
-        ends = np.arange(0, self.shape.steps_per_day + 1, window)
-        part, within = np.divmod(ends, self._per_part)
-        until = edges[:, part] + rates[:, np.minimum(part, self.shape.parts - 1)] * within
-        return np.diff(until, axis=1), 1
+    def _cut(self) -> list[Cut]:
+        cuts: list[Cut] = []
+        for window in self.shape.windows:
+            windows = self.shape.steps_per_day // window
+            alike = max(self._per_part // window, 1) if self._per_part % window == 0 else 1
+            first = cuts[-1].columns.stop if cuts else 0
+            cuts.append(Cut(window, windows, alike, slice(first, first + windows // alike)))
+        return cuts
+
+    def _complete(self, valid: NDArray[np.bool_]) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+        """Whether each window of each cut is `valid`, (steps,), throughout; and how many are, (columns,)."""
+        parts = [valid[: cut.windows * cut.window].reshape(-1, cut.window) for cut in self._cuts]
+        complete = [np.asarray(part.all(axis=1)) for part in parts]
+        windows = [whole.reshape(-1, cut.alike).sum(axis=1) for whole, cut in zip(complete, self._cuts, strict=True)]
+        return complete, np.concatenate(windows)
+
+    def _expected(self, rates: Floats) -> Floats:
+        """Stories expected in the windows of all cuts, (n, columns)."""
+        edges = np.zeros((len(rates), self.shape.parts + 1))
+        np.cumsum(rates * self._per_part, axis=1, out=edges[:, 1:])
+        expected = np.empty((len(rates), self._cuts[-1].columns.stop))
+        for cut in self._cuts:
+            target = expected[:, cut.columns]
+            if self._per_part % cut.window == 0:
+                np.multiply(rates, cut.window, out=target)
+                continue
+            part, within = np.divmod(np.arange(cut.windows + 1) * cut.window, self._per_part)
+            until = edges[:, part]
+            if within.any():
+                until += rates[:, np.minimum(part, self.shape.parts - 1)] * within
+            np.subtract(until[:, 1:], until[:, :-1], out=target)
+        return expected
 
 
 def _stories(counts: NDArray[np.float32]) -> Stories:
-    row, step = np.nonzero(counts)
+    row, step = cells_of(counts)
     return Stories(row, step, counts[row, step].astype(np.float64))
 
 

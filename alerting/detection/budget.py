@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.calibration import Groups, day_weights
+from alerting.detection.rows import cells_of
 from alerting.detection.shape import Shape
 from alerting.rules.policy import KINDS, Policy
 
@@ -19,21 +20,22 @@ _MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 1
 _MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _LEAST_SCORE = 1.0
 _MOST_DAYS = 0.5  # a threshold is found for no more than this share of days
-_LEARNT = 0.8  # share of false pages that is learnt: the highest are taken for real
 
 
 class Tail(NamedTuple):
     """Where the days so far allow for fewer than `few` pages, the threshold is found for so many and moved on, as if a
     score s were passed with probability 10^(-`steepness` s); and 10^(-`beyond` s) where not even one is allowed for:
-    no day shows how high the rarest false alarms are."""
+    no day shows how high the rarest false alarms are. `learnt`: the share of false pages that the days show, for the
+    highest are taken for real."""
 
     few: float
     steepness: float
     beyond: float
+    learnt: float
 
 
-_TOGETHER = Tail(3.0, 0.8, 0.8)
-_ALONE = Tail(6.0, 0.9, 0.4)  # of a series alone, whose few days are all that there is
+_TOGETHER = Tail(3.0, 0.8, 0.8, 0.8)
+_ALONE = Tail(6.0, 0.9, 0.33, 1.0)  # of a series alone, whose few days are all that there is
 
 
 def share_budget(
@@ -76,14 +78,14 @@ def find_threshold(
     pass it, it is found for those few and moved up, or a single day of real news would set it.
     """
     days = weights[(highs >= -9).any(axis=0)].sum() if highs.size else 0.0
-    at = np.nonzero(highs > _LEAST_SCORE)
+    at = cells_of(highs > _LEAST_SCORE)
     order = np.argsort(-highs[at], kind="stable")
     high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
     series = 1 + (highs > 0).any(axis=1).sum()
     tail = _ALONE if alone else _TOGETHER
     model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
     # a day may have several pages, and a few false ones are so high that they were taken for real
-    most = _LEARNT * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
+    most = tail.learnt * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)
     enough = max(most, min(tail.few, _MOST_DAYS * room))
     above = np.flatnonzero(passed + model * 10.0**-high > enough)

@@ -106,9 +106,10 @@ class Followed:
     def end_day(self) -> None:
         """Today becomes yesterday."""
         per_day = self._shape.steps_per_day
+        some = np.flatnonzero(self.idle < 2)  # there is nothing in the others
         for counts in self.counts.values():
-            counts[:, :per_day] = counts[:, per_day:]
-            counts[:, per_day:] = 0.0
+            counts[some, :per_day] = counts[some, per_day:]
+            counts[some, per_day:] = 0.0
         self.idle += 1
 
     def keep(self, rows: NDArray[np.bool_]) -> list[Series]:

@@ -14,7 +14,7 @@ from alerting.detection.calibration import Calibration, Groups
 from alerting.detection.detector import Reading, Series, Signal, SurgeChange, Trace
 from alerting.detection.episodes import Episodes, Judged
 from alerting.detection.followed import Known
-from alerting.detection.rows import Rows
+from alerting.detection.rows import Rows, cells_of
 from alerting.detection.shape import Shape
 from alerting.detection.statistic import CountStatistic, Day, ShareStatistic
 
@@ -105,7 +105,7 @@ class Lane:
     def judge(self, block: Block, start: int) -> list[SurgeChange]:
         """Judge the steps of the block from `start` on."""
         today = self.shape.steps_per_day
-        row, step = np.nonzero(block.day.of[:, today + start : today + block.end])
+        row, step = cells_of(block.day.of[:, today + start : today + block.end])
         active = self.statistic.awake.copy()
         active[row] = True
         rows = np.flatnonzero(active)
@@ -138,8 +138,10 @@ class Lane:
         if block.fired is not None:
             block.fired[row, step - block.start] = firing
         eventful = np.zeros(len(self.since), np.bool_)
+        judged = np.zeros(len(self.since), np.bool_)
+        judged[rows] = True
         held = np.array(self._held(block), np.int64)
-        eventful[held[np.isin(held, rows)]] = True
+        eventful[held[judged[held]]] = True
         eventful[row[firing >= self.calibration.threshold[row]]] = True
         plain = ~eventful[row]
         self.calibration.note(row[plain], cells.statistics[plain], np.zeros(plain.sum(), np.bool_), large_scores[plain])

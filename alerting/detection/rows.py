@@ -8,6 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def cells_of(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of what is not 0 in `values`, (n, columns): `np.nonzero`, but many times as fast where that is
+    little."""
+    at = np.flatnonzero(values != 0)
+    row = at // values.shape[1] if at.size else at
+    return row, at - row * values.shape[1]
+
+
 class Rows:
     """A base for state in arrays named in FIELDS, each of shape (n, ...): row i belongs to the i-th series followed.
 

@@ -6,6 +6,7 @@ left to its own past (see `calibration`), so no statistic here needs to be a pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.baseline import Baseline, Plan, Pool, Profile
-from alerting.detection.rows import Rows
+from alerting.detection.rows import Rows, cells_of
 from alerting.detection.shape import Shape
 from alerting.detection.tail import share_scores, tail_scores
 
@@ -84,17 +85,20 @@ class SequentialTest(Rows):
         first = int(part[0])
         slope, silence = _log_likelihood(plan.rates[rows, first : part[-1] + 1], plan.alpha[rows, :1])
         ratio = np.exp(silence).transpose(1, 0, 2)[part - first]
-        row, step = np.nonzero(counts[:, start:end])
+        row, step = cells_of(counts[:, start:end])
         story = counts[row, start + step, None].astype(np.float64)
         log = story * slope[row, part[step] - first] + silence[row, part[step] - first]
         ratio[step, row] = np.exp(np.minimum(log, _LARGEST_STEP))
-        now = self.statistic[rows]
-        for at in range(end - start):
-            now += 1.0
-            now *= ratio[at]
-            np.minimum(now, self.most, out=now)
-            ratio[at] = now
-        self.statistic[rows] = now
+        now = self.statistic[rows] + 1.0
+        # each statistic is at most (R + steps) times the product of all ratios above 1
+        gain = np.bincount(row, np.clip(log, 0.0, _LARGEST_STEP).max(axis=1), len(rows))
+        bounded = (np.log(now.max(axis=1) + len(part)) + gain).max(initial=0.0) > math.log(self.most) - 1.0
+        for after in ratio:  # turned from the ratio of a step into the statistic after it
+            after *= now
+            if bounded:
+                np.minimum(after, self.most, out=after)
+            np.add(after, 1.0, out=now)
+        self.statistic[rows] = ratio[-1]
         return ratio
 
     def restart(self, row: int) -> None:
@@ -108,9 +112,10 @@ class SequentialTest(Rows):
         steps = self.shape.steps_per_day
         _, silence = _log_likelihood(plan.rates[asleep].mean(axis=1, keepdims=True), plan.alpha[asleep, :1])
         fall = np.exp(silence[:, 0])
+        left = fall**steps
         # a geometric series of all steps of the day, which has as many terms where nothing falls but for rounding
-        gain = np.where(fall < 1 - 1e-9, fall * (1.0 - fall**steps) / np.maximum(1.0 - fall, 1e-9), float(steps))
-        self.statistic[asleep] = self.statistic[asleep] * fall**steps + gain
+        gain = np.where(fall < 1 - 1e-9, fall * (1.0 - left) / np.maximum(1.0 - fall, 1e-9), float(steps))
+        self.statistic[asleep] = self.statistic[asleep] * left + gain
         self.awake[:] = False
 
 
@@ -123,19 +128,21 @@ def _log_likelihood(rates: Floats, alpha: Floats) -> tuple[Floats, Floats]:
 
 
 class Sums:
-    """Sums over the windows that end with a step of today, of `values`, (n, 2 days), which begin with yesterday."""
+    """Sums over the windows that end with a step of today, of `values`, (n, 2 days), which begin with yesterday, in the
+    rows of cells, (cells,) and in order."""
 
     def __init__(self, windows: Sequence[int], values: NDArray[np.float32], rows: Ints, end: int) -> None:
         self._windows = np.array(windows)
-        self._rows, place = np.unique(rows, return_inverse=True)
-        self.place = place.reshape(rows.shape)
-        total = np.cumsum(values[self._rows, :end], axis=1, dtype=np.float64)
-        self._total = np.concatenate([np.zeros((len(total), 1)), total], axis=1)
+        other = np.diff(rows, prepend=-1) > 0
+        self._place = np.cumsum(other) - 1
+        some = rows[other]
+        self._total = np.zeros((len(some), end + 1))
+        np.cumsum(values[some, :end], axis=1, dtype=np.float64, out=self._total[:, 1:])
 
     def at(self, last: Ints, first: Ints) -> Floats:
         """Sums up to the step `last`, but of none before `first`, both (cells,) from yesterday on: (cells, windows)."""
         begin = np.maximum(last[:, None] + 1 - self._windows, first[:, None])
-        sums: Floats = self._total[self.place, last + 1][:, None] - self._total[self.place[:, None], begin]
+        sums: Floats = self._total[self._place, last + 1][:, None] - self._total[self._place[:, None], begin]
         return sums
 
 
@@ -182,7 +189,8 @@ class CountStatistic:
         before = self.baseline.before[first:]
         rates = np.concatenate([np.where(before > 0, before, plan.rates), plan.rates], axis=1)
         per_part = self.shape.steps_per_day // self.shape.parts
-        edges = np.concatenate([np.zeros((len(rates), 1)), np.cumsum(rates * per_part, axis=1)], axis=1)
+        edges = np.zeros((len(rates), 2 * self.shape.parts + 1))
+        np.cumsum(rates * per_part, axis=1, out=edges[:, 1:])
         self._rates = np.concatenate([self._rates[:first], rates])
         self._edges = np.concatenate([self._edges[:first], edges])
 
@@ -314,10 +322,8 @@ class ShareStatistic:
 
     def learn(self, day: Day, outage: NDArray[np.bool_]) -> None:
         """Take in the day, which is over."""
-        shape = (len(day.of), self.shape.cells, self.shape.steps_per_day // self.shape.cells)
-        today = slice(self.shape.steps_per_day, None)
-        mine = day.of[:, today].reshape(shape).sum(axis=2, dtype=np.float64)
-        total = np.maximum(day.total[:, today].reshape(shape).sum(axis=2, dtype=np.float64), mine)
+        mine = self._by_cell(day.of)
+        total = np.maximum(self._by_cell(day.total), mine)
         p = self._share[:, None]
         fade = np.exp(-2.0 / self.shape.history_days)
         self.shares.stories *= fade
@@ -327,3 +333,11 @@ class ShareStatistic:
         pairs = (np.maximum(total - 1.0, 0.0) * variance) * (total > 0) / np.maximum(total, 1.0) * total
         self.shares.pairs *= fade
         self.shares.pairs += np.stack([(excess * total).sum(axis=1), pairs.sum(axis=1)], axis=1)
+
+    def _by_cell(self, counts: NDArray[np.float32]) -> Floats:
+        """Today's `counts` in the cells of the day, (n, cells)."""
+        today = counts[:, self.shape.steps_per_day :]
+        row, step = cells_of(today)
+        place = row * self.shape.cells + step * self.shape.cells // self.shape.steps_per_day
+        cells = np.bincount(place, today[row, step], len(counts) * self.shape.cells).astype(np.float64)
+        return cells.reshape(len(counts), self.shape.cells)

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerting.detection.baseline import Plan
 from alerting.detection.calibration import Calibration, Groups
 from alerting.detection.codec import pack
 from alerting.detection.detector import ALL, Counts, Series, SurgeChange
 from alerting.detection.ingest import OUTAGE
+from alerting.detection.rows import cells_of
 from alerting.detection.shape import Shape
+from alerting.detection.statistic import RATIOS, SequentialTest
 from alerting.detection.surges import SurgeDetector
 from alerting.rules.policy import Policy, Watch
 from core.errors import InputError, SettingsError
@@ -85,6 +88,50 @@ def test_a_restored_detector_goes_on_exactly(at: int) -> None:
     assert second.open_surges() == first.open_surges()
     changes += second.judge(counts.cut(START + at, counts.end))
     assert changes == judge(fortnight())
+
+
+def test_what_is_written_is_read_back_to_the_same() -> None:
+    detector = SurgeDetector(SETTINGS, START)
+    detector.judge(fortnight().counts.cut(START, START + 9 * PER_DAY + 155))
+    body = detector.dump()
+    assert SurgeDetector.restored(SETTINGS, body).dump() == body
+
+
+@pytest.mark.parametrize("most", [1e60, 1e4])
+def test_a_sequential_test_of_a_day_is_its_formula_step_by_step(most: float) -> None:
+    shape, rng = Shape.of(SETTINGS), np.random.default_rng(3)
+    counts = rng.poisson(0.3, (3, shape.steps_per_day)).astype(np.float32)
+    counts[1, 100:112] += 3
+    rates, alpha = rng.uniform(0.1, 0.5, (3, shape.parts)), np.full((3, len(shape.windows)), 0.4)
+    test = SequentialTest(shape)
+    test.grow(3)
+    test.most = most
+    found = test.run(np.arange(3), Plan(rates, alpha, np.ones(3)), counts, 0, shape.steps_per_day)
+    statistic = np.zeros((3, len(RATIOS)))
+    for step in range(shape.steps_per_day):
+        mean = rates[:, step * shape.parts // shape.steps_per_day, None]
+        grown = np.log((1 + 0.4 * np.array(RATIOS) * mean) / (1 + 0.4 * mean))
+        likelihood = np.exp(counts[:, step, None] * (np.log(RATIOS) - grown) - grown / 0.4)
+        statistic = np.minimum((1 + statistic) * likelihood, most)
+        assert found[step] == pytest.approx(np.log10(statistic), abs=1e-9)
+    assert (found.max() == np.log10(most)) == (most == 1e4), "only one of them is bounded"
+
+
+def test_cells_are_found_as_numpy_finds_them() -> None:
+    values = np.random.default_rng(1).poisson(0.05, (7, 2 * PER_DAY)).astype(np.float32)
+    for part in (values, values[:, PER_DAY:], values[:0], np.zeros((2, 3))):
+        for mine, theirs in zip(cells_of(part), np.nonzero(part), strict=True):
+            assert mine.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize(("alone", "learnt"), [(True, 0), (False, 7)])
+def test_a_small_budget_lets_no_news_pass_for_ordinary_where_a_series_is_alone(alone: bool, learnt: int) -> None:
+    calibration = Calibration(Shape.of(SETTINGS), (1.0,))
+    calibration.grow(1)
+    calibration.alone, calibration.threshold = alone, np.array([6.0])
+    calibration.doubtful[0, 0, 40] = 7
+    calibration.settle(0, 4.5)
+    assert calibration.today[0, 0, 40] == learnt
 
 
 def test_state_that_does_not_fit_is_refused() -> None:
