@@ -25,17 +25,17 @@ _MOST_DAYS = 0.5  # a threshold is found for no more than this share of days
 class Tail(NamedTuple):
     """Where the days so far allow for fewer than `few` pages, the threshold is found for so many and moved on, as if a
     score s were passed with probability 10^(-`steepness` s); and 10^(-`beyond` s) where not even one is allowed for:
-    no day shows how high the rarest false alarms are. `learnt`: the share of false pages that the days show, for the
-    highest are taken for real."""
+    no day shows how high the rarest false alarms are. `days`: those that may pass the threshold for each page allowed:
+    fewer where the highest pages are taken for real and are in no day, more where what follows a surge makes none."""
 
     few: float
     steepness: float
     beyond: float
-    learnt: float
+    days: float
 
 
 _TOGETHER = Tail(3.0, 0.8, 0.8, 0.8)
-_ALONE = Tail(6.0, 0.9, 0.33, 1.0)  # of a series alone, whose few days are all that there is
+_ALONE = Tail(6.0, 0.9, 0.3, 1.1)  # of a series alone, whose few days are all that there is
 
 
 def share_budget(
@@ -84,8 +84,8 @@ def find_threshold(
     series = 1 + (highs > 0).any(axis=1).sum()
     tail = _ALONE if alone else _TOGETHER
     model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
-    # a day may have several pages, and a few false ones are so high that they were taken for real
-    most = tail.learnt * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
+    # a day may have several pages
+    most = tail.days * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)
     enough = max(most, min(tail.few, _MOST_DAYS * room))
     above = np.flatnonzero(passed + model * 10.0**-high > enough)

@@ -4,7 +4,9 @@ SELECT partition, next_offset, end_offset, max_event_time FROM offset_ledger WHE
 -- name: replays
 SELECT finished_at IS NOT NULL AS finished, coalesce(summary -> 'end_offsets', '{}') AS end_offsets,
        finished_at IS NULL AND CASE
-           WHEN seen_at IS NOT NULL THEN seen_at < now() - make_interval(secs => %(silent_s)s)
+           -- while the database was away nobody could be seen, unless that is long ago
+           WHEN seen_at IS NOT NULL THEN seen_at < now() - interval '1 hour'
+               OR greatest(seen_at, pg_postmaster_start_time()) < now() - make_interval(secs => %(silent_s)s)
            ELSE greatest(started_at, (SELECT max(updated_at) FROM offset_ledger)) < now() - interval '1 day'
        END AS abandoned
 FROM replay

@@ -28,6 +28,7 @@ from alerting.judging.watermark import (
     Partition,
     SeenEnds,
     Watermark,
+    assumed_watermark,
     event_watermark,
     read_partitions,
     read_replays,
@@ -79,6 +80,8 @@ class Runner:
         self._shown: set[Series] = set()
         self._reported = 0.0
         self._unjudged = 0  # since the last report
+        self._beyond: datetime | None = None  # the last minute of trends that lie beyond a drained replay's event times
+        self._warned_of: datetime | None = None
         self.leading = threading.Event()
         self.alerts = 0
 
@@ -158,12 +161,25 @@ class Runner:
         partitions = read_partitions(connection, self._settings.topic("messages"))
         step = timedelta(minutes=self._settings.alerting.step_minutes)
         if self._settings.alerting.clock == "event":
-            return event_watermark(partitions, replays, self._lateness, step)
+            return self._beyond_event_times(
+                connection, event_watermark(partitions, replays, self._lateness, step), step
+            )
         ends = _noted_ends(partitions, now) if self._ends is None else self._ends()
         if ends is not None:
             self._seen_ends.add(ends)
         complete_at = self._seen_ends.complete_at(partitions)
         return wall_watermark(partitions, replays, complete_at, now, self._lateness, step)
+
+    def _beyond_event_times(self, connection: Connection, found: Watermark, step: timedelta) -> Watermark:
+        """The watermark of a replay, with what has no event time of its own in mind: assumed times move none."""
+        if not found.drained:
+            return found
+        (trends,) = fetch(connection, "last_minute")
+        watermark = assumed_watermark(found, trends.minute, step)
+        self._beyond = None
+        if watermark.at is not None and trends.minute is not None and trends.minute >= watermark.at:
+            self._beyond = trends.minute
+        return watermark
 
     def _show(self, outcome: Outcome) -> None:
         """Tell of a step that is committed, in the log and the metrics."""
@@ -220,6 +236,13 @@ class Runner:
             self.alerts,
             ", drained" if watermark.drained else "",
         )
+        if self._beyond is not None and self._beyond != self._warned_of:
+            self._warned_of = self._beyond
+            log.warning(
+                "the trends go on to %s, beyond all event times of the replay: those messages had no readable time of "
+                "their own, so what they were given is assumed, and they are not judged",
+                self._beyond.isoformat(),
+            )
         if self._unjudged and judgement is not None:
             log.warning(
                 "%d messages are counted but were not judged: they are of before %s",

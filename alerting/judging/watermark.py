@@ -123,6 +123,14 @@ def event_watermark(
     return Watermark(min(reached) - lateness, False)
 
 
+def assumed_watermark(found: Watermark, last: datetime | None, step: timedelta) -> Watermark:
+    """`found` of a replay of which no record had an event time of its own: once it is drained, all of its trends are
+    judged, the `last` of which is of that minute (None: there is none)."""
+    if not found.drained or found.at is not None or last is None:
+        return found
+    return Watermark(last + step, True)
+
+
 def is_drained(partitions: Sequence[Partition], replays: Sequence[DeclaredReplay]) -> bool:
     """Whether there was a replay, and all that were declared are committed to the last record they wrote.
 

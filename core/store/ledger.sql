@@ -65,7 +65,7 @@ ORDER BY topic, partition, epoch
 -- name: end_replay
 UPDATE replay
 SET finished_at = now(),
-    summary = CAST(:summary AS jsonb) || jsonb_build_object('end_offsets', (
+    summary = coalesce(summary, '{}') || CAST(:summary AS jsonb) || jsonb_build_object('end_offsets', (
         SELECT coalesce(jsonb_object_agg(ended.key, CASE
             WHEN ledger.epoch > 1 AND ledger.began_at > replay.started_at
             THEN least(CAST(ended.value AS bigint), coalesce(ledger.end_offset, 0))

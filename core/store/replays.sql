@@ -1,8 +1,8 @@
 -- name: begin
-INSERT INTO replay (id, name) VALUES (:id, :name)
+INSERT INTO replay (id, name, seen_at, summary) VALUES (:id, :name, now(), '{"stack": true}')
 
 -- name: forget_former
-DELETE FROM replay WHERE seen_at IS NULL
+DELETE FROM replay WHERE seen_at IS NULL OR summary -> 'stack' IS NOT NULL
 
 -- name: declare
 INSERT INTO replay (id, name, seen_at) VALUES (:id, :name, now())

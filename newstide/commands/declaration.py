@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,11 +14,9 @@ from core.errors import NewstideError
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.ledger import end_replay
-from core.store.replays import abandon_replay, declare_replay, note_alive
+from core.store.replays import abandon_replay, declare_replay, give_signs_of_life
 from newstide.embedded.postgres import EmbeddedPostgres
 from newstide.stack.resources import amended, is_running
-
-_SIGN_OF_LIFE_EVERY_S = 10.0
 
 End = Callable[[dict[int, int], dict[str, Any]], None]
 
@@ -44,7 +41,8 @@ def declared(settings: Settings, name: str, say: Callable[[str], None]) -> Itera
         yield lambda ends, summary: None
         return
     ended = threading.Event()
-    pulse = threading.Thread(target=_give_signs_of_life, args=(engine, replay, ended), daemon=True)
+    living = (lambda: engine), (lambda: replay), ended
+    pulse = threading.Thread(target=give_signs_of_life, args=living, daemon=True)
     pulse.start()
     done = False
 
@@ -72,12 +70,6 @@ def _engine(settings: Settings) -> Engine:
         raise NewstideError("no database is configured, and no `newstide up` runs here")
     with EmbeddedPostgres(settings.embedded.directory, settings.embedded.database_port) as server:
         return open_engine(amended(settings, database={"url": server.url}), pool_size=2)
-
-
-def _give_signs_of_life(engine: Engine, replay: UUID, ended: threading.Event) -> None:
-    while not ended.wait(_SIGN_OF_LIFE_EVERY_S):
-        with suppress(SQLAlchemyError):  # a database that is away judges nothing either
-            note_alive(engine, replay)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,7 @@ from core.kafka import prepare_topics
 from core.settings import Settings
 from core.store.connection import open_engine
 from core.store.ledger import end_replay
-from core.store.replays import begin_replay, forget_replays
+from core.store.replays import begin_replay, forget_replays, give_signs_of_life
 from core.topics import TopicReader
 from ingest.checkpoint import checkpoint_path
 from ingest.checkpoint import load as load_checkpoint
@@ -85,6 +86,7 @@ class Stack:
         self._directory = settings.embedded.directory
         self._logs = self._directory / "logs"
         self._progress = Progress()
+        self._closed = threading.Event()
         self._job: Steps[None] | None = None
         self._recovering = False
         self._unpaced_rows = 0
@@ -104,6 +106,8 @@ class Stack:
         """Start all processes of the plan."""
         self._job = self._begin()
         self.observer.start()
+        living = (lambda: self.engine), (lambda: self._progress.replay), self._closed
+        threading.Thread(target=give_signs_of_life, args=living, name="signs-of-life", daemon=True).start()
 
     def poll(self) -> None:
         """Look after everything. Raises ChildFailed, or another NewstideError, when there is no point in going on."""
@@ -156,6 +160,7 @@ class Stack:
 
     def close(self) -> None:
         """Leave the store."""
+        self._closed.set()
         self.observer.stop()
         self._letters_archived.close()
         self.engine.dispose()

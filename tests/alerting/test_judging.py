@@ -395,6 +395,27 @@ def test_a_replay_that_died_holds_nothing_up(make_settings: MakeSettings, connec
     assert Runner(make_settings(), [], threading.Event()).run(until_drained=True)
 
 
+def test_a_replay_of_which_every_time_is_assumed_is_judged(make_settings: MakeSettings, connection: Connection) -> None:
+    arrive(connection, cells_of(fortnight()))
+    declare_replay(connection, END)
+    connection.execute("UPDATE offset_ledger SET max_event_time = NULL")
+    assert Runner(make_settings(), [], threading.Event()).run(until_drained=True)
+    assert BANK.name in {row[2] for row in alerts(connection)}
+    assert connection.execute("SELECT judged_until FROM alerting_progress").fetchone() == (END,)
+
+
+def test_assumed_times_beyond_a_replay_are_not_judged_and_said(
+    make_settings: MakeSettings, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrive(connection, [*cells_of(fortnight()), (ALL, START + 400 * PER_DAY, 9, 9)])
+    declare_replay(connection, END)
+    assert Runner(make_settings(), [], threading.Event()).run(until_drained=True)
+    (judged,) = connection.execute("SELECT judged_until FROM alerting_progress").fetchone() or (None,)
+    assert judged == END + timedelta(minutes=5)
+    (said,) = [record.getMessage() for record in caplog.records if "assumed" in record.getMessage()]
+    assert f"{MONDAY + timedelta(days=400):%Y-%m-%d}" in said
+
+
 def test_other_series_are_left_alone(make_settings: MakeSettings, connection: Connection) -> None:
     """A look every day, and names that come once and go: what is kept in memory does not mix them up."""
     settings = make_settings()

@@ -9,6 +9,7 @@ from alerting.judging.watermark import (
     Partition,
     SeenEnds,
     Watermark,
+    assumed_watermark,
     event_watermark,
     wall_watermark,
 )
@@ -46,6 +47,14 @@ def test_a_partition_without_any_event_time_holds_it() -> None:
 def test_a_drained_replay_lets_the_last_step_be_judged() -> None:
     partitions = [Partition(0, 5, 5, T), Partition(1, 9, 9, T + HOUR), Partition(2, None, None, None)]
     assert find(partitions, [DeclaredReplay(True, {0: 5, 1: 9})]) == Watermark(T + HOUR + 5 * MINUTE, True)
+
+
+def test_a_drained_replay_without_event_times_is_judged_to_its_last_trend() -> None:
+    step = 5 * MINUTE
+    assert assumed_watermark(Watermark(None, True), T, step) == Watermark(T + step, True)
+    for other in (Watermark(None, False), Watermark(T - HOUR, True), Watermark(T - HOUR, False)):
+        assert assumed_watermark(other, T, step) == other
+    assert assumed_watermark(Watermark(None, True), None, step) == Watermark(None, True), "there are no trends"
 
 
 def test_a_replay_is_not_drained_before_it_ended_and_all_is_committed() -> None:

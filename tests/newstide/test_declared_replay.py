@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, text
@@ -14,12 +16,14 @@ from sqlalchemy import Engine, text
 from core.errors import InputError
 from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings, load_settings
+from core.store import replays
 from core.store.ledger import end_replay
 from core.store.replays import abandon_replay, begin_replay, declare_replay, note_alive
-from newstide.commands import declaration
 from newstide.commands.declaration import declared
 from newstide.commands.ingest import ingest
 from newstide.embedded.broker import EmbeddedBroker
+from tests.alerting.surge_streams import MONDAY, fill_trends, fortnight
+from tests.newstide.stacks import newstide
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def broker(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def states(engine: Engine) -> dict[str, str]:
     query = """
-        SELECT name, CASE WHEN finished_at IS NOT NULL THEN 'finished' WHEN seen_at IS NULL THEN 'held'
+        SELECT name, CASE WHEN finished_at IS NOT NULL THEN 'finished'
                           WHEN seen_at < now() - interval '1 minute' THEN 'abandoned' ELSE 'alive' END AS state
         FROM replay
     """
@@ -51,7 +55,7 @@ def states(engine: Engine) -> dict[str, str]:
 def test_replays_stand_beside_each_other(engine: Engine) -> None:
     stack = begin_replay(engine, "of a stack")
     first, second = declare_replay(engine, "first"), declare_replay(engine, "second")
-    assert states(engine) == {"of a stack": "held", "first": "alive", "second": "alive"}
+    assert states(engine) == {"of a stack": "alive", "first": "alive", "second": "alive"}
     abandon_replay(engine, first)
     end_replay(engine, stack, {}, {})
     end_replay(engine, second, {0: 3}, {})
@@ -59,11 +63,11 @@ def test_replays_stand_beside_each_other(engine: Engine) -> None:
     note_alive(engine, second)
     assert states(engine) == {"of a stack": "finished", "first": "abandoned", "second": "finished"}
     begin_replay(engine, "of the next stack")
-    assert states(engine) == {"of the next stack": "held", "first": "abandoned", "second": "finished"}
+    assert states(engine) == {"of the next stack": "alive", "first": "abandoned", "second": "finished"}
     with engine.begin() as connection:
         connection.execute(text("UPDATE replay SET seen_at = seen_at - interval '1 day' WHERE name = 'first'"))
     declare_replay(engine, "third")  # what was abandoned or ended long ago is forgotten
-    assert states(engine) == {"of the next stack": "held", "second": "finished", "third": "alive"}
+    assert states(engine) == {"of the next stack": "alive", "second": "finished", "third": "alive"}
 
 
 @pytest.mark.usefixtures("broker")
@@ -105,7 +109,7 @@ def test_a_database_without_the_schema_stops_no_replay(
 def test_a_replay_that_fails_is_abandoned_and_one_that_runs_gives_signs_of_life(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(declaration, "_SIGN_OF_LIFE_EVERY_S", 0.01)
+    monkeypatch.setattr(replays, "_SIGN_OF_LIFE_EVERY_S", 0.01)
     said: list[str] = []
 
     def fail_once_seen_alive() -> None:
@@ -120,3 +124,28 @@ def test_a_replay_that_fails_is_abandoned_and_one_that_runs_gives_signs_of_life(
         fail_once_seen_alive()
     assert states(engine) == {"x": "abandoned"}
     assert said == []
+
+
+def test_the_replay_of_a_stack_that_was_killed_holds_no_judge_up(
+    database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    begin_replay(engine, "of a stack")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        fill_trends(connection, fortnight())
+        connection.execute(
+            "INSERT INTO offset_ledger (topic, partition, next_offset, end_offset, max_event_time) "
+            "VALUES ('newstide.messages', 0, 9, 9, %s)",
+            (MONDAY + timedelta(days=14),),
+        )
+        connection.execute("UPDATE replay SET seen_at = seen_at - interval '2 hours'")
+    judged = newstide(
+        tmp_path,
+        "alerts",
+        "run",
+        "--until-drained",
+        NEWSTIDE_DATABASE__URL=database_url,
+        NEWSTIDE_ALERTING__CLOCK="event",
+    )
+    assert judged.returncode == 0, judged.stderr
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT drained FROM alerting_progress")).scalar_one()
