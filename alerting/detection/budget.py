@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 _MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 10^-s, beside the days so far
 _MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _LEAST_SCORE = 1.0
-_MOST_DAYS = 0.5  # a threshold is found for no more than this share of days
+_MOST_DAYS, _ALL_DAYS = 0.5, 0.8  # a threshold is found for no more than this share of days, small budgets; and all
 
 
 class Tail(NamedTuple):
@@ -84,9 +84,9 @@ def find_threshold(
     series = 1 + (highs > 0).any(axis=1).sum()
     tail = _ALONE if alone else _TOGETHER
     model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
-    # a day may have several pages
-    most = tail.days * series * -math.expm1(-allowed / series) * (days + _MODEL_DAYS)
     room = series * (days + _MODEL_DAYS)
+    # a day may have several pages
+    most = min(tail.days * -math.expm1(-allowed / series), _ALL_DAYS) * room
     enough = max(most, min(tail.few, _MOST_DAYS * room))
     above = np.flatnonzero(passed + model * 10.0**-high > enough)
     i = int(above[0]) if above.size else len(high)

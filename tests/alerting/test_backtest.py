@@ -82,6 +82,12 @@ def test_a_budget_is_kept_on_ordinary_days() -> None:
     assert found <= 2 * weeks
 
 
+@pytest.mark.parametrize("budget", [0.001, 10.0, 168.0])
+def test_extreme_budgets_are_judged(budget: float) -> None:
+    found = backtest(make_table(days=33), AlertingSettings(), budget)
+    assert len(found) <= 33 / 7 * budget + 1
+
+
 @pytest.mark.parametrize("budget", [0, -1, 169, float("nan"), float("inf")])
 def test_a_budget_that_cannot_be_met_is_refused(budget: float) -> None:
     with pytest.raises(InputError, match="budget"):
