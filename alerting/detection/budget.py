@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 _MODEL_DAYS = 3.0  # of a model in which a score s is reached with probability 10^-s, beside the days so far
 _MODEL_RUN = 0.25  # of the steps above a threshold, the share that begin a run of them
 _LEAST_SCORE = 1.0
-_MOST_DAYS, _ALL_DAYS = 0.5, 0.8  # a threshold is found for no more than this share of days, small budgets; and all
+_MOST_DAYS = 0.5  # a threshold is found for no more than this share of days to keep a small budget,
+_ALL_DAYS = 0.8  # and than this to keep any
 
 
 class Tail(NamedTuple):
