@@ -52,10 +52,10 @@ Connection = psycopg.Connection[Any]
 class Runner:
     """Judges the trends of one database until `stop` is set.
 
-    `channels` names the outbox channels that each change goes to; `rules` say who else is told. `clock` returns the
+    `channels` names the outbox channels that each change goes to; `rules` add receivers. `clock` returns the
     wall clock, aware UTC. `ends` tells how far the brokers say the partitions reach, None while they do not answer;
     without it, the ledger is asked.
-    `judging` is told how it goes; to stand by while another runner judges is well too.
+    `judging` notes whether judging succeeds; standing by while another runner judges counts as success.
     """
 
     def __init__(

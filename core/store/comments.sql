@@ -81,13 +81,13 @@ COMMENT ON COLUMN alert.score IS '-log10 of the share of steps that score so hig
 COMMENT ON COLUMN alert.opened_observed IS 'Figures with which it opened and that decide its incident; null where they are those it has.';
 COMMENT ON TABLE alert_history IS 'States that alerts have had.';
 COMMENT ON COLUMN alert_history.times IS 'How often the alert came into that state.';
-COMMENT ON TABLE incident IS 'Alerts that share their stories: what people are told of.';
+COMMENT ON TABLE incident IS 'Alerts that share their stories: the unit of notification.';
 COMMENT ON COLUMN incident.leader IS 'The alert that it is named after, whose figures these are.';
-COMMENT ON TABLE incident_history IS 'Changes of incidents that people were told of.';
+COMMENT ON TABLE incident_history IS 'Changes of incidents that were sent to receivers.';
 COMMENT ON TABLE incident_handling IS 'Who has acknowledged or snoozed an incident; the latest row counts.';
 COMMENT ON VIEW handled_incident IS 'Incidents with the latest verdict on them and how they are handled.';
 COMMENT ON TABLE feedback IS 'Verdicts on incidents, append-only; the latest counts.';
-COMMENT ON TABLE outbox IS 'What receivers are to be told, written in the transaction of the change.';
+COMMENT ON TABLE outbox IS 'Notifications to be sent to receivers, written in the transaction of the change.';
 COMMENT ON COLUMN outbox.dedupe IS 'The same at every try.';
 COMMENT ON COLUMN outbox.held IS 'Why it waits until `not_before`.';
 
