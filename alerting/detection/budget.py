@@ -36,7 +36,7 @@ class Tail(NamedTuple):
 
 
 _TOGETHER = Tail(3.0, 0.8, 0.8, 0.8)
-_ALONE = Tail(6.0, 0.9, 0.3, 1.1)  # of a series alone, whose few days are all that there is
+_ALONE = Tail(6.0, 0.9, 0.3, 1.05)  # of a series alone, whose few days are all that there is
 
 
 def share_budget(
