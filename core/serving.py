@@ -53,7 +53,8 @@ def registered(row: ModelRow) -> Served:
 
 
 def configured_models(settings: Settings) -> list[Served]:
-    """The bundles of the settings, in their order, without those whose manifest can't be read.
+    """The bundles of the settings, in their order: of each language the first one, without those whose manifest can't
+    be read.
 
     Raises BundleError where none can be read.
     """
@@ -66,20 +67,22 @@ def configured_models(settings: Settings) -> list[Served]:
             log.warning("this bundle of the settings can't be used: %s", error)
             fault = fault or error
             continue
-        found.append(Served(manifest.name, bundle_checksum(path), tuple(manifest.languages), path=path))
+        model = Served(manifest.name, bundle_checksum(path), tuple(manifest.languages), path=path)
+        before = next((other for other in found if other.language == model.language), None)
+        if before is not None:
+            log.warning("the bundle at %s is not used: the one at %s is for %s too", path, before.path, model.language)
+            continue
+        found.append(model)
     if fault is not None and not found:
         raise fault
     return found
 
 
 def in_service(live: Sequence[ModelRow], configured: Sequence[Served]) -> list[Served]:
-    """The `live` models, and of the `configured` ones those for a language that none before them reads; in the order
-    that `reader_of` asks for."""
+    """The `live` models, and the `configured` ones for languages that none of these reads; in the order that
+    `reader_of` asks for."""
     models = [registered(row) for row in live]
-    for model in configured:
-        if reader_of(model.language, models) is None:
-            models.append(model)
-    return in_order(models)
+    return in_order([*models, *(model for model in configured if reader_of(model.language, models) is None)])
 
 
 def served_models(settings: Settings, engine: Engine) -> list[Served]:

@@ -18,7 +18,8 @@ from core.errors import BundleError, RegistryError
 from core.fitting import in_order, is_read, reader_of
 from core.language import language_code, language_of, languages_of
 from core.offline import classify_lines
-from core.settings import Settings, load_settings
+from core.serving import configured_models, served_models
+from core.settings import Settings, StreamSettings, load_settings
 from core.store.models import State, StateChange, list_models, move_model, rivals, roll_back
 from tests.tiny_bundles import register_tiny, write_tiny
 
@@ -175,3 +176,28 @@ def test_whoever_is_for_a_language_reads_it(tmp_path: Path) -> None:
     chosen = {code: reader_of(code, [a, b, c]) for code in ("en", "zh", "de", "", "fr")}
     assert chosen == {"en": a, "zh": c, "de": b, "": a, "fr": None}
     assert (reader_of("zh", [a, b]), reader_of("en", [b, c]), reader_of("", [])) == (a, b, None)
+
+
+def test_bundles_of_the_settings_serve_languages_that_no_live_model_reads(
+    engine: Engine, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundles = {"default": ("en", "zh"), "chinese": ("zh",), "english": ("en",), "german": ("de",)}
+    for name, languages in bundles.items():
+        write_tiny(tmp_path / "shipped" / name, name, 1, languages=languages)
+    write_tiny(tmp_path / "live", "live", 2, languages=["zh"])
+    register_tiny(settings, engine, tmp_path / "live")
+    (tmp_path / "shipped" / "german" / "manifest.json").write_text("{}")
+    settings = settings.model_copy(update={"stream": StreamSettings(bundle=tmp_path / "shipped")})
+
+    def names() -> list[str]:
+        return [model.name for model in served_models(settings, engine)]
+
+    assert names() == ["default", "chinese"], "the one for a language reads it, whoever else could"
+    assert f"{tmp_path}/shipped/english is not used: the one at {tmp_path}/shipped/default is for en too" in caplog.text
+    assert "german/manifest.json is no valid manifest" in caplog.text
+    move_model(engine, "live", "live", actor="test", reason="test")
+    assert names() == ["default", "live"]
+    settings = settings.model_copy(update={"stream": StreamSettings(bundle=tmp_path / "nowhere")})
+    assert names() == ["live"]
+    with pytest.raises(BundleError, match="is missing"):
+        configured_models(settings)
