@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy, load_taxonomy
+from trainer.data.annotations import digest
 from trainer.data.corpora import read_corpora, read_corpus, read_jsonl
 from trainer.data.examples import Example, merge_duplicates
 from trainer.data.spec import PUBLIC, CorpusSpec, load_spec
@@ -123,3 +124,30 @@ def test_split_is_the_same_each_time() -> None:
     one, two = split_examples(examples, 5), split_examples(examples, 5)
     assert one == two
     assert Taxonomy({"topic": ("A", "B")}).labels("topic") == ("A", "B")
+
+
+def test_labels_that_lie_apart_join_their_texts(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"t": "Profit  rose"}\n{"t": "Nobody labelled this"}\n{"t": 7}\n')
+    apart = tmp_path / "labels.jsonl"
+    corpus = CorpusSpec("theirs", "texts.jsonl", {"text": "t", "sentiment": "mood"}, "MIT", annotations="labels.jsonl")
+    tasks = load_taxonomy().tasks
+    key = digest("Profit rose")  # one space between words, whatever the file has
+    apart.write_text(f'{{"text_sha256": "{key}", "mood": "positive"}}\n')
+    found = read_corpus(corpus, tmp_path, tasks)
+    assert [(one.text, one.labels) for one in found.examples] == [("Profit rose", {"sentiment": "positive"})]
+    assert found.unlabelled == 2
+    for line, fault in (
+        (
+            '{"text_sha256": "9f86", "mood": "positive"}',
+            "line 2: text_sha256 is '9f86'; expected 64 hexadecimal digits",
+        ),
+        (apart.read_text(), "line 2: .* was annotated before"),
+        ('{"mood": "positive"}', "text_sha256 is None"),
+        ('{"text_sha256": "' + "0" * 64 + '", "mood": "glad"}', None),
+    ):
+        apart.write_text(f'{{"text_sha256": "{key}", "mood": "positive"}}\n{line}\n')
+        if fault is None:  # of a text that is not there
+            assert read_corpus(corpus, tmp_path, tasks) == found
+        else:
+            with pytest.raises(InputError, match=fault):
+                read_corpus(corpus, tmp_path, tasks)
