@@ -60,7 +60,7 @@ let again = false; // something changed since
 /** Ask for all views at once; once more where that is wanted meanwhile. */
 async function ask(): Promise<void> {
   again = asking;
-  if (asking) return;
+  if (asking || place.peek().path.split("/")[1]) return; // under way, or nobody looks at the page any more
   asking = true;
   try {
     // The very address that the document named, with what this page's address says: it is on its way already.
