@@ -23,7 +23,7 @@ def _sentfin() -> CorpusSpec:
     return next(corpus for corpus in load_spec(PUBLIC, load_taxonomy()).corpus if corpus.name == "sentfin")
 
 
-def test_sentfin_keeps_titles_with_one_sentiment(tmp_path: Path) -> None:
+def test_sentfin_labels_companies_and_titles_with_one_sentiment(tmp_path: Path) -> None:
     folder = tmp_path / "sentfin"
     folder.mkdir()
     (folder / "SEntFiN.csv").write_text(
@@ -33,11 +33,12 @@ def test_sentfin_keeps_titles_with_one_sentiment(tmp_path: Path) -> None:
         "3,Both flat,\"{'Dr. Reddy's': 'neutral', 'B': 'neutral'}\",2\n"
     )
     read = read_corpus(_sentfin(), tmp_path, load_taxonomy().tasks)
-    assert [(e.text, e.labels["sentiment"]) for e in read.examples] == [
-        ("Alpha up", "positive"),
-        ("Both flat", "neutral"),
+    assert [(e.text, e.labels.get("sentiment"), [one.label for one in e.entities]) for e in read.examples] == [
+        ("Alpha up", "positive", ["positive"]),
+        ("Alpha up, Beta down", None, ["positive", "negative"]),
+        ("Both flat", "neutral", []),
     ]
-    assert read.unlabelled == 1
+    assert read.unlabelled == 0
 
 
 def test_a_missing_corpus_or_column_is_named(tmp_path: Path) -> None:

@@ -455,7 +455,7 @@ def test_the_documented_spec_is_the_one_that_ships() -> None:
 def test_the_public_corpora_split_as_ever(tmp_path: Path) -> None:
     taxonomy = load_taxonomy()
     made = build_dataset(load_spec(PUBLIC, taxonomy), PUBLIC_CORPORA, tmp_path / "out", taxonomy)
-    assert [len(part) for part in (made.split.train, made.split.validation, made.split.test)] == [27_311, 3_413, 3_407]
+    assert [len(part) for part in (made.split.train, made.split.validation, made.split.test)] == [28_293, 3_536, 3_528]
     tested = {task: sum(row.values()) for task, row in made.record.counts["test"].items()}
     assert tested == {"sentiment": 1_884, "topic": 1_523}
     assert made.record.warnings == []

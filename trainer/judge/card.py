@@ -10,7 +10,7 @@ from core.unseen import MeanScore, SourceScore, mean_scores
 
 _TEXT = """# Model card: {name}
 
-A text classifier for English financial news headlines, short news items and comments. One forward pass answers
+A text classifier for financial news headlines, short news items and comments in {languages}. One forward pass answers
 {count}: {tasks}.
 It reads at most {length} tokens of a text, after URLs and user names are removed.
 
@@ -33,7 +33,7 @@ thresholds on validation. The figures below are from test, which nothing was cho
 | corpus | licence | train | validation | test |
 |---|---|---|---|---|
 {data}
-
+{own}
 Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 
 ## Figures on the test split
@@ -53,8 +53,8 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 {details}
 ## Limits
 
-- English only. Trained on tweets, headlines and short news items; long articles are cut off, and other registers
-  (filings, transcripts, chat) are untested.
+- Texts in {languages} only. Trained on tweets, headlines and short news items; long articles are cut off, and other
+  registers (filings, transcripts, chat) are untested.
 {several}
 - Sentiment is what the annotators saw for the company or market named, at the time. It is no forecast.
 - Rare topics rest on a handful of test texts; their figures are uncertain by tens of points.
@@ -63,14 +63,22 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 
 ## Bias
 
-The corpora over-represent large US and Indian companies, English-language outlets and the years 2014 to 2022.
-Company names, tickers, people and countries occur together with particular labels there, and the model has learned such
-associations: the same event may be scored differently for another name. Check it on your own sources before you act
-on differences between companies, sectors or regions.
+The public corpora over-represent large US and Indian companies, English-language outlets and the years 2014 to 2022;
+what was written for this project has invented companies, labels in balance and the style of few writers. Company names,
+tickers, people and countries occur together with particular labels there, and the model has learned such associations:
+the same event may be scored differently for another name. Check it on your own sources before you act on differences
+between companies, sectors or regions.
 
 Nothing this model says is investment advice.
 """
 
+_OWN = "own-"  # before the names of the files of newstide's own corpus
+_WRITTEN = (
+    "\nThe sources whose names begin with `own-` were written, or read, and labelled by a language model by a guide; "
+    "so were labels of others' texts where the licence names labels apart. `data/own` has the guide, and how far a "
+    "second, blind labelling agreed.\n"
+)
+_NAMES = {"en": "English", "zh": "Chinese"}
 _ONE_LABEL = "- One label per text: a text about two companies with opposite fortunes has no right answer here."
 _LABEL_EACH = (
     "- A company gets a label of its own where the text names it. One that a source gives and the text does not name "
@@ -88,6 +96,8 @@ def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> 
         name=manifest.name,
         count="one question" if len(tasks) == 1 else f"{len(tasks)} questions",
         tasks=" and ".join(tasks),
+        languages=" and ".join(_NAMES.get(code, code) for code in manifest.languages) or "English",
+        own=_WRITTEN if any(source.name.startswith(_OWN) for source in manifest.data) else "",
         length=manifest.max_length,
         backbone=manifest.backbone,
         network=summary,
