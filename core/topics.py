@@ -159,6 +159,9 @@ class _Connections:
                 if end is not None:
                     # Past deleted records and transaction markers the position moves without a record.
                     return Probe(False, consumer.position(place), end)
+            # Nor is one that stays silent: after a restart of the broker a consumer may wait for an answer that is
+            # lost, and asks for nothing as long as it does.
+            self.close()
         return None
 
     def offsets(self, place: TopicPartition, start: int, stop: int) -> Iterator[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaTimeoutError
 from sqlalchemy import Engine, text
 
@@ -93,6 +93,28 @@ def test_what_the_broker_says_of_a_topic(settings: Settings, reader: TopicReader
     again = reader.read(settings.topic("messages"))
     assert again is not None
     assert again.topic_id != logs.topic_id
+
+
+def test_a_consumer_that_stays_silent_is_not_asked_again(
+    settings: Settings, reader: TopicReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart of the broker, when it waits for an answer that went with the old one."""
+    ensure_topics(settings)
+    fill(settings, 1, 0, 0)
+    poll = KafkaConsumer.poll
+    consumers: list[KafkaConsumer] = []
+
+    def silent(consumer: KafkaConsumer, *args: Any, **options: Any) -> Any:
+        consumers.append(consumer)
+        return poll(consumer, *args, **options) if consumer is not consumers[0] else {}
+
+    monkeypatch.setattr(KafkaConsumer, "poll", silent)
+    monkeypatch.setattr("core.topics._PROBE_S", 0.3)
+    topic = settings.topic("messages")
+    assert reader.probe(topic, 0, 0) is None
+    monkeypatch.setattr("core.topics._PROBE_S", 10.0)
+    assert reader.probe(topic, 0, 0) == Probe(False, 0, 1)
+    assert len({id(consumer) for consumer in consumers}) == 2
 
 
 def test_a_client_that_never_answers_is_left_to_itself(

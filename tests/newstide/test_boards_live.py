@@ -51,7 +51,7 @@ MAY_BE_EMPTY = {
 FEED = """<?xml version="1.0"?><rss version="2.0"><channel><title>Wire</title><link>http://x.test</link>
 <item><title>Mill closes</title><link>http://x.test/1</link><guid>1</guid>
 <pubDate>{at:%a, %d %b %Y %H:%M:%S} GMT</pubDate></item>
-<item><title>工厂关闭，公司宣布裁员三百人</title><link>http://x.test/2</link><guid>2</guid>
+<item><title>Das Werk schließt, dreihundert Stellen werden abgebaut</title><link>http://x.test/2</link><guid>2</guid>
 <pubDate>{at:%a, %d %b %Y %H:%M:%S} GMT</pubDate></item></channel></rss>"""
 
 

@@ -134,7 +134,8 @@ def test_figures_are_those_of_the_bundle_and_not_of_its_teacher(
 ) -> None:
     monkeypatch.setenv("NEWSTIDE_STREAM__BUNDLE", str(PROJECT / "models" / "default"))
     manifest = load_bundle(PROJECT / "models" / "default").manifest
-    assert list(manifest.evaluation) == ["teacher", "fp32", "int8"]
+    assert {"fp32", "int8"} <= set(manifest.evaluation)
+    assert manifest.evaluation["fp32"] != manifest.evaluation["int8"]
     run("promote", str(candidate), "--data", frozen(candidate, tmp_path), "--force", "--reason", "to register both")
     figures = {model["name"]: model["figures"] for model in answer("models")["models"]}[manifest.name]
     assert {task: figures[task]["accuracy"] for task in figures} == {

@@ -39,13 +39,20 @@ class Faulty:
         self.real, self.calls = real, 0
         self.name, self.languages = real.name, real.languages
         self.labels, self.self_test = real.labels, real.self_test
-        self.entity_labels = ()
+        self.entity_labels = real.entity_labels
 
     def predict(self, texts):
-        self.calls += 1
-        if self.calls == 3 or any("Faulty fabric" in text for text in texts):
-            raise RuntimeError("thrown on purpose")
+        self.fail(texts)
         return self.real.predict(texts)
+
+    def read(self, texts, mentions=()):
+        self.fail(texts)
+        return self.real.read(texts, mentions)
+
+    def fail(self, texts):
+        self.calls += 1
+        if self.calls == 3 or any("faulty fabric" in text.lower() for text in texts):
+            raise RuntimeError("thrown on purpose")
 
 run_worker(load_settings(), 0, wrap=Faulty)
 """
@@ -59,16 +66,23 @@ class Broken:
     def __init__(self, real):
         self.real, self.calls = real, 0
         self.name, self.languages, self.labels = real.name, real.languages, real.labels
-        self.entity_labels = ()
+        self.entity_labels = real.entity_labels
 
     def self_test(self):
         raise BundleError("the model answers nonsense")
 
     def predict(self, texts):
+        self.fail()
+        return self.real.predict(texts)
+
+    def read(self, texts, mentions=()):
+        self.fail()
+        return self.real.read(texts, mentions)
+
+    def fail(self):
         self.calls += 1
         if self.calls > 2:
             raise RuntimeError("thrown on purpose")
-        return self.real.predict(texts)
 
 run_worker(load_settings(), 0, wrap=Broken)
 """

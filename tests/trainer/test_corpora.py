@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,6 @@ from trainer.data.corpora import read_corpora, read_corpus, read_jsonl
 from trainer.data.examples import Example, merge_duplicates
 from trainer.data.spec import PUBLIC, CorpusSpec, load_spec
 from trainer.data.splits import group_near_duplicates, split_examples
-
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public corpora are not beside the checkout")
 
 
 def _sentfin() -> CorpusSpec:
@@ -99,25 +95,6 @@ def test_grouping_finds_every_similar_pair() -> None:
                 assert groups[i] == groups[j]
     assert groups[texts.index("x y z")] == groups[texts.index("x y z q")]
     assert groups[-1] not in groups[:-1]
-
-
-@with_data
-def test_real_corpora_split_without_straddling() -> None:
-    merged, counts = merge_duplicates(read_corpora(DATA))
-    assert counts["duplicates"] > 1_500
-    split = split_examples(merged, 0)
-    parts = (split.train, split.validation, split.test)
-    assert sum(map(len, parts)) == len(merged)
-    everything = [example for part in parts for example in part]
-    groups = group_near_duplicates([example.text for example in everything])
-    sides: dict[int, set[int]] = {}
-    side = [index for index, part in enumerate(parts) for _ in part]
-    for group, where in zip(groups, side, strict=True):
-        sides.setdefault(group, set()).add(where)
-    assert all(len(where) == 1 for where in sides.values())
-    assert len(split.test) / len(merged) == pytest.approx(0.1, abs=0.005)
-    labels = Counter(label for example in split.test for label in example.labels.values())
-    assert set(labels) == {label for names in load_taxonomy().tasks.values() for label in names}
 
 
 def test_split_is_the_same_each_time() -> None:

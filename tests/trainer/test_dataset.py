@@ -459,3 +459,8 @@ def test_the_public_corpora_split_as_ever(tmp_path: Path) -> None:
     tested = {task: sum(row.values()) for task, row in made.record.counts["test"].items()}
     assert tested == {"sentiment": 1_884, "topic": 1_523}
     assert made.record.warnings == []
+    assert made.record.removed["duplicates"] > 1_500
+    parts = (made.split.train, made.split.validation, made.split.test)
+    groups = iter(group_near_duplicates([example.text for part in parts for example in part]))
+    sides = [{next(groups) for _ in part} for part in parts]
+    assert sum(map(len, sides)) == len(set().union(*sides)), "a group of near-duplicates straddles two parts"

@@ -115,11 +115,12 @@ def test_every_source_in_one_table_that_goes_on_and_stands_in_the_manifest(
     card = (out / "MODEL_CARD.md").read_text()
     assert "**mean of 2** | |" in card
     assert f"{means['topic']['accuracy']:.4f}" in card
-    row = {"name": "m", "state": "live", "changed_at": "2026-01-01T00:00", "size_bytes": 1, "figures": {}}
+    row = {"name": "m", "languages": ["en"], "state": "live", "changed_at": "2026-01-01T00:00", "size_bytes": 1}
+    row |= {"figures": {}}
     console = Console(width=200)
     with console.capture() as capture:
         show_models(console, {"models": [row | {"unseen": found["means"]}], "workers": [], "agreement": [],
-                              "shadow": None, "history": []})  # fmt: skip
+                              "shadow": {}, "history": []})  # fmt: skip
     assert f"{means['topic']['accuracy']:.3f} / - (2 sources)" in capture.get()
 
     # Thresholds are chosen on validation, and judged on whatever is asked.
