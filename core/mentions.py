@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from core.text import clean
 
@@ -13,8 +12,7 @@ Spans = tuple[Span, ...]
 
 # Scripts without spaces: a name there begins and ends inside a run of letters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_LETTER = rf"[^\W{_UNSPACED}]"
-_IS_LETTER = re.compile(_LETTER)
+_IS_LETTER = re.compile(rf"[^\W{_UNSPACED}]")
 
 
 def occurrences(text: str, name: str) -> Spans:
@@ -23,11 +21,8 @@ def occurrences(text: str, name: str) -> Spans:
     `text` is taken as a classifier reads it, and `name` is cleaned in the same way, so that both are in one Unicode
     form.
     """
-    pattern = _pattern(name)
-    if pattern is None:
-        return ()
-    as_written, in_any_letters = pattern
-    return tuple(m.span() for m in as_written.finditer(text)) or tuple(m.span() for m in in_any_letters.finditer(text))
+    plain = clean(name)
+    return _whole(text, plain, 0) or _whole(text, plain, re.IGNORECASE) if plain else ()
 
 
 def tokens_of(offsets: Sequence[Span], spans: Spans) -> list[int]:
@@ -44,12 +39,19 @@ def tokens_of(offsets: Sequence[Span], spans: Spans) -> list[int]:
     ]
 
 
-@lru_cache(maxsize=4_096)
-def _pattern(name: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
-    plain = clean(name)
-    if not plain:
-        return None
-    before = rf"(?<!{_LETTER})" if _IS_LETTER.match(plain[0]) else ""
-    after = rf"(?!{_LETTER})" if _IS_LETTER.match(plain[-1]) else ""
-    whole = before + re.escape(plain) + after
-    return re.compile(whole), re.compile(whole, re.IGNORECASE)
+def _whole(text: str, plain: str, flags: int) -> Spans:
+    """Where `text` has `plain` with no letter before a letter that it begins with, nor behind one that it ends with."""
+    # The letters stand apart from the pattern: to compile their ranges again for each name takes milliseconds.
+    pattern = re.compile(re.escape(plain), flags)
+    begins, ends = _IS_LETTER.match(plain[0]), _IS_LETTER.match(plain[-1])
+    found = []
+    match = pattern.search(text)
+    while match is not None:
+        start, end = match.span()
+        inside = (begins and start and _IS_LETTER.match(text[start - 1])) or (
+            ends and _IS_LETTER.match(text[end : end + 1])
+        )
+        if not inside:
+            found.append((start, end))
+        match = pattern.search(text, start + 1 if inside else end)
+    return tuple(found)
