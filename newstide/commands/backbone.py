@@ -17,9 +17,7 @@ _MOST_TEXTS = 200_000  # of each file
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Directory it is written to."
-)
+@click.option("--out", type=_DIRECTORY, required=True, help="Directory it is written to.")
 @click.option(
     "--texts",
     type=_FILE,
@@ -36,25 +34,21 @@ def backbone(name: str, out: Path, texts: tuple[Path, ...], vocabulary: int) -> 
     --backbone` takes the directory.
     """
     need_trainer()
-    from tempfile import TemporaryDirectory
-
     from trainer.compress.vocabulary import prune_encoder
     from trainer.learn.backbone import find_backbone, load_encoder
     from trainer.learn.backbone_file import save_backbone
-    from trainer.learn.packed_e5 import NAME, packed_e5, unpack_e5
+    from trainer.learn.packed_e5 import NAME, packed_e5, read_e5
     from trainer.learn.tokenizer import load_tokenizer
 
     if out.exists():
         raise InputError(f"{out} is there already; name another directory with --out, or remove it")
     read = [text for path in texts for text in read_texts(path, _MOST_TEXTS)]
-    with TemporaryDirectory() as scratch:
-        if name == NAME and not Path(name).exists():
-            directory = Path(scratch) / NAME
-            unpack_e5(packed_e5(), directory)
-        else:
-            directory = find_backbone(name)
-        whole = load_encoder(directory)
-        smaller, tokenizer = prune_encoder(whole, load_tokenizer(directory), read, vocabulary)
+    if name == NAME and not Path(name).exists():
+        whole, words = read_e5(packed_e5())
+    else:
+        directory = find_backbone(name)
+        whole, words = load_encoder(directory), load_tokenizer(directory)
+    smaller, tokenizer = prune_encoder(whole, words, read, vocabulary)
     save_backbone(smaller, tokenizer.to_str(), out)
     before, after = (encoder.architecture for encoder in (whole, smaller))
     click.echo(

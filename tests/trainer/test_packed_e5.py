@@ -15,7 +15,8 @@ from core.errors import InputError
 from newstide.cli import newstide
 from trainer.compress.vocabulary import prune_pieces
 from trainer.learn.backbone import load_encoder
-from trainer.learn.packed_e5 import unpack_e5
+from trainer.learn.backbone_file import save_backbone
+from trainer.learn.packed_e5 import read_e5
 from trainer.learn.tokenizer import load_tokenizer, mask_number
 
 WIDTH, LAYERS, HEADS, INNER, POSITIONS = 32, 1, 2, 64, 16
@@ -74,8 +75,7 @@ def write_model(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def test_the_model_is_read_as_its_file_says(tmp_path: Path) -> None:
     tensors = write_model(tmp_path / "e5.bin")
-    unpack_e5(tmp_path / "e5.bin", tmp_path / "e5")
-    encoder, tokenizer = load_encoder(tmp_path / "e5"), load_tokenizer(tmp_path / "e5")
+    encoder, tokenizer = read_e5(tmp_path / "e5.bin")
     shape = encoder.architecture
     assert (shape.vocabulary, shape.positions, shape.width, len(shape.layers)) == (
         len(PIECES),
@@ -86,6 +86,7 @@ def test_the_model_is_read_as_its_file_says(tmp_path: Path) -> None:
     assert (shape.layers[0].heads, shape.layers[0].inner) == (HEADS, INNER)
     state = encoder.state_dict()
     assert np.array_equal(state["words.weight"], tensors["emb.word"])
+    assert np.array_equal(state["positions.weight"], tensors["emb.pos"] + tensors["emb.type"])
     assert np.array_equal(state["layers.0.narrow.weight"], tensors["l0.fo.w"])
     projection = np.concatenate([tensors[f"l0.{name}.w"] for name in "qkv"])
     assert np.array_equal(state["layers.0.projection.weight"], projection)
@@ -106,16 +107,14 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     ):
         (tmp_path / "broken.bin").write_bytes(content)
         with pytest.raises(InputError, match=fault):
-            unpack_e5(tmp_path / "broken.bin", tmp_path / "out")
+            read_e5(tmp_path / "broken.bin")
     with pytest.raises(InputError, match=r"missing\.bin"):
-        unpack_e5(tmp_path / "missing.bin", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        read_e5(tmp_path / "missing.bin")
 
 
 def test_pieces_that_no_text_needs_are_left_out(tmp_path: Path) -> None:
     write_model(tmp_path / "e5.bin")
-    unpack_e5(tmp_path / "e5.bin", tmp_path / "e5")
-    whole = load_tokenizer(tmp_path / "e5")
+    _, whole = read_e5(tmp_path / "e5.bin")
     smaller, kept = prune_pieces(whole, ["亏损收", "亏损"], 14)
     pieces = smaller.get_vocab()
     assert [whole.id_to_token(number) for number in kept] == sorted(pieces, key=pieces.__getitem__)
@@ -127,7 +126,8 @@ def test_pieces_that_no_text_needs_are_left_out(tmp_path: Path) -> None:
 
 def test_the_command_writes_a_backbone_with_the_words_of_its_texts(tmp_path: Path) -> None:
     write_model(tmp_path / "e5.bin")
-    unpack_e5(tmp_path / "e5.bin", tmp_path / "e5")
+    read, words = read_e5(tmp_path / "e5.bin")
+    save_backbone(read, words.to_str(), tmp_path / "e5")
     (tmp_path / "texts.jsonl").write_text('{"text": "亏损收窄"}\n', encoding="utf-8")
     arguments = ["backbone", str(tmp_path / "e5"), "--out", str(tmp_path / "small"), "--texts"]
     arguments += [str(tmp_path / "texts.jsonl"), "--vocabulary", "14"]

