@@ -13,11 +13,14 @@ import re
 import shutil
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from core.errors import BundleError, SettingsError
+from core.language import ENGLISH
 from core.reference import Reference, check_reference
 from core.scoring import EntityScore, OperatingPoint, TaskScore
 from core.signatures import ANYBODY, Trust, sign_manifest
@@ -86,12 +89,17 @@ class SelfTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     entity: list[float] = []
 
 
+def named_languages(content: Mapping[str, Any]) -> list[str]:
+    """The languages that a manifest's `content` names, the one it is for first. One that names none is of a bundle made
+    before it had to; all of those read English."""
+    return content.get("languages") or [ENGLISH]
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
     `reference` is what drift is measured against; `entity` is there where the network has that head; `languages` are
-    those that it reads, as ISO 639-1 codes; `unseen`: figures on sources that were left out.
-
-    Manifests that name no languages are of bundles made before they had to; all of those read English."""
+    those that it reads, as ISO 639-1 codes, and `named_languages` where it names none; `unseen`: figures on sources
+    that were left out."""
 
     format_version: int
     name: str
@@ -105,7 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     self_test: list[SelfTest] = []
     reference: Reference | None = None
     entity: EntitySpec | None = None
-    languages: list[str] = msgspec.field(default_factory=lambda: ["en"])
+    languages: list[str] = msgspec.field(default_factory=lambda: named_languages({}))
     unseen: Unseen | None = None
 
 

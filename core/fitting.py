@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 
 from core.bundle import Manifest
 from core.errors import BundleError
+from core.language import ENGLISH
 from core.taxonomy import Taxonomy
 
 SENTIMENTS = ("negative", "neutral", "positive")  # columns of the trends, so of every model's scores
 TASKS = ("sentiment", "topic")
-ENGLISH = "en"
 UNREAD = "unread"  # how a message counts that no model reads
 
 

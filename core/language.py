@@ -19,6 +19,7 @@ from typing import Any
 
 from core.scripts import NOT_LATIN, languages_of_script
 
+ENGLISH = "en"  # the language of most messages: what is meant where nobody names one
 LATIN = (
     *("cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "id", "it", "lt", "lv", "ms", "nl", "no", "pl", "pt"),
     *("ro", "sk", "sl", "sv", "tr", "vi"),
@@ -47,7 +48,7 @@ _ENGLISH_WORDS = (
     "shares she than that the their they this today upgraded upgrade downgraded week what when who why will with "
     "year years you your"
 )
-_ENGLISH = frozenset(_ENGLISH_WORDS.split())
+_TELLING_WORDS = frozenset(_ENGLISH_WORDS.split())
 
 
 def language_code(stated: str) -> str:
@@ -78,25 +79,25 @@ def languages_of(texts: Sequence[str], least: float = 0.05) -> list[str]:
     """The languages that a share of `least` or more of the `texts` is in, the commonest first; English where no text
     tells."""
     counts = Counter(code for text in texts if (code := language_of(text)))
-    return [code for code, count in counts.most_common() if count >= least * counts.total()] or ["en"]
+    return [code for code, count in counts.most_common() if count >= least * counts.total()] or [ENGLISH]
 
 
 def _of_latin(prose: str, stated: str) -> str:
     other, lead = _lead(prose)
-    if stated and stated != "en" and stated not in NOT_LATIN:
-        return "en" if lead < -_MARGIN_ENGLISH else stated
-    if lead > (_MARGIN_AGAINST if stated == "en" else _MARGIN):
+    if stated and stated != ENGLISH and stated not in NOT_LATIN:
+        return ENGLISH if lead < -_MARGIN_ENGLISH else stated
+    if lead > (_MARGIN_AGAINST if stated == ENGLISH else _MARGIN):
         return other
-    return "en" if stated == "en" or lead < 0 else ""
+    return ENGLISH if stated == ENGLISH or lead < 0 else ""
 
 
 def _lead(prose: str) -> tuple[str, float]:
     """The likeliest language but English, and how much likelier than English it is, in nats."""
-    words = len(_ENGLISH.intersection(_WORDS.findall(prose.lower())))
+    words = len(_TELLING_WORDS.intersection(_WORDS.findall(prose.lower())))
     if words >= _WORDS_ENOUGH:
         return "", -math.inf
     likelihoods = dict(_identifier().rank(prose))
-    english = likelihoods.pop("en")
+    english = likelihoods.pop(ENGLISH)
     other = max(likelihoods, key=lambda code: likelihoods[code])
     return other, likelihoods[other] - english - _WORD_NATS * words
 

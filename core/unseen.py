@@ -11,10 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from core.language import ENGLISH
 from core.scoring import TaskScore
 
 NEGATIVE = "negative"
-LANGUAGE = "en"  # of the sources in a mean; a source whose texts tell no language counts among them
 
 
 class SourceScore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,8 +69,11 @@ def source_score(source: str, language: str, score: TaskScore) -> SourceScore:
     )
 
 
-def mean_scores(scores: Iterable[SourceScore], language: str | None = LANGUAGE) -> list[MeanScore]:
-    """Means per task over the sources in `language`, or over all of them, tasks in order of appearance."""
+def mean_scores(scores: Iterable[SourceScore], language: str | None = ENGLISH) -> list[MeanScore]:
+    """Means per task over the sources in `language`, or over all of them, tasks in order of appearance.
+
+    A source whose texts tell no language counts among those of each.
+    """
     by_task: dict[str, list[SourceScore]] = {}
     for score in scores:
         if language is None or score.language in ("", language):

@@ -17,7 +17,8 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import metrics
-from core.fitting import ENGLISH, TASKS, reader_of
+from core.fitting import TASKS, reader_of
+from core.language import ENGLISH
 from core.store.shadows import ShadowRow
 from stream.batch import Classified
 from stream.pipeline import TextClassifier

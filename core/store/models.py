@@ -17,9 +17,10 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from core.bundle import Manifest
+from core.bundle import Manifest, named_languages
 from core.errors import RegistryError
 from core.fitting import reader_of
+from core.language import ENGLISH
 from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
@@ -54,8 +55,8 @@ class ModelRow:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes of the languages that it reads, the one it is for first. Older manifests name none: English."""
-        return tuple(self.manifest.get("languages") or ["en"])
+        """Codes of the languages that it reads, the one it is for first."""
+        return tuple(named_languages(self.manifest))
 
     @property
     def language(self) -> str:
@@ -204,15 +205,14 @@ def move_model(
             raise RegistryError(
                 f"{name} was judged against {judged_against}, but {against or 'nothing'} is live now; promote it again"
             )
+        leaving = _leaving(model, _list(connection, state=state)) if state in _DISPLACED else []
         if state == "live":
-            _check_languages(model, live)
+            _check_languages(model, live, leaving)
         _check_reason(reason)
-        displaced = [row for row in _list(connection, state=state) if row.language in model.languages]
-        for row in displaced if state in _DISPLACED else ():
-            why = f"{name} takes its place: {reason}"
-            _move(connection, row, _DISPLACED[state], actor, why)
+        for row in leaving:
+            _move(connection, row, _DISPLACED[state], actor, f"{name} takes its place: {reason}")
         _move(connection, model, state, actor, reason, evidence)
-        change = StateChange(name, state, listed(displaced) if state in _DISPLACED else None)
+        change = StateChange(name, state, listed(leaving))
         also(connection, change)
         return change
 
@@ -276,7 +276,8 @@ def _lock(connection: Connection) -> None:
 def _list(
     connection: Connection, *, name: str | None = None, state: State | None = None, language: str | None = None
 ) -> list[ModelRow]:
-    return records(ModelRow, connection.execute(_SQL["models"], {"name": name, "state": state, "language": language}))
+    which = {"name": name, "state": state, "language": language, "english": ENGLISH}
+    return records(ModelRow, connection.execute(_SQL["models"], which))
 
 
 def _known(connection: Connection, name: str) -> ModelRow:
@@ -307,8 +308,12 @@ def _plan_rollback(connection: Connection, language: str | None) -> tuple[ModelR
     return gone, back
 
 
-def _check_languages(model: ModelRow, live: Sequence[ModelRow]) -> None:
-    leaving = [row for row in live if row.language in model.languages]
+def _leaving(model: ModelRow, there: Iterable[ModelRow]) -> list[ModelRow]:
+    """Those `there`, in the state that `model` gets, that make room for it: they are for a language which it reads."""
+    return [row for row in there if row.language in model.languages]
+
+
+def _check_languages(model: ModelRow, live: Sequence[ModelRow], leaving: Sequence[ModelRow]) -> None:
     staying = [row for row in live if row not in leaving]
     read = {language for row in (model, *staying) for language in row.languages}
     lost = {language for row in leaving for language in row.languages} - read

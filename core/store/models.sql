@@ -4,7 +4,7 @@ FROM model
 WHERE (CAST(:name AS text) IS NULL OR name = :name) AND (CAST(:state AS text) IS NULL OR state = :state)
   AND (CAST(:language AS text) IS NULL OR language = :language)
 ORDER BY array_position(ARRAY['live', 'shadow', 'candidate', 'retired'], state),
-         CASE WHEN state IN ('live', 'shadow') THEN (language <> 'en', language) END, changed_at DESC, name
+         CASE WHEN state IN ('live', 'shadow') THEN (language <> :english, language) END, changed_at DESC, name
 
 -- name: history
 SELECT id, model, from_state, to_state, at, actor, reason, evidence

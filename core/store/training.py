@@ -15,8 +15,8 @@ import msgspec
 import psycopg
 from sqlalchemy import Engine, text
 
-from core.fitting import ENGLISH, reader_of
-from core.language import language_of
+from core.fitting import reader_of
+from core.language import ENGLISH, language_of
 from core.settings import Settings
 from core.store.connection import connect
 from core.store.models import list_models

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
+from core.language import ENGLISH
 from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
@@ -49,4 +50,4 @@ def report_worker(engine: Engine, worker: str, running: Iterable[RunningModel]) 
 def list_workers(engine: Engine, age_s: float = WORKER_AGE_S) -> list[WorkerModel]:
     """Workers heard of in the last `age_s` seconds."""
     with engine.connect() as connection:
-        return records(WorkerModel, connection.execute(_SQL["workers"], {"age_s": age_s}))
+        return records(WorkerModel, connection.execute(_SQL["workers"], {"age_s": age_s, "english": ENGLISH}))

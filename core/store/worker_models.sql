@@ -13,4 +13,4 @@ WHERE updated_at < now() - make_interval(secs => :age_s) OR (worker = :worker AN
 SELECT worker, language, model, shadow, refused, reason, updated_at
 FROM worker_model
 WHERE updated_at >= now() - make_interval(secs => :age_s)
-ORDER BY worker, language <> 'en', language
+ORDER BY worker, language <> :english, language

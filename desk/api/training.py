@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from core.fitting import ENGLISH
+from core.language import ENGLISH
 from core.store import training
 from desk.api.parameters import LanguageCode, Share
 from desk.context import Desk, desk_of

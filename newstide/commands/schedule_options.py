@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from core.errors import InputError
-from core.fitting import ENGLISH
+from core.language import ENGLISH
 from core.settings import load_settings
 from newstide.commands.options import Command, with_options
 from newstide.scheduled.schedule import ScheduleCheck, ScheduleOptions

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from core.language import ENGLISH
 from core.scoring import PRECISION
-from core.unseen import LANGUAGE, MeanScore, SourceScore, mean_scores
+from core.unseen import MeanScore, SourceScore, mean_scores
 
 _FIGURES = ("accuracy", "macro-F1", "ECE", f"recall at {PRECISION:g}")
 
@@ -42,7 +43,7 @@ def show_sources(console: Console, unseen: Sequence[SourceScore], in_domain: Seq
             table.add_row(name, str(texts), *_row(one), *(_row(other) if right else ()))
         means = [{mean.task: mean for mean in mean_scores(found)}.get(task) for found in (unseen, in_domain)]
         if left and means[0] is not None:
-            title = Text(f"mean of {means[0].sources} in {LANGUAGE!r} or untold", style="bold")
+            title = Text(f"mean of {means[0].sources} in {ENGLISH!r} or untold", style="bold")
             table.add_row(title, "", *_row(means[0]), *(_row(means[1]) if right else ()), style="bold")
         console.print(table)
 

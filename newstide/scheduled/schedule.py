@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError
 
 from core.bundle import Bundle
 from core.errors import BundleError, DatabaseUnreachable, NewstideError, ShelfUnreachable
-from core.fitting import ENGLISH, reader_of
+from core.fitting import reader_of
+from core.language import ENGLISH
 from core.serving import served_models
 from core.settings import Settings
 from core.shelf import open_shelf
