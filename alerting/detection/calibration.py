@@ -36,7 +36,8 @@ _LARGEST_SHIFT = 0.5
 _LEVEL = 0.8
 _KINDS, _ROWS_AT_ONCE = 3, 512
 _YOUNG, _YOUNG_DAYS = 3.0, 10.0  # taken from the scores of a new series, whose ranks are of few days, and how long
-_OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier
+_OWN_DAYS = 5.0  # days after which a series' own highs weigh as much as those of its tier,
+_OWN_HIGHS = 3.0  # and at least so many of the usual highs: where these are rare, one more or less is chance
 _REAL = 1.0  # a score so far above the threshold, ten times too rare, is taken for news and not learnt,
 _RUN_HOURS, _OFTEN = 4.0, 3.0  # the most that one day adds at a level: so many hours, and times the usual steps
 _RARELY = 0.5  # but on no more than this share of days
@@ -132,8 +133,11 @@ class Calibration(Rows):
         share = self.seen[rows] + prior[:, None, None] * self._pool[self._classes[rows]]
         share /= (self.steps[rows] + prior)[:, None, None]
         at, beyond, mean = _tails(share, _ALONE_TAIL if self.alone else _TAIL)
-        excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0)
-        tail = np.log10(beyond)[:, :, None] - excess / (np.maximum(mean, 0.05)[:, :, None] * np.log(10.0))
+        excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0) / np.maximum(mean, 0.05)[:, :, None]
+        # a mean of few steps may be too low: what an exponential tail comes to with all means that it may be
+        known = np.maximum((self.steps[rows] + prior)[:, None] * beyond, 1.0)[:, :, None]
+        fall = excess if self.alone else known * np.log1p(excess / known)
+        tail = np.log10(beyond)[:, :, None] - fall / np.log(10.0)
         empirical = np.log10(np.maximum(share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1], 1e-300))
         self._table[rows] = -np.where(np.arange(BINS) <= at[:, :, None], empirical, tail)
         self._ranked[rows] = True
@@ -153,8 +157,9 @@ class Calibration(Rows):
         """What to take from the scores of the rows from `first` on, (rows,)."""
         highs, kind, age = self.highs[first:], groups.kind[first:], day_weights(day, self.shape.history_days)
         usual = self._usual[kind]
-        often = ((highs > self._level[kind, None]) * age).sum(axis=1) + _OWN_DAYS * usual
-        share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + _OWN_DAYS), 0.99)
+        prior = np.maximum(_OWN_DAYS, _OWN_HIGHS / np.maximum(usual, 1e-9))
+        often = ((highs > self._level[kind, None]) * age).sum(axis=1) + prior * usual
+        share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + prior), 0.99)
         ratio = np.log1p(-share) / np.log1p(-np.minimum(usual, 0.99))
         own = np.clip(np.log10(np.maximum(ratio, 1e-9)), -_LARGEST_SHIFT, _LARGEST_SHIFT)
         shift: Floats = own - np.log10(np.maximum(groups.weight[first:], 1e-9))

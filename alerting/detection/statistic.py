@@ -326,13 +326,15 @@ class ShareStatistic:
         total = np.maximum(self._by_cell(day.total), mine)
         p = self._share[:, None]
         fade = np.exp(-2.0 / self.shape.history_days)
+        # the share that a first day is compared with is a guess, and what it is off by no correlation
+        settled = self.shares.stories[:, 1:] > 0
         self.shares.stories *= fade
         self.shares.stories += np.stack([mine.sum(axis=1), total.sum(axis=1)], axis=1)
         variance = p * (1 - p)
         excess = ((mine - total * p) ** 2 - total * variance) / np.maximum(total, 1.0)
         pairs = (np.maximum(total - 1.0, 0.0) * variance) * (total > 0) / np.maximum(total, 1.0) * total
         self.shares.pairs *= fade
-        self.shares.pairs += np.stack([(excess * total).sum(axis=1), pairs.sum(axis=1)], axis=1)
+        self.shares.pairs += settled * np.stack([(excess * total).sum(axis=1), pairs.sum(axis=1)], axis=1)
 
     def _by_cell(self, counts: NDArray[np.float32]) -> Floats:
         """Today's `counts` in the cells of the day, (n, cells)."""

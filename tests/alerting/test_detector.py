@@ -50,6 +50,21 @@ def test_a_bank_in_trouble_fires_once_and_soon() -> None:
     assert closed.step - START < 8 * PER_DAY
 
 
+def test_a_mood_that_does_not_change_keeps_the_budget_of_many_small_series() -> None:
+    """Counts and shares of 25 companies with a story in half an hour to three hours, one in six of them bad."""
+    found = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        stories = {Series("entity", f"C{i}"): daily(28, rate, rng) for i, rate in enumerate(np.geomspace(0.3, 2.0, 25))}
+        negative = {name: rng.binomial(count.astype(int), 0.17).astype(float) for name, count in stories.items()}
+        for counts in (stories, negative):
+            counts[ALL] = np.sum(list(counts.values()), axis=0)
+        neutral = {name: stories[name] - negative[name] for name in stories}
+        changes = SurgeDetector(SETTINGS, START).judge(Counts.of(START, stories, negative, neutral))
+        found += len([change for change in changes if change.kind == "opened"])
+    assert found <= 25, "not twice the budget of the four times 25 days that are judged"
+
+
 def test_euphoria_does_not_fire_and_ordinary_days_rarely_do() -> None:
     false = 0
     for seed in range(5):
