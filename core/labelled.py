@@ -11,6 +11,7 @@ import msgspec
 from core.errors import InputError
 
 MAX_LINE_BYTES = 10_000_000
+ENTITIES, SENTIMENT = "entities", "sentiment"  # the field of companies in a text, and the task whose labels they carry
 
 
 class LabelledLine(NamedTuple):

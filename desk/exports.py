@@ -35,7 +35,7 @@ def cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, (list, tuple)):
-        value = _LIST_SEPARATOR.join(map(str, value))
+        value = _LIST_SEPARATOR.join("" if one is None else str(one) for one in value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, str):

@@ -15,7 +15,8 @@ _MOST_CHARACTERS = 512
 
 def encode_cursor(keys: Sequence[Any]) -> str:
     """`keys` of the last row of a page, JSON-able, as text for an address."""
-    return base64.urlsafe_b64encode(json.dumps(keys, default=str, separators=(",", ":")).encode()).decode().rstrip("=")
+    written = json.dumps(keys, default=str, separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:

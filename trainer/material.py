@@ -9,10 +9,10 @@ import msgspec
 
 from core.bundle import DataSource
 from core.errors import InputError
+from core.labelled import SENTIMENT
 from core.taxonomy import Taxonomy
 from trainer.data.corpora import licence
 from trainer.data.dataset import Dataset
-from trainer.data.entities import SENTIMENT
 from trainer.data.examples import Example, merge_duplicates
 from trainer.data.splits import Split, split_examples
 

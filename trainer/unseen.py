@@ -11,8 +11,8 @@ import numpy as np
 
 from core.classifier import Classifier
 from core.errors import InputError
+from core.labelled import SENTIMENT
 from core.unseen import SourceScore
-from trainer.data.entities import SENTIMENT
 from trainer.data.examples import Example
 from trainer.data.splits import Split
 from trainer.data.unseen import taught_tasks, without_sources

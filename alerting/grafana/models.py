@@ -237,7 +237,8 @@ _BY_PROBABILITY = f"""
     ORDER BY 1
 """
 _LABELS = """
-    SELECT extract(epoch FROM date_trunc('day', labelled_at, 'UTC')) AS "time", task AS metric, count(*) AS value
+    SELECT extract(epoch FROM date_trunc('day', labelled_at, 'UTC')) AS "time",
+           task || CASE WHEN entity = '' THEN '' ELSE ' of companies' END AS metric, count(*) AS value
     FROM label
     WHERE label IS NOT NULL AND $__timeFilter(labelled_at) AND task IN (${task:sqlstring})
     GROUP BY 1, 2

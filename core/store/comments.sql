@@ -94,7 +94,8 @@ COMMENT ON COLUMN outbox.held IS 'Why it waits until `not_before`.';
 COMMENT ON TABLE label IS 'What analysts said, append-only. The text is kept because retention drops messages.';
 COMMENT ON COLUMN label.label IS 'Null takes the former word of that analyst back.';
 COMMENT ON COLUMN label.final IS 'A verdict on what analysts disagree about: it outranks them all.';
-COMMENT ON VIEW label_word IS 'The latest word of each analyst on a text, and the latest verdict on it.';
+COMMENT ON COLUMN label.entity IS 'The company in the text that the label is of; empty where it is of the text itself.';
+COMMENT ON VIEW label_word IS 'The latest word of each analyst on a text, or on a company in it, and the latest verdict on it.';
 COMMENT ON TABLE label_lease IS 'What analysts have on the screen: nobody else gets that story meanwhile.';
 COMMENT ON TABLE label_step IS 'Labels given at once, which are taken back at once.';
 

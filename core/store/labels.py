@@ -1,4 +1,5 @@
-"""Labels that analysts gave: an append-only table, where the latest row of an analyst for a text and task counts."""
+"""Labels that analysts gave: an append-only table, where the latest row of an analyst for a text, or for one company in
+it, and task counts."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from core.errors import InputError
-from core.label_lines import LabelLine, checked_analyst, read_label_lines
+from core.label_lines import LabelLine, Subject, checked_analyst, read_label_lines
 from core.labelled import read_objects
 from core.store.messages import message_of
 from core.store.sql import load_queries, records
@@ -29,7 +30,8 @@ class Label:
     """What `analyst` said of a text in one task; a `label` of None takes back what they said before.
 
     `uid` names the stored message it was said of, if it was one, and `story` that message's. `final`: a verdict on what
-    analysts disagree about, which outranks them.
+    analysts disagree about, which outranks them. `entity`: the company in the text that it is of, by its series or as
+    the text writes it; empty where it is of the text itself.
     """
 
     text: str
@@ -41,6 +43,7 @@ class Label:
     labelled_at: datetime | None = None
     final: bool = False
     story: UUID | None = None
+    entity: str = ""
 
 
 class LabelledMessage(NamedTuple):
@@ -73,6 +76,7 @@ def append_labels(connection: Connection, labels: Sequence[Label], step: int | N
         "analysts": [label.analyst for label in labels],
         "finals": [label.final for label in labels],
         "stories": [label.story for label in labels],
+        "entities": [label.entity for label in labels],
         "step": step,
     }
     return int(connection.execute(text(_SQL["add"]), parameters).rowcount)
@@ -129,7 +133,7 @@ def _resolve(
     where: str, lines: Sequence[LabelLine], messages: Mapping[UUID, LabelledMessage], analyst: str | None
 ) -> list[Label]:
     found: list[Label] = []
-    seen: dict[tuple[str, str, str, bool], tuple[str, int]] = {}
+    seen: dict[tuple[str, Subject, str, bool], tuple[str, int]] = {}
     for line in lines:
         known = messages.get(line.uid) if line.uid is not None else None
         body, source = (line.text, line.source) if line.text or known is None else (known.text, known.source)
@@ -137,13 +141,15 @@ def _resolve(
         name = analyst or line.analyst
         if name is None:
             raise InputError(f'{where} line {line.number} names no analyst; expected a field "analyst"')
-        for task, label in line.labels.items():
-            earlier = seen.setdefault((body, task, name, line.final), (label, line.number))
+        for subject, label in line.words.items():
+            earlier = seen.setdefault((body, subject, name, line.final), (label, line.number))
             if earlier[0] != label:
                 raise InputError(
-                    f"{where} line {line.number}: {task} is {label!r}, but line {earlier[1]} labels the same text "
+                    f"{where} line {line.number}: {subject} is {label!r}, but line {earlier[1]} labels the same text "
                     f"{earlier[0]!r}; keep one of them"
                 )
             if earlier[1] == line.number:
-                found.append(Label(body, source, task, label, name, line.uid, final=line.final, story=story))
+                task, entity = subject
+                said = Label(body, source, task, label, name, line.uid, None, line.final, story, entity)
+                found.append(said)
     return found

@@ -148,7 +148,7 @@ def learned_until(engine: Engine, language: str = ENGLISH) -> datetime | None:
 
 def count_new_labels(engine: Engine, since: datetime | None, language: str = ENGLISH) -> int:
     """Texts that analysts labelled after `since` and that the model for `language` learns from, per task: a correction,
-    or a second opinion, of one counts once."""
+    or a second opinion, of one counts once, and so do all companies of a text together."""
     with engine.connect() as connection:
         texts = list(connection.execute(text(_SQL["new_labels"]), {"since": since}).scalars())
     return len(learned_texts(engine, texts, language))

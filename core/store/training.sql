@@ -25,15 +25,16 @@ WHERE outcome IN ('candidate', 'shadow', 'live', 'refused') AND language = :lang
 SELECT max(began_at) FROM training_run WHERE model = :model
 
 -- name: new_labels
--- What was taken back is none; what was given anew after that is there a second time.
+-- What was taken back is none; what was given anew after that is there a second time. A text whose companies are
+-- labelled counts once, however many they are: it is one more text to learn from.
 SELECT min(text) AS text FROM label AS given
 WHERE (CAST(:since AS timestamptz) IS NULL OR labelled_at > :since) AND label IS NOT NULL
   AND NOT EXISTS (
       SELECT FROM label AS later
-      WHERE later.story = given.story AND later.task = given.task AND later.text = given.text
-        AND later.analyst = given.analyst AND later.final = given.final AND later.label IS NULL
-        AND later.id > given.id)
-GROUP BY story, task, hashtextextended(text, 0)
+      WHERE later.story = given.story AND later.task = given.task AND later.entity = given.entity
+        AND later.text = given.text AND later.analyst = given.analyst AND later.final = given.final
+        AND later.label IS NULL AND later.id > given.id)
+GROUP BY story, task, entity <> '', hashtextextended(text, 0)
 
 -- name: take_lock
 SELECT pg_try_advisory_lock(%(key)s)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from core.label_lines import MAX_ENTITY_CHARACTERS, Subject
 from desk.api.parameters import Cursor, TaskName
 from desk.context import Desk, desk_of
 from desk.labelling.agreement import pair_agreements
@@ -23,13 +24,14 @@ router = APIRouter(tags=["labels"], responses=responses(HTTPStatus.UNAUTHORIZED,
 
 
 class PairOfAnalysts(BaseModel):
-    """Two analysts on the texts that both labelled in one task."""
+    """Two analysts on the texts, or on the companies in texts, that both labelled in one task."""
 
     task: str
+    companies: bool = Field(description="On companies in texts; else on the texts.")
     first: str
     second: str
-    texts: int
-    share: float = Field(description="Texts on which they agree, from 0 to 1.")
+    texts: int = Field(description="Texts, or companies in texts, that both labelled.")
+    share: float = Field(description="Those on which they agree, from 0 to 1.")
     kappa: float | None = Field(description="Cohen's kappa; null where both used one label only.")
     standard_error: float | None = Field(description="Of kappa, for many texts (Fleiss, Cohen and Everitt 1969).")
     low: float | None = Field(description="Lower end of the 95% interval of kappa.")
@@ -49,11 +51,12 @@ class Opinion(BaseModel):
 
 
 class Dispute(BaseModel):
-    """A text that analysts are split on."""
+    """A text, or a company in it, that analysts are split on."""
 
     story: UUID
     uid: UUID | None
     task: str
+    entity: str = Field(description="The company in the text that they are split on; empty where it is the text.")
     text: str
     source: str
     opinions: list[Opinion]
@@ -68,6 +71,9 @@ class Verdict(BaseModel):
     """The label that counts in datasets, whatever analysts say."""
 
     task: str = Field(max_length=100)
+    entity: str = Field(
+        "", max_length=MAX_ENTITY_CHARACTERS, description="The company in the text; empty where it is of the text."
+    )
     label: str = Field(max_length=200)
     request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
 
@@ -87,14 +93,15 @@ def list_disputes(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DisputePage:
-    at, of_task = decode_cursor(cursor, [int, str]) if cursor else (None, None)
-    before = (at, of_task) if at is not None and of_task is not None else None
+    at, of_task, of_entity = decode_cursor(cursor, [int, str, str]) if cursor else (None, None, None)
+    before = (at, of_task, of_entity) if at is not None and of_task is not None and of_entity is not None else None
     found = read_disputes(desk.engine, task=task, before=before, limit=limit + 1)
     items = [
         Dispute(
             story=one.story,
             uid=one.uid,
             task=one.task,
+            entity=one.entity,
             text=one.text,
             source=one.source,
             opinions=[Opinion(analyst=a, label=b) for a, b in zip(one.analysts, one.labels, strict=True)],
@@ -102,7 +109,7 @@ def list_disputes(
         for one in found[:limit]
     ]
     last = found[limit - 1] if len(found) > limit else None
-    return DisputePage(items=items, next=encode_cursor([last.at, last.task]) if last is not None else None)
+    return DisputePage(items=items, next=encode_cursor([last.at, last.task, last.entity]) if last is not None else None)
 
 
 @router.post(
@@ -113,18 +120,20 @@ def list_disputes(
 )
 def decide(story: UUID, verdict: Verdict, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> Verdict:
     """For an admin, or an analyst who is not of those who disagree."""
-    check_words({verdict.task: verdict.label}, desk.taxonomy, "the verdict")
+    subject = Subject(verdict.task, verdict.entity)
+    check_words({subject: verdict.label}, desk.taxonomy, "the verdict")
     request = verdict.request or uuid4()
     with desk.engine.begin() as connection:
-        split = disputants(connection, story, verdict.task)
+        split = disputants(connection, story, subject)
         if not split:
-            raise Problem(HTTPStatus.NOT_FOUND, f"analysts do not disagree about the {verdict.task} of this story")
+            raise Problem(HTTPStatus.NOT_FOUND, f"analysts do not disagree about the {subject} of this story")
         if principal.role != "admin" and principal.name in split:
             raise Problem(
                 HTTPStatus.FORBIDDEN, "you are one of those who disagree; a third analyst or an admin decides"
             )
-        done = save(connection, principal.name, request, {story: {verdict.task: verdict.label}}, final=True)
+        done = save(connection, principal.name, request, {story: {subject: verdict.label}}, final=True)
         if not done.again:
-            detail = {"task": verdict.task, "label": verdict.label, "request": str(request)}
+            of_company = {"entity": verdict.entity} if verdict.entity else {}
+            detail = {"task": verdict.task, **of_company, "label": verdict.label, "request": str(request)}
             note(connection, principal.name, "adjudicate", str(story), detail)
-    return Verdict(task=verdict.task, label=verdict.label, request=request)
+    return verdict.model_copy(update={"request": request})

@@ -94,7 +94,8 @@ def export_stories(
 ) -> StreamingResponse:
     """All of the span, the last first; one line a story."""
     columns = (
-        "id", "headline", "url", "first_at", "last_at", "copies", "sources", "entities", "topic", "sentiment",
+        "id", "headline", "url", "first_at", "last_at", "copies", "sources", "entities", "entity_sentiments", "topic",
+        "sentiment",
     )  # fmt: skip
     with desk.engine.connect() as connection:
         chosen = span(since, until, read_progress(connection).present, A_DAY)
@@ -124,6 +125,7 @@ _MESSAGES = pa.schema(
         ("author", pa.string()),
         ("language", pa.string()),
         ("entities", pa.list_(pa.string())),
+        ("entity_sentiments", pa.list_(pa.string())),
         ("topic", pa.string()),
         ("sentiment", pa.string()),
         ("sentiment_scores", pa.list_(pa.float32())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -11,6 +12,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 
+from core.label_lines import MAX_ENTITY_CHARACTERS, Subject
+from core.labelled import SENTIMENT
+from core.records import MAX_ENTITIES
 from desk.api.parameters import AccountName, Cursor, TaskName, Words
 from desk.context import Desk, desk_of
 from desk.labelling.figures import count_by_hour, read_history
@@ -25,29 +29,39 @@ router = APIRouter(
 )
 
 MOST_ITEMS = 500
+_BY_TASK = "Label by task; null takes back what you said."
+_BY_COMPANY = "Sentiment by company, one of the `entities` of the story; null takes back what you said."
 LabelByTask = Annotated[
     dict[str, str | None],
-    Field(
-        min_length=1,
-        max_length=20,
-        description="Label by task; null takes back what you said.",
-        examples=[{"sentiment": "negative"}],
-    ),
+    Field(min_length=1, max_length=20, description=_BY_TASK, examples=[{"sentiment": "negative"}]),
 ]
+_Company = Annotated[str, Field(min_length=1, max_length=MAX_ENTITY_CHARACTERS)]
 
 
 class LabelItem(BaseModel):
-    """What you say of a story: name it, or any message of it."""
+    """What you say of a story, and of the companies in it: name it, or any message of it."""
 
     uid: UUID | None = None
     story: UUID | None = None
-    labels: LabelByTask
+    labels: dict[str, str | None] = Field(
+        default_factory=dict, max_length=20, description=_BY_TASK, examples=[{"sentiment": "negative"}]
+    )
+    entities: dict[_Company, str | None] = Field(
+        default_factory=dict, max_length=MAX_ENTITIES, description=_BY_COMPANY, examples=[{"AAPL": "positive"}]
+    )
 
     @model_validator(mode="after")
     def _one_key(self) -> LabelItem:
         if (self.uid is None) == (self.story is None):
             raise ValueError("expected one of `uid` and `story`")
         return self
+
+    @property
+    def words(self) -> dict[Subject, str | None]:
+        """All that is said of it."""
+        return {Subject(task): label for task, label in self.labels.items()} | {
+            Subject(SENTIMENT, company): label for company, label in self.entities.items()
+        }
 
 
 class NewLabels(BaseModel):
@@ -74,6 +88,7 @@ class SavedStory(BaseModel):
 
     story: UUID
     labels: dict[str, str | None]
+    entities: dict[str, str | None] = Field(description="Sentiment by company.")
 
 
 class SavedLabels(BaseModel):
@@ -95,6 +110,7 @@ class LabelEvent(BaseModel):
     text: str
     source: str
     task: str
+    entity: str = Field(description="The company in the text that it is of; empty where it is of the text.")
     label: str | None = Field(description="Null: what was said before is taken back.")
     analyst: str
     labelled_at: datetime
@@ -112,6 +128,7 @@ class LabelCounts(BaseModel):
 
     analyst: str
     task: str
+    companies: bool = Field(description="They are of companies in texts; else of the texts.")
     label: str | None = Field(description="Null counts what was taken back.")
     given: int = Field(description="Rows.")
     current: int = Field(description="Rows that no later one replaced.")
@@ -137,26 +154,27 @@ class LabelFigures(BaseModel):
 
 @router.post("", summary="Label stories", responses=responses(HTTPStatus.NOT_FOUND))
 def add_labels(given: NewLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
-    """A label is of the story, whatever message of it is named."""
+    """A label is of the story, whatever message of it is named; one of a company is of what the story says of it."""
     for place, item in enumerate(given.items):
-        check_words(item.labels, desk.taxonomy, f"items.{place}.labels")
+        check_words(item.words, desk.taxonomy, f"items.{place}")
     with desk.engine.begin() as connection:
         keys = [item.uid or item.story for item in given.items]
         stories = resolve(connection, [key for key in keys if key is not None])
-        words: dict[UUID, dict[str, str | None]] = {}
+        words: dict[UUID, dict[Subject, str | None]] = {}
         for key, item in zip(keys, given.items, strict=True):
             assert key is not None  # checked by the model
-            words.setdefault(stories[key], {}).update(item.labels)
+            words.setdefault(stories[key], {}).update(item.words)
         return _save(connection, principal.name, given.request or uuid4(), words, "label")
 
 
 @router.post("/bulk", summary="Label many messages alike", responses=responses(HTTPStatus.NOT_FOUND))
 def add_labels_alike(given: BulkLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
-    check_words(given.labels, desk.taxonomy, "labels")
+    words = {Subject(task): label for task, label in given.labels.items()}
+    check_words(words, desk.taxonomy, "labels")
     with desk.engine.begin() as connection:
         stories = resolve(connection, given.uids)
-        words: dict[UUID, dict[str, str | None]] = {story: dict(given.labels) for story in stories.values()}
-        return _save(connection, principal.name, given.request or uuid4(), words, "label in bulk")
+        by_story = dict.fromkeys(stories.values(), words)
+        return _save(connection, principal.name, given.request or uuid4(), by_story, "label in bulk")
 
 
 @router.post("/undo", summary="Take back your latest step", responses=responses(HTTPStatus.NOT_FOUND))
@@ -173,7 +191,7 @@ def undo_step(given: Undo, principal: Analyst, desk: Annotated[Desk, Depends(des
         left = steps_left(connection, principal.name)
     if not done.again:
         desk.queue.take_again(
-            principal.name, [story for story, words in done.stories.items() if None in words.values()]
+            principal.name, [story for story, words in done.stories.items() if None in _of_text(words).values()]
         )
     return _answer(request, done, left)
 
@@ -220,7 +238,7 @@ def _save(
     connection: Connection,
     analyst: str,
     request: UUID,
-    words: dict[UUID, dict[str, str | None]],
+    words: Mapping[UUID, Mapping[Subject, str | None]],
     action: str,
 ) -> SavedLabels:
     done = save(connection, analyst, request, words)
@@ -234,13 +252,23 @@ def _subject(done: Saved) -> str:
 
 
 def _detail(request: UUID, done: Saved) -> dict[str, object]:
-    return {
-        "request": str(request),
-        "rows": done.rows,
-        "labels": {str(story): words for story, words in done.stories.items()},
-    }
+    of_texts = {str(story): of_text for story, words in done.stories.items() if (of_text := _of_text(words))}
+    of_companies = {str(story): of_each for story, words in done.stories.items() if (of_each := _of_companies(words))}
+    said = {"labels": of_texts, "entities": of_companies} if of_companies else {"labels": of_texts}
+    return {"request": str(request), "rows": done.rows, **said}
 
 
 def _answer(request: UUID, done: Saved, left: int) -> SavedLabels:
-    items = [SavedStory(story=story, labels=words) for story, words in done.stories.items()]
+    items = [
+        SavedStory(story=story, labels=_of_text(words), entities=_of_companies(words))
+        for story, words in done.stories.items()
+    ]
     return SavedLabels(request=request, items=items, rows=done.rows, again=done.again, undoable=left)
+
+
+def _of_text(words: Mapping[Subject, str | None]) -> dict[str, str | None]:
+    return {subject.task: label for subject, label in words.items() if not subject.entity}
+
+
+def _of_companies(words: Mapping[Subject, str | None]) -> dict[str, str | None]:
+    return {subject.entity: label for subject, label in words.items() if subject.entity}

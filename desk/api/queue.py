@@ -38,11 +38,15 @@ class QueueItem(BaseModel):
     url: str
     published_at: datetime | None = Field(description="Null where retention has dropped the message.")
     copies: int = Field(description="Messages that the story has; a label is of all of them.")
+    entities: list[str] = Field(description="Companies in it, whose sentiment can be labelled too.")
     reason: Literal["uncertain", "disagreement", "impact", "random"] = Field(description="Why it is here.")
     blind: bool = Field(description="Another analyst labelled it too; what they said is not shown.")
     model: str = Field(description="The model that labelled it; empty where none did.")
     suggested: dict[str, Suggestion] | None = Field(
         description="What the model said, by task; null on the evaluation share and for a blind second opinion."
+    )
+    suggested_entities: dict[str, str] | None = Field(
+        description="What the model said of companies, as it is counted; null where `suggested` is."
     )
 
 
@@ -93,10 +97,12 @@ def queue_item(desk: Desk, queued: Queued) -> QueueItem:
         url=item.url,
         published_at=item.published_at,
         copies=item.copies,
+        entities=item.entities,
         reason=queued.reason,
         blind=queued.blind,
         model=item.model if not queued.hidden else "",
         suggested=None if queued.hidden else suggestions(desk, item),
+        suggested_entities=None if queued.hidden else item.towards,
     )
 
 

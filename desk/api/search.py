@@ -62,6 +62,9 @@ class FoundBody(BaseModel):
     author: str
     language: str
     entities: list[str]
+    entity_sentiments: list[str | None] | None = Field(
+        description="Towards each of `entities`; null where the message's own sentiment stands for it."
+    )
     topic: str | None = Field(description="Null, as sentiment, scores and model, where no model reads the language.")
     sentiment: str | None
     scores: list[float] | None = Field(description="Probabilities of negative, neutral and positive.")
@@ -117,6 +120,7 @@ def search(
             author=message.author,
             language=message.language,
             entities=message.entities,
+            entity_sentiments=message.entity_sentiments,
             topic=message.topic,
             sentiment=message.sentiment,
             scores=message.sentiment_scores,

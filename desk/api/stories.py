@@ -67,8 +67,12 @@ class StoryBody(BaseModel):
     copies: int = Field(description="Messages that tell it.", examples=[12])
     sources: list[str] = Field(description="Who published it, as they are written.")
     entities: list[str] = Field(description="Tickers it is about.")
+    entity_sentiments: list[Sentiment | None] = Field(
+        description="Towards each of `entities`, as it is counted there; null where no model reads it."
+    )
     topic: str | None
     sentiment: Sentiment | None = Field(description="As it is counted in the series; null where no model reads it.")
+    message_sentiment: str | None = Field(description="Of its first message, whatever it says of a company.")
     scores: list[float] | None = Field(description="Probabilities of negative, neutral and positive.")
     uid: UUID | None = Field(description="Its first message, to be labelled.")
     language: str | None
@@ -297,8 +301,10 @@ def stories_as_json(connection: Connection, stories: Sequence[Story], placed: Se
                 copies=story.copies,
                 sources=[labels.get(source, source) for source in story.sources],
                 entities=story.entities,
+                entity_sentiments=[_sentiment(counted) for counted in story.entity_sentiments],
                 topic=story.topic,
                 sentiment=_sentiment(place.sentiment) if place else story.sentiment,
+                message_sentiment=story.sentiment,
                 scores=story.sentiment_scores,
                 uid=story.uid,
                 language=story.language,

@@ -45,7 +45,8 @@ class Accuracy(BaseModel):
 
     model: str
     task: str
-    texts: int = Field(description="Stories with a label and without a tie.")
+    companies: bool = Field(description="On companies in stories; else on the stories.")
+    texts: int = Field(description="Stories, or companies in stories, with a label and without a tie.")
     right: int
     share: Share
     low: Share

@@ -14,18 +14,20 @@ _Z95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
 
 
 class Word(NamedTuple):
-    """The label that counts as what `analyst` says of a text in one task."""
+    """The label that counts as what `analyst` says of a text in one task, or of the company `entity` in it."""
 
     story: UUID
     text: str
     task: str
     analyst: str
     label: str
+    entity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """Two analysts on the texts that both labelled in one task.
+    """Two analysts on the texts that both labelled in one task; with `companies`, on companies in texts, each of which
+    counts as one of `texts`.
 
     `share` of them got the same label. `kappa` corrects it for chance (Cohen 1960), with its large-sample standard
     error (Fleiss, Cohen and Everitt 1969) and 95% interval; all are None where both used one label only: agreement is
@@ -33,6 +35,7 @@ class PairAgreement:
     """
 
     task: str
+    companies: bool
     first: str
     second: str
     texts: int
@@ -45,21 +48,18 @@ class PairAgreement:
 
 
 def pair_agreements(words: Iterable[Word], labels: Mapping[str, Sequence[str]]) -> list[PairAgreement]:
-    """One for each task of `labels` and pair of analysts who labelled a text both, by task, then by texts."""
-    said: dict[tuple[UUID, str, str], dict[str, str]] = defaultdict(dict)
+    """One for each task of `labels` and pair of analysts who labelled a text both, by task, then by texts; those on
+    companies come after those on texts."""
+    said: dict[tuple[UUID, str, str, str], dict[str, str]] = defaultdict(dict)
     for word in words:
-        said[word.story, word.text, word.task][word.analyst] = word.label
-    tables: dict[tuple[str, str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
-    for (_, _, task), by_analyst in said.items():
+        said[word.story, word.text, word.task, word.entity][word.analyst] = word.label
+    tables: dict[tuple[str, bool, str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
+    for (_, _, task, entity), by_analyst in said.items():
         for first, second in combinations(sorted(by_analyst), 2):
-            tables[task, first, second][by_analyst[first], by_analyst[second]] += 1
+            tables[task, bool(entity), first, second][by_analyst[first], by_analyst[second]] += 1
     order = {task: place for place, task in enumerate(labels)}
-    found = [
-        _agreement(task, first, second, table, labels[task])
-        for (task, first, second), table in tables.items()
-        if task in labels
-    ]
-    return sorted(found, key=lambda one: (order[one.task], -one.texts, one.first, one.second))
+    found = [_agreement(*of, table, labels[of[0]]) for of, table in tables.items() if of[0] in labels]
+    return sorted(found, key=lambda one: (order[one.task], one.companies, -one.texts, one.first, one.second))
 
 
 def cohens_kappa(table: Sequence[Sequence[int]]) -> tuple[float, float] | None:
@@ -88,7 +88,7 @@ def cohens_kappa(table: Sequence[Sequence[int]]) -> tuple[float, float] | None:
 
 
 def _agreement(
-    task: str, first: str, second: str, counts: Counter[tuple[str, str]], labels: Sequence[str]
+    task: str, companies: bool, first: str, second: str, counts: Counter[tuple[str, str]], labels: Sequence[str]
 ) -> PairAgreement:
     # Labels that the taxonomy no longer has are told apart all the same.
     names = [*labels, *sorted({name for pair in counts for name in pair} - set(labels))]
@@ -99,6 +99,7 @@ def _agreement(
     confusion = {a: row for a in names if (row := {b: counts[a, b] for b in names if counts[a, b]})}
     return PairAgreement(
         task=task,
+        companies=companies,
         first=first,
         second=second,
         texts=texts,

@@ -13,15 +13,19 @@ from desk.labelling.sql import QUERIES
 
 _AT_ONCE = 5_000  # more new rows than this are counted with all others
 
-_Key = tuple[str, str, str | None]
+_Key = tuple[str, str, bool, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """Rows of one analyst, task and label: `given` all of them, `current` those that no later row replaced."""
+    """Rows of one analyst, task and label: `given` all of them, `current` those that no later row replaced.
+
+    `companies`: they are of companies in texts, else of the texts themselves.
+    """
 
     analyst: str
     task: str
+    companies: bool
     label: str | None
     given: int
     current: int
@@ -42,13 +46,13 @@ class LabelCounter:
         self._current: Counter[_Key] = Counter()
 
     def read(self) -> list[LabelCount]:
-        """Counts of every row there is, by analyst, task and label."""
+        """Counts of every row there is, by analyst, task, what it is of, and label."""
         with self._lock, self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             rows = int(connection.execute(QUERIES["rows"]).scalar_one())
             if rows != self._rows and not self._add(connection, rows - self._rows):
                 self._count(connection)
             self._rows = rows
-            order = sorted(self._given, key=lambda key: (key[0], key[1], key[2] or ""))
+            order = sorted(self._given, key=lambda key: (*key[:3], key[3] or ""))
             return [LabelCount(*key, self._given[key], self._current[key]) for key in order]
 
     def _add(self, connection: Connection, new: int) -> bool:
@@ -59,10 +63,10 @@ class LabelCounter:
         if len(rows) != new:
             return False
         for row in rows:
-            self._given[row.analyst, row.task, row.label] += 1
-            self._current[row.analyst, row.task, row.label] += 1
+            self._given[_key(row)] += 1
+            self._current[_key(row)] += 1
             if row.former is not None:
-                self._current[row.former_analyst, row.task, row.former_label] -= 1
+                self._current[row.former_analyst, row.task, row.companies, row.former_label] -= 1
         self._last = rows[-1].id
         return True
 
@@ -74,4 +78,4 @@ class LabelCounter:
 
 
 def _key(row: Any) -> _Key:
-    return row.analyst, row.task, row.label
+    return row.analyst, row.task, row.companies, row.label

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from core.label_lines import Subject
 from core.store.shadows import wilson_interval
-from desk.labelling.items import Guess, read_guesses
+from desk.labelling.items import read_guesses
 from desk.labelling.order import is_for_evaluation
 from desk.labelling.sql import QUERIES
 
@@ -23,19 +24,21 @@ _OLD_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The label that counts for a story in one task: a final one, else that of the majority."""
+    """The label that counts for a story in one task, or for a company in it: a final one, else that of the majority."""
 
     story: UUID
-    task: str
+    subject: Subject
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often `model` gave the label that counts, over `texts` stories, with the 95% Wilson interval of the share."""
+    """How often `model` gave the label that counts, over `texts` stories, with the 95% Wilson interval of the share;
+    with `companies`, over so many companies in stories."""
 
     model: str
     task: str
+    companies: bool
     texts: int
     right: int
     share: float
@@ -75,34 +78,34 @@ def measure_accuracy(connection: Connection, share: float) -> list[Accuracy]:
     stories = [row.story for row in rows if is_for_evaluation(row.story, share)][:_MOST_STORIES]
     words = connection.execute(QUERIES["words_of"], {"stories": stories}).all()
     guesses = read_guesses(connection, stories)
-    said: dict[tuple[UUID, str], Counter[str]] = defaultdict(Counter)
+    said: dict[tuple[UUID, Subject], Counter[str]] = defaultdict(Counter)
     for row in words:
-        said[row.story, row.task][row.label] += 1
+        said[row.story, Subject(row.task, row.entity)][row.label] += 1
     return score(decide(said), guesses)
 
 
-def decide(said: Mapping[tuple[UUID, str], Counter[str]]) -> list[Verdict]:
-    """What the majority says of each story and task; nothing where two labels are said equally often."""
+def decide(said: Mapping[tuple[UUID, Subject], Counter[str]]) -> list[Verdict]:
+    """What the majority says of each story and subject; nothing where two labels are said equally often."""
     found = []
-    for (story, task), counts in said.items():
+    for (story, subject), counts in said.items():
         best = counts.most_common(2)
         if len(best) == 1 or best[0][1] > best[1][1]:
-            found.append(Verdict(story, task, best[0][0]))
+            found.append(Verdict(story, subject, best[0][0]))
     return found
 
 
-def score(verdicts: Iterable[Verdict], guesses: Mapping[UUID, tuple[str, Mapping[str, Guess]]]) -> list[Accuracy]:
-    """Verdicts against what models said of those stories; stories without a model's label are left out."""
-    texts: Counter[tuple[str, str]] = Counter()
-    right: Counter[tuple[str, str]] = Counter()
+def score(verdicts: Iterable[Verdict], guesses: Mapping[UUID, tuple[str, Mapping[Subject, str]]]) -> list[Accuracy]:
+    """Verdicts against what models said of those stories; what no model labelled is left out."""
+    texts: Counter[tuple[str, str, bool]] = Counter()
+    right: Counter[tuple[str, str, bool]] = Counter()
     for verdict in verdicts:
         model, said = guesses.get(verdict.story, ("", {}))
-        guess = said.get(verdict.task)
+        guess = said.get(verdict.subject)
         if guess is not None:
-            texts[model, verdict.task] += 1
-            right[model, verdict.task] += guess.label == verdict.label
+            key = model, verdict.subject.task, bool(verdict.subject.entity)
+            texts[key] += 1
+            right[key] += guess == verdict.label
     return [
-        Accuracy(model, task, count, right[model, task], right[model, task] / count,
-                 *wilson_interval(right[model, task], count))
-        for (model, task), count in sorted(texts.items())
-    ]  # fmt: skip
+        Accuracy(*key, count, right[key], right[key] / count, *wilson_interval(right[key], count))
+        for key, count in sorted(texts.items())
+    ]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from core.label_lines import Subject
 from core.store.labels import Label
 from core.store.sql import records
 from desk.labelling.agreement import Word
@@ -20,7 +21,8 @@ AGREEMENT_POOL = 10_000  # the latest labels, which agreement and disputes are l
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A row of the table of labels; `label` None takes back what was said. `counts`: no later row replaced it."""
+    """A row of the table of labels; `label` None takes back what was said. `entity`: the company in the text that it is
+    of, empty where it is of the text. `counts`: no later row replaced it."""
 
     id: int
     story: UUID
@@ -28,6 +30,7 @@ class LabelRow:
     text: str
     source: str
     task: str
+    entity: str
     label: str | None
     analyst: str
     labelled_at: datetime
@@ -46,11 +49,13 @@ class HourCount:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A text that analysts are split on, with the label of each of them. `at` orders disputes by their latest label."""
+    """A text, or the company `entity` in it, that analysts are split on, with the label of each of them. `at` orders
+    disputes by their latest label."""
 
     at: int
     story: UUID
     task: str
+    entity: str
     text: str
     uid: UUID | None
     source: str
@@ -86,7 +91,7 @@ def read_words(engine: Engine, pool: int = AGREEMENT_POOL) -> list[Word]:
     """What analysts say of the texts that more than one of them labelled, among the `pool` latest labels."""
     with engine.connect() as connection:
         return [
-            Word(row.story, row.text, row.task, row.analyst, row.label)
+            Word(row.story, row.text, row.task, row.analyst, row.label, row.entity)
             for row in connection.execute(QUERIES["labelled_twice"], {"pool": pool})
         ]
 
@@ -98,18 +103,18 @@ def read_counting(connection: Connection) -> Iterator[Label]:
 
 
 def read_disputes(
-    engine: Engine, *, task: str | None = None, before: tuple[int, str] | None = None, limit: int = 50
+    engine: Engine, *, task: str | None = None, before: tuple[int, str, str] | None = None, limit: int = 50
 ) -> list[Dispute]:
-    """Disputes without a verdict, the latest first; `before`: `at` and task of the last one of the page before."""
-    at, of_task = before or (None, None)
-    values = {"task": task, "before": at, "before_task": of_task, "limit": limit, "pool": AGREEMENT_POOL}
+    """Disputes without a verdict, the latest first; `before`: `at`, task and entity of the last on the page before."""
+    at, of_task, of_entity = before or (None, None, None)
+    values = {"task": task, "before": at, "before_task": of_task, "before_entity": of_entity, "limit": limit}
     with engine.connect() as connection:
-        return records(Dispute, connection.execute(QUERIES["disputed"], values))
+        return records(Dispute, connection.execute(QUERIES["disputed"], {**values, "pool": AGREEMENT_POOL}))
 
 
-def disputants(connection: Connection, story: UUID, task: str) -> set[str]:
-    """Who disagrees about a story in one task; nobody where it is not disputed."""
-    rows = connection.execute(QUERIES["disputed_story"], {"story": story, "task": task})
+def disputants(connection: Connection, story: UUID, subject: Subject) -> set[str]:
+    """Who disagrees about a story in one task, or about a company in it; nobody where that is not disputed."""
+    rows = connection.execute(QUERIES["disputed_story"], {"story": story, **subject._asdict()})
     return {analyst for row in rows for analyst in row.analysts}
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from core.errors import InputError
 from core.label_lines import LabelLine, read_label_lines
-from core.labelled import objects_in
+from core.labelled import ENTITIES, SENTIMENT, objects_in
 from core.store.labels import Label
 from core.taxonomy import Taxonomy
 from desk.labelling import label_studio
@@ -64,7 +64,10 @@ def line_of(labels: list[Label]) -> dict[str, Any]:
         fields["final"] = True
     if first.labelled_at is not None:
         fields["labelled_at"] = first.labelled_at.isoformat()
-    return {**fields, **{label.task: label.label for label in labels}}
+    entities = [{"name": label.entity, SENTIMENT: label.label} for label in labels if label.entity]
+    if entities:
+        fields[ENTITIES] = entities
+    return {**fields, **{label.task: label.label for label in labels if not label.entity}}
 
 
 def _text(label: Label) -> tuple[Any, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from core.label_lines import Subject
+from core.labelled import SENTIMENT
 from core.store.messages import message_of
 from core.text import clean
 from desk.labelling.sql import QUERIES
@@ -29,6 +31,8 @@ class Item:
     """A story to label. `body` is what labels are of: title and text as they were classified.
 
     `uid` is None for a text that was never a message; one that retention dropped has lost its title and times.
+    `entities`: the companies that it is linked to, and those in it that somebody labelled; `towards`: what the model
+    said of each of the former, as it is counted.
     """
 
     story: UUID
@@ -42,6 +46,8 @@ class Item:
     copies: int
     model: str
     guesses: dict[str, Guess]
+    entities: list[str]
+    towards: dict[str, str] = field(default_factory=dict)
     language: str = ""
 
 
@@ -53,12 +59,13 @@ def read_items(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, It
     return {story: item for story, item in found.items() if item is not None}
 
 
-def read_guesses(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, tuple[str, dict[str, Guess]]]:
-    """The model, and what it said by task, of those of `stories` that were labelled and whose message is stored."""
+def read_guesses(connection: Connection, stories: Sequence[UUID]) -> dict[UUID, tuple[str, dict[Subject, str]]]:
+    """The model, and what it said of the text by task and of each company, of those of `stories` that were labelled and
+    whose message is stored."""
     rows = connection.execute(QUERIES["labelled_messages"], {"stories": list(stories)}).all()
     messages = read_messages(connection, (row.uid for row in rows))
     return {
-        row.story: (message.model or "", _guesses(message))
+        row.story: (message.model or "", _said(message))
         for row in rows
         if (message := messages.get(row.uid)) is not None
     }
@@ -76,12 +83,20 @@ def _item(row: Any, message: StoredMessage | None) -> Item | None:
     if message is None:
         if said is None:
             return None
-        return Item(row.story, row.uid, "", said, said, row.labelled_source, "", None, row.copies, "", {})
+        return Item(
+            row.story, row.uid, "", said, said, row.labelled_source, "", None, row.copies, "", {}, row.labelled_entities
+        )
+    others = [entity for entity in row.labelled_entities if entity not in message.entities]
     return Item(
         row.story, message.uid, message.title, message.text, said or clean(message_of(message).body), message.source,
         message.url, message.published_at, row.copies, message.model or "", _guesses(message),
-        message.language,
+        [*message.entities, *others], message.towards, message.language,
     )  # fmt: skip
+
+
+def _said(message: StoredMessage) -> dict[Subject, str]:
+    of_text = {Subject(task): guess.label for task, guess in _guesses(message).items()}
+    return of_text | {Subject(SENTIMENT, entity): label for entity, label in message.towards.items()}
 
 
 def _guesses(message: StoredMessage) -> dict[str, Guess]:

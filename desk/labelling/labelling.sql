@@ -59,14 +59,15 @@ JOIN LATERAL (
 -- name: labelled_tasks
 SELECT wanted.story, labelled.tasks
 FROM unnest(CAST(:stories AS uuid[])) AS wanted (story), LATERAL (
-    SELECT array_agg(DISTINCT task) AS tasks FROM label_word WHERE story = wanted.story AND label IS NOT NULL
+    SELECT array_agg(DISTINCT task) AS tasks FROM label_word
+    WHERE story = wanted.story AND entity = '' AND label IS NOT NULL
 ) AS labelled
 WHERE labelled.tasks IS NOT NULL
 
 -- name: seconds
 -- Stories among the latest labels that one analyst labelled, who is not this one, the longest waiting first.
 WITH latest AS (
-    SELECT id, story, analyst FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool
+    SELECT id, story, analyst FROM label WHERE NOT final AND entity = '' ORDER BY id DESC LIMIT :pool
 ),
 stories AS (
     SELECT story, min(id) AS since FROM latest GROUP BY story
@@ -83,7 +84,8 @@ ON CONFLICT (story) DO NOTHING
 
 -- name: lease
 -- Nobody waits for a row that another takes at this moment, and nobody gets what another holds. A label never ends its
--- lease: whoever looked before it was committed would otherwise take the story after.
+-- lease: whoever looked before it was committed would otherwise take the story after. Labels of companies in a text do
+-- not label the text.
 WITH wanted AS (
     SELECT story, reason, blind, place
     FROM unnest(CAST(:stories AS uuid[]), CAST(:reasons AS text[]), CAST(:blind AS boolean[])) WITH ORDINALITY
@@ -95,11 +97,11 @@ free AS (
     WHERE lease.expires_at <= now() AND NOT (lease.skipped AND lease.analyst = :analyst)
       AND CASE WHEN wanted.blind THEN
               (SELECT count(DISTINCT word.analyst) = 1 AND bool_and(word.analyst <> :analyst) FROM label_word AS word
-               WHERE word.story = wanted.story AND word.label IS NOT NULL AND NOT word.final
+               WHERE word.story = wanted.story AND word.entity = '' AND word.label IS NOT NULL AND NOT word.final
                  AND (CAST(:task AS text) IS NULL OR word.task = :task))
           ELSE
               (SELECT count(*) = 0 FROM label_word AS word
-               WHERE word.story = wanted.story AND word.label IS NOT NULL
+               WHERE word.story = wanted.story AND word.entity = '' AND word.label IS NOT NULL
                  AND (CAST(:task AS text) IS NULL OR word.task = :task))
           END
     ORDER BY wanted.place
@@ -119,8 +121,9 @@ WITH own AS (
     WHERE analyst = :analyst AND expires_at > now() AND NOT skipped
       AND (story = ANY(CAST(:holding AS uuid[])) OR
            (SELECT count(*) = 0 FROM label_word AS word
-            WHERE word.story = label_lease.story AND word.analyst = :analyst AND word.label IS NOT NULL
-              AND NOT word.final AND (CAST(:task AS text) IS NULL OR word.task = :task)))
+            WHERE word.story = label_lease.story AND word.entity = '' AND word.analyst = :analyst
+              AND word.label IS NOT NULL AND NOT word.final
+              AND (CAST(:task AS text) IS NULL OR word.task = :task)))
     ORDER BY expires_at LIMIT :most
     FOR UPDATE SKIP LOCKED
 )
@@ -152,6 +155,8 @@ DELETE FROM label_lease WHERE story IN (
 -- What is known of stories as they are labelled: by the message that their labels are of, else by the one that leads.
 SELECT wanted.story, coalesce(story.messages, 1) AS copies, labelled.text AS labelled_text,
        labelled.source AS labelled_source,
+       ARRAY(SELECT DISTINCT entity FROM label
+             WHERE label.story = wanted.story AND entity <> '' ORDER BY entity) AS labelled_entities,
        CASE WHEN labelled.text IS NULL THEN story.first_uid ELSE labelled.uid END AS uid
 FROM unnest(CAST(:stories AS uuid[])) WITH ORDINALITY AS wanted (story, place)
 LEFT JOIN LATERAL (SELECT id, first_uid, messages FROM story WHERE story.id = wanted.story OFFSET 0) AS story ON true
@@ -173,7 +178,7 @@ RETURNING id
 SELECT id, undoes FROM label_step WHERE analyst = :analyst AND request = :request
 
 -- name: step_labels
-SELECT id, story, uid, text, source, task, label, analyst, final FROM label WHERE step = :step ORDER BY id
+SELECT story, task, entity, label FROM label WHERE step = :step ORDER BY id
 
 -- name: last_step
 -- The latest of the analyst's steps that can be taken back: one of the last so many that changed anything, not taken
@@ -190,18 +195,20 @@ ORDER BY latest.id DESC LIMIT 1
 
 -- name: former_labels
 -- What the labels of a step replaced, where what it said is still the latest word.
-SELECT given.uid, given.text, given.source, given.task, former.label, given.analyst, given.final, given.story
+SELECT given.uid, given.text, given.source, given.task, given.entity, former.label, given.analyst, given.final,
+       given.story
 FROM label AS given
 LEFT JOIN LATERAL (
     SELECT label FROM label
-    WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
-      AND label.final = given.final AND (given.final OR label.analyst = given.analyst) AND label.id < given.id
+    WHERE label.story = given.story AND label.task = given.task AND label.entity = given.entity
+      AND label.text = given.text AND label.final = given.final AND (given.final OR label.analyst = given.analyst)
+      AND label.id < given.id
     ORDER BY id DESC LIMIT 1
 ) AS former ON true
 CROSS JOIN LATERAL (
     SELECT label FROM label
-    WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
-      AND label.final = given.final AND (given.final OR label.analyst = given.analyst)
+    WHERE label.story = given.story AND label.task = given.task AND label.entity = given.entity
+      AND label.text = given.text AND label.final = given.final AND (given.final OR label.analyst = given.analyst)
     ORDER BY id DESC LIMIT 1
 ) AS latest
 WHERE given.step = :step AND latest.label IS NOT DISTINCT FROM given.label
@@ -209,11 +216,12 @@ ORDER BY given.id
 
 -- name: history
 -- Who has a story blind does not see what others said of it.
-SELECT given.id, given.story, given.uid, given.text, given.source, given.task, given.label, given.analyst,
+SELECT given.id, given.story, given.uid, given.text, given.source, given.task, given.entity, given.label, given.analyst,
        given.labelled_at, given.final,
        (SELECT max(label.id) FROM label
-        WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
-          AND label.final = given.final AND (given.final OR label.analyst = given.analyst)) = given.id AS counts
+        WHERE label.story = given.story AND label.task = given.task AND label.entity = given.entity
+          AND label.text = given.text AND label.final = given.final
+          AND (given.final OR label.analyst = given.analyst)) = given.id AS counts
 FROM label AS given
 WHERE (CAST(:before AS bigint) IS NULL OR given.id < :before)
   AND (CAST(:analyst AS text) IS NULL OR given.analyst = :analyst)
@@ -231,23 +239,25 @@ LIMIT :limit
 SELECT count(*) FROM label
 
 -- name: counts
-SELECT analyst, task, label, count(*) AS given, count(*) FILTER (WHERE counts) AS current, max(id) AS last
+SELECT analyst, task, entity <> '' AS companies, label, count(*) AS given, count(*) FILTER (WHERE counts) AS current,
+       max(id) AS last
 FROM (
-    SELECT id, analyst, task, label,
-           id = max(id) OVER (PARTITION BY story, task, text, final, CASE WHEN NOT final THEN analyst END) AS counts
+    SELECT id, analyst, task, entity, label, id = max(id) OVER (
+               PARTITION BY story, task, entity, text, final, CASE WHEN NOT final THEN analyst END) AS counts
     FROM label
 ) AS given
-GROUP BY analyst, task, label
+GROUP BY analyst, task, entity <> '', label
 
 -- name: rows_after
 -- Rows above an id, with what each of them replaced.
-SELECT given.id, given.analyst, given.task, given.label, former.id AS former, former.analyst AS former_analyst,
-       former.label AS former_label
+SELECT given.id, given.analyst, given.task, given.entity <> '' AS companies, given.label, former.id AS former,
+       former.analyst AS former_analyst, former.label AS former_label
 FROM label AS given
 LEFT JOIN LATERAL (
     SELECT id, analyst, label FROM label
-    WHERE label.story = given.story AND label.task = given.task AND label.text = given.text
-      AND label.final = given.final AND (given.final OR label.analyst = given.analyst) AND label.id < given.id
+    WHERE label.story = given.story AND label.task = given.task AND label.entity = given.entity
+      AND label.text = given.text AND label.final = given.final AND (given.final OR label.analyst = given.analyst)
+      AND label.id < given.id
     ORDER BY id DESC LIMIT 1
 ) AS former ON true
 WHERE given.id > :after
@@ -266,45 +276,46 @@ WITH latest AS (
     SELECT story FROM (SELECT story, analyst FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool) AS newest
     GROUP BY story HAVING count(DISTINCT analyst) > 1
 )
-SELECT word.story, word.text, word.task, word.analyst, word.label
+SELECT word.story, word.text, word.task, word.entity, word.analyst, word.label
 FROM latest, LATERAL (
-    SELECT story, text, task, analyst, label, count(*) OVER (PARTITION BY text, task) AS words
+    SELECT story, text, task, entity, analyst, label, count(*) OVER (PARTITION BY text, task, entity) AS words
     FROM label_word WHERE label_word.story = latest.story AND NOT final AND label IS NOT NULL
 ) AS word
 WHERE word.words > 1
-ORDER BY word.story, word.text, word.task, word.analyst
+ORDER BY word.story, word.text, word.task, word.entity, word.analyst
 
 -- name: disputed
--- Texts among the latest labels that analysts are split on, and that nobody gave a verdict on.
+-- What analysts are split on among the latest labels, texts and companies in them, where nobody gave a verdict.
 WITH latest AS (
     SELECT story, max(id) AS at FROM (
         SELECT story, id, analyst FROM label WHERE NOT final ORDER BY id DESC LIMIT :pool
     ) AS newest
     GROUP BY story HAVING count(DISTINCT analyst) > 1
 )
-SELECT latest.at, latest.story, said.task, said.text, said.uid, said.source, said.analysts, said.labels
+SELECT latest.at, latest.story, said.task, said.entity, said.text, said.uid, said.source, said.analysts, said.labels
 FROM latest, LATERAL (
-    SELECT task, text, min(uid::text)::uuid AS uid, min(source) AS source,
+    SELECT task, entity, text, min(uid::text)::uuid AS uid, min(source) AS source,
            array_agg(analyst ORDER BY analyst) FILTER (WHERE NOT final) AS analysts,
            array_agg(label ORDER BY analyst) FILTER (WHERE NOT final) AS labels
     FROM label_word WHERE label_word.story = latest.story AND label IS NOT NULL
-    GROUP BY task, text
+    GROUP BY task, entity, text
     HAVING count(DISTINCT label) FILTER (WHERE NOT final) > 1 AND count(*) FILTER (WHERE final) = 0
 ) AS said
 WHERE (CAST(:task AS text) IS NULL OR said.task = :task)
-  AND (CAST(:before AS bigint) IS NULL OR (latest.at, said.task) < (:before, :before_task))
-ORDER BY latest.at DESC, said.task DESC
+  AND (CAST(:before AS bigint) IS NULL OR (latest.at, said.task, said.entity) < (:before, :before_task, :before_entity))
+ORDER BY latest.at DESC, said.task DESC, said.entity DESC
 LIMIT :limit
 
 -- name: disputed_story
 SELECT task, text, min(uid::text)::uuid AS uid, min(source) AS source, array_agg(analyst ORDER BY analyst) AS analysts
-FROM label_word WHERE story = :story AND task = :task AND label IS NOT NULL AND NOT final
+FROM label_word
+WHERE story = :story AND task = :task AND entity = :entity AND label IS NOT NULL AND NOT final
 GROUP BY task, text
 HAVING count(DISTINCT label) > 1
 
 -- name: words
 -- What counts, text by text.
-SELECT text, source, task, label, analyst, uid, labelled_at, final, story
+SELECT text, source, task, label, analyst, uid, labelled_at, final, story, entity
 FROM label_word WHERE label IS NOT NULL
 ORDER BY story, text, id
 
@@ -316,7 +327,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('label_step ' || CAST(:analyst AS 
 SELECT blind FROM label_lease AS lease
 WHERE story = :story AND analyst = :analyst AND expires_at > now()
   AND (SELECT count(*) = 0 FROM label_word AS word
-       WHERE word.story = lease.story AND word.analyst = :analyst AND word.label IS NOT NULL AND NOT word.final)
+       WHERE word.story = lease.story AND word.entity = '' AND word.analyst = :analyst AND word.label IS NOT NULL
+         AND NOT word.final)
 
 -- name: evaluated
 -- What an evaluation follows from: labels are append-only, and so is what a model said of a message.
@@ -335,9 +347,9 @@ WHERE labelled.uid IS NOT NULL
 
 -- name: words_of
 -- What counts for each story: verdicts where there are any, else the words of analysts.
-SELECT wanted.story, word.task, word.label
+SELECT wanted.story, word.task, word.entity, word.label
 FROM unnest(CAST(:stories AS uuid[])) AS wanted (story), LATERAL (
-    SELECT task, label, final, bool_or(final) OVER (PARTITION BY task) AS decided
+    SELECT task, entity, label, final, bool_or(final) OVER (PARTITION BY task, entity) AS decided
     FROM label_word WHERE label_word.story = wanted.story AND label IS NOT NULL
 ) AS word
 WHERE word.final = word.decided

@@ -11,37 +11,43 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from core.errors import InputError
+from core.label_lines import Subject
+from core.labelled import SENTIMENT
 from core.store.labels import Label, append_labels
 from core.store.sql import records
 from core.taxonomy import Taxonomy
-from desk.labelling.items import find_stories, read_items
+from desk.labelling.items import Item, find_stories, read_items
 from desk.labelling.sql import QUERIES
 from desk.problems import Problem
 
 UNDO_STEPS = 50
 
-Words = Mapping[str, str | None]
-"""Label by task; None takes back what was said."""
+Words = Mapping[Subject, str | None]
+"""Label by subject; None takes back what was said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a step did: `labels` by task of each story that it changed, `rows` added. `again`: it was sent before."""
+    """What a step did: the words on each story that it changed, `rows` added. `again`: it was sent before."""
 
-    stories: dict[UUID, dict[str, str | None]]
+    stories: dict[UUID, dict[Subject, str | None]]
     rows: int
     again: bool = False
 
 
 def check_words(words: Words, taxonomy: Taxonomy, where: str) -> None:
-    """Raise InputError unless `words` name tasks and labels of `taxonomy`, at least one."""
+    """Raise InputError unless `words` name tasks and labels of `taxonomy`, at least one; companies have a sentiment
+    alone."""
     if not words:
         raise InputError(f"{where} has no label; expected a label for one of {', '.join(taxonomy.tasks)}")
-    for task, label in words.items():
+    for subject, label in words.items():
+        task = subject.task
         if task not in taxonomy.tasks:
             raise InputError(f"{where}: {task[:80]!r} is no task; expected one of {', '.join(taxonomy.tasks)}")
+        if subject.entity and task != SENTIMENT:
+            raise InputError(f"{where}: {task} is no task for companies; they have a {SENTIMENT} alone")
         if label is not None and label not in taxonomy.tasks[task]:
-            raise InputError(f"{where}: {task} is {label[:80]!r}; expected one of {', '.join(taxonomy.tasks[task])}")
+            raise InputError(f"{where}: {subject} is {label[:80]!r}; expected one of {', '.join(taxonomy.tasks[task])}")
 
 
 def resolve(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
@@ -66,7 +72,7 @@ def save(
     """Say of each story what `given` holds; as the verdict on it with `final`.
 
     A request of this analyst that was done before changes nothing and answers as it did then. Raises Problem 404 for a
-    story without a text.
+    story without a text, and InputError for a company that is none of the story's.
     """
     step = _begin(connection, analyst, request)
     if step is None:
@@ -76,12 +82,22 @@ def save(
     if missing is not None:
         raise Problem(HTTPStatus.NOT_FOUND, f"story {missing} has no text that is stored; it can't be labelled")
     labels = [
-        Label(item.body, item.source, task, label, analyst, item.uid, final=final, story=item.story)
-        for item in (items[story] for story in given)
-        for task, label in given[item.story].items()
+        _label(items[story], subject, label, analyst, final)
+        for story, words in given.items()
+        for subject, label in words.items()
     ]
     rows = append_labels(connection, labels, step)
     return Saved({story: dict(words) for story, words in given.items()}, rows)
+
+
+def _label(item: Item, subject: Subject, label: str | None, analyst: str, final: bool) -> Label:
+    if subject.entity and subject.entity not in item.entities:
+        known = f"it has {', '.join(item.entities)}" if item.entities else "it has none"
+        raise InputError(f"story {item.story} has no company {subject.entity[:80]!r}; {known}")
+    return Label(
+        item.body, item.source, subject.task, label, analyst, item.uid, final=final, story=item.story,
+        entity=subject.entity,
+    )  # fmt: skip
 
 
 def undo(connection: Connection, analyst: str, request: UUID) -> Saved | None:
@@ -119,15 +135,15 @@ def _begin(connection: Connection, analyst: str, request: UUID, undoes: int | No
 def _done(connection: Connection, analyst: str, request: UUID) -> Saved:
     step = connection.execute(QUERIES["step_of"], {"analyst": analyst, "request": request}).one()
     rows = list(connection.execute(QUERIES["step_labels"], {"step": step.id}))
-    stories: dict[UUID, dict[str, str | None]] = defaultdict(dict)
+    stories: dict[UUID, dict[Subject, str | None]] = defaultdict(dict)
     for row in rows:
-        stories[row.story][row.task] = row.label
+        stories[row.story][Subject(row.task, row.entity)] = row.label
     return Saved(dict(stories), len(rows), again=True)
 
 
-def _by_story(labels: Sequence[Label]) -> dict[UUID, dict[str, str | None]]:
-    stories: dict[UUID, dict[str, str | None]] = defaultdict(dict)
+def _by_story(labels: Sequence[Label]) -> dict[UUID, dict[Subject, str | None]]:
+    stories: dict[UUID, dict[Subject, str | None]] = defaultdict(dict)
     for label in labels:
         assert label.story is not None  # every stored label has one
-        stories[label.story][label.task] = label.label
+        stories[label.story][Subject(label.task, label.entity)] = label.label
     return dict(stories)

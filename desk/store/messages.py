@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -40,6 +40,20 @@ class StoredMessage:
     topic: str | None
     topic_scores: list[float] | None
     entity_sentiments: list[str | None] | None  # in the order of `entities`
+
+    @property
+    def towards(self) -> dict[str, str]:
+        """Sentiment towards each of `entities`, as it is counted; nothing where no model reads the message."""
+        return sentiments_towards(self.entities, self.entity_sentiments, self.sentiment)
+
+
+def sentiments_towards(
+    entities: Sequence[str], own: Sequence[str | None] | None, sentiment: str | None
+) -> dict[str, str]:
+    """What a message says of each of its companies: the `own` sentiment of each, else that of the message."""
+    if sentiment is None:
+        return {}
+    return {entity: said or sentiment for entity, said in zip(entities, own or [None] * len(entities), strict=True)}
 
 
 def read_messages(connection: Connection, uids: Iterable[UUID]) -> dict[UUID, StoredMessage]:

@@ -47,6 +47,7 @@ class FoundMessage:
     author: str
     language: str
     entities: list[str]
+    entity_sentiments: list[str | None] | None
     topic: str | None
     sentiment: str | None
     sentiment_scores: list[float] | None

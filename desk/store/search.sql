@@ -2,7 +2,7 @@
 -- Looked up by their words, whatever the limit: in the order of time, each message would have to be taken apart.
 SELECT * FROM (
     SELECT uid, story, source, kind, published_at, title, text, url, author, language, entities, topic, sentiment,
-           sentiment_scores, model
+           sentiment_scores, model, entity_sentiments
     FROM message
     WHERE search_words(title, text, topic, source, entities)
               @@ (websearch_to_tsquery('pg_catalog.english', :words) && CAST(:exact AS tsquery))
@@ -17,7 +17,7 @@ LIMIT :limit
 
 -- name: newest
 SELECT uid, story, source, kind, published_at, title, text, url, author, language, entities, topic, sentiment,
-       sentiment_scores, model
+       sentiment_scores, model, entity_sentiments
 FROM message
 WHERE published_at >= :since AND published_at < :until AND stored_on >= :stored_from
   AND (CAST(:sentiment AS text) IS NULL OR sentiment = :sentiment)

@@ -35,7 +35,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Story:
-    """A story and its leading message, of which nothing is known any more once retention dropped it. Sources by key."""
+    """A story and its leading message, of which nothing is known any more once retention dropped it. Sources by key.
+
+    `entity_sentiments`: of each of `entities`, as it is counted there, or `unread`.
+    """
 
     id: UUID
     headline: str
@@ -52,6 +55,7 @@ class Story:
     model: str | None
     sources: list[str]
     entities: list[str]
+    entity_sentiments: list[str]
 
 
 @dataclass(frozen=True)

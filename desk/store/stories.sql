@@ -20,11 +20,13 @@ LIMIT :limit
 -- name: described
 -- What is known of stories.
 SELECT story.id, story.headline, story.first_at, story.last_at, story.messages AS copies,
-       coalesce(series.sources, '{}') AS sources, coalesce(series.entities, '{}') AS entities
+       coalesce(series.sources, '{}') AS sources, coalesce(series.entities, '{}') AS entities,
+       coalesce(series.entity_sentiments, '{}') AS entity_sentiments
 FROM story
 LEFT JOIN LATERAL (
     SELECT array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'source') AS sources,
-           array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'entity') AS entities
+           array_agg(name ORDER BY first_at, name) FILTER (WHERE kind = 'entity') AS entities,
+           array_agg(sentiment ORDER BY first_at, name) FILTER (WHERE kind = 'entity') AS entity_sentiments
     FROM story_series WHERE story_series.story = story.id
 ) AS series ON true
 WHERE story.id = ANY(CAST(:stories AS uuid[]))

@@ -22,9 +22,11 @@ from desk.labelling.files import LAYOUTS, Layout, write_labels
 from desk.labelling.files import read_labels as parse_labels
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
+from stream.entities import load_watchlist
 from trainer.data.build import build_dataset
 from trainer.data.consensus import agree
 from trainer.data.dataset import Dataset, read_bytes
+from trainer.data.entities import Locate, nowhere
 from trainer.data.examples import Tie
 from trainer.data.spec import load_spec
 from trainer.data.splits import PARTS
@@ -62,7 +64,9 @@ def build(
     taxonomy = load_taxonomy(settings.taxonomy)
     described = load_spec(spec, taxonomy)
     labels: list[Label] = []
+    locate: Locate = nowhere
     if not no_labels:
+        locate = load_watchlist(settings.stream.watchlist).locate
         with store(settings) as engine:
             labels = read_labels(engine)
     console = PlainConsole(stderr=True, quiet=as_json or not sys.stderr.isatty())
@@ -75,6 +79,7 @@ def build(
             labels,
             test=test,
             drop_leaks=drop_leaks,
+            locate=locate,
             report=lambda line: status.update(Text(line)),
         )
     if as_json:
@@ -94,7 +99,8 @@ def labels_() -> None:
 @_layout
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> None:
-    """Add labels: lines {"text" or "uid", "<task>": "<label>", "source"?, "analyst"?}. All, or none if one is wrong."""
+    """Add labels: lines {"text" or "uid", "<task>": "<label>", "entities"?: [{"name", "sentiment"}], "source"?,
+    "analyst"?}. All, or none if one is wrong."""
     settings = load_settings()
     taxonomy = load_taxonomy(settings.taxonomy)
     with store(settings) as engine:
@@ -146,7 +152,8 @@ def list_(analyst: str | None, limit: int, ties: bool, as_json: bool) -> None:
     table = Table("when (UTC)", "analyst", "task", "label", "source", Column("text", ratio=1), box=None)
     for label in found:
         when = f"{label.labelled_at:%Y-%m-%d %H:%M}" if label.labelled_at else ""
-        texts = (label.analyst, label.task, label.label or "(taken back)", label.source, label.text[:120])
+        of = f"{label.task}, {label.entity}" if label.entity else label.task
+        texts = (label.analyst, of, label.label or "(taken back)", label.source, label.text[:120])
         table.add_row(when, *texts)
     open_console().print(table if found else "no labels")
 
@@ -178,7 +185,8 @@ def _show_ties(ties: list[Tie], as_json: bool) -> None:
     table = Table("task", "votes", "source", Column("text", ratio=1), box=None)
     for tie in ties:
         votes = ", ".join(f"{label} {count}" for label, count in tie.votes.items())
-        table.add_row(tie.task, votes, tie.source, tie.text[:120])
+        of = f"{tie.task}, {tie.entity}" if tie.entity else tie.task
+        table.add_row(of, votes, tie.source, tie.text[:120])
     open_console().print(table if ties else "no ties")
 
 
@@ -187,6 +195,7 @@ def _as_json(label: Label) -> dict[str, Any]:
         "text": label.text,
         "source": label.source,
         "task": label.task,
+        "entity": label.entity,
         "label": label.label,
         "analyst": label.analyst,
         "uid": str(label.uid) if label.uid else None,

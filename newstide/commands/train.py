@@ -189,6 +189,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
     from core.store.training import learned_texts
     from core.taxonomy import load_taxonomy
     from newstide.scheduled.promotion import promote_run
+    from stream.entities import load_watchlist
     from trainer.compress.plan import parse_budget
     from trainer.data.build import build_dataset
     from trainer.data.dataset import load_dataset
@@ -220,7 +221,8 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
             labels = [label for at, label in enumerate(labels) if at in learned]
         finally:
             engine.dispose()
-        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, report=_log)
+        locate = load_watchlist(work.settings.stream.watchlist).locate
+        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, locate=locate, report=_log)
 
     def fit(work: Work) -> Path:
         material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])

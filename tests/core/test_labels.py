@@ -95,6 +95,17 @@ def test_a_change_of_mind_is_a_new_row(engine: Engine) -> None:
         ({"text": "a b", "sentiment": "glad"}, "line 2: sentiment is 'glad'"),
         ({"text": "a b", "sentiment": ["neutral"]}, "line 2: sentiment is"),
         ({"text": "a b"}, "line 2 has no label"),
+        ({"text": "a b", "entities": []}, "line 2 has no label"),
+        ({"text": "a b", "entities": {"ACME": "positive"}}, "line 2: entities is"),
+        ({"text": "a b", "entities": [{"name": " ", "sentiment": "positive"}]}, "line 2: company ' '"),
+        ({"text": "a b", "entities": [{"name": "ACME"}]}, "line 2: the sentiment of 'ACME' is 'None'; expected one of"),
+        (
+            {
+                "text": "a b",
+                "entities": [{"name": "A", "sentiment": "neutral"}, {"name": "A", "sentiment": "positive"}],
+            },
+            "line 2: 'A' has two labels",
+        ),
         ({"sentiment": "neutral"}, "line 2: expected one of the fields"),
         ({"text": "a b", "uid": str(KNOWN), "final": 1.5, "sentiment": "neutral"}, "line 2: final is '1.5'"),
         ({"text": "a b", "story": "x", "sentiment": "neutral"}, "line 2: story is 'x'"),

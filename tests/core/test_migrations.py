@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import core.store.migration
 from core.settings import load_settings
 from core.store.connection import open_engine
+from core.store.labels import Label, append_labels
 from core.store.ledger import read_epochs, read_ledger
 from core.store.migration import migrate
 from core.store.recount import audit_store
@@ -245,3 +247,33 @@ def test_what_was_of_one_language_is_of_english(engine: Engine, old_counts: dict
         connection.execute(add, {"name": "model-2", "manifest": '{"languages": ["zh", "en"]}'})
     with pytest.raises(IntegrityError, match="model_one_live"), engine.begin() as connection:
         connection.execute(add, {"name": "model-3", "manifest": '{"languages": ["en"]}'})
+
+
+def test_labels_of_texts_stay_beside_those_of_companies(engine: Engine) -> None:
+    """A store of 0021 with a step, a verdict and a word taken back; then a company of the same text is labelled."""
+    migrate(engine, "0021")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO label_step (analyst, request) VALUES ('ann', md5('request')::uuid)")
+        connection.exec_driver_sql(
+            "INSERT INTO label (text, source, task, label, analyst, final, step, story) SELECT 'KO rises', 'wire', "
+            "'sentiment', label, 'ann', final, step, md5('story')::uuid "
+            "FROM (VALUES ('neutral', false, 1), ('positive', false, NULL), ('negative', true, NULL), "
+            "(NULL, true, NULL)) AS said (label, final, step)"
+        )
+        words = "SELECT label, final, step FROM label_word ORDER BY final"
+        before = connection.exec_driver_sql(words).all()
+    migrate(engine)
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql(words).all() == before == [("positive", False, None), (None, True, None)]
+        assert connection.exec_driver_sql("SELECT entity, count(*) FROM label GROUP BY entity").all() == [("", 4)]
+        company = Label("KO rises", "wire", "sentiment", "positive", "ann", story=uuid_of("story"), entity="KO")
+        assert [append_labels(connection, [company]) for _ in range(2)] == [1, 0]
+        assert connection.exec_driver_sql(words).all() == [
+            ("positive", False, None), ("positive", False, None), (None, True, None),
+        ]  # fmt: skip
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE label SET entity = 'KO'")
+
+
+def uuid_of(name: str) -> UUID:
+    return UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest())

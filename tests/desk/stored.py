@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -49,8 +50,10 @@ def add_story(
     title: str | None = None,
     source: str = "wire",
     model: str = "live",
+    towards: Mapping[str, str | None] | None = None,
 ) -> UUID:
-    """A story of so many messages, `number` minutes old; its id."""
+    """A story of so many messages, `number` minutes old; its id. `towards`: its companies, with their own sentiment."""
+    own = dict(towards or {})
     story = story_of(number)
     best = ("negative", "neutral", "positive")[max(range(3), key=lambda at: sentiment[at])]
     topics = [0.9] + [0.1 / (len(TOPICS) - 1)] * (len(TOPICS) - 1)
@@ -66,8 +69,9 @@ def add_story(
                 text(
                     "INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, "
                     "url, author, language, entities, marks, extra, story, sentiment, sentiment_scores, topic, "
-                    "topic_scores, model) VALUES (:uid, :today, :source, :id, 'news', :at, :received, :title, :text, "
-                    ":url, '', 'en', '{}', '{}', '{}', :story, :sentiment, :scores, :topic, :topics, :model)"
+                    "topic_scores, model, entity_sentiments) VALUES (:uid, :today, :source, :id, 'news', :at, "
+                    ":received, :title, :text, :url, '', 'en', :entities, '{}', '{}', :story, :sentiment, :scores, "
+                    ":topic, :topics, :model, :own)"
                 ),
                 {
                     "uid": message.uid,
@@ -85,6 +89,8 @@ def add_story(
                     "topic": TOPICS[0],
                     "topics": topics,
                     "model": model,
+                    "entities": list(own),
+                    "own": list(own.values()),
                 },
             )
             connection.execute(
@@ -140,9 +146,18 @@ def add_shadow_difference(engine: Engine, uid: UUID, task: str = "sentiment") ->
         )
 
 
-def label(browser: TestClient, number: int, *, copy: int = 0, request: str | None = None, **labels: str | None) -> Any:
-    """Label a story by one of its copies; the answer."""
-    body: dict[str, Any] = {"items": [{"uid": str(uid_of(number, copy)), "labels": labels}]}
+def label(
+    browser: TestClient,
+    number: int,
+    *,
+    copy: int = 0,
+    request: str | None = None,
+    entities: Mapping[str, str | None] | None = None,
+    **labels: str | None,
+) -> Any:
+    """Label a story, and companies in it, by one of its copies; the answer."""
+    item = {"uid": str(uid_of(number, copy)), "labels": labels, "entities": entities or {}}
+    body: dict[str, Any] = {"items": [item]}
     answer = browser.post(LABELS, json={**body, "request": request} if request else body)
     assert answer.status_code == 200, answer.text
     return answer.json()

@@ -13,25 +13,30 @@ from core.store.labels import Label, add_labels, append_labels
 from desk.labelling.counter import LabelCounter
 
 words = st.builds(
-    lambda body, task, label, analyst, final: Label(body, "wire", task, label, analyst, final=final),
+    lambda body, task, label, analyst, final, entity: Label(
+        body, "wire", task, label, analyst, final=final, entity=entity
+    ),
     st.sampled_from(["one text", "another text"]),
     st.sampled_from(["sentiment", "topic"]),
     st.sampled_from([None, "negative", "positive"]),
     st.sampled_from(["ann", "bob"]),
     st.booleans(),
+    st.sampled_from(["", "AAPL"]),
 )
 
+_Counted = dict[tuple[str, str, bool, str | None], tuple[int, int]]
 
-def recount(engine: Engine) -> dict[tuple[str, str, str | None], tuple[int, int]]:
+
+def recount(engine: Engine) -> _Counted:
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT analyst, task, label FROM label")).all()
-        current = connection.execute(text("SELECT analyst, task, label FROM label_word")).all()
+        rows = connection.execute(text("SELECT analyst, task, entity <> '', label FROM label")).all()
+        current = connection.execute(text("SELECT analyst, task, entity <> '', label FROM label_word")).all()
     given_, counting = Counter(map(tuple, rows)), Counter(map(tuple, current))
     return {key: (given_[key], counting[key]) for key in given_}
 
 
-def counted(counter: LabelCounter) -> dict[tuple[str, str, str | None], tuple[int, int]]:
-    return {(one.analyst, one.task, one.label): (one.given, one.current) for one in counter.read()}
+def counted(counter: LabelCounter) -> _Counted:
+    return {(one.analyst, one.task, one.companies, one.label): (one.given, one.current) for one in counter.read()}
 
 
 @given(st.lists(st.lists(words, max_size=5), max_size=5))
@@ -40,7 +45,9 @@ def test_counts_follow_the_rows(engine: Engine, batches: list[list[Label]]) -> N
     counter = LabelCounter(engine)
     for batch in batches:
         # As a desk saves them: one word of an analyst for a text and task at a time.
-        add_labels(engine, list({(one.text, one.task, one.analyst, one.final): one for one in batch}.values()))
+        add_labels(
+            engine, list({(one.text, one.task, one.entity, one.analyst, one.final): one for one in batch}.values())
+        )
         assert counted(counter) == recount(engine)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
+from core.fitting import SENTIMENTS
 from core.label_lines import LabelLine
 from core.store.labels import Label, read_labels
 from core.taxonomy import Taxonomy
@@ -30,8 +31,11 @@ PATHS = {layout: f"{LABELS}/import?format={layout}" for layout in LAYOUTS}
 
 texts = st.text(max_size=60).map(clean).filter(word_form)
 deeds = st.builds(
-    lambda body, source, uid, story, analyst, final, at, words: [
-        Label(body, source, task, word, analyst, uid, at, final, story) for task, word in words.items()
+    lambda body, source, uid, story, analyst, final, at, words, towards: [
+        Label(body, source, task, word, analyst, uid, at, final, story, entity)
+        for (task, entity), word in (
+            words | {("sentiment", company): word for company, word in towards.items()}
+        ).items()
     ],
     texts,
     st.sampled_from(["wire", "börse", "a.example"]),
@@ -42,15 +46,21 @@ deeds = st.builds(
     st.none() | st.datetimes(timezones=st.just(UTC)),
     st.fixed_dictionaries(
         {},
-        optional={"sentiment": st.sampled_from(TAXONOMY.tasks["sentiment"]), "topic": st.sampled_from(["能源"])},
+        optional={
+            ("sentiment", ""): st.sampled_from(TAXONOMY.tasks["sentiment"]),
+            ("topic", ""): st.sampled_from(["能源"]),
+        },
+    ),
+    st.dictionaries(
+        st.sampled_from(["AAPL", "0700.HK", 'Tata\'s "Sons"', "腾讯"]), st.sampled_from(SENTIMENTS), max_size=3
     ),
 )
 
 
 def said(line: LabelLine) -> list[tuple[Any, ...]]:
     return [
-        (line.text, line.source, task, word, line.analyst, line.uid, line.final, line.story)
-        for task, word in line.labels.items()
+        (line.text, line.source, *subject, word, line.analyst, line.uid, line.final, line.story)
+        for subject, word in line.words.items()
     ]
 
 
@@ -62,13 +72,14 @@ def test_a_round_trip_loses_nothing(layout: Layout, found: list[list[Label]]) ->
     content = b"".join(files.write_labels(labels.values(), layout))
     read = files.read_labels(content, layout, "the file", TAXONOMY)
     assert {word for line in read for word in said(line)} == {_without_time(one) for one in labels.values()}
-    assert sum(len(line.labels) for line in read) == len(labels)
+    assert sum(len(line.words) for line in read) == len(labels)
 
 
 @given(content=st.binary(max_size=200) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["data", "annotations", "result", "value", "choices", "from_name", "type", "text", "topic"]),
+        st.sampled_from(["data", "annotations", "result", "value", "choices", "from_name", "type", "text", "topic",
+                         "taxonomy", "entities"]),
         inner, max_size=5,
     ),
     max_leaves=20,
@@ -117,8 +128,8 @@ def test_what_label_studio_itself_exports_is_read() -> None:
 def test_an_emptied_store_gets_its_labels_back(login: Login, engine: Engine, layout: Layout) -> None:
     ann, bob, boss = login("ann"), login("bob"), login("boss", "admin")
     for number in range(3):
-        add_story(engine, number, title=f"<b>Acme</b> & {number} <script>")
-        label(ann, number, sentiment="negative", topic="Macro")
+        add_story(engine, number, title=f"<b>Acme</b> & {number} <script>", towards={"ACME": None})
+        label(ann, number, sentiment="negative", topic="Macro", entities={"ACME": "positive"})
     label(bob, 0, sentiment="positive")
     boss.post(f"/api/v1/adjudications/{story_of(0)}", json={"task": "sentiment", "label": "neutral"})
     label(ann, 1, sentiment=None)
@@ -128,10 +139,10 @@ def test_an_emptied_store_gets_its_labels_back(login: Login, engine: Engine, lay
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE label, label_step"))
     done = boss.post(PATHS[layout] + "&keep_analysts=true", content=exported.content)
-    assert done.json() == {"added": 7, "already_given": 0}
+    assert done.json() == {"added": 10, "already_given": 0}
     counting = {_without_time(one) for one in read_labels(engine)}
     assert counting < before
-    assert len(counting) == 7
+    assert len(counting) == 10
 
 
 def test_an_import_is_ones_own_unless_an_admin_says_otherwise(login: Login, engine: Engine) -> None:
@@ -153,14 +164,21 @@ def test_the_commands_export_what_they_import(
 ) -> None:
     monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
     lines = [
-        {"text": "Acme wins", "sentiment": "positive", "topic": "Macro", "analyst": "ann", "uid": str(uuid4())},
+        {
+            "text": "Acme wins",
+            "sentiment": "positive",
+            "topic": "Macro",
+            "analyst": "ann",
+            "uid": str(uuid4()),
+            "entities": [{"name": "Acme", "sentiment": "positive"}],
+        },
         {"text": "Acme wins", "sentiment": "negative", "analyst": "bob", "final": True},
     ]
     (tmp_path / "in").write_text("\n".join(map(json.dumps, lines)))
     for source, kind, target in (("in", "jsonl", "once"), ("once", layout, "twice")):
         arguments = ["labels", "import", str(tmp_path / source), "--format", kind, "--json"]
         done = CliRunner().invoke(newstide, arguments, catch_exceptions=False)
-        assert json.loads(done.stdout)["added"] == (3 if source == "in" else 0)
+        assert json.loads(done.stdout)["added"] == (4 if source == "in" else 0)
         arguments = ["labels", "export", str(tmp_path / target), "--format", layout]
         CliRunner().invoke(newstide, arguments, catch_exceptions=False)
     assert (tmp_path / "once").read_text() == (tmp_path / "twice").read_text()
@@ -168,8 +186,8 @@ def test_the_commands_export_what_they_import(
 
 
 def _word(one: Label) -> tuple[Any, ...]:
-    return one.story, one.text, one.task, one.final, one.analyst
+    return one.story, one.text, one.task, one.entity, one.final, one.analyst
 
 
 def _without_time(one: Label) -> tuple[Any, ...]:
-    return one.text, one.source, one.task, one.label, one.analyst, one.uid, one.final, one.story
+    return one.text, one.source, one.task, one.entity, one.label, one.analyst, one.uid, one.final, one.story

@@ -22,7 +22,7 @@ def test_a_label_is_of_the_story_whatever_copy_is_named(login: Login, engine: En
     add_story(engine, 1, copies=3)
     ann = login("ann")
     assert label(ann, 1, copy=2, sentiment="neutral")["items"] == [
-        {"story": str(story_of(1)), "labels": {"sentiment": "neutral"}}
+        {"story": str(story_of(1)), "labels": {"sentiment": "neutral"}, "entities": {}}
     ]
     label(ann, 1, copy=1, sentiment="positive", topic="Macro")
     assert words(engine) == [(body_of(1), "positive")]
@@ -59,7 +59,8 @@ def test_taking_back_brings_back_the_former_word(login: Login, engine: Engine) -
     label(ann, 1, sentiment="positive", topic="Macro")
     label(ann, 1, sentiment="positive")  # says nothing new, so that there is nothing to take back
     undone = ann.post(f"{LABELS}/undo", json={}).json()
-    assert undone["items"] == [{"story": str(story_of(1)), "labels": {"sentiment": "negative", "topic": None}}]
+    said = {"labels": {"sentiment": "negative", "topic": None}, "entities": {}}
+    assert undone["items"] == [{"story": str(story_of(1)), **said}]
     assert (words(engine), words(engine, "topic")) == ([(body_of(1), "negative")], [])
     ann.post(f"{LABELS}/undo", json={})
     assert agree(read_labels(engine)) == ([], [])

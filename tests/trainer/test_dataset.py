@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import InputError
+from core.mentions import Spans, occurrences
 from core.settings import PROJECT, load_settings
 from core.store.connection import open_engine
 from core.store.labels import Label, add_labels
@@ -26,6 +27,7 @@ from trainer.data.build import build_dataset
 from trainer.data.checks import class_weights
 from trainer.data.consensus import agree
 from trainer.data.dataset import Dataset, load_dataset
+from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, load_spec
 from trainer.data.splits import group_near_duplicates
@@ -269,6 +271,49 @@ def test_analysts_outrank_corpora(tmp_path: Path, build: Build) -> None:
     assert "publishers" in made.licences["desk"]
 
 
+def test_analysts_outrank_corpora_on_companies(tmp_path: Path, build: Build) -> None:
+    """By name or by series; what they are split on is lost, and what they did not speak of stays."""
+    text = "Acme soars as Beta slumps and Gamma Corp waits"
+    said = [("Acme", "negative"), ("Beta", "negative"), ("Gamma Corp", "neutral")]
+    named = [{"name": name, "sentiment": sentiment} for name, sentiment in said]
+    write_lines(tmp_path / "wire.jsonl", [{**line, "entities": []} for line in lines_of(80)] + [
+        {"text": text, "sentiment": "neutral", "entities": named}
+    ])  # fmt: skip
+    spec = corpus(fields='{ text = "text", sentiment = "sentiment?", topic = "topic?", entities = "entities" }')
+
+    def say(analyst: str, entity: str, label: str | None, body: str = text.upper()) -> Label:
+        return Label(body, "desk", "sentiment", label, analyst, entity=entity)
+
+    def locate(form: str, names: Collection[str]) -> dict[str, Spans]:
+        return {"ACM": occurrences(form, "acme")} if "ACM" in names else {}
+
+    def companies(*labels: Label) -> list[tuple[str, str]]:
+        made = build(spec, f"out{len(list(tmp_path.iterdir()))}", labels, locate=locate)
+        (one,) = (example for example in everything(made) if example.text == text)
+        assert one.labels == {"sentiment": "neutral"}
+        return [(text[slice(*found.spans[0])], found.label) for found in one.entities]
+
+    assert companies() == said
+    ann = [say("ann", "ACM", "positive"), say("ann", "Delta", "positive")]
+    assert companies(*ann) == [("Acme", "positive"), *said[1:]]
+    assert companies(*ann, say("bob", "ACM", "neutral")) == said[1:]
+    verdict = replace(say("cid", "ACM", "neutral"), final=True)
+    assert companies(*ann, say("bob", "ACM", "negative"), verdict) == [("Acme", "neutral"), *said[1:]]
+    assert companies(say("ann", "ACM", "positive"), say("bob", "Acme", "negative")) == said[1:]
+    assert companies(say("ann", "Gamma", "positive")) == [*said[:2], ("Gamma", "positive")]
+    assert companies(say("ann", "Beta", "positive"), say("ann", "Beta", None)) == said
+
+    other = say("ann", "Delta", "positive", "Delta wins")
+    made = build(spec, "other", [*ann, other, say("ann", "Delta", None, "Delta loses")])
+    (one,) = (example for example in everything(made) if example.text == "Delta wins")
+    assert (one.labels, [found.label for found in one.entities], one.source) == ({}, ["positive"], "desk")
+    assert made.record.analysts == 2
+    assert made.removed["companies that the text does not name"] == 2
+    split = build(spec, "split", [*ann, say("bob", "ACM", "neutral")])
+    (tie,) = map(json.loads, (tmp_path / "split" / "ties.jsonl").read_text().splitlines())
+    assert (tie["entity"], tie["votes"], split.ties) == ("ACM", {"neutral": 1, "positive": 1}, 1)
+
+
 def test_agreement_by_hand() -> None:
     def say(analyst: str, label: str) -> Label:
         return Label("Acme", "desk", "topic", label, analyst)
@@ -430,13 +475,17 @@ def test_the_command_joins_labels_from_postgres(
     monkeypatch.setenv("NEWSTIDE_TAXONOMY", str(taxonomy))
     engine = open_engine(load_settings())
     add_labels(engine, [Label("our very own text", "desk", "topic", "Banks", "ada")])
+    add_labels(engine, [Label("Apple gains on rivals", "desk", "sentiment", "positive", "ada", entity="AAPL")])
     engine.dispose()
     write_lines(tmp_path / "wire.jsonl", lines_of(80))
     (tmp_path / "spec.toml").write_text(corpus())
     runner = CliRunner()
     arguments = ["build", str(tmp_path / "spec.toml"), "--out", str(tmp_path / "out")]
     record = json.loads(runner.invoke(dataset_command, [*arguments, "--json"], catch_exceptions=False).stdout)
-    assert record["analysts"] == 1
+    assert record["analysts"] == 2
+    parts = load_dataset(tmp_path / "out").split
+    examples = (*parts.train, *parts.validation, *parts.test)
+    assert [one.entities for one in examples if one.entities] == [(EntityLabel(((0, 5),), "positive"),)]
     assert record["fingerprint"] == load_dataset(tmp_path / "out").fingerprint
     arguments[-1] = str(tmp_path / "plain")
     shown = runner.invoke(dataset_command, [*arguments, "--no-labels"], catch_exceptions=False).stdout

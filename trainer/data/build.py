@@ -14,7 +14,7 @@ from core.store.labels import Label
 from core.taxonomy import Taxonomy
 from core.text import word_form
 from trainer.data.checks import check_classes, check_train, class_weights, labels_seen, split_warnings
-from trainer.data.consensus import agree
+from trainer.data.consensus import Verdict, agree
 from trainer.data.corpora import UNKNOWN_LICENCE, read_corpus
 from trainer.data.datacard import data_card
 from trainer.data.dataset import (
@@ -36,6 +36,7 @@ from trainer.data.dataset import (
     read_examples,
     read_record,
 )
+from trainer.data.entities import Locate, nowhere
 from trainer.data.examples import Example, Tie, merge
 from trainer.data.freezing import Placed, place
 from trainer.data.spec import Options, Spec
@@ -64,19 +65,20 @@ def build_dataset(
     *,
     test: Path | None = None,
     drop_leaks: bool = False,
+    locate: Locate = nowhere,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Dataset:
     """Build the dataset of `spec`, paths of corpora relative to `base`, joined with analysts' `labels`, into `out`.
 
     A test set is frozen: that of an earlier build in `out`, or the file `test`, stays byte for byte, and no text that
-    resembles one of its texts comes into train or validation. The record is written last. `report` is called with each
-    stage.
+    resembles one of its texts comes into train or validation. The record is written last. `locate` finds companies that
+    labels know by their series. `report` is called with each stage.
     Raises InputError for whatever in the files, the classes or the directory stands in the way; with `drop_leaks`,
     texts of corpora for train alone that touch the frozen test are left out instead of refused.
     """
     frozen_bytes = _frozen_test(out, test)
     report("reading corpora")
-    pool = _gather(spec, base, taxonomy, labels)
+    pool = _gather(spec, base, taxonomy, labels, locate)
     frozen = None
     if frozen_bytes is not None:
         place_of_it = out / TEST_FILE if (out / TEST_FILE).is_file() or test is None else test
@@ -126,7 +128,7 @@ def _frozen_test(out: Path, test: Path | None) -> bytes | None:
     return given
 
 
-def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label]) -> _Pool:
+def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label], locate: Locate) -> _Pool:
     examples: list[Example] = []
     removed: Counter[str] = Counter()
     train_only: set[str] = set()
@@ -140,16 +142,32 @@ def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label])
     current = [one for one in labels if one.label is None or one.label in taxonomy.tasks.get(one.task, ())]
     removed["labels outside the taxonomy"] = len(labels) - len(current)
     verdicts, ties = agree(current)
-    decided = {(word_form(verdict.text), verdict.task): verdict.label for verdict in verdicts}
-    examples += [Example(verdict.text, {verdict.task: verdict.label}, verdict.source) for verdict in verdicts]
-    merged = merge(examples, decided, {(word_form(tie.text), tie.task) for tie in ties})
+    of_texts = [verdict for verdict in verdicts if not verdict.entity]
+    decided = {(word_form(verdict.text), verdict.task): verdict.label for verdict in of_texts}
+    contested = {(word_form(tie.text), tie.task) for tie in ties if not tie.entity}
+    companies = _of_companies(verdicts, ties)
+    examples += [Example(verdict.text, {verdict.task: verdict.label}, verdict.source) for verdict in of_texts]
+    examples += [Example(verdict.text, {}, verdict.source) for verdict in verdicts if verdict.entity]
+    merged = merge(examples, decided, contested, companies, locate)
     if not merged.examples:
         raise InputError("no labelled text is left to learn from; list corpora in the spec, or label messages")
-    analysts = {form for form, _ in decided}
+    analysts = {form for form, _ in decided} | companies.keys()
     kept = _capped(merged.examples, analysts, spec.options)
     removed["over the cap of a source"] = len(merged.examples) - len(kept)
     counts = {reason: count for reason, count in removed.items() if count}
     return _Pool(kept, [*ties, *merged.ties], merged.removed | counts, analysts, train_only)
+
+
+def _of_companies(verdicts: Sequence[Verdict], ties: Sequence[Tie]) -> dict[str, dict[str, str | None]]:
+    """Label by company of each story form of which analysts say anything; None where they are split."""
+    found: dict[str, dict[str, str | None]] = {}
+    for verdict in verdicts:
+        if verdict.entity:
+            found.setdefault(word_form(verdict.text), {})[verdict.entity] = verdict.label
+    for tie in ties:
+        if tie.entity:
+            found.setdefault(word_form(tie.text), {})[tie.entity] = None
+    return found
 
 
 def _capped(examples: list[Example], analysts: set[str], options: Options) -> list[Example]:

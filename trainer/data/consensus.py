@@ -13,12 +13,13 @@ from trainer.data.examples import Tie
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The label that counts for a text in one task."""
+    """The label that counts for a text in one task, or for the company `entity` in it."""
 
     text: str
     source: str
     task: str
     label: str
+    entity: str = ""
 
 
 def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
@@ -27,12 +28,12 @@ def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
     The latest `final` label decides; without one, the majority of the latest words of the analysts. A label of None
     takes back the one before it. Texts come out in the form a classifier reads.
     """
-    finals: dict[tuple[str, str], str | None] = {}
-    votes: dict[tuple[str, str], dict[str, str]] = {}
-    firsts: dict[tuple[str, str], Label] = {}
+    finals: dict[tuple[str, str, str], str | None] = {}
+    votes: dict[tuple[str, str, str], dict[str, str]] = {}
+    firsts: dict[tuple[str, str, str], Label] = {}
     for label in labels:
         # The form of the form a classifier reads, as corpora have it: there, user names are all the same.
-        key = (word_form(model_input(label.text)), label.task)
+        key = (word_form(model_input(label.text)), label.task, label.entity)
         firsts.setdefault(key, label)
         by_analyst = votes.setdefault(key, {})
         if label.final:
@@ -48,7 +49,8 @@ def agree(labels: Iterable[Label]) -> tuple[list[Verdict], list[Tie]]:
         if not counts:
             continue
         if len(counts) == 1 or counts[0][1] > counts[1][1]:
-            verdicts.append(Verdict(model_input(first.text), first.source, first.task, counts[0][0]))
+            verdicts.append(Verdict(model_input(first.text), first.source, first.task, counts[0][0], first.entity))
         else:
-            ties.append(Tie(model_input(first.text), first.source, first.task, dict(sorted(counts)), "analysts"))
+            split = dict(sorted(counts))
+            ties.append(Tie(model_input(first.text), first.source, first.task, split, "analysts", first.entity))
     return verdicts, ties

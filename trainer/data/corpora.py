@@ -11,12 +11,12 @@ import msgspec
 
 from core.columns import MISSING, Rule, closest_hint, columns_of, listed, parse_rule
 from core.errors import InputError
-from core.labelled import read_labelled_lines
+from core.labelled import ENTITIES, SENTIMENT, read_labelled_lines
 from core.readers import Row, open_records
 from core.taxonomy import Taxonomy, load_taxonomy
 from core.text import model_input
 from trainer.data.annotations import annotated, read_annotations
-from trainer.data.entities import ENTITIES, SENTIMENT, decisions, located, named_labels
+from trainer.data.entities import decisions, located, named_labels
 from trainer.data.examples import Example
 from trainer.data.spec import PUBLIC, TEXT_FIELDS, CorpusSpec, load_spec
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from core.errors import InputError
-from core.labelled import LabelledLine, read_labelled_lines
-from trainer.data.entities import ENTITIES, SENTIMENT, EntityLabel
+from core.labelled import ENTITIES, SENTIMENT, LabelledLine, read_labelled_lines
+from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
 from trainer.data.spec import Options
 from trainer.data.splits import PARTS, Split

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from core.errors import InputError
-from core.mentions import Spans, occurrences
+from core.labelled import ENTITIES
+from core.mentions import Span, Spans, occurrences
 
-ENTITIES = "entities"  # the field of a spec and of a line that holds them
-SENTIMENT = "sentiment"  # the task whose labels they carry
+Locate = Callable[[str, Collection[str]], Mapping[str, Spans]]
+"""Where a text, as a classifier reads it, names companies; nothing of those that it does not name."""
 
 # Entity names in SEntFiN's `Decisions` hold unescaped apostrophes; a quote that ends one is followed by a colon.
 _DECISION = re.compile(r"""['"](.+?)['"]\s*:\s*'(negative|neutral|positive)'\s*(?=[,}])""")
@@ -72,18 +73,52 @@ def located(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[EntityLabel, .
     by_name: dict[str, set[str]] = {}
     for name, label in pairs:
         by_name.setdefault(" ".join(name.split()), set()).add(label)
-    taken: list[tuple[int, int]] = []
-    found = []
-    for name in sorted(by_name, key=lambda name: (-len(name), name)):
-        spans = tuple(
-            (start, end)
-            for start, end in occurrences(text, name)
-            if not any(start < last and end > first for first, last in taken)
-        )
-        taken += spans
-        if spans and len(by_name[name]) == 1:
-            found.append(EntityLabel(spans, min(by_name[name])))
+    places = named_places(text, by_name)
+    found = [EntityLabel(spans, min(by_name[name])) for name, spans in places.items() if len(by_name[name]) == 1]
     return tuple(sorted(found, key=lambda one: one.spans))
+
+
+def named_places(text: str, names: Collection[str]) -> dict[str, Spans]:
+    """Where `text` has each of `names` outside of longer ones; nothing of a name that it does not have."""
+    taken: list[Span] = []
+    found = {}
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        spans = tuple(span for span in occurrences(text, name) if not _touches(span, taken))
+        taken += spans
+        if spans:
+            found[name] = spans
+    return found
+
+
+def outranked(
+    text: str, labels: Sequence[EntityLabel], said: Mapping[str, str | None], locate: Locate
+) -> tuple[tuple[EntityLabel, ...], int]:
+    """What analysts `said` of companies in `text`, in place of the `labels` that it has there; and how many companies
+    were said something of that `text` does not name.
+
+    A company is known by its series, which `locate` looks for, or by a name in the text. None: analysts are split on
+    it, and it loses its label. Two names of one place with different labels lose theirs too.
+    """
+    places = dict(locate(text, said))
+    places |= named_places(text, [name for name in said if name not in places])
+    by_place: dict[Spans, set[str | None]] = {}
+    for name, spans in places.items():
+        by_place.setdefault(spans, set()).add(said[name])
+    taken = [span for spans in by_place for span in spans]
+    kept = [one for one in labels if not any(_touches(span, taken) for span in one.spans)]
+    kept += [
+        EntityLabel(spans, min(found)) for spans, found in by_place.items() if len(found) == 1 and None not in found
+    ]
+    return tuple(sorted(kept, key=lambda one: one.spans)), len(said) - len(places)
+
+
+def nowhere(text: str, names: Collection[str]) -> dict[str, Spans]:
+    """The `Locate` of one who knows no company by its series."""
+    return {}
+
+
+def _touches(span: Span, others: Iterable[Span]) -> bool:
+    return any(span[0] < end and span[1] > start for start, end in others)
 
 
 def agreed(

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from core.text import word_form
-from trainer.data.entities import EntityLabel, agreed
+from trainer.data.entities import EntityLabel, Locate, agreed, nowhere, outranked
+
+UNNAMED = "companies that the text does not name"
 
 
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,8 +27,9 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     entities: tuple[EntityLabel, ...] = ()
 
 
-class Tie(msgspec.Struct, frozen=True):
-    """A text whose label in one task is open: `votes` counts labels, and no label has more than every other one.
+class Tie(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A text whose label in one task, or for the company `entity` in it, is open: `votes` counts labels, and no label
+    has more than every other one.
 
     `between` is `analysts`, or `corpora` where copies of a text in corpora disagree and no analyst decided.
     """
@@ -36,6 +39,7 @@ class Tie(msgspec.Struct, frozen=True):
     task: str
     votes: dict[str, int]
     between: str
+    entity: str = ""
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -50,14 +54,18 @@ def merge(
     examples: Iterable[Example],
     decided: Mapping[tuple[str, str], str] | None = None,
     contested: Collection[tuple[str, str]] = (),
+    companies: Mapping[str, Mapping[str, str | None]] | None = None,
+    locate: Locate = nowhere,
 ) -> Merged:
     """Join the labels of all copies of a text (equal story forms); counts of `duplicates`, `conflicts`, `empty`.
 
     Where copies disagree on a task, the majority's label stays; without a majority the text loses that task, because
     neither learning from it nor being judged on it would mean anything. Keys of story form and task: `decided` gives
-    the label there whatever the copies say, and those in `contested` are lost.
+    the label there whatever the copies say, and those in `contested` are lost. `companies`: by story form, what
+    analysts say of companies in the text (None where they are split), which outranks the copies too; `locate` finds
+    those that are known by their series.
     """
-    decided = decided or {}
+    decided, companies = decided or {}, companies or {}
     copies: dict[str, list[Example]] = {}
     counts = Counter(duplicates=0, conflicts=0, empty=0)
     for example in examples:
@@ -83,6 +91,9 @@ def merge(
                 ties.append(Tie(same[0].text, same[0].source, task, dict(sorted(votes)), "corpora"))
         kept = next((example for example in same if example.entities), same[0])  # spans fit their own copy alone
         entities = agreed(kept.text, kept.entities, ((example.text, example.entities) for example in same))
+        if form in companies:
+            entities, unnamed = outranked(kept.text, entities, companies[form], locate)
+            counts[UNNAMED] += unnamed
         if labels or entities:
             merged.append(msgspec.structs.replace(kept, labels=labels, entities=entities))
     return Merged(merged, ties, dict(counts))

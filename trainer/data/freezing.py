@@ -75,12 +75,16 @@ def place(
     if frozen is None:
         return Placed(split, [], 0, 0, thinned)
     held_out = [example for example in split.test if word_form(example.text) not in by_form]
-    relabelled = sum(
-        any(current[form].labels.get(task, label) != label for task, label in example.labels.items())
-        for form, example in by_form.items()
-        if form in current
-    )
+    relabelled = sum(_is_relabelled(example, current[form]) for form, example in by_form.items() if form in current)
     return Placed(Split(split.train, split.validation, list(frozen)), held_out, len(leaks), relabelled, thinned)
+
+
+def _is_relabelled(frozen: Example, today: Example) -> bool:
+    """Whether a label that the text of both has, or a company in it, is another one today."""
+    companies = {one.spans: one.label for one in today.entities} if frozen.text == today.text else {}
+    return any(today.labels.get(task, label) != label for task, label in frozen.labels.items()) or any(
+        companies.get(one.spans, one.label) != one.label for one in frozen.entities
+    )
 
 
 def _within_cap(

@@ -11,9 +11,9 @@ import msgspec
 
 from core.columns import closest_hint
 from core.errors import InputError
+from core.labelled import ENTITIES, SENTIMENT
 from core.taxonomy import Taxonomy
 from core.toml_file import read_toml
-from trainer.data.entities import ENTITIES, SENTIMENT
 
 TEXT_FIELDS = ("text", "title", "language", "published_at")
 RESERVED = (*TEXT_FIELDS, ENTITIES, "source", "month")  # fields of a line of a dataset, so no names for tasks

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from core.errors import InputError
+from core.labelled import ENTITIES
 from core.text import word_form
-from trainer.data.entities import ENTITIES
 from trainer.data.examples import Example
 
 SIMILARITY = 0.7  # Jaccard of word sets: a reworded headline is above it, another company's earnings line below

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from core.bundle import ENTITY
 from core.classifier import Classifier
+from core.labelled import SENTIMENT
 from core.scoring import EntityScore, MentionShare, score_task
-from trainer.data.entities import SENTIMENT
 from trainer.data.examples import Example
 
 
