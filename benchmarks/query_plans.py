@@ -191,6 +191,7 @@ def _regular(connection: psycopg.Connection[Any]) -> list[tuple[str, dict[str, A
                                        "limit": 500}),
         ("alerting.story_names", {"stories": stories, "limit": 9}),
         ("alerting.first_messages", {"uids": uids[:20], "stored_from": today - day}),
+        ("alerting.story_sentiments", {"stories": stories[:5], "end": now}),
         ("alerting.story_reach", {"stories": stories[:5], "end": now, "stored_from": today - day, "limit": 1000}),
         ("alerting.latest_by_channel", {"incident": incident}),
         ("alerting.due", {"channel": "kafka", "now": now, "never": now + 400 * day}),
@@ -294,6 +295,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         "analysts": ["ann"] * 2,
         "finals": [False] * 2,
         "stories": stories[:2],
+        "entities": ["", "E1"],
         "step": None,
     }
     history = {
@@ -305,7 +307,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         "limit": 50,
         "reader": "bob",
     }
-    disputed = {"pool": 100, "task": None, "before": None, "before_task": None, "limit": 50}
+    disputed = {"pool": 100, "task": None, "before": None, "before_task": None, "before_entity": None, "limit": 50}
     return [
         ("labels.add", label),
         ("desk.labelling.newest_stories", {"pool": 300}),
@@ -331,7 +333,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[tuple[str, dict[s
         ("desk.labelling.latest_stories", {"pool": 100}),
         ("desk.labelling.words_of", {"stories": stories[:50]}),
         ("desk.labelling.labelled_messages", {"stories": stories[:50]}),
-        ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic"}),
+        ("desk.labelling.disputed_story", {"story": stories[0], "task": "topic", "entity": ""}),
     ]  # fmt: skip
 
 

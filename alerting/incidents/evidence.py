@@ -40,10 +40,11 @@ def gather_evidence(
 ) -> dict[str, Any]:
     """JSON-able evidence for the stories of `series` that `signal` counts, with `start` <= first message < `end`.
 
-    `stories`: those with the most messages, each with headline, url, kind, first_at, sources and messages (up to
-    `end`). `words`: what sets them apart from the same series' stories of the day before. `entities` and `sources`:
-    what names they bear, with the number of stories. `kinds`: the share of news and of comments in them. `models`: what
-    labelled them, with the number of stories. All these look at 500 stories at most, of the latest 5000.
+    `stories`: those with the most messages, each with headline, url, kind, first_at, sources, messages, sentiment, and
+    entities with what it says of each (up to `end`). `words`: what sets them apart from the same series' stories of the
+    day before. `entities` and `sources`: what names they bear, with the number of stories. `kinds`: the share of news
+    and of comments in them. `models`: what labelled them, with the number of stories. All these look at 500 stories at
+    most, of the latest 5000.
 
     `counts`: all stories of the series in the window by sentiment, their sum `stories`, the `messages`, and as `reach`
     the messages that the signal counts. `corrected`: the stories by sentiment as they most likely are, given the
@@ -82,6 +83,7 @@ def _shown(
     """The stories with their copies folded."""
     stories = {**stored, "stories": plain_array(row.story for row in rows), "end": end, "limit": _COPIES}
     spread = {row.story: row for row in fetch(connection, "story_reach", stories)}
+    said = {row.story: row for row in fetch(connection, "story_sentiments", stories)}
     return [
         {
             "headline": row.headline,
@@ -90,6 +92,8 @@ def _shown(
             "first_at": row.first_at.isoformat(),
             "sources": spread[row.story].sources if row.story in spread else [],
             "messages": spread[row.story].messages if row.story in spread else row.messages,
+            "sentiment": said[row.story].sentiment if row.story in said else None,
+            "entities": said[row.story].entities if row.story in said else {},
         }
         for row in rows
     ]

@@ -138,6 +138,14 @@ SELECT coalesce(sum(negative), 0)::bigint AS negative, coalesce(sum(neutral), 0)
        coalesce(sum(positive_stories), 0)::bigint AS positive_stories
 FROM trend WHERE kind = %(kind)s AND name = %(name)s AND minute >= %(start)s AND minute < %(end)s
 
+-- name: story_sentiments
+-- What stories say as a whole, and of each of their companies, as it is counted.
+SELECT story, max(sentiment) FILTER (WHERE kind = 'all') AS sentiment,
+       coalesce(jsonb_object_agg(name, sentiment) FILTER (WHERE kind = 'entity'), '{}') AS entities
+FROM story_series
+WHERE story = ANY(%(stories)s::uuid[]) AND kind IN ('all', 'entity') AND first_at < %(end)s AND sentiment <> 'unread'
+GROUP BY story
+
 -- name: story_reach
 SELECT story, array_agg(DISTINCT coalesce(written.name, member.source) ORDER BY coalesce(written.name, member.source))
            AS sources, count(*) AS messages

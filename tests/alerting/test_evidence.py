@@ -175,7 +175,11 @@ def gather(connection: Connection, signal: Signal, series: Series = BANK, bundle
 
 
 def test_the_evidence_of_bad_news(make_settings: MakeSettings, news: Connection) -> None:
+    news.execute("UPDATE story_series SET sentiment = 'positive' WHERE kind = 'entity' AND name = 'MILL'")
     found = gather(news, "negative")
+    assert [(story["sentiment"], story["entities"]) for story in found["stories"] if "MILL" in story["entities"]] == [
+        ("negative", {"BANK": "negative", "MILL": "positive"})
+    ]
     assert found == json.loads(json.dumps(found))
     assert [story["headline"] for story in found["stories"]][:2] == [
         "Bank fraud probe widens",
@@ -188,6 +192,8 @@ def test_the_evidence_of_bad_news(make_settings: MakeSettings, news: Connection)
         "first_at": (NOON + timedelta(minutes=10)).isoformat(),
         "sources": ["wire 0", "wire 1", "wire 2", "wire 3"],
         "messages": 4,
+        "sentiment": "negative",
+        "entities": {"BANK": "negative"},
     }
     assert found["words"][:2] == ["probe", "fraud"]
     assert "bank" not in found["words"], "its own name says nothing"

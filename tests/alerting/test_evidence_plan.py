@@ -87,7 +87,7 @@ def plans(connection: Connection, at: datetime, monkeypatch: pytest.MonkeyPatch)
             for node in nodes(root)
             if node.get("Actual Loops") and "Relation Name" in node
         }
-    assert len(asked) == 8
+    assert len(asked) == 9
     return touched, kinds
 
 

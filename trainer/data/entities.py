@@ -106,9 +106,10 @@ def outranked(
         by_place.setdefault(spans, set()).add(said[name])
     taken = [span for spans in by_place for span in spans]
     kept = [one for one in labels if not any(_touches(span, taken) for span in one.spans)]
-    kept += [
-        EntityLabel(spans, min(found)) for spans, found in by_place.items() if len(found) == 1 and None not in found
-    ]
+    for spans, found in by_place.items():
+        label, *others = found
+        if label is not None and not others:
+            kept.append(EntityLabel(spans, label))
     return tuple(sorted(kept, key=lambda one: one.spans)), len(said) - len(places)
 
 
