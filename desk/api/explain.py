@@ -29,7 +29,10 @@ class WordWeight(BaseModel):
     start: int
     end: int
     text: str
-    weight: float = Field(description="How much likelier the label is with these words than without, from -1 to 1.")
+    weight: float = Field(
+        description="How much likelier the label is with these words than without, from -1 to 1. Of words that "
+        "weigh much, the mean over the text and the text without its heaviest words."
+    )
 
 
 class TaskExplanation(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
-from core.explanation import MOST_SPANS, explain, word_spans
+from core.explanation import CLOSER, MOST_SPANS, explain, word_spans
 from newstide.cli import newstide
 from tests.tiny_bundles import write_tiny
 
@@ -35,7 +36,7 @@ class CountingWords:
 
     def predict(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         self.calls.append(len(texts))
-        drive = np.array([sum(WEIGHTS.get(word.strip("."), 0) for word in text.lower().split()) for text in texts])
+        drive = np.array([sum(WEIGHTS.get(word.strip(".,"), 0) for word in text.lower().split()) for text in texts])
         negative = 1 / (1 + np.exp(-drive))
         return {"sentiment": np.stack([negative, 1 - negative], axis=1).astype(np.float32)}
 
@@ -47,9 +48,23 @@ def test_words_weigh_what_the_score_loses_without_them() -> None:
     weights = {span.text: span.weight for span in found.spans}
     assert weights["plunge"] > weights["fraud"] > 0 > weights["record"]
     assert weights["Shares"] == weights["year"] == 0
-    assert classifier.calls == [8]
-    other = explain(classifier, "Shares plunge on fraud after record year.", {"sentiment": "positive"})["sentiment"]
-    assert [span.weight for span in other.spans] == pytest.approx([-span.weight for span in found.spans], abs=2e-6)
+    assert classifier.calls == [8, 6]
+    positive = {"sentiment": "positive"}
+    other = explain(classifier, "Shares plunge on fraud after record year.", positive)["sentiment"]
+    assert max(other.spans, key=lambda span: span.weight).text == "record"
+
+
+def test_a_weight_is_the_mean_with_and_without_the_heaviest_word() -> None:
+    found = explain(CountingWords(), "plunge on fraud, record")["sentiment"]
+
+    def negative(drive: float) -> float:
+        return 1 / (1 + math.exp(-drive))
+
+    fraud = (negative(1.5) - negative(0.5) + negative(-0.5) - negative(-1.5)) / 2
+    expected = {"plunge": negative(1.5) - negative(-0.5), "on": 0, "fraud": fraud}
+    assert {span.text: span.weight for span in found.spans[:3]} == pytest.approx(expected, abs=2e-6)
+    (alone,) = explain(CountingWords(), "plunge")["sentiment"].spans
+    assert alone.weight == pytest.approx(negative(2) - negative(0), abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +93,9 @@ def test_long_texts_lose_several_words_at_once() -> None:
     spans = word_spans(" ".join(f"w{number}" for number in range(150)))
     assert len(spans) == 50
     assert spans[0] == (0, len("w0 w1 w2"))
+    classifier = CountingWords()
+    explain(classifier, " ".join(f"w{number}" for number in range(150)))
+    assert classifier.calls == [51, CLOSER]
 
 
 def test_the_command_explains_as_the_library_does(tmp_path: Path) -> None:
