@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from core.errors import InputError
 from core.taxonomy import Taxonomy
-from trainer.compress.distil import Mixture, distillation, joined
+from trainer.compress.distil import Mixture, distillation
 from trainer.compress.ensemble import mixed
 from trainer.compress.factorize import factorize
 from trainer.compress.prune import drop_layers, importance, only_layers, prune_layers, with_encoder
@@ -177,10 +177,3 @@ def test_a_head_takes_its_view_of_distances_with_it(teacher: Network, data: Enco
     pruned = prune_layers(network, scores, 1, 64)
     assert [set(layer.position_bias.flatten().tolist()) for layer in pruned.encoder.layers] == [{2.0}, {1.0}]
     assert pruned.architecture.parameters == sum(p.numel() for p in pruned.encoder.parameters())
-
-
-def test_joined_texts_keep_their_labels(data: Encoded) -> None:
-    bare = Encoded([[2, 3]], {task: [-100] for task in data.targets})
-    both = joined(data, bare)
-    assert both.ids[-1] == [2, 3]
-    assert both.targets["topic"] == [*data.targets["topic"], -100]

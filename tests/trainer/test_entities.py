@@ -17,8 +17,9 @@ from core.errors import BundleError, InputError
 from core.mentions import Spans, occurrences
 from core.taxonomy import Taxonomy
 from tests.trainer.conftest import BAD, GOOD, NAMES, PLAIN
-from trainer.compress.distil import Mixture, distillation, joined
+from trainer.compress.distil import Mixture
 from trainer.compress.prune import only_layers
+from trainer.compress.student import distil_student, prepare_distillation
 from trainer.data.build import build_dataset
 from trainer.data.corpora import read_jsonl
 from trainer.data.entities import EntityLabel, decisions, located
@@ -26,10 +27,10 @@ from trainer.data.examples import Example, merge
 from trainer.data.spec import load_spec
 from trainer.export import Origin, make_bundle
 from trainer.learn.averaging import judge_all
-from trainer.learn.batches import Encoded, encode
-from trainer.learn.finetune import fine_tune
+from trainer.learn.batches import encode
 from trainer.learn.network import load_network, save_network
 from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import mask_number
 from trainer.material import Material, from_dataset
 from trainer.runs import Trained, train
 
@@ -146,22 +147,38 @@ def test_a_head_that_does_not_fit_is_refused(bundle: Bundle) -> None:
         ).self_test()
 
 
-def test_students_keep_the_head(trained: Trained, tmp_path: Path) -> None:
+def test_students_learn_companies_from_what_the_teachers_say(trained: Trained, tmp_path: Path) -> None:
     learned, material = trained.learned[0], trained.material
     save_network(learned, tmp_path / "kept.safetensors")
-    network = load_network(tmp_path / "kept.safetensors").network
-    assert network.entity_labels == ("negative", "neutral", "positive")
-    student = only_layers(network, [0])
-    parts = [
-        encode(part, learned.tokenizer, student.labels, 16, student.entity_labels)
-        for part in (material.split.train, material.split.validation)
+    teacher = msgspec.structs.replace(learned, network=load_network(tmp_path / "kept.safetensors").network)
+    (start, end), *_ = material.split.train[0].entities[0].spans
+    name = material.split.train[0].text[start:end]
+    texts = [f"the {name} with $XYZ", "the " * 16 + f"{name} the"]
+    first, again = (
+        prepare_distillation([teacher], material, texts, Mixture(), 16, keep=tmp_path, quiet=True) for _ in range(2)
+    )
+    assert [[(one.spans[0], one.label) for one in text.entities] for text in first.unlabelled] == [
+        [((4, 4 + len(name)), ""), ((10 + len(name), 14 + len(name)), "")],
+        [((64, 64 + len(name)), "")],
     ]
-    soft = {task: torch.full((len(parts[0].ids), len(names)), 1 / len(names)) for task, names in student.labels.items()}
+    soft = first.soft["entity"]
+    labelled = [one.label for example in material.split.train for one in example.entities]
+    assert soft.shape == (len(labelled) + 3, 3)
+    assert np.array_equal(soft, again.soft["entity"], equal_nan=True)
+    assert soft[:-1].sum(1).numpy() == pytest.approx(1, abs=1e-5)
+    assert soft[-1].isnan().all()  # it stands behind the last token read
+    said = [teacher.network.entity_labels[number] for number in soft[: len(labelled)].argmax(1)]
+    assert np.mean([one == other for one, other in zip(said, labelled, strict=True)]) > 0.9
+    assert first.ensemble["entity"].weights == [1.0]
+
+    student = only_layers(teacher.network, [0])
+    assert student.entity is not None
+    torch.nn.init.zeros_(student.entity.weight)
     recipe = Recipe(epochs=2, encoder_rate=2e-3, head_rate=1e-2, masked_words=0, max_length=16)
-    bare = Encoded([], {task: [] for task in parts[0].targets})
-    objective = distillation(soft, Mixture(), 0.0)
-    fine_tune(student, joined(parts[0], bare), parts[1], 4, recipe, objective=objective, quiet=True)
-    assert judge_all(student, parts[1])["entity"].accuracy > 0.9
+    tokenizer, mixture = teacher.tokenizer, Mixture(labels=0.0)
+    distil_student(student, tokenizer, material, first, recipe, mixture, mask_number(tokenizer, "it"), quiet=True)
+    validation = encode(material.split.validation, tokenizer, student.labels, 16, student.entity_labels)
+    assert judge_all(student, validation)["entity"].accuracy > 0.9
 
 
 def test_entities_are_read_as_corpora_write_them() -> None:

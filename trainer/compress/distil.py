@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.bundle import ENTITY
-from trainer.learn.batches import Batch, Encoded
+from trainer.learn.batches import Batch
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, labelled_loss
 
@@ -25,9 +25,10 @@ def distillation(
 ) -> Objective:
     """The loss of Hinton, Vinyals and Dean 2015 over all tasks, rows of `soft` being those of the training data.
 
-    Sentiment towards companies, which teachers with other word pieces see in other tokens, is learnt from the labels
-    alone. With a `guide` of the same width, `mixture.hidden` weighs the squared distance of the last hidden states from
-    the guide's, as in Jiao et al. 2020; words hidden from the student are hidden from nobody else.
+    Sentiment towards companies is one more task, whose rows are the mentions in the data: NaN where a teacher did not
+    read one. Without it in `soft` the labels alone teach it. With a `guide` of the same width, `mixture.hidden` weighs
+    the squared distance of the last hidden states from the guide's, as in Jiao et al. 2020; words hidden from the
+    student are hidden from nobody else.
     """
     if guide is not None:
         guide.eval()
@@ -36,13 +37,15 @@ def distillation(
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
             hidden = network.encoder(ids, batch.mask)
             logits = network.classify(hidden, batch.mask, batch.mentions)
-        towards = {ENTITY: logits.pop(ENTITY)} if ENTITY in logits else {}
-        loss = mixture.labels * labelled_loss(logits, batch, smoothing) + labelled_loss(towards, batch, smoothing)
+        towards = logits.pop(ENTITY, None)
+        loss = mixture.labels * labelled_loss(logits, batch, smoothing)
         for task, values in logits.items():
-            expected = soft[task][batch.rows].to(ids.device)
-            found = (values.float() / mixture.temperature).log_softmax(-1)
-            divergence = nn.functional.kl_div(found, expected, reduction="batchmean")
-            loss = loss + (1 - mixture.labels) * mixture.temperature**2 * divergence / len(logits)
+            loss = loss + (1 - mixture.labels) * _divergence(values, soft[task][batch.rows], mixture) / len(logits)
+        if towards is not None and batch.mentions is not None:
+            share = mixture.labels if ENTITY in soft else 1.0
+            loss = loss + share * labelled_loss({ENTITY: towards}, batch, smoothing)
+            if ENTITY in soft:
+                loss = loss + (1 - share) * _divergence(towards, soft[ENTITY][batch.mentions.numbers], mixture)
         if guide is not None and mixture.hidden:
             with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
                 target = guide.encoder(batch.ids, batch.mask)
@@ -53,7 +56,9 @@ def distillation(
     return objective
 
 
-def joined(labelled: Encoded, unlabelled: Encoded) -> Encoded:
-    """Both as one training set; `unlabelled` brings texts only."""
-    targets = {task: [*numbers, *unlabelled.targets[task]] for task, numbers in labelled.targets.items()}
-    return Encoded([*labelled.ids, *unlabelled.ids], targets, labelled.mentions)
+def _divergence(values: Tensor, expected: Tensor, mixture: Mixture) -> Tensor:
+    """Mean of KL(expected || softmax of `values`), both (n, labels), over the rows of `expected` that are known."""
+    told = ~expected.isnan().any(dim=-1)
+    found = (values[told.to(values.device)].float() / mixture.temperature).log_softmax(-1)
+    divergence = nn.functional.kl_div(found, expected[told].to(values.device), reduction="sum")
+    return mixture.temperature**2 * divergence / max(int(told.sum()), 1)

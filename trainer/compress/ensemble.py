@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.bundle import ENTITY
 from core.errors import InputError
 from core.scoring import softmax
 from trainer.data.examples import Example
@@ -24,7 +25,8 @@ from trainer.progress import progress_bar
 ROUNDS = 20  # weights are multiples of 1 / 20 or coarser
 
 Floats = NDArray[np.float32]
-Answers = dict[str, Floats]  # logits (texts, labels) per task
+# Logits (texts, labels) per task; under `entity` (companies named in the texts, labels), NaN where one was not read.
+Answers = dict[str, Floats]
 
 
 class Ensemble(msgspec.Struct, frozen=True):
@@ -45,10 +47,12 @@ def ask(
     """
     network = teacher.network
     length = min(length, network.architecture.positions)
-    data = encode(examples, teacher.tokenizer, network.labels, length)
+    data = encode(examples, teacher.tokenizer, network.labels, length, network.entity_labels)
+    named = count_mentions(examples)
     kept = None
     if keep is not None:
-        name = fingerprint((data.ids, network.labels, network.architecture), network.state_dict())
+        parts = (data.ids, data.mentions, named, network.labels, network.architecture)
+        name = fingerprint(parts, network.state_dict())
         kept = keep / f"answers-{name}.safetensors"
         found = load_tensors(kept)
         if found is not None:
@@ -62,9 +66,19 @@ def ask(
     network.cpu()
     if not all(np.isfinite(rows).all() for rows in answers.values()):
         raise InputError(f"a teacher made of {teacher.backbone} answers with no numbers; leave it out or train it anew")
+    if network.entity_labels:
+        every = np.full((named, len(network.entity_labels)), np.nan, dtype=np.float32)
+        read = [one.number for row in sorted(data.mentions) for one in data.mentions[row]]
+        every[read] = answers.get(ENTITY, every[read])
+        answers[ENTITY] = every
     if kept is not None:
         save_tensors({task: torch.from_numpy(rows) for task, rows in answers.items()}, {}, kept)
     return answers
+
+
+def count_mentions(examples: Iterable[Example]) -> int:
+    """How many companies the texts name, text by text."""
+    return sum(len(example.entities) for example in examples)
 
 
 def weigh(answers: Sequence[Floats], truth: NDArray[np.int64]) -> Ensemble:

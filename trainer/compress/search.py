@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from tokenizers import Tokenizer
 
+from core.bundle import ENTITY
 from core.errors import InputError, NewstideError
 from trainer.compress.calibration import METHODS, Method
 from trainer.compress.distil import Mixture
@@ -199,7 +200,7 @@ class _Search:
         """`plans` with those first that promise to keep the budget after one epoch on the labelled texts alone."""
         short = msgspec.structs.replace(self._settings.teaching, epochs=1)
         labelled = len(self._data.examples)
-        soft = {task: rows[:labelled] for task, rows in self._data.soft.items()}
+        soft = {task: rows if task == ENTITY else rows[:labelled] for task, rows in self._data.soft.items()}
         data = DistillationData(self._data.examples, [], soft, self._data.ensemble)
         promising: list[tuple[float, Plan]] = []
         others: list[tuple[float, Plan]] = []

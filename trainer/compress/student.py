@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,14 +11,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from core.bundle import ENTITY
 from core.text import model_input, word_form
-from trainer.compress.distil import Mixture, distillation, joined
-from trainer.compress.ensemble import Answers, Ensemble, ask, mixed, weigh
+from trainer.compress.distil import Mixture, distillation
+from trainer.compress.ensemble import Answers, Ensemble, Floats, ask, count_mentions, mixed, weigh
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
 from trainer.compress.variants import vary
 from trainer.compress.vocabulary import prune_vocabulary
+from trainer.data.entities import names_by_word, unlabelled_mentions
 from trainer.data.examples import Example
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
@@ -37,8 +39,8 @@ Stage = Callable[[str, Network, Tokenizer], None]
 
 
 class DistillationData(msgspec.Struct, frozen=True):
-    """Texts for the students, `examples` first; what the teachers say of each, (n, labels) per task, and how much each
-    of them has to say in it."""
+    """Texts for the students, `examples` first; what the teachers say of each, (n, labels) per task, and of each
+    company that is named, text by text, if all have the head for it; and how much each of them has to say in it."""
 
     examples: list[Example]
     unlabelled: list[Example]
@@ -62,37 +64,55 @@ def prepare_distillation(
     quiet: bool = False,
 ) -> DistillationData:
     """Ask the `teachers` about the training texts, about `unlabelled` ones, and about `variants` of each training text,
-    made by the word vectors of the first teacher. Copies of an example, or of one another, are left out."""
+    made by the word vectors of the first teacher. Copies of an example, or of one another, are left out. Companies are
+    asked about by their names in the training texts and by cashtags."""
     split = material.split
     known = {word_form(e.text) for part in (split.train, split.validation, split.test, material.unseen) for e in part}
-    fresh = _unknown(unlabelled, "unlabelled", known)
+    towards = all(teacher.network.entity_labels for teacher in teachers)
+    names = names_by_word((e.text, e.entities) for e in split.train) if towards else None
+    fresh = _unknown(unlabelled, "unlabelled", known, names)
     words = teachers[0].network.encoder.words.weight
     texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
-    varied = _unknown(texts, "variant", known)
+    varied = _unknown(texts, "variant", known, names)
     # Variants are asked about by themselves, so that what was kept without them is of use.
     choice = material.choice
     parts = ([*choice, *split.train, *fresh], varied)
     answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]
-    judged = len(choice)
+    judged = {task: len(choice) for task in material.labels}
     ensemble = {}
     for task, labels in material.labels.items():
         rows = [row for row, example in enumerate(choice) if task in example.labels]
         truth = np.array([labels.index(choice[row].labels[task]) for row in rows], dtype=np.int64)
-        ensemble[task] = weigh([one[task][:judged][rows] for one in answers], truth)
-    unjudged = [{task: logits[judged:] for task, logits in one.items()} for one in answers]
+        ensemble[task] = weigh([one[task][: judged[task]][rows] for one in answers], truth)
+    if towards:
+        judged[ENTITY] = count_mentions(choice)
+        ensemble[ENTITY] = _weigh_mentions([one[ENTITY][: judged[ENTITY]] for one in answers], choice, teachers)
+    unjudged = [{task: one[task][count:] for task, count in judged.items()} for one in answers]
     soft = mixed(unjudged, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
     answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
     return DistillationData(list(split.train), [*fresh, *varied], answered, ensemble)
 
 
-def _unknown(texts: Iterable[str], source: str, known: set[str]) -> list[Example]:
-    """Those of `texts`, as a classifier reads them, whose story is not among the `known` ones, which they then are."""
+def _weigh_mentions(answers: Sequence[Floats], examples: Sequence[Example], teachers: Sequence[Learned]) -> Ensemble:
+    """`weigh` for the labelled companies of `examples` that all teachers have read."""
+    labels = teachers[0].network.entity_labels
+    truth = np.array([labels.index(one.label) for example in examples for one in example.entities], dtype=np.int64)
+    read = ~np.isnan(np.array(answers)).any(axis=(0, 2))
+    return weigh([one[read] for one in answers], truth[read])
+
+
+def _unknown(
+    texts: Iterable[str], source: str, known: set[str], names: Mapping[str, Iterable[str]] | None
+) -> list[Example]:
+    """Those of `texts`, as a classifier reads them, whose story is not among the `known` ones, which they then are;
+    with the companies that they mention, if there are `names`."""
     found = []
     for text in map(model_input, texts):
         form = word_form(text)
         if form and form not in known:
             known.add(form)
-            found.append(Example(text, {}, source))
+            entities = () if names is None else unlabelled_mentions(text, names)
+            found.append(Example(text, {}, source, entities=entities))
     return found
 
 
@@ -101,7 +121,7 @@ def _answers(
 ) -> Answers:
     """What `teacher` says of all `parts`, in their order."""
     found = [ask(teacher, part, length, keep, quiet) for part in parts if part]
-    return {task: np.concatenate([one[task] for one in found]) for task in teacher.network.labels}
+    return {task: np.concatenate([one[task] for one in found]) for task in found[0]}
 
 
 def cut(
@@ -194,12 +214,12 @@ def distil_student(
     """Distil what the teachers say of `data` into `student`, in place; interrupted, it goes on from `checkpoint`."""
     labels, length = student.labels, min(recipe.max_length, student.architecture.positions)
     towards = student.entity_labels
-    parts = [encode(part, tokenizer, labels, length, towards) for part in (data.examples, data.unlabelled)]
+    texts = encode([*data.examples, *data.unlabelled], tokenizer, labels, length, towards)
     validation = encode(material.choice, tokenizer, labels, length, towards, bool(material.unseen))
     objective = distillation(data.soft, mixture, recipe.label_smoothing, guide)
     return fine_tune(
         student,
-        joined(*parts),
+        texts,
         validation,
         mask_id,
         recipe,

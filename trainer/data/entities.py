@@ -18,10 +18,12 @@ Locate = Callable[[str, Collection[str]], Mapping[str, Spans]]
 
 # Entity names in SEntFiN's `Decisions` hold unescaped apostrophes; a quote that ends one is followed by a colon.
 _DECISION = re.compile(r"""['"](.+?)['"]\s*:\s*'(negative|neutral|positive)'\s*(?=[,}])""")
+_WORD = re.compile(r"\w+")
+_CASHTAG = re.compile(r"\$[A-Za-z]{1,6}\b")
 
 
 class EntityLabel(msgspec.Struct, frozen=True, array_like=True):
-    """The sentiment of a text towards a company, and where the text names it."""
+    """The sentiment of a text towards a company, "" where nobody told it, and where the text names it."""
 
     spans: Spans
     label: str
@@ -120,6 +122,23 @@ def nowhere(text: str, names: Collection[str]) -> dict[str, Spans]:
 
 def _touches(span: Span, others: Iterable[Span]) -> bool:
     return any(span[0] < end and span[1] > start for start, end in others)
+
+
+def names_by_word(texts: Iterable[tuple[str, Iterable[EntityLabel]]]) -> dict[str, set[str]]:
+    """Names of companies as `texts` write them where they are labelled, by their first word."""
+    found: dict[str, set[str]] = {}
+    for text, entities in texts:
+        for start, end in (one.spans[0] for one in entities):
+            name = text[start:end]
+            for word in _WORD.findall(name.casefold())[:1]:
+                found.setdefault(word, set()).add(name)
+    return found
+
+
+def unlabelled_mentions(text: str, names: Mapping[str, Iterable[str]]) -> tuple[EntityLabel, ...]:
+    """Where `text`, as a classifier reads it, has a cashtag or one of the `names_by_word`; the labels are ""."""
+    known = {name for word in _WORD.findall(text.casefold()) for name in names.get(word, ())}
+    return located(text, [(name, "") for name in known.union(_CASHTAG.findall(text))])
 
 
 def agreed(

@@ -18,15 +18,16 @@ UNLABELLED = -100  # what torch's cross-entropy leaves out
 
 
 class Mentions(msgspec.Struct, frozen=True):
-    """Mentions of companies in a batch: the row of each, (mentions,), and the weights of its tokens in their mean,
-    (mentions, length)."""
+    """Mentions of companies in a batch: the row of each, (mentions,), the weights of its tokens in their mean,
+    (mentions, length), and its number in the data."""
 
     rows: Tensor
     weights: Tensor
+    numbers: list[int]
 
     def to(self, device: torch.device) -> Mentions:
         """The same on `device`."""
-        return Mentions(self.rows.to(device), self.weights.to(device))
+        return Mentions(self.rows.to(device), self.weights.to(device), self.numbers)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -52,14 +53,16 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Mention(msgspec.Struct, frozen=True, array_like=True):
-    """A labelled company in a text: places of its tokens, and the number of its label."""
+    """A company in a text: places of its tokens, the number of its label or UNLABELLED, and its own among the companies
+    of all texts, those included that stand behind the last token."""
 
     places: list[int]
     target: int
+    number: int
 
 
 class Encoded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Examples as token ids, with label numbers per task; by row, labelled companies whose tokens are there; and the
+    """Examples as token ids, with label numbers per task; by row, companies whose tokens are there; and the
     number of each example's source in `names`, if any. With `apart`, figures on them are the mean over the sources."""
 
     ids: list[list[int]]
@@ -89,19 +92,23 @@ def encode(
         task: [by_name[e.labels[task]] if task in e.labels else UNLABELLED for e in examples]
         for task, by_name in numbers.items()
     }
-    mentions = {
-        row: found
-        for row, example in enumerate(examples)
-        if entity_labels and example.entities and (found := _mentions(encodings[row].offsets, example, entity_labels))
-    }
+    mentions = _mentions([one.offsets for one in encodings], examples, entity_labels) if entity_labels else {}
     names = tuple(sorted({example.source for example in examples}))
     places = {name: place for place, name in enumerate(names)}
     return Encoded(ids, targets, mentions, [places[example.source] for example in examples], names, apart)
 
 
-def _mentions(offsets: Sequence[Span], example: Example, labels: tuple[str, ...]) -> list[Mention]:
-    found = [(tokens_of(offsets, one.spans), labels.index(one.label)) for one in example.entities]
-    return [Mention(places, target) for places, target in found if places]
+def _mentions(
+    offsets: Sequence[Sequence[Span]], examples: Sequence[Example], labels: tuple[str, ...]
+) -> dict[int, list[Mention]]:
+    found: dict[int, list[Mention]] = {}
+    named = ((row, one) for row, example in enumerate(examples) for one in example.entities)
+    for number, (row, one) in enumerate(named):
+        places = tokens_of(offsets[row], one.spans)
+        if places:
+            target = labels.index(one.label) if one.label else UNLABELLED
+            found.setdefault(row, []).append(Mention(places, target, number))
+    return found
 
 
 def balanced(data: Encoded, size: int, share: float, generator: random.Random) -> list[list[int]]:
@@ -171,7 +178,8 @@ def make_batch(data: Encoded, rows: list[int]) -> Batch:
     for number, (_, one) in enumerate(found):
         weights[number, one.places] = 1 / len(one.places)
     targets[ENTITY] = torch.tensor([one.target for _, one in found])
-    mentions = Mentions(torch.tensor([position for position, _ in found]), weights)
+    places = torch.tensor([position for position, _ in found])
+    mentions = Mentions(places, weights, [one.number for _, one in found])
     return Batch(ids, mask, targets, rows, mentions, sources)
 
 
