@@ -99,6 +99,8 @@ def student_options(command: Command) -> Command:
     show_default=True,
     help="Learning rate of teaching.",
 )
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts of a step.")
+@click.option("--max-length", type=click.IntRange(3), default=64, show_default=True, help="Tokens of a text.")
 @click.option("--true-labels", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Their weight.")
 @click.option(
     "--temperature",
@@ -211,6 +213,8 @@ def choose_settings(options: dict[str, Any]) -> CompressionSettings:
         TEACHING,
         epochs=options["epochs"],
         patience=options["epochs"],
+        batch_size=options["batch_size"],
+        max_length=options["max_length"],
         encoder_rate=options["rate"],
         seed=options["seed"],
     )
@@ -297,7 +301,17 @@ def _command_line(options: dict[str, Any]) -> str:
     for name in ("layers", "heads", "inner", "activation", "rank", "vocabulary", "calibration", "epochs", "rate"):
         if options[name] is not None:
             words += [f"--{name}", str(options[name])]
-    for name in ("true_labels", "temperature", "hidden", "probes", "students", "variants", "seed"):
+    for name in (
+        "batch_size",
+        "max_length",
+        "true_labels",
+        "temperature",
+        "hidden",
+        "probes",
+        "students",
+        "variants",
+        "seed",
+    ):
         words += [f"--{name.replace('_', '-')}", str(options[name])]
     return shlex.join([*words, "--out", options["out"].name])
 
