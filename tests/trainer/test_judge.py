@@ -195,3 +195,16 @@ def test_the_commands(bundles: list[Path], tmp_path: Path) -> None:
     shown = runner.invoke(evaluate, [*one, "--slices"], catch_exceptions=False).stdout
     assert "weighted average" in shown
     assert "confusion" in shown
+
+
+def test_lines_that_label_companies_alone_are_passed_over(tmp_path: Path, tiny_taxonomy: Taxonomy) -> None:
+    """As the test part of a dataset has some, which is what a promotion is judged on."""
+    path = tmp_path / "test.jsonl"
+    path.write_text(
+        '{"text": "acme1 beats acme2", "source": "wire", "entities": [[[[0, 5]], "positive"]]}\n'
+        '{"text": "acme1 warns", "sentiment": "negative", "source": "wire"}\n'
+    )
+    assert [(one.text, one.source) for one in read_examples(path, tiny_taxonomy.tasks)] == [("acme1 warns", "wire")]
+    path.write_text('{"text": "acme1 warns"}\n')
+    with pytest.raises(InputError, match="line 1 has no label"):
+        read_examples(path, tiny_taxonomy.tasks)

@@ -17,6 +17,7 @@ from core.labelled import read_labelled_lines
 from core.scoring import TaskScore, score_task
 from core.text import model_input
 from trainer.data.dataset import UNKNOWN_SOURCE
+from trainer.data.entities import ENTITIES
 from trainer.data.examples import Example
 
 RESAMPLES = 10_000
@@ -141,7 +142,8 @@ def common_tasks(old: Classifier, new: Classifier) -> dict[str, tuple[str, ...]]
 
 
 def read_examples(path: Path, tasks: Mapping[str, Sequence[str]]) -> list[Example]:
-    """Examples of lines {"text", "<task>": "<label>", "source"?} of `path` that carry a label for one of `tasks`.
+    """Examples of lines {"text", "<task>": "<label>", "source"?} of `path` that carry a label for one of `tasks`; those
+    that label companies alone, as the test part of a dataset has some, are passed over.
 
     Raises InputError naming the file and the line that is malformed, unlabelled, or labelled otherwise.
     """
@@ -152,7 +154,8 @@ def read_examples(path: Path, tasks: Mapping[str, Sequence[str]]) -> list[Exampl
             _string(line.fields, "source") or UNKNOWN_SOURCE,
             language=_string(line.fields, "language"),
         )
-        for line in read_labelled_lines(path, tasks)
+        for line in read_labelled_lines(path, tasks, instead=ENTITIES)
+        if line.labels
     ]
 
 
