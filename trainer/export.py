@@ -21,6 +21,7 @@ from core.bundle import (
     FORMAT_VERSION,
     SERVED,
     Bundle,
+    DataSource,
     EntitySpec,
     Manifest,
     SelfTest,
@@ -77,12 +78,14 @@ def make_bundle(
     method: Method = "minmax",
     others: Mapping[str, Sequence[TaskScore]] | None = None,
     unseen: Sequence[SourceScore] = (),
+    begun: Manifest | None = None,
 ) -> Bundle:
     """Quantize `network`, fit its temperatures on the validation part with the eight-bit graph, evaluate it on the
     test part in both precisions by the classifier that serves, and write it all to `path`.
 
     `others` are figures of other variants on the same test part, such as the teacher's, for the card; `unseen` those of
     trainings by the same recipe without a source. Where `material` has sources that were left out, they are judged.
+    `begun`: the manifest of the bundle that the network went on from, whose sources and languages it has too.
     """
     evaluation = dict(others or {})
     towards: dict[str, EntityScore] = {}
@@ -98,9 +101,9 @@ def make_bundle(
     manifest = msgspec.structs.replace(
         final.manifest,
         evaluation={variant: list(scores) for variant, scores in evaluation.items()},
-        data=material.sources(),
+        data=_learnt(material, begun),
         code=_code(origin),
-        languages=[material.language] if material.language else languages_of([e.text for e in material.split.train]),
+        languages=begun.languages if begun is not None else _languages(material),
         self_test=_self_test(classifier),
         entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),
@@ -110,6 +113,17 @@ def make_bundle(
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
     Classifier(bundle).self_test()
     return bundle
+
+
+def _learnt(material: Material, begun: Manifest | None) -> list[DataSource]:
+    """Sources of `material`, and those that only the bundle it `begun` with has learnt from."""
+    own = material.sources()
+    names = {source.name for source in own}
+    return own + [source for source in (begun.data if begun is not None else []) if source.name not in names]
+
+
+def _languages(material: Material) -> list[str]:
+    return [material.language] if material.language else languages_of([e.text for e in material.split.train])
 
 
 def _self_test(classifier: Classifier) -> list[SelfTest]:

@@ -86,7 +86,11 @@ def train_bundle(
     log("exporting, quantizing and evaluating")
     learned = trained.blended()
     origin = Origin(name, learned.backbone, command, msgspec.json.encode(recipe).decode())
-    return make_bundle(learned.network, learned.tokenizer, material, out, origin, unseen=unseen)
+    if trained.begun is not None:
+        origin = msgspec.structs.replace(
+            origin, summary=f"gone on from {trained.begun.name}, which taught it beside the labels"
+        )
+    return make_bundle(learned.network, learned.tokenizer, material, out, origin, unseen=unseen, begun=trained.begun)
 
 
 def compress_bundle(

@@ -8,23 +8,25 @@ from pathlib import Path
 import msgspec
 import torch
 
+from core.bundle import Manifest
+from trainer.continuing import continued, is_bundle
+from trainer.course import from_backbone
 from trainer.learn.averaging import mean_of
-from trainer.learn.backbone import backbone_name, load_encoder
-from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.finetune import fine_tune
-from trainer.learn.network import Learned, Network, load_network, save_network
+from trainer.learn.network import Learned, load_network, save_network
 from trainer.learn.recipe import Recipe
-from trainer.learn.tokenizer import load_tokenizer, mask_number
+from trainer.learn.tokenizer import mask_number
 from trainer.learn.training_loop import Epoch
 from trainer.material import Material
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """Networks that were fine-tuned on one material."""
+    """Networks that were fine-tuned on one material; `begun`: the manifest of the bundle they went on from, if one."""
 
     learned: list[Learned]
     material: Material
+    begun: Manifest | None = None
 
     def blended(self) -> Learned:
         """The mean of the weights that validation gains by, of the first network and those like it."""
@@ -53,44 +55,40 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
 ) -> Trained:
-    """Fine-tune `backbone`, `recipe.runs` times from consecutive seeds.
+    """Fine-tune `backbone`, a model directory or a bundle, `recipe.runs` times from consecutive seeds.
 
-    With a directory `weights`, each run's network is kept there, and a later call with the same recipe and data takes
-    it from there; one that was interrupted goes on. Raises InputError for a backbone that can't be used.
+    A bundle keeps what it knows, see `trainer.continuing`. With a directory `weights`, each run's network is kept
+    there, and a later call with the same recipe and data takes it from there; one that was interrupted goes on. Raises
+    InputError for a backbone that can't be used, BundleError for a bundle.
     """
-    tokenizer = load_tokenizer(backbone)
-    mask_id = mask_number(tokenizer, backbone)
-    entity_labels = () if recipe.few_shot else material.entity_labels  # too few to learn from there
-    train_data, choice = (
-        encode(part, tokenizer, material.labels, recipe.max_length, entity_labels, apart)
-        for part, apart in ((material.split.train, False), (material.choice, bool(material.unseen)))
-    )
-    name = backbone_name(backbone)
+    begin = continued if is_bundle(backbone) else from_backbone
+    course = begin(backbone, material, recipe)
+    mask_id = mask_number(course.tokenizer, backbone)
     learned = []
     for seed in range(recipe.seed, recipe.seed + recipe.runs):
         single = msgspec.structs.replace(recipe, seed=seed, runs=1)
-        encoder = load_encoder(backbone)
+        torch.manual_seed(seed)  # of heads that know nothing yet
+        network = course.network()
         kept = None
         if weights is not None:
-            texts = (material.split.train, material.choice, tokenizer.to_str())
-            known_by = fingerprint((single, material.labels, entity_labels, texts, name), encoder.state_dict())
-            kept = weights / f"{known_by[:16]}.safetensors"
+            texts = (material.split.train, material.choice, course.tokenizer.to_str())
+            parts = (single, material.labels, network.entity_labels, texts, course.backbone)
+            kept = weights / f"{fingerprint(parts, network.encoder.state_dict())[:16]}.safetensors"
             if kept.exists():
                 learned.append(load_network(kept))
                 continue
-        torch.manual_seed(seed)
-        network = Network(encoder, material.labels, recipe.dropout, entity_labels)
         fine_tune(
             network,
-            train_data,
-            choice,
+            course.train,
+            course.choice,
             mask_id,
             single,
+            objective=course.objective,
             on_epoch=on_epoch,
             quiet=quiet,
             checkpoint=None if kept is None else kept.with_suffix(".checkpoint"),
         )
-        learned.append(Learned(network, tokenizer, name, single))
+        learned.append(Learned(network, course.tokenizer, course.backbone, single))
         if kept is not None:
             save_network(learned[-1], kept)
-    return Trained(learned, material)
+    return Trained(learned, material, course.begun)

@@ -24,16 +24,40 @@ _OWNED = (
     ("lora", ("lora_rate",)),
     ("schedule", ("spec", "base", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
 )
+# What a training that goes on from a bundle has no use for.
+_FROM_THE_BEGINNING = (
+    "adapt",
+    "class_weights",
+    "compress",
+    "few_shot",
+    "lora",
+    "search",
+    "source_balance",
+    "source_bias",
+    "source_smoothing",
+    "unseen",
+)
 
 
-def refuse_idle_options() -> None:
-    """Raise InputError for an option of the running command that was given and would be passed over, naming both."""
+def given_options() -> dict[str, str]:
+    """Options of the running command that were given, as they are written, by the names of their parameters."""
     context = click.get_current_context()
-    given = {
+    return {
         parameter.name: parameter.opts[0]
         for parameter in context.command.params
         if parameter.name and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
     }
+
+
+def from_the_beginning() -> list[str]:
+    """Those of the options given that a training from a backbone alone has a use for, as they are written."""
+    given = given_options()
+    return [given[name] for name in _FROM_THE_BEGINNING if name in given]
+
+
+def refuse_idle_options() -> None:
+    """Raise InputError for an option of the running command that was given and would be passed over, naming both."""
+    given = given_options()
     for option, others, why in _APART:
         for other in others:
             if option in given and other in given:

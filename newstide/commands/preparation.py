@@ -62,6 +62,7 @@ def prepare_training(
     The study of a search is kept in `weights`, an adapted backbone in `backbones`, or there too. Raises InputError
     where adapting has no such directory, and as its parts do.
     """
+    from trainer.continuing import is_bundle
     from trainer.learn.backbone import find_backbone
 
     quiet = options["as_json"] or not sys.stderr.isatty()
@@ -70,7 +71,8 @@ def prepare_training(
         recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     if options["source_smoothing"] == AGREEMENT:
         recipe = msgspec.structs.replace(recipe, source_smoothing=agreed_smoothing(material))
-    _warn_of_few(material, recipe, log)
+    if not is_bundle(backbone):  # which knows labels that are few here
+        _warn_of_few(material, recipe, log)
     if options["adapt"]:
         backbone = _adapt(backbone, recipe, backbones or weights, options, quiet, log)
     if options["search"]:

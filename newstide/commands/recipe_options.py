@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.errors import InputError
+from newstide.commands.option_conflicts import given_options
 from newstide.commands.options import Command, with_options
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from trainer.material import Material
 
 AGREEMENT = "agreement"
+# Defaults of a training that goes on from a bundle, by option.
+CONTINUING: dict[str, Any] = {"epochs": 1, "smoothing": 0.0}
 _POSITIVE = click.FloatRange(0, min_open=True)
 _SHARE = click.FloatRange(0, 1, max_open=True)
 # Option name -> field of the recipe, in the order in which they are shown.
@@ -103,14 +106,17 @@ def recipe_options(command: Command) -> Command:
     return with_options(command, _OPTIONS)
 
 
-def choose_recipe(options: dict[str, Any]) -> Recipe:
-    """The recipe that `options` describe, without class weights where they name none.
+def choose_recipe(options: dict[str, Any], *, continuing: bool = False) -> Recipe:
+    """The recipe that `options` of the running command describe, without class weights where they name none; those not
+    given have the defaults of a training that goes on from a bundle where it is `continuing`.
 
     Smoothing by the agreement of a dataset is not in it yet: `agreed_smoothing` has that. Raises InputError for a file
     of class weights or of smoothing that can't be read.
     """
     from trainer.learn.recipe import Recipe
 
+    if continuing:
+        options = options | {name: value for name, value in CONTINUING.items() if name not in given_options()}
     return Recipe(
         **{field: options[option] for option, field in _FIELDS.items()},
         class_weights=_class_weights(options["class_weights"] or "none"),

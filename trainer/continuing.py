@@ -1,0 +1,109 @@
+"""A training that goes on from a bundle: what is new is learnt from its labels, and what was known is kept.
+
+As in Li and Hoiem 2016 ("Learning without Forgetting") the bundle's own answers hold the network where it is, on new
+texts too; beside those it rehearses some of the others.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.bundle import MANIFEST, Manifest, load_bundle
+from core.errors import InputError
+from trainer.compress.distil import Mixture, distillation
+from trainer.compress.ensemble import ask
+from trainer.compress.read_graph import read_network
+from trainer.course import Course
+from trainer.data.build import OWN_LICENCE
+from trainer.data.corpora import UNKNOWN_LICENCE
+from trainer.data.examples import Example
+from trainer.learn.batches import UNLABELLED, encode
+from trainer.learn.network import Learned, Network
+from trainer.learn.recipe import Recipe
+from trainer.learn.tokenizer import read_tokenizer
+from trainer.material import SPLIT_SEED, Material
+
+NEW_LABELS = 0.7  # weight of a new text's true label; the rest, and all of a text rehearsed, is the bundle's answer
+REPEATED = 3  # times that a new text comes in an epoch
+REHEARSED = 8  # texts rehearsed for each new one, and at least:
+LEAST_REHEARSED = 4_000
+JUDGED = 1_000  # texts that epochs are judged by
+
+
+def is_bundle(directory: Path) -> bool:
+    """Whether `directory` holds a bundle, not a model of the Hugging Face kind."""
+    return (directory / MANIFEST).is_file()
+
+
+def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
+    """What a training learns that goes on from the bundle in `directory`.
+
+    New are texts of analysts, of files without a licence of their own, and of sources that the bundle did not learn
+    from. Raises BundleError for a bundle that can't be read, InputError where `material` lacks what it answers or asks
+    for what it does not.
+    """
+    bundle = load_bundle(directory)
+    network = read_network(bundle)
+    _check(network, material, directory)
+    tokenizer = read_tokenizer(bundle.tokenizer.decode(), directory)
+    new, known = _parted(material, bundle.manifest, recipe.seed)
+    examples = new * REPEATED + known
+    length = min(recipe.max_length, network.architecture.positions)
+    answers = ask(Learned(network, tokenizer, bundle.name, recipe), examples, length, quiet=True)
+    train = encode(examples, tokenizer, network.labels, length, network.entity_labels)
+    weights = torch.where(torch.arange(len(examples)) < len(new) * REPEATED, NEW_LABELS, 0.0)
+    soft = {
+        task: blended(torch.from_numpy(logits).softmax(-1), torch.tensor(train.targets[task]), weights)
+        for task, logits in answers.items()
+    }
+    choice = random.Random(SPLIT_SEED).sample(material.choice, min(JUDGED, len(material.choice)))
+    return Course(
+        bundle.manifest.backbone,
+        tokenizer,
+        lambda: read_network(bundle),
+        train,
+        encode(choice, tokenizer, network.labels, length, network.entity_labels, bool(material.unseen)),
+        distillation(soft, Mixture(labels=0), recipe.label_smoothing),
+        bundle.manifest,
+    )
+
+
+def blended(answers: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Probabilities (n, labels): `weights` (n,) of the true label, the rest of `answers`; those where there is none."""
+    truth = nn.functional.one_hot(targets.clamp(min=0), answers.shape[1])
+    share = (weights * (targets != UNLABELLED)).unsqueeze(1)
+    return share * truth + (1 - share) * answers
+
+
+def _check(network: Network, material: Material, where: Path) -> None:
+    for task, names in material.labels.items():
+        if network.labels.get(task) != names:
+            raise InputError(f"{where} does not answer {task!r} with {', '.join(names[:5])}…; train from a backbone")
+    lacking = sorted(set(network.labels) - set(material.labels))
+    if network.entity_labels and not material.entity_labels:
+        lacking.append("sentiment towards companies")
+    if lacking:
+        raise InputError(
+            f"{where} answers {' and '.join(lacking)}, which no text is labelled for: what it knows of that could not "
+            "be judged; add the corpora that it learned from"
+        )
+
+
+def _parted(material: Material, begun: Manifest, seed: int) -> tuple[list[Example], list[Example]]:
+    """New texts to learn, and a sample of the others to rehearse."""
+    learnt = {source.name for source in begun.data if source.train}
+    fresh = {
+        source.name
+        for source in material.sources()
+        if source.licence in (OWN_LICENCE, UNKNOWN_LICENCE) or source.name not in learnt
+    }
+    new: list[Example] = []
+    known: list[Example] = []
+    for example in material.split.train:
+        (new if example.source in fresh else known).append(example)
+    wanted = max(REHEARSED * len(new), LEAST_REHEARSED)
+    return new, random.Random(seed).sample(known, min(wanted, len(known)))
