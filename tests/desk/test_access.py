@@ -32,7 +32,7 @@ def test_nobody_gets_in_without_showing_who_they_are(stranger: TestClient) -> No
 
 
 def test_a_password_begins_a_session_that_a_log_out_ends(login: Login) -> None:
-    ann = login("ann")
+    ann = login("ann", password=PASSWORD)
     assert ann.get("/api/v1/session").json()["name"] == "ann"
     cookie = ann.cookies[COOKIE]
     assert ann.delete("/api/v1/session").status_code == 204
@@ -41,7 +41,7 @@ def test_a_password_begins_a_session_that_a_log_out_ends(login: Login) -> None:
 
 
 def test_only_hashes_are_stored(login: Login, engine: Engine) -> None:
-    ann = login("ann")
+    ann = login("ann", password=PASSWORD)
     token = ann.post("/api/v1/tokens", json={"name": "export"}).json()["token"]
     with engine.connect() as connection:
         for table in ("account", "desk_session", "api_token", "audit_event"):
@@ -51,7 +51,7 @@ def test_only_hashes_are_stored(login: Login, engine: Engine) -> None:
 
 @pytest.mark.parametrize("name", ["ann", "nobody"])
 def test_a_wrong_password_says_nothing_of_the_account(login: Login, stranger: TestClient, name: str) -> None:
-    login("ann")
+    login("ann", password=PASSWORD)
     answer = stranger.post("/api/v1/session", json={"name": name, "password": "not it at all"})
     assert (answer.status_code, answer.json()["detail"]) == (401, "no account has this name and password")
 
@@ -68,7 +68,7 @@ def test_passwords_can_not_be_tried_for_ever(stranger: TestClient) -> None:
 
 
 def test_a_disabled_account_is_out_at_once(login: Login, desk: Desk) -> None:
-    ann = login("ann")
+    ann = login("ann", password=PASSWORD)
     token = ann.post("/api/v1/tokens", json={"name": "export"}).json()["token"]
     desk.accounts.change("ann", disabled=True)
     assert ann.get("/api/v1/session").status_code == 401
@@ -102,7 +102,7 @@ def test_a_change_needs_the_sessions_token(login: Login) -> None:
     "headers", [{"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
 )
 def test_a_page_of_another_site_changes_nothing(login: Login, stranger: TestClient, headers: dict[str, str]) -> None:
-    ann = login("ann")
+    ann = login("ann", password=PASSWORD)
     assert ann.post("/api/v1/tokens", json={"name": "x"}, headers=headers).status_code == 403
     body = {"name": "ann", "password": PASSWORD}
     assert stranger.post("/api/v1/session", json=body, headers=headers).status_code == 403

@@ -26,6 +26,8 @@ from tests.desk.browser.invented_store import fill_store
 PASSWORD = "a long password of theirs"
 PEOPLE = {"ann": "analyst", "ben": "analyst", "boss": "admin", "vic": "viewer"}
 WIDE, PHONE = (1280, 800), (390, 844)
+# The first has the engine alone, and takes a quarter less of a processor.
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def served(postgres: EmbeddedPostgres, current: str, tmp_path_factory: pytest.Te
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """For one module: while Playwright runs, its thread has an event loop, and other tests could not run theirs."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if path is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
