@@ -67,11 +67,17 @@ def classify(source: Path, target: Path, bundles: tuple[Path, ...], live: bool, 
         count = classify_file(classifiers, source, target, report, explain, unread, companies)
     click.echo(f"{count} texts classified into {target}", err=True)
     if unread:
-        names = " nor ".join(classifier.name for classifier in classifiers)
-        verb = "reads" if len(classifiers) > 1 else "does not read"
-        either = "neither " if len(classifiers) > 1 else ""
-        texts = ", ".join(f"{language} {number}" for language, number in unread.most_common())
-        click.echo(f"{unread.total()} of them have no labels, since {either}{names} {verb} {texts}", err=True)
+        click.echo(_why_unread(unread, classifiers), err=True)
+
+
+def _why_unread(unread: Counter[str], classifiers: Sequence[Classifier]) -> str:
+    """A sentence for a person; `unread` counts texts by language."""
+    number = unread.total()
+    names = [classifier.name for classifier in classifiers]
+    nobody = f"neither {' nor '.join(names)} reads" if len(names) > 1 else f"{names[0]} does not read"
+    texts = ", ".join(f"{count} in {language}" for language, count in unread.most_common())
+    labels, whose = ("has no label", "its language") if number == 1 else ("have no labels", "their languages")
+    return f"{number} of them {labels}, since {nobody} {whose}: {texts}"
 
 
 def _chosen(settings: Settings, directories: Sequence[Path], live: bool) -> list[Bundle]:

@@ -75,6 +75,15 @@ def test_the_command_says_how_many_it_labelled(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in ("in.jsonl", "out.jsonl", "tiny")]
     ended = CliRunner().invoke(classify, [*paths[:2], "--bundle", paths[2]], catch_exceptions=False)
     assert ended.stderr == f"1 texts classified into {paths[1]}\n"
+    write_tiny(tmp_path / "big", "big", seed=1, languages=("de",))
+    unread = ["某公司股价大跌", "监管部门处罚某银行，股价下跌", "決算は増益でした"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": 1, "text": text}) + "\n" for text in unread))
+    for bundles, nobody in ((["tiny"], "tiny does not read"), (["tiny", "big"], "neither tiny nor big reads")):
+        options = [option for name in bundles for option in ("--bundle", str(tmp_path / name))]
+        ended = CliRunner().invoke(classify, [*paths[:2], *options], catch_exceptions=False)
+        assert ended.stderr.endswith(f"3 of them have no labels, since {nobody} their languages: 2 in zh, 1 in ja\n"), (
+            ended.stderr
+        )
 
 
 def test_a_narrow_terminal_gets_the_figures_that_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
