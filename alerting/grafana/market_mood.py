@@ -88,38 +88,23 @@ def _now() -> list[Built]:
 
 def _surprises() -> list[Built]:
     return [
-        heat(
-            About(
-                "Surprise by topic",
-                "Negative stories against the same hour of the week in the four weeks before the range: 0 is as usual, "
-                "3 and more is rare. Empty while there is less than a week of history.",
-                "none",
-                _ABOUT,
-                24,
-                12,
-                "5m",
-                points=360,
-            ),
-            series(surprise("topic", "topic")),
-            least=-4,
-            most=4,
+        _surprise(
+            "Surprise by topic",
+            "Negative stories against the same hour of the week in the four weeks before the range: 0 is as usual, "
+            "3 and more is rare. Empty while there is less than a week of history.",
+            surprise("topic", "topic"),
         ),
-        heat(
-            About(
-                "Surprise by company",
-                f"The same for the {SHOWN} companies chosen that have most negative stories in the range.",
-                "none",
-                _ABOUT,
-                24,
-                12,
-                "5m",
-                points=360,
-            ),
-            series(surprise("entity", "company")),
-            least=-4,
-            most=4,
+        _surprise(
+            "Surprise by company",
+            f"The same for the {SHOWN} companies chosen that have most negative stories in the range.",
+            surprise("entity", "company"),
         ),
     ]
+
+
+def _surprise(title: str, description: str, sql: str) -> Built:
+    about = About(title, description, "none", _ABOUT, 24, 12, "5m", points=360)
+    return heat(about, series(sql), least=-4, most=4)
 
 
 def _shares_and_volume() -> list[Built]:

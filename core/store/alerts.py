@@ -22,12 +22,11 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
-class AlertRow:
-    """One surge of a `signal` of a series: `negative`, `share`, `positive` or `volume`.
+class SurgeRow:
+    """What rows of alerts and of incidents have in common: a `signal` of a series that was out of the ordinary.
 
     Times are event times; `observed` and `expected` count the signal's stories in the `window_minutes` before
-    `peak_at`; `score` is -log10 of the recalibrated tail probability; `evidence` is what `gather_evidence` found;
-    `incident` is the incident that it is reported as a part of.
+    `peak_at`; `score` is -log10 of the recalibrated tail probability.
     """
 
     id: UUID
@@ -43,12 +42,18 @@ class AlertRow:
     observed: float
     expected: float
     score: float
-    evidence: dict[str, Any]
-    incident: UUID | None = None
 
     @property
     def series(self) -> str:
         return series_name(self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class AlertRow(SurgeRow):
+    """An alert; `evidence` is what `gather_evidence` found, `incident` the one that it is reported as a part of."""
+
+    evidence: dict[str, Any]
+    incident: UUID | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `newstide alerts list --json`: times as ISO 8601 in UTC."""
@@ -68,12 +73,19 @@ def list_alerts(
     Those that were withdrawn come only where that `state` is asked for. Raises InputError for a state that does not
     exist, or a series of another form.
     """
-    if state not in (None, *STATES):
-        raise InputError(f"state {state!r} does not exist; alerts are `open`, `closed` or `withdrawn`")
-    kind, name = parse_series(series) if series else (None, None)
-    parameters = {"since": since, "state": state, "kind": kind, "name": name, "limit": limit}
     with engine.connect() as connection:
-        return records(AlertRow, connection.execute(text(_SQL["alerts"]), parameters))
+        found = connection.execute(text(_SQL["alerts"]), chosen("alerts", since, state, series, limit))
+        return records(AlertRow, found)
+
+
+def chosen(
+    what: str, since: datetime | None, state: str | None, series: str | None, limit: int
+) -> dict[str, str | datetime | int | None]:
+    """Parameters of a query for alerts or incidents, as `list_alerts` is asked. Raises InputError as it does."""
+    if state not in (None, *STATES):
+        raise InputError(f"state {state!r} does not exist; {what} are `open`, `closed` or `withdrawn`")
+    kind, name = parse_series(series) if series else (None, None)
+    return {"since": since, "state": state, "kind": kind, "name": name, "limit": limit}
 
 
 def count_alerts(engine: Engine) -> int:

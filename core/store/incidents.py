@@ -13,9 +13,8 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from core.errors import InputError
-from core.store.alerts import STATES, AlertRow, Signal, State
+from core.store.alerts import AlertRow, SurgeRow, chosen
 from core.store.sql import load_queries, records
-from core.store.trends import parse_series, series_name
 
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
 
@@ -29,31 +28,14 @@ _LEAST_PREFIX = 4  # hex digits of an id by which a person may name it
 
 
 @dataclass(frozen=True)
-class IncidentRow:
+class IncidentRow(SurgeRow):
     """Alerts that share their stories, as one event that is reported once.
 
     It bears the series, signal and figures of its `leader`, the alert it is named after. `opened_at` is when the first
     of its alerts opened, `last_at` when one was last elevated, `closed_at` when the last one ended.
     """
 
-    id: UUID
     leader: UUID
-    kind: str
-    name: str
-    signal: Signal
-    state: State
-    opened_at: datetime
-    last_at: datetime
-    closed_at: datetime | None
-    peak_at: datetime
-    window_minutes: int
-    observed: float
-    expected: float
-    score: float
-
-    @property
-    def series(self) -> str:
-        return series_name(self.kind, self.name)
 
 
 @dataclass(frozen=True)
@@ -114,12 +96,9 @@ def list_incidents(
     Those that were withdrawn come only where that `state` is asked for. Raises InputError for a state that does not
     exist, or a series of another form.
     """
-    if state not in (None, *STATES):
-        raise InputError(f"state {state!r} does not exist; incidents are `open`, `closed` or `withdrawn`")
-    kind, name = parse_series(series) if series else (None, None)
-    parameters = {"since": since, "state": state, "kind": kind, "name": name, "limit": limit}
+    which = chosen("incidents", since, state, series, limit)
     with engine.connect() as connection:
-        rows = records(IncidentRow, connection.execute(text(_SQL["incidents"]), parameters))
+        rows = records(IncidentRow, connection.execute(text(_SQL["incidents"]), which))
     return _with_alerts(engine, rows)
 
 

@@ -23,7 +23,7 @@ COUNTS = ("negative", "neutral", "positive", "messages")
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """Stories by sentiment, and messages, in a span."""
 
@@ -42,19 +42,11 @@ class Totals:
         return (self.positive - self.negative) / self.stories if self.stories else None
 
 
-@dataclass(frozen=True, slots=True)
-class Leading:
-    """A series and its counts in a span."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leading(Totals):
+    """The same of one series."""
 
     name: str
-    negative: int
-    neutral: int
-    positive: int
-    messages: int
-
-    @property
-    def stories(self) -> int:
-        return self.negative + self.neutral + self.positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +123,7 @@ def sum_exactly(connection: Connection, kind: str, leading: list[Leading], grid:
         return leading
     names = [each.name for each in leading]
     sums = {count: found.sum(axis=1) for count, found in read_counts(connection, kind, names, grid).items()}
-    exact = [Leading(name, *(int(sums[count][i]) for count in COUNTS)) for i, name in enumerate(names)]
+    exact = [Leading(name=name, **{count: int(sums[count][i]) for count in COUNTS}) for i, name in enumerate(names)]
     return sorted((each for each in exact if each.messages or each.stories), key=lambda each: -each.negative)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from core.store.alerts import SurgeRow
 from core.store.sql import records
 from desk.store.sql import queries_beside
 
@@ -19,7 +20,7 @@ IncidentKey = tuple[datetime, UUID]
 
 
 @dataclass(frozen=True)
-class HandledIncident:
+class HandledIncident(SurgeRow):
     """An incident with the figures of its leading alert, the latest verdict, and how it is handled.
 
     `observed` and `expected` count stories in the `window_minutes` before `peak_at`; `score` is -log10 of the
@@ -27,19 +28,6 @@ class HandledIncident:
     `headline`: of the first of the stories behind it; None where the evidence names none.
     """
 
-    id: UUID
-    kind: str
-    name: str
-    signal: str
-    state: str
-    opened_at: datetime
-    last_at: datetime
-    closed_at: datetime | None
-    peak_at: datetime
-    window_minutes: int
-    observed: float
-    expected: float
-    score: float
     alerts: int
     verdict: str | None
     acknowledged: bool
@@ -50,22 +38,9 @@ class HandledIncident:
 
 
 @dataclass(frozen=True)
-class IncidentAlert:
+class IncidentAlert(SurgeRow):
     """An alert of an incident, with what drove it."""
 
-    id: UUID
-    kind: str
-    name: str
-    signal: str
-    state: str
-    opened_at: datetime
-    last_at: datetime
-    closed_at: datetime | None
-    peak_at: datetime
-    window_minutes: int
-    observed: float
-    expected: float
-    score: float
     evidence: dict[str, Any]
 
 
