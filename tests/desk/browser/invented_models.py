@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from core.bundle import MANIFEST, load_bundle, write_bundle
+from core.label_lines import Subject
 from core.store.models import move_model, record_verdict, register_model
 from desk.labelling.steps import save
 
@@ -56,14 +57,17 @@ def add_models(engine: Engine, folder: Path) -> None:
 
 
 def add_labels(engine: Engine) -> None:
-    """What two analysts said of the same old stories; they are split on every sixth."""
+    """What two analysts said of the same old stories and of a company in each: they are split on every sixth story, and
+    on every fourth company."""
     with engine.begin() as connection:
         found = connection.execute(
-            text("SELECT story, sentiment FROM message ORDER BY published_at, uid LIMIT 200"),
+            text("SELECT story, sentiment, entities[1] AS company FROM message ORDER BY published_at, uid LIMIT 200"),
         ).all()
-        stories = list({row.story: row.sentiment for row in found}.items())[:_LABELLED]
-        for number, (story, sentiment) in enumerate(stories):
+        stories = list({row.story: row for row in found}.values())[:_LABELLED]
+        for number, (story, sentiment, company) in enumerate(stories):
             other = "neutral" if sentiment != "neutral" else "negative"
-            save(connection, "dana", UUID(int=1000 + number), {story: {"sentiment": sentiment}})
-            said = other if number % 6 == 0 else sentiment
-            save(connection, "emil", UUID(int=2000 + number), {story: {"sentiment": said}})
+            for analyst, first, split in (("dana", 1000, False), ("emil", 2000, True)):
+                words = {Subject("sentiment"): other if split and number % 6 == 0 else sentiment}
+                if company:
+                    words[Subject("sentiment", company)] = other if split and number % 4 == 0 else sentiment
+                save(connection, analyst, UUID(int=first + number), {story: words})

@@ -26,6 +26,7 @@ WINDOW = 60  # minutes
 _BEFORE, _NOW = 11, 7  # seeds of the two feeds
 MODEL = "newstide-2026.11.3"
 SENTIMENTS = ("negative", "neutral", "positive")
+RIVAL = "HRBR"  # what is bad for others is good for it
 HOSTILE = '<img src=x onerror="document.title=`owned`"><script>document.title="owned"</script> shares fall'
 
 _BAD = re.compile(
@@ -71,12 +72,14 @@ class _Message:
     author: str
     entities: list[str]
     sentiment: str
+    towards: list[str]
     scores: list[float]
     topic: str
 
-    def series(self) -> list[tuple[str, str]]:
-        entities = [("entity", entity) for entity in self.entities]
-        return [("all", "all"), ("topic", self.topic), ("source", self.source), *entities]
+    def series(self) -> dict[tuple[str, str], str]:
+        """Sentiment by series."""
+        whole = dict.fromkeys((("all", "all"), ("topic", self.topic), ("source", self.source)), self.sentiment)
+        return whole | {("entity", name): said for name, said in zip(self.entities, self.towards, strict=True)}
 
 
 def fill_store(url: str, until: datetime | None = None) -> datetime:
@@ -120,6 +123,7 @@ def _labelled(item: dict[str, Any]) -> _Message:
     scores[mood] = round(sure, 4)
     topic = next((name for name, words in _TOPICS if re.search(words, text)), "General News | Opinion")
     at = datetime.fromisoformat(item["published_at"])
+    beside = [RIVAL] if item["entities"] and hashlib.sha256(plain.encode()).digest()[2] % 5 == 0 else []
     return _Message(
         uid=_uuid(item["source"], item["id"], at.date()),
         story=_uuid(plain),
@@ -131,8 +135,9 @@ def _labelled(item: dict[str, Any]) -> _Message:
         text=text,
         url=item["url"],
         author=item.get("author", ""),
-        entities=item["entities"],
+        entities=[*item["entities"], *beside],
         sentiment=SENTIMENTS[mood],
+        towards=[*(SENTIMENTS[mood] for _ in item["entities"]), *(SENTIMENTS[2 - mood] for _ in beside)],
         scores=scores,
         topic=topic,
     )
@@ -157,11 +162,11 @@ def _write_messages(connection: psycopg.Connection[Any], messages: list[_Message
         connection,
         "message",
         "uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language, entities, "
-        "marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model",
+        "marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model, entity_sentiments",
         (
             (m.uid, m.at.date(), m.source, m.id, m.kind, m.at, m.at, m.title, m.text, m.url, m.author, "en",
              m.entities, [], "{}", m.story, m.story, m.sentiment, m.scores, m.topic,
-             [0.8 if name == m.topic else 0.01 for name in topics], MODEL)
+             [0.8 if name == m.topic else 0.01 for name in topics], MODEL, m.towards)
             for m in messages
         ),
     )  # fmt: skip
@@ -187,7 +192,7 @@ def _write_messages(connection: psycopg.Connection[Any], messages: list[_Message
         connection,
         "story_series",
         "story, kind, name, first_at, uid, sentiment",
-        ((*key, first.at, first.uid, first.sentiment) for key, first in firsts.items()),
+        ((*key, first.at, first.uid, first.series()[key[1:]]) for key, first in firsts.items()),
     )
 
 
@@ -196,14 +201,14 @@ def _write_trends(connection: psycopg.Connection[Any], messages: list[_Message])
     seen: set[tuple[UUID, str, str]] = set()
     for message in messages:
         minute = message.at.replace(second=0, microsecond=0)
-        for kind, name in message.series():
+        for (kind, name), said in message.series().items():
             cell = counts[kind, name, minute]
-            cell[message.sentiment] += 1
+            cell[said] += 1
             for sentiment, score in zip(SENTIMENTS, message.scores, strict=True):
                 cell[f"p_{sentiment}"] += round(score * 1_000_000)
             if (message.story, kind, name) not in seen:
                 seen.add((message.story, kind, name))
-                cell[f"{message.sentiment}_stories"] += 1
+                cell[f"{said}_stories"] += 1
     columns = [
         f"{prefix}{name}{suffix}" for prefix, suffix in (("", ""), ("", "_stories"), ("p_", "")) for name in SENTIMENTS
     ]
@@ -313,6 +318,8 @@ def _evidence(driving: list[_Message]) -> dict[str, Any]:
                 "first_at": told[0].at.isoformat(),
                 "sources": sorted({message.source for message in told}),
                 "messages": len(told),
+                "sentiment": told[0].sentiment,
+                "entities": dict(zip(told[0].entities, told[0].towards, strict=True)),
             }
             for told in leading
         ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,9 +14,9 @@ from tests.desk.browser.conftest import ServedDesk, VisitAs
 
 
 def _said(served: ServedDesk, analyst: str) -> list[Any]:
-    """Story and label of each row of that analyst, the oldest first."""
+    """Story and label of each row of that analyst on a story, the oldest first."""
     with psycopg.connect(served.database_url) as connection:
-        query = "SELECT story::text, label FROM label WHERE analyst = %s AND task = 'sentiment' ORDER BY id"
+        query = "SELECT story::text, label FROM label WHERE (analyst, task, entity) = (%s, 'sentiment', '') ORDER BY id"
         return connection.execute(query, (analyst,)).fetchall()
 
 
@@ -128,3 +130,64 @@ def test_an_explanation_marks_the_words(visit: VisitAs) -> None:
     page.keyboard.press("x")
     page.wait_for_selector("mark.weight")
     assert page.locator("mark.weight").count() >= 1
+
+
+def _said_of_companies(served: ServedDesk, analyst: str) -> list[Any]:
+    with psycopg.connect(served.database_url) as connection:
+        query = "SELECT entity, label FROM label WHERE analyst = %s AND entity <> '' ORDER BY id"
+        return connection.execute(query, (analyst,)).fetchall()
+
+
+def _wait_for_companies(served: ServedDesk, analyst: str, expected: list[Any]) -> None:
+    for _ in range(200):
+        if _said_of_companies(served, analyst) == expected:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{analyst} said {_said_of_companies(served, analyst)}, not {expected}")
+
+
+def test_a_company_is_chosen_and_labelled_by_keys(visit: VisitAs, served: ServedDesk, pictures: Path) -> None:
+    desk = visit("boss")
+    page = desk.open("/label")
+    for _ in range(60):  # many stories have one company, and some have none
+        page.wait_for_selector(".item")
+        if page.locator(".company-choice button").count() == 2:
+            break
+        before = _shown(page)
+        page.keyboard.press("s")
+        page.wait_for_function("text => document.querySelector('.item')?.innerText !== text", arg=before)
+    story, (first, second) = _shown(page), page.locator(".company-choice button").all()
+    names = [button.inner_text().split()[0] for button in (first, second)]
+    page.keyboard.press("c")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("group", name=f"Sentiment, {names[0]}")).to_be_visible()
+    page.keyboard.press("3")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(first).to_have_accessible_name(f"{names[0]} Positive you")
+    page.screenshot(path=pictures / "label-company-wide-light.png")
+    page.keyboard.press("1")
+    expect(page.get_by_role("group", name="Sentiment", exact=True)).to_be_visible()
+    _wait_for_companies(served, "boss", [(names[0], "positive"), (names[1], "negative")])
+    assert _said(served, "boss") == [], "no story is labelled by its companies"
+    assert page.locator(".item-text").inner_text() in story, "the story is still there"
+
+    page.keyboard.press("z")
+    expect(page.get_by_text("Taken back: 1")).to_be_visible()
+    _wait_for_companies(served, "boss", [(names[0], "positive"), (names[1], "negative"), (names[1], None)])
+    expect(second).not_to_have_accessible_name(re.compile("you"))
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys.get_by_text("Companies of the story")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("C")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("group", name="Sentiment", exact=True)).to_be_visible()
+    page.keyboard.press("2")
+    page.wait_for_function("text => document.querySelector('.item-text')?.innerText !== text", arg=story)
+
+    page = desk.open("/label/history")
+    page.get_by_role("row", name=re.compile(f"Sentiment, {names[0]}")).get_by_role("combobox").select_option("neutral")
+    _wait_for_companies(
+        served, "boss", [(names[0], "positive"), (names[1], "negative"), (names[1], None), (names[0], "neutral")]
+    )

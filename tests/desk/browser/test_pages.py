@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from newstide.scenario import BANK
 from tests.desk.browser.conftest import PHONE, WIDE, VisitAs
+from tests.desk.browser.invented_store import RIVAL
 
 PAGES = {
     "login": None,
@@ -69,6 +72,20 @@ def test_pages_speak_chinese(visit: VisitAs, pictures: Path) -> None:
         page.screenshot(path=pictures / f"{name}-wide-chinese.png", full_page=True)
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     assert page.get_by_role("link", name="标注", exact=True).count() == 1
+
+
+def test_what_is_said_of_companies_is_told(visit: VisitAs) -> None:
+    """In words where it is not what the story says as a whole; in both languages."""
+    for language, words in (("en-GB", "Positive|Negative"), ("zh-CN", "正面|负面")):
+        desk = visit("ann", language=language)
+        for path in (f"/?series=entity%3D{RIVAL}", f"/search?series=entity%3D{RIVAL}"):
+            page = desk.open(path)
+            expect(page.locator(".company.differs").first).to_have_text(re.compile(f"{RIVAL} [▲▼] ({words})"))
+    page = visit("ann").open(f"/?series=entity%3D{RIVAL}")
+    expect(page.get_by_text(re.compile("as a whole: (Positive|Negative)")).first).to_be_visible()
+    page = visit("ann").open("/alerts")
+    driving = page.locator(".evidence .company", has_text=BANK.ticker).first
+    expect(driving).to_have_accessible_name(f"{BANK.ticker} Negative")
 
 
 def test_keys_are_listed_and_lead_to_pages(visit: VisitAs, pictures: Path) -> None:

@@ -54,7 +54,7 @@ export interface Page<T> {
 
 /** What drove an alert, as far as alerting wrote it down. */
 export interface Evidence {
-  stories?: { headline: string; url: string; first_at: string; sources: string[]; messages: number }[];
+  stories?: { headline: string; url: string; first_at: string; sources: string[]; messages: number; sentiment?: string | null; entities?: Record<string, string> }[];
   words?: string[];
   entities?: { name: string; stories: number }[];
   sources?: { name: string; stories: number }[];

@@ -2,8 +2,9 @@
 import type { ComponentChildren, JSX } from "preact";
 import { labelled } from "../api/labels";
 import type { Found } from "../api/types";
-import { t } from "../i18n";
+import { named, t } from "../i18n";
 import { href } from "../router";
+import { Companies } from "./Companies";
 import { OutLink, Sentiment, Time } from "./parts";
 
 export function FoundItem({ found, before, current }: { found: Found; before?: ComponentChildren; current?: boolean }): JSX.Element {
@@ -22,12 +23,8 @@ export function FoundItem({ found, before, current }: { found: Found; before?: C
         <Time at={found.published_at} />
         <span>{found.source}</span>
         {found.topic && <a href={href("/", { series: `topic=${found.topic}` })}>{found.topic}</a>}
-        {found.entities.slice(0, 4).map((entity) => (
-          <a key={entity} href={href("/", { kind: "entity", series: `entity=${entity}` })}>
-            {entity}
-          </a>
-        ))}
-        {said && <b>{t("story.labelled", { label: said })}</b>}
+        <Companies names={found.entities} towards={found.entities.map((_, place) => found.entity_sentiments?.[place] ?? found.sentiment)} whole={found.sentiment} />
+        {said && <b>{t("story.labelled", { label: named("sentiment", said) })}</b>}
       </p>
     </li>
   );

@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ago, moment, utc } from "../format";
-import { t } from "../i18n";
+import { named, t } from "../i18n";
 
 type Children = { children?: ComponentChildren };
 
@@ -151,9 +151,9 @@ const MARKS: Record<string, string> = { negative: "▼", neutral: "◆", positiv
 /** A sentiment by colour, mark and word: any one of them is enough. */
 export function Sentiment({ value, short }: { value: string; short?: boolean }): JSX.Element {
   return (
-    <span class={`sentiment ${value in MARKS ? value : ""}`} title={value}>
+    <span class={`sentiment ${value in MARKS ? value : ""}`} title={named("sentiment", value)}>
       <span aria-hidden="true">{MARKS[value] ?? "·"}</span>
-      {short ? <span class="hidden">{value}</span> : ` ${value}`}
+      {short ? <span class="hidden">{named("sentiment", value)}</span> : ` ${named("sentiment", value)}`}
     </span>
   );
 }

@@ -5,6 +5,7 @@ import type { Evidence, IncidentDetail } from "../../api/types";
 import { number } from "../../format";
 import { t } from "../../i18n";
 import { href } from "../../router";
+import { Companies } from "../../ui/Companies";
 import { OutLink, Time } from "../../ui/parts";
 
 type Alert = IncidentDetail["alerts"][number];
@@ -27,6 +28,11 @@ export function EvidenceSection({ alert, until }: { alert: Alert; until: string 
               <Time at={story.first_at} /> · {story.sources.join(", ")}
               {story.messages > 1 && ` · ${t("story.copies", { n: number(story.messages) })}`}
             </span>
+            {story.entities && (
+              <span class="words small">
+                <Companies names={Object.keys(story.entities)} towards={Object.values(story.entities)} whole={story.sentiment ?? null} />
+              </span>
+            )}
           </li>
         ))}
       </ul>

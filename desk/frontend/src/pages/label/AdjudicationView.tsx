@@ -10,14 +10,17 @@ import { useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
 import { LabelButtons } from "./LabelButtons";
+import { subject } from "./subject";
 import { useTask } from "./useTask";
+
+const keyOf = (one: Dispute): string => `${one.story}${one.task}${one.entity}`;
 
 export function AdjudicationView(): JSX.Element {
   const { task, tasks, labels, choose } = useTask();
   const list = useData<Page<Dispute>>(task ? address("/adjudications", { task, limit: 50 }) : null, ["labels"]);
   const decided = useSignal<ReadonlySet<string>>(new Set());
   const place = useSignal(0);
-  const items = (list.data?.items ?? []).filter((item) => !decided.value.has(item.story + item.task));
+  const items = (list.data?.items ?? []).filter((item) => !decided.value.has(keyOf(item)));
   const current = items[Math.min(place.value, items.length - 1)];
   const own = current?.opinions.some((opinion) => opinion.analyst === me.value?.name) && me.value?.role !== "admin";
   const step = (by: number): void => {
@@ -29,10 +32,10 @@ export function AdjudicationView(): JSX.Element {
   ]);
   const decide = async (label: string): Promise<void> => {
     if (!current) return;
-    const key = current.story + current.task;
+    const key = keyOf(current);
     decided.value = new Set(decided.peek()).add(key);
     try {
-      await post(`/adjudications/${current.story}`, { task: current.task, label, request: crypto.randomUUID() });
+      await post(`/adjudications/${current.story}`, { task: current.task, entity: current.entity, label, request: crypto.randomUUID() });
       say(t("adjudication.done", { label: named("sentiment", label) }));
     } catch (error) {
       const kept = new Set(decided.peek());
@@ -56,7 +59,10 @@ export function AdjudicationView(): JSX.Element {
         ) : (
           <>
             <article class="item" aria-live="polite">
-              <p class="item-facts">{current.source}</p>
+              <p class="item-facts">
+                {current.entity && <b class="badge">{subject(current.task, current.entity)}</b>}
+                <span>{current.source}</span>
+              </p>
               <p class="item-text">{current.text}</p>
               <ul class="opinions">
                 {current.opinions.map((opinion) => (
@@ -67,15 +73,16 @@ export function AdjudicationView(): JSX.Element {
               </ul>
               {own && <p class="muted small">{t("adjudication.own")}</p>}
             </article>
-            <LabelButtons task={task} labels={labels} disabled={own ?? false} onLabel={(label) => void decide(label)} />
+            <LabelButtons task={task} of={current.entity} labels={labels} disabled={own ?? false} onLabel={(label) => void decide(label)} />
           </>
         )}
       </Panel>
       <Panel title={t("adjudication.list")}>
         <ol class="rows small">
           {items.map((item, index) => (
-            <li key={item.story + item.task} class="upcoming">
+            <li key={keyOf(item)} class="upcoming">
               <button type="button" class="link" aria-current={item === current ? "true" : undefined} onClick={() => (place.value = index)}>
+                {item.entity && <b>{item.entity} </b>}
                 {item.text.slice(0, 120)}
               </button>
             </li>

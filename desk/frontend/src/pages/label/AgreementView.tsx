@@ -10,6 +10,7 @@ import { DataTable, type Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { Confusion } from "../../ui/Confusion";
+import { subjects } from "./subject";
 
 export function AgreementView(): JSX.Element {
   const pairs = useData<{ items: PairOfAnalysts[] }>(address("/agreement"), ["labels"]);
@@ -25,11 +26,11 @@ export function AgreementView(): JSX.Element {
           <Empty title={t("agreement.empty")}>{t("agreement.empty.do")}</Empty>
         ) : (
           <>
-            <DataTable caption={t("label.agreement")} columns={pairColumns()} rows={rows} rowId={(pair) => pair.task + pair.first + pair.second} />
+            <DataTable caption={t("label.agreement")} columns={pairColumns()} rows={rows} rowId={idOf} />
             {rows.map((pair) => (
               <Confusion
-                key={pair.task + pair.first + pair.second}
-                caption={t("agreement.confusion", { task: named("task", pair.task), first: pair.first, second: pair.second })}
+                key={idOf(pair)}
+                caption={t("agreement.confusion", { task: subjects(pair), first: pair.first, second: pair.second })}
                 labels={labelsOf(pair.task).filter((label) => label in pair.confusion || Object.values(pair.confusion).some((row) => label in row))}
                 counts={pair.confusion}
                 rowTitle={pair.first}
@@ -45,10 +46,10 @@ export function AgreementView(): JSX.Element {
             <DataTable
               caption={t("figures.labels")}
               rows={figures.data.counts}
-              rowId={(count) => `${count.analyst}/${count.task}/${count.label}`}
+              rowId={(count) => `${count.analyst}/${count.task}/${count.companies}/${count.label}`}
               columns={[
                 { id: "analyst", title: t("column.analyst"), value: (count) => count.analyst },
-                { id: "task", title: t("column.task"), value: (count) => count.task, render: (count) => named("task", count.task) },
+                { id: "task", title: t("column.task"), value: (count) => subjects(count) },
                 { id: "label", title: t("column.label"), value: (count) => count.label, render: (count) => (count.label === null ? t("label.none") : named("sentiment", count.label)) },
                 { id: "given", title: t("column.given"), numeric: true, value: (count) => count.given },
                 { id: "current", title: t("column.counts"), numeric: true, value: (count) => count.current },
@@ -72,10 +73,14 @@ export function AgreementView(): JSX.Element {
   );
 }
 
+function idOf(pair: PairOfAnalysts): string {
+  return `${pair.task}/${pair.companies}/${pair.first}/${pair.second}`;
+}
+
 function pairColumns(): Column<PairOfAnalysts>[] {
   return [
     { id: "pair", title: t("agreement.pair"), value: (pair) => `${pair.first} · ${pair.second}` },
-    { id: "task", title: t("column.task"), value: (pair) => pair.task, render: (pair) => named("task", pair.task) },
+    { id: "task", title: t("column.task"), value: (pair) => subjects(pair) },
     { id: "texts", title: t("column.texts"), numeric: true, value: (pair) => pair.texts },
     { id: "share", title: t("agreement.share"), numeric: true, value: (pair) => pair.share, render: (pair) => percent(pair.share) },
     { id: "kappa", title: t("agreement.kappa"), help: t("agreement.kappa.help"), numeric: true, value: (pair) => pair.kappa, render: (pair) => <b title={`${number(pair.low, 2)} – ${number(pair.high, 2)}`}>{number(pair.kappa, 2)}</b> },

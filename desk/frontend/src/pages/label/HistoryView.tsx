@@ -9,6 +9,7 @@ import { may } from "../../state/session";
 import { labelsOf, taxonomy } from "../../state/taxonomy";
 import { Export } from "../../ui/Export";
 import { ImportButton } from "./ImportButton";
+import { subject } from "./subject";
 import { useMore } from "../../ui/useMore";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Choice, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
@@ -22,7 +23,7 @@ export function HistoryView(): JSX.Element {
   const { items, more } = useMore(wanted, list.data);
   const change = async (event: LabelEvent, label: string): Promise<void> => {
     try {
-      await post("/labels", { items: [{ story: event.story, labels: { [event.task]: label || null } }] });
+      await post("/labels", { items: [{ story: event.story, [event.entity ? "entities" : "labels"]: { [event.entity || event.task]: label || null } }] });
       say(label ? t("label.saved", { label: named("sentiment", label) }) : t("label.taken"));
       list.reload();
     } catch (error) {
@@ -31,7 +32,7 @@ export function HistoryView(): JSX.Element {
   };
   const columns: Column<LabelEvent>[] = [
     { id: "text", title: t("column.text"), value: (event) => event.text, render: (event) => <span class="clip">{event.text}</span> },
-    { id: "task", title: t("column.task"), value: (event) => event.task, render: (event) => named("task", event.task) },
+    { id: "task", title: t("column.task"), value: (event) => event.task, render: (event) => subject(event.task, event.entity) },
     {
       id: "label",
       title: t("column.label"),

@@ -3,10 +3,13 @@ import type { JSX } from "preact";
 import { percent } from "../../format";
 import { named } from "../../i18n";
 import { keyOf } from "../../state/taxonomy";
+import { subject } from "./subject";
 import { useLabelKeys } from "./useLabelKeys";
 
 interface Props {
   task: string;
+  /** The company that is labelled; none where it is the text. */
+  of?: string | undefined;
   labels: readonly string[];
   /** What the model says, where it may be seen. */
   scores?: Record<string, number> | undefined;
@@ -15,10 +18,10 @@ interface Props {
   onLabel: (label: string) => void;
 }
 
-export function LabelButtons({ task, labels, scores, suggested, disabled, onLabel }: Props): JSX.Element {
+export function LabelButtons({ task, of = "", labels, scores, suggested, disabled, onLabel }: Props): JSX.Element {
   useLabelKeys(labels, onLabel, !disabled);
   return (
-    <div class={labels.length > 5 ? "labels many" : "labels"} role="group" aria-label={named("task", task)}>
+    <div class={labels.length > 5 ? "labels many" : "labels"} role="group" aria-label={subject(task, of)}>
       {labels.map((label, place) => (
         <button key={label} type="button" disabled={disabled} class={`label-button ${label === suggested ? "suggested" : ""}`} onClick={() => onLabel(label)}>
           <kbd>{keyOf(place)}</kbd>

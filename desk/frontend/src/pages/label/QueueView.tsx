@@ -8,12 +8,14 @@ import { useData } from "../../api/useData";
 import { number } from "../../format";
 import { named, t } from "../../i18n";
 import { queryOf } from "../../router";
+import { labelsOf } from "../../state/taxonomy";
 import { me } from "../../state/session";
 import { useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, OutLink, Panel, Skeleton, Time } from "../../ui/parts";
+import { CompanyChoice } from "./CompanyChoice";
 import { ExplainedText } from "./ExplainedText";
 import { LabelButtons } from "./LabelButtons";
-import { begin, empty, fill, given, items, label, loading, problem, skip, steps, undo, undoable } from "./labelling";
+import { begin, company, empty, fill, given, items, label, loading, problem, skip, steps, undo, undoable } from "./labelling";
 import { useTask } from "./useTask";
 
 const HOUR = 3_600_000;
@@ -31,9 +33,11 @@ export function QueueView(): JSX.Element {
   }, [figures.data]);
 
   const [item, ...next] = items.value;
-  const suggestion = item?.suggested?.[task];
+  const of = company();
+  const suggestion = of ? undefined : item?.suggested?.[task];
+  const suggested = of ? item?.suggested_entities?.[of] : suggestion?.label;
   useKeys("keys.queue", [
-    { key: "Enter", text: "keys.accept", run: () => suggestion && label(suggestion.label) },
+    { key: "Enter", text: "keys.accept", run: () => suggested && label(suggested) },
     { key: "z", text: "keys.undo", run: () => void undo() },
     { key: "s", text: "keys.skip", run: () => void skip() },
     { key: "x", text: "keys.explain", run: () => (explained.value = !explained.value) },
@@ -66,13 +70,14 @@ export function QueueView(): JSX.Element {
             {item.title && item.title !== item.text && <h2 class="item-title">{item.title}</h2>}
             {explained.value && item.uid && item.suggested ? <ExplainedText uid={item.uid} task={task} text={item.text} /> : <p class="item-text">{item.text}</p>}
             {!item.suggested && <p class="muted small">{t("label.hidden")}</p>}
+            <CompanyChoice item={item} />
           </article>
         ) : empty.value ? (
           <Empty title={t("label.done")}>{t("label.done.do")}</Empty>
         ) : (
           !problem.value && <Skeleton rows={5} />
         )}
-        <LabelButtons task={task} labels={labels} scores={suggestion?.scores} suggested={suggestion?.label} disabled={!item} onLabel={label} />
+        <LabelButtons task={of ? "sentiment" : task} of={of} labels={of ? labelsOf("sentiment") : labels} scores={suggestion?.scores} suggested={suggested} disabled={!item} onLabel={label} />
         <p class="buttons queue-tools">
           <button type="button" onClick={() => void undo()} disabled={undoable.value === 0}>
             {t("keys.undo")} <kbd>z</kbd>
@@ -105,7 +110,11 @@ export function QueueView(): JSX.Element {
               .reverse()
               .map((step) => (
                 <li key={step.request} class="upcoming">
-                  <b>{named("sentiment", step.label)}</b> {step.item.title || step.item.text}
+                  <b>
+                    {named("sentiment", step.label)}
+                    {step.company && ` · ${step.company}`}
+                  </b>{" "}
+                  {step.item.title || step.item.text}
                 </li>
               ))}
             {steps.value.length === 0 && <li class="muted">{t("label.latest.none")}</li>}

@@ -15,6 +15,8 @@ interface Step {
   request: string;
   item: QueueItem;
   label: string;
+  /** Of the story, or of this company in it. */
+  company?: string;
 }
 
 export const items = signal<readonly QueueItem[]>([]);
@@ -24,12 +26,16 @@ export const undoable = signal(0);
 export const loading = signal(false);
 export const empty = signal(false);
 export const problem = signal<Error | null>(null);
+/** The company that keys label now, in which story; that of a story that is no longer on the screen is none. */
+const chosenCompany = signal({ story: "", name: "" });
+/** What the analyst said of companies since the page was opened, by story. */
+export const towards = signal<ReadonlyMap<string, Readonly<Record<string, string>>>>(new Map());
 /** When each label of this visit was given. */
 export const given = signal<readonly number[]>([]);
 
 let chosen = { task: "", source: "" };
 let saving: Promise<unknown> = Promise.resolve();
-const unsaved = new Map<string, QueueItem>(); // by request: the server does not know yet that these are labelled
+const unsaved = new Map<string, QueueItem>(); // by step: the server does not know yet that these are labelled, or left
 let filling: Promise<void> | null = null;
 let renewal = 0;
 
@@ -102,18 +108,38 @@ const drawn = (): Promise<void> =>
     setTimeout(done, 100); // a page that nobody looks at draws nothing
   });
 
-/** Label the story on the screen; the next one is there at once. */
+/** The company in the story on the screen that keys label now; none where they label the story. */
+export function company(): string | undefined {
+  const { story, name } = chosenCompany.value;
+  return items.value[0]?.story === story && name ? name : undefined;
+}
+
+export function chooseCompany(name: string | undefined): void {
+  chosenCompany.value = { story: items.peek()[0]?.story ?? "", name: name ?? "" };
+}
+
+/** The company so many places further; beyond the last, and before the first, is the story. */
+export function stepCompany(by: number): void {
+  const places = [undefined, ...(items.peek()[0]?.entities ?? [])];
+  chooseCompany(places[(places.indexOf(company()) + by + places.length) % places.length]);
+}
+
+/** Label the story on the screen, and the next one is there at once; or the company that is chosen, and the next one is. */
 export function label(name: string): void {
   const [item, ...rest] = items.peek();
   if (!item) return;
-  const step: Step = { request: crypto.randomUUID(), item, label: name };
+  const of = company();
+  const step: Step = { request: crypto.randomUUID(), item, label: name, ...(of && { company: of }) };
   batch(() => {
-    items.value = rest;
+    if (of) sayOf(item, of, name);
+    else items.value = rest;
     steps.value = [...steps.peek(), step].slice(-KEPT);
     given.value = [...given.peek(), Date.now()];
     undoable.value = Math.min(KEPT, undoable.peek() + 1);
   });
-  const body = { request: step.request, items: [{ story: item.story, labels: { [chosen.task]: name } }] };
+  if (of) stepCompany(1);
+  const said = of ? { entities: { [of]: name } } : { labels: { [chosen.task]: name } };
+  const body = { request: step.request, items: [{ story: item.story, ...said }] };
   unsaved.set(step.request, item);
   saving = Promise.all([saving, drawn()])
     .then(() => post<SavedLabels>("/labels", body))
@@ -127,8 +153,20 @@ export function label(name: string): void {
 function refused(step: Step, error: unknown): void {
   steps.value = steps.peek().filter((each) => each !== step);
   given.value = given.peek().slice(0, -1);
-  items.value = [step.item, ...items.peek()];
+  if (step.company) sayOf(step.item, step.company, lastOf(step));
+  else items.value = [step.item, ...items.peek()];
   sayError(error);
+}
+
+/** Show what is said of a company; nothing any more for undefined. */
+function sayOf({ story }: QueueItem, name: string, said: string | undefined): void {
+  const { [name]: _, ...others } = towards.peek().get(story) ?? {};
+  towards.value = new Map(towards.peek()).set(story, said ? { ...others, [name]: said } : others);
+}
+
+/** What was said last of the company of a step that is no more. */
+function lastOf({ item, company }: Step): string | undefined {
+  return steps.peek().findLast((each) => each.item.story === item.story && each.company === company)?.label;
 }
 
 /** Take the latest step back; its story is on the screen again. */
@@ -141,7 +179,8 @@ export async function undo(): Promise<void> {
     if (last && done.items.some((each) => each.story === last.item.story)) {
       steps.value = steps.peek().slice(0, -1);
       given.value = given.peek().slice(0, -1);
-      items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
+      if (last.company) sayOf(last.item, last.company, lastOf(last));
+      else items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
     }
     empty.value = false;
     say(t("label.undone", { n: done.items.length }));
@@ -156,10 +195,14 @@ export async function skip(): Promise<void> {
   const [item, ...rest] = items.peek();
   if (!item) return;
   items.value = rest;
+  const step = crypto.randomUUID();
+  unsaved.set(step, item); // until the server knows, it would give the story again
   try {
     await remove(`/queue/${item.story}`);
   } catch (error) {
     sayError(error);
+  } finally {
+    unsaved.delete(step);
   }
   void fill();
 }

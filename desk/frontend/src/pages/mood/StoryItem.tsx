@@ -6,14 +6,16 @@ import { labelled } from "../../api/labels";
 import { SENTIMENTS, type Message, type Story } from "../../api/types";
 import { useData } from "../../api/useData";
 import { number, percent } from "../../format";
-import { t } from "../../i18n";
+import { named, t } from "../../i18n";
 import { href } from "../../router";
+import { Companies } from "../../ui/Companies";
 import type { Column } from "../../ui/DataTable";
 import { OutLink, Sentiment, Time } from "../../ui/parts";
 
 export function StoryItem({ story }: { story: Story }): JSX.Element {
   const open = useSignal(false);
   const said = labelled.value.get(story.id)?.sentiment;
+  const whole = story.message_sentiment; // of the series that are shown, a company's has a sentiment of its own
   const score = story.sentiment ? story.scores?.[SENTIMENTS.indexOf(story.sentiment)] : undefined;
   return (
     <li class="story" tabIndex={-1} data-story={story.id}>
@@ -32,12 +34,9 @@ export function StoryItem({ story }: { story: Story }): JSX.Element {
           </button>
         )}
         {story.topic && <a href={href("/", { series: `topic=${story.topic}` })}>{story.topic}</a>}
-        {story.entities.slice(0, 4).map((entity) => (
-          <a key={entity} href={href("/", { kind: "entity", series: `entity=${entity}` })}>
-            {entity}
-          </a>
-        ))}
-        {said ? <b>{t("story.labelled", { label: said })}</b> : score !== undefined && <span>{t("story.sure", { share: percent(score) })}</span>}
+        {whole && whole !== story.sentiment && <span>{t("story.whole", { label: named("sentiment", whole) })}</span>}
+        <Companies names={story.entities} towards={story.entity_sentiments} whole={whole} />
+        {said ? <b>{t("story.labelled", { label: named("sentiment", said) })}</b> : score !== undefined && <span>{t("story.sure", { share: percent(score) })}</span>}
       </p>
       {open.value && <Copies id={story.id} />}
     </li>
@@ -64,6 +63,7 @@ export function storyColumns(): Column<Story>[] {
     { id: "source", title: t("column.source"), value: (story) => story.sources.join(", ") },
     { id: "copies", title: t("column.copies"), numeric: true, value: (story) => story.copies },
     { id: "sentiment", title: t("column.sentiment"), value: (story) => story.sentiment },
+    { id: "companies", title: t("kind.entity"), value: (story) => story.entities.map((name, place) => `${name} ${story.entity_sentiments[place] ?? ""}`.trim()).join(", ") },
     { id: "topic", title: t("column.topic"), value: (story) => story.topic },
     { id: "url", title: t("column.url"), value: (story) => story.url },
   ];
