@@ -133,11 +133,8 @@ class Calibration(Rows):
         share = self.seen[rows] + prior[:, None, None] * self._pool[self._classes[rows]]
         share /= (self.steps[rows] + prior)[:, None, None]
         at, beyond, mean = _tails(share, _ALONE_TAIL if self.alone else _TAIL)
-        excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0) / np.maximum(mean, 0.05)[:, :, None]
-        # a mean of few steps may be too low: what an exponential tail comes to with all means that it may be
-        known = np.maximum((self.steps[rows] + prior)[:, None] * beyond, 1.0)[:, :, None]
-        fall = excess if self.alone else known * np.log1p(excess / known)
-        tail = np.log10(beyond)[:, :, None] - fall / np.log(10.0)
+        excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0)
+        tail = np.log10(beyond)[:, :, None] - excess / (np.maximum(mean, 0.05)[:, :, None] * np.log(10.0))
         empirical = np.log10(np.maximum(share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1], 1e-300))
         self._table[rows] = -np.where(np.arange(BINS) <= at[:, :, None], empirical, tail)
         self._ranked[rows] = True
