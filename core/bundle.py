@@ -22,7 +22,7 @@ import msgspec
 from core.errors import BundleError, SettingsError
 from core.language import ENGLISH
 from core.reference import Reference, check_reference
-from core.scoring import EntityScore, OperatingPoint, TaskScore
+from core.scoring import EntityScore, OperatingPoint, StreamScore, TaskScore
 from core.signatures import ANYBODY, Trust, sign_manifest
 from core.taxonomy import check_task
 from core.unseen import Unseen
@@ -99,7 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `manifest.json` holds. `files` maps each file name to its SHA-256 in hex; `evaluation` is per variant;
     `reference` is what drift is measured against; `entity` is there where the network has that head; `languages` are
     those that it reads, as ISO 639-1 codes, and `named_languages` where it names none; `unseen`: figures on sources
-    that were left out."""
+    that were left out; `streams`: what it makes of the test texts of sources that are samples of a stream."""
 
     format_version: int
     name: str
@@ -115,6 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entity: EntitySpec | None = None
     languages: list[str] = msgspec.field(default_factory=lambda: named_languages({}))
     unseen: Unseen | None = None
+    streams: list[StreamScore] = []
 
 
 class Bundle(msgspec.Struct, frozen=True):

@@ -65,6 +65,14 @@ class TaskScore(msgspec.Struct, frozen=True):
     uses: dict[str, OperatingPoint] = {}
 
 
+class StreamScore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a classifier makes of the test texts of a `source` that is a sample of a stream: `confusion` of sentiments,
+    as in `TaskScore`."""
+
+    source: str
+    confusion: dict[str, dict[str, int]]
+
+
 class MentionShare(msgspec.Struct, frozen=True):
     """Of the `mentions` of companies in some `texts`, the share that is labelled right: by labels of their own, and by
     the label of their text."""

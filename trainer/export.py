@@ -38,7 +38,7 @@ from trainer.compress.graph import Ranges, write_graph
 from trainer.data.examples import Example
 from trainer.judge.card import model_card
 from trainer.judge.entities import entity_scores, judge_entities
-from trainer.judge.sources import judge, judge_sources
+from trainer.judge.sources import judge, judge_sources, judge_streams
 from trainer.learn.batches import Encoded, encode
 from trainer.learn.network import Network
 from trainer.material import SPLIT_SEED, Labels, Material
@@ -108,6 +108,7 @@ def make_bundle(
         entity=msgspec.structs.replace(entity, evaluation=towards) if entity is not None else None,
         reference=measure_reference(classifier, [example.text for example in material.split.validation]),
         unseen=_unseen(classifier, material, unseen),
+        streams=judge_streams(classifier, material.split.test, material.streams),
     )
     card = model_card(manifest, material.removed, origin.summary)
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)

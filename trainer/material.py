@@ -28,7 +28,8 @@ class Material(msgspec.Struct, frozen=True):
     `licences` of public corpora are known by their names. Weights and agreement are advice: a training goes by those of
     its recipe alone. `unseen`: texts of sources that are in no part, to choose epochs, recipes and students by.
     `entity_labels`: what companies in the texts are labelled with, empty where they are not. `language`: what a model
-    of it is for, though it may learn from texts in others; "" where the texts tell.
+    of it is for, though it may learn from texts in others; "" where the texts tell. `streams`: sources that are samples
+    of a stream.
     """
 
     split: Split
@@ -40,6 +41,7 @@ class Material(msgspec.Struct, frozen=True):
     agreement: dict[str, dict[str, float]] = {}
     unseen: list[Example] = []
     language: str = ""
+    streams: tuple[str, ...] = ()
 
     @property
     def choice(self) -> list[Example]:
@@ -78,6 +80,7 @@ def from_dataset(dataset: Dataset) -> Material:
         dataset.class_weights,
         taught_entities(dataset.split, dataset.labels),
         dataset.record.agreement or {},
+        streams=tuple(dataset.record.streams or ()),
     )
 
 

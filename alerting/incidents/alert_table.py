@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -33,14 +32,11 @@ class StateChange:
 
 
 class AlertTable:
-    """Writes for steps of `steps`; changes of incidents go into `outbox`.
+    """Writes for steps of `steps`; changes of incidents go into `outbox`. Counts are corrected by `rates`."""
 
-    `bundles` are the directories of the models that workers run unless others are live.
-    """
-
-    def __init__(self, steps: Steps, outbox: Outbox, *bundles: Path) -> None:
+    def __init__(self, steps: Steps, outbox: Outbox, rates: ModelRates) -> None:
         self._steps = steps
-        self._rates = ModelRates(*bundles)
+        self._rates = rates
         self._incidents = IncidentTable(outbox, self._rates)
 
     def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:

@@ -13,7 +13,7 @@ from alerting.incidents.grouping import SENTIMENTS_OF
 from alerting.incidents.sql import fetch
 from alerting.incidents.words import distinctive_words
 from core.fitting import SENTIMENTS
-from core.quantification import corrected_counts
+from core.quantification import Rates, corrected_counts
 from core.store.alerts import AlertRow
 from core.store.arrays import plain_array, text_array
 from core.store.model_rates import ModelRates
@@ -73,7 +73,7 @@ def gather_evidence(
         "kinds": {kind: round(n / len(firsts), 3) for kind, n in sorted(Counter(row.kind for row in firsts).items())},
         "models": dict(models.most_common()),
         "counts": counts,
-        "corrected": _corrected(connection, counts, models, rates),
+        "corrected": _corrected(counts, rates.of(connection, models, series, start)),
     }
 
 
@@ -114,11 +114,8 @@ def _counts(connection: Connection, series: Series, signal: Signal, start: datet
     return {**stories, "stories": sum(stories.values()), "messages": sum(messages.values()), "reach": reach}
 
 
-def _corrected(
-    connection: Connection, counts: dict[str, int], models: Counter[str], rates: ModelRates
-) -> dict[str, float] | None:
-    known = rates.of(connection, models)
-    if known is None:
+def _corrected(counts: dict[str, int], rates: Rates | None) -> dict[str, float] | None:
+    if rates is None:
         return None
-    found = corrected_counts([counts[sentiment] for sentiment in SENTIMENTS], known)
+    found = corrected_counts([counts[sentiment] for sentiment in SENTIMENTS], rates)
     return {sentiment: round(float(n), 1) for sentiment, n in zip(SENTIMENTS, found, strict=True)}

@@ -22,6 +22,7 @@ from alerting.judging.watermark import Watermark, read_replays
 from alerting.rules.policy import Policy
 from alerting.steps import Steps
 from core.settings import Settings
+from core.store.model_rates import ModelRates
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ class Judge:
         self._settings = settings.alerting
         self._policy = policy or Policy.default()
         self.steps = Steps(settings.alerting.step_minutes)
-        self._alerts = AlertTable(self.steps, outbox, *settings.bundle_directories)
+        rates = ModelRates(*settings.bundle_directories, evaluation_share=settings.desk.evaluation_share)
+        self._alerts = AlertTable(self.steps, outbox, rates)
         self._stopping = stopping
         self._ticks = ticks
         self._rest_until = ticks()

@@ -11,9 +11,9 @@ GRANT SELECT ON alembic_version TO {role};
 -- name: newstide_writer
 GRANT SELECT ON
     alert, alert_history, alerting_progress, dead_letter, detector_checkpoint, dropped_day, feedback, incident,
-    incident_handling, incident_history, judged_day, label, message, message_key, model, model_event, offset_history,
-    offset_ledger, outbox, replay, shadow_message, source, story, story_band, story_series, story_text, training_run,
-    trend, trend_change, trend_history, trend_hour, trend_rolling, trend_rollup, worker_model
+    incident_handling, incident_history, judged_day, label, label_word, message, message_key, model, model_event,
+    offset_history, offset_ledger, outbox, replay, shadow_message, source, story, story_band, story_series, story_text,
+    training_run, trend, trend_change, trend_history, trend_hour, trend_rolling, trend_rollup, worker_model
     TO newstide_writer;
 GRANT INSERT ON
     alert, alert_history, alerting_progress, dead_letter, detector_checkpoint, feedback, incident, incident_history,

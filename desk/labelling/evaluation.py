@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from core.label_lines import Subject
 from core.store.shadows import wilson_interval
+from core.story_shares import is_for_evaluation
 from desk.labelling.items import read_guesses
-from desk.labelling.order import is_for_evaluation
 from desk.labelling.sql import QUERIES
 
 _POOL = 10_000  # the latest labels, among which stories of the share are looked for

@@ -7,18 +7,19 @@ nobody sees what the model said of them before it is labelled.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 from uuid import UUID
+
+from core.story_shares import EVALUATION, draw, is_for_evaluation
 
 Reason = Literal["uncertain", "disagreement", "impact", "random"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 TURNS: tuple[Reason, ...] = ("impact", "uncertain", "disagreement", "uncertain", "random")
 UNCERTAIN = 0.5  # a margin below this is no sure label
-_EVALUATION, _SECOND = b"evaluation", b"second"
+_SECOND = b"second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,9 @@ def margin(scores: Sequence[float]) -> float | None:
     return best - second
 
 
-def is_for_evaluation(story: UUID, share: float) -> bool:
-    """Whether `story` is in the share whose labels judge the model."""
-    return _draw(_EVALUATION, story) < share
-
-
 def is_for_second(story: UUID, share: float) -> bool:
     """Whether `story` is in the share that a second analyst labels too."""
-    return _draw(_SECOND, story) < share
+    return draw(_SECOND, story) < share
 
 
 class Ranking:
@@ -116,9 +112,9 @@ def _by_reason(candidates: list[Candidate], task: str | None, share: float) -> d
         "disagreement": sorted(disagreeing, key=lambda one: (-len(one.disagrees), doubts[one.story], one.story.int)),
         # What has no reason of its own comes last, in an order as random.
         "random": sorted(
-            (one for one in candidates if one.story in hidden), key=lambda one: _draw(_EVALUATION, one.story)
+            (one for one in candidates if one.story in hidden), key=lambda one: draw(EVALUATION, one.story)
         )
-        + sorted(rest, key=lambda one: _draw(_EVALUATION, one.story)),
+        + sorted(rest, key=lambda one: draw(EVALUATION, one.story)),
     }
 
 
@@ -131,9 +127,3 @@ def _doubt(candidate: Candidate, task: str | None) -> float:
 
 def _is_done(candidate: Candidate, task: str | None) -> bool:
     return task in candidate.labelled if task is not None else bool(candidate.labelled)
-
-
-def _draw(purpose: bytes, story: UUID) -> float:
-    """A number from 0 to 1 that depends on the story alone."""
-    digest = hashlib.blake2b(story.bytes, digest_size=8, key=purpose).digest()
-    return int.from_bytes(digest, "big") / 2**64

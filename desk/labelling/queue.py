@@ -11,9 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from core.story_shares import is_for_evaluation
 from desk.labelling.candidates import Candidates
 from desk.labelling.items import Item, read_items
-from desk.labelling.order import REASONS, Choice, Reason, is_for_evaluation, is_for_second
+from desk.labelling.order import REASONS, Choice, Reason, is_for_second
 from desk.labelling.sql import QUERIES
 
 MOST_HELD = 50

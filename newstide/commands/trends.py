@@ -64,7 +64,8 @@ def _rates(
     with engine.connect() as connection:
         raw = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
         models = models_of(raw, series, since, until)
-        return ModelRates(*settings.bundle_directories).of(raw, models), sorted(models)
+        known = ModelRates(*settings.bundle_directories, evaluation_share=settings.desk.evaluation_share)
+        return known.of(raw, models, series, until), sorted(models)
 
 
 def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models: list[str]) -> None:

@@ -169,8 +169,10 @@ def register(connection: Connection, name: str, confusion: dict[str, dict[str, i
     )
 
 
-def gather(connection: Connection, signal: Signal, series: Series = BANK, bundle: Path | None = None) -> dict[str, Any]:
-    rates = ModelRates(bundle or load_settings().bundle_directory)
+def gather(
+    connection: Connection, signal: Signal, series: Series = BANK, bundle: Path | None = None, share: float = 0.0
+) -> dict[str, Any]:
+    rates = ModelRates(bundle or load_settings().bundle_directory, evaluation_share=share)
     return gather_evidence(connection, series, signal, NOON, NOON + timedelta(hours=1), rates)
 
 
@@ -223,15 +225,57 @@ def test_the_evidence_of_other_signals(make_settings: MakeSettings, news: Connec
     assert of_alert == gather(news, "negative")
 
 
+def thousandfold(connection: Connection) -> None:
+    connection.execute(
+        "UPDATE trend SET negative_stories = 1000 * negative_stories, neutral_stories = 1000 * neutral_stories, "
+        "positive_stories = 1000 * positive_stories WHERE minute >= %s",
+        (NOON,),
+    )
+
+
+def test_counts_are_corrected_by_what_people_say_of_this_stream(make_settings: MakeSettings, news: Connection) -> None:
+    """The test set says that the model is right; people found that a bank that slips a little is no bad news."""
+    register(news, "newstide-test", {label: {label: 1000} for label in ("negative", "neutral", "positive")})
+    thousandfold(news)
+    tested = gather(news, "negative")["corrected"]["negative"]
+    assert tested == pytest.approx(4000, abs=100)
+    news.execute("INSERT INTO message_key SELECT uid, stored_on FROM message")
+    news.execute(
+        "INSERT INTO label (uid, text, source, task, label, analyst, story) "
+        "SELECT uid, title, source, 'sentiment', "
+        "CASE WHEN position('slip' IN title) > 0 THEN 'neutral' ELSE sentiment END, who, story "
+        "FROM message, unnest('{ann,bob}'::text[]) AS who"
+    )
+    assert gather(news, "negative", share=1.0)["corrected"]["negative"] == pytest.approx(3600, abs=200)
+    assert gather(news, "negative", share=0.0)["corrected"]["negative"] == tested, "none of the stories was chosen"
+    news.execute(
+        "INSERT INTO label (uid, text, source, task, label, analyst, story) "
+        "SELECT uid, text, source, task, 'positive', analyst, story FROM label "
+        "WHERE analyst = 'bob' AND position('slip' IN text) > 0"
+    )
+    assert gather(news, "negative", share=1.0)["corrected"]["negative"] == pytest.approx(tested, abs=60), (
+        "they disagree"
+    )
+
+
 def test_counts_are_corrected_for_known_mistakes_only(
     make_settings: MakeSettings, news: Connection, tmp_path: Path
 ) -> None:
     """Half of what is neutral this model calls negative."""
     same = {label: {label: 1000} for label in ("negative", "positive")}
     register(news, "newstide-test", {**same, "neutral": {"negative": 500, "neutral": 500}})
+    few = gather(news, "negative")["corrected"]
+    assert few["negative"] == pytest.approx(4, abs=0.5), "six stories tell little"
+    thousandfold(news)
     corrected = gather(news, "negative")["corrected"]
-    assert corrected["negative"] == pytest.approx(3, abs=0.1)
-    assert corrected["neutral"] == pytest.approx(2, abs=0.1)
+    assert corrected["negative"] == pytest.approx(3000, abs=150)
+    assert corrected["neutral"] == pytest.approx(2000, abs=150)
+    news.execute(
+        "INSERT INTO trend SELECT kind, name, minute - interval '1 day', negative, neutral, positive, "
+        "negative_stories, neutral_stories, positive_stories, 0, 0, 0 FROM trend WHERE minute >= %s",
+        (NOON,),
+    )
+    assert gather(news, "negative")["corrected"]["negative"] == pytest.approx(4000, abs=1), "it is a day as usual"
     publish(news, "Probe: the bank's head resigns", NOON + timedelta(minutes=50), model="other")
     assert gather(news, "negative")["corrected"] is None, "one of two models is not known"
     register(news, "other", None)

@@ -19,6 +19,7 @@ from alerting.steps import Steps
 from core.settings import load_settings
 from core.store.connection import open_engine
 from core.store.incidents import list_incidents, measure_false_alarms
+from core.store.model_rates import ModelRates
 from tests.alerting.surge_streams import ALL, BANK, START, MakeSettings, time_of
 
 Connection = psycopg.Connection[Any]
@@ -29,7 +30,7 @@ _NAMES = UUID("a2b1c0d4-9f3e-4c61-8d5a-3c7e1f2b4d55")
 
 @pytest.fixture
 def table(make_settings: MakeSettings) -> AlertTable:
-    return AlertTable(Steps(5), Outbox(["webhook"]), load_settings().bundle_directory)
+    return AlertTable(Steps(5), Outbox(["webhook"]), ModelRates(load_settings().bundle_directory))
 
 
 def add_stories(connection: Connection, number: int, series: Iterable[Series], step: int, name: str = "") -> None:

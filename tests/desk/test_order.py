@@ -9,16 +9,8 @@ from uuid import UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desk.labelling.order import (
-    REASONS,
-    TURNS,
-    UNCERTAIN,
-    Candidate,
-    Ranking,
-    is_for_evaluation,
-    is_for_second,
-    margin,
-)
+from core.story_shares import is_for_evaluation
+from desk.labelling.order import REASONS, TURNS, UNCERTAIN, Candidate, Ranking, is_for_second, margin
 
 SHARE = 0.2
 SPACE = UUID(int=42)

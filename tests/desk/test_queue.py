@@ -11,8 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from core.settings import Settings
+from core.story_shares import is_for_evaluation
 from desk.app import create_app
-from desk.labelling.order import is_for_evaluation, is_for_second
+from desk.labelling.order import is_for_second
 from desk.labelling.queue import LabelQueue
 from tests.desk.people import Login, log_in
 from tests.desk.stored import add_alert, add_shadow_difference, add_story, body_of, label, story_of, uid_of

@@ -42,6 +42,7 @@ def spec(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         fields = 'text = "text", topic = "topic?"' + ("" if name == "press" else ', sentiment = "sentiment?"')
         fields += ', language = "@zh"' if name == "wire" else ""
         agreement = "" if name == "press" else "agreement = { sentiment = 0.9 }\n"
+        agreement += 'sample = "stream"\n' if name != "wire" else ""
         described.append(
             f'[[corpus]]\nname = "{name}"\npath = "./{name}.jsonl"\nlicence = "MIT"\n'
             f"fields = {{ {fields} }}\n{agreement}"
@@ -115,6 +116,12 @@ def test_every_source_in_one_table_that_goes_on_and_stands_in_the_manifest(
     card = (out / "MODEL_CARD.md").read_text()
     assert "**mean of 2** | |" in card
     assert f"{means['topic']['accuracy']:.4f}" in card
+
+    # What it makes of samples of streams is kept apart, of those with sentiments: counts are corrected by it.
+    (streams,) = manifest.streams
+    assert streams.source == "desk"
+    assert sum(sum(row.values()) for row in streams.confusion.values()) == tested["desk", "sentiment"]
+    assert f"| desk | negative | {streams.confusion['negative'].get('negative', 0)} |" in card
     row = {"name": "m", "languages": ["en"], "state": "live", "changed_at": "2026-01-01T00:00", "size_bytes": 1}
     row |= {"figures": {}}
     console = Console(width=200)
@@ -143,7 +150,10 @@ def test_sources_to_choose_by_are_in_no_part_and_judge_the_bundle(run: Any, tmp_
     assert manifest.unseen is not None
     assert manifest.unseen.of == "model"
     assert {one.source for one in manifest.unseen.scores} == {"desk"}
-    assert "chosen on the sources that were left out" in (out / "MODEL_CARD.md").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "chosen on the sources that were left out" in card
+    assert manifest.streams == []
+    assert "None: no source of this model was said to be one" in card
     recipe = json.loads(manifest.code["recipe"])
     assert recipe["source_smoothing"]["wire"] == {"sentiment": pytest.approx(0.15)}
     for word in ("--leave-out desk", "--source-bias drop", "--source-balance 0.5", "--source-smoothing agreement"):

@@ -221,6 +221,7 @@ def _record(spec: Spec, pool: _Pool, placed: Placed, labels: dict[str, tuple[str
         files={},
         entities=count_entities(parts) if any(e.entities for part in parts.values() for e in part) else msgspec.UNSET,
         agreement=agreement or msgspec.UNSET,
+        streams=[corpus.name for corpus in spec.corpus if corpus.sample == "stream"] or msgspec.UNSET,
     )
 
 

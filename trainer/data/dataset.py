@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `removed`: what was taken out, by reason; `analysts`: texts that carry an analyst's label; `fingerprint`: SHA-256 of
     all the rest of the record, and so of all content and options; `entities`: labelled companies per part and label,
     where a corpus has them; `agreement`: per source and task the share of labels that a second annotator gave as well,
-    where it was measured.
+    where it was measured; `streams`: sources that are samples of a stream.
     """
 
     format_version: int
@@ -52,6 +52,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: str = ""
     entities: dict[str, dict[str, int]] | msgspec.UnsetType = msgspec.UNSET  # other datasets keep their fingerprint
     agreement: dict[str, dict[str, float]] | msgspec.UnsetType = msgspec.UNSET  # others keep their fingerprint
+    streams: list[str] | msgspec.UnsetType = msgspec.UNSET  # here too
 
 
 class Dataset(msgspec.Struct, frozen=True):

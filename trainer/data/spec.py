@@ -31,6 +31,7 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `agreement`: share of labels that a second annotator gave as well, by task, where it was measured. A `path` that
     begins with "./" is relative to the spec, any other to the directory of the corpora. `annotations`, a path likewise:
     lines {"text_sha256", "<task>": "<label>"} whose fields join the row of that text (`trainer.data.annotations`).
+    `sample`: `stream` where its texts are a sample of those that a stream has, and not written or chosen to teach.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CorpusSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: Literal["any", "train"] = "any"
     agreement: dict[str, float] = {}
     annotations: str = ""
+    sample: Literal["", "stream"] = ""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.bundle import Manifest
+from core.labelled import SENTIMENT
 from core.scoring import PRECISION, TaskScore
 from core.unseen import MeanScore, SourceScore, mean_scores
 
@@ -39,6 +40,10 @@ Financial PhraseBank (CC BY-NC-SA) was not used in any form.
 ## Figures on the test split
 
 {summary}
+
+## Samples of streams
+
+{streams}
 
 ## Thresholds
 
@@ -110,6 +115,7 @@ def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> 
         summary=_summary(manifest),
         heads="" if manifest.entity is None else ", and one on the tokens that name a company",
         several=_ONE_LABEL if manifest.entity is None else _LABEL_EACH,
+        streams=_streams(manifest),
         uses=_uses(manifest),
         unseen=_unseen(manifest),
         details=_entities(manifest)
@@ -154,6 +160,25 @@ def _entities(manifest: Manifest) -> str:
         + "\n".join(_details(variant, score.mentions) for variant, score in manifest.entity.evaluation.items())
         + "\n"
     )
+
+
+def _streams(manifest: Manifest) -> str:
+    """What is made of samples of streams, a row for each source and true label."""
+    if not manifest.streams:
+        return "None: no source of this model was said to be one. Counts are corrected by the whole test part."
+    labels = manifest.tasks[SENTIMENT].labels
+    lines = [
+        "Test texts of sources that are samples of a stream, or the nearest to one that there was: corrected counts "
+        "follow from them.",
+        "",
+        f"| source | true sentiment | {' | '.join(f'labelled {label}' for label in labels)} |",
+        f"|---|---|{'---|' * len(labels)}",
+    ]
+    for score in manifest.streams:
+        for true in labels:
+            row = score.confusion.get(true, {})
+            lines.append(f"| {score.source} | {true} | {' | '.join(str(row.get(found, 0)) for found in labels)} |")
+    return "\n".join(lines)
 
 
 def _uses(manifest: Manifest) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from core.classifier import Classifier
 from core.errors import InputError
-from core.scoring import TaskScore, score_task
+from core.labelled import SENTIMENT
+from core.scoring import StreamScore, TaskScore, score_task
 from core.unseen import SourceScore, source_score
 from trainer.data.examples import Example, by_source, main_language
 
@@ -28,6 +29,17 @@ def judge(classifier: Classifier, examples: Sequence[Example]) -> list[TaskScore
         truth = np.array([labels.index(examples[row].labels[task]) for row in rows], dtype=np.int64)
         scores.append(score_task(task, labels, truth, predicted[task][rows], classifier.uses(task)))
     return scores
+
+
+def judge_streams(classifier: Classifier, examples: Sequence[Example], streams: Collection[str]) -> list[StreamScore]:
+    """What it makes of the sentiment of those `examples` whose sources are in `streams`, by source."""
+    chosen = [example for example in examples if example.source in streams and SENTIMENT in example.labels]
+    return [
+        StreamScore(source, one.confusion)
+        for source, own in by_source(chosen).items()
+        for one in judge(classifier, own)
+        if one.task == SENTIMENT
+    ]
 
 
 def judge_sources(classifier: Classifier, examples: Sequence[Example]) -> list[SourceScore]:
