@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from core.errors import InputError
 from newstide.commands.option_conflicts import given_options
@@ -93,6 +94,7 @@ _OPTIONS = (
         "--source-smoothing",
         help="Label smoothing by source: `agreement`, by that of the dataset's annotators, or a JSON file.",
     ),
+    click.option("--fusion", help="A learnt vector for each kind, group or language of sources, named by a JSON file."),
     click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides."),
     click.option(
@@ -111,7 +113,7 @@ def choose_recipe(options: dict[str, Any], *, continuing: bool = False) -> Recip
     given have the defaults of a training that goes on from a bundle where it is `continuing`.
 
     Smoothing by the agreement of a dataset is not in it yet: `agreed_smoothing` has that. Raises InputError for a file
-    of class weights or of smoothing that can't be read.
+    of class weights, smoothing or fusion that can't be read.
     """
     from trainer.learn.recipe import Recipe
 
@@ -121,6 +123,7 @@ def choose_recipe(options: dict[str, Any], *, continuing: bool = False) -> Recip
         **{field: options[option] for option, field in _FIELDS.items()},
         class_weights=_class_weights(options["class_weights"] or "none"),
         source_smoothing=_source_smoothing(options["source_smoothing"]),
+        fusion=_fusion(options["fusion"]),
         train_words=not options["freeze_words"],
         few_shot=options["few_shot"],
     )
@@ -138,6 +141,8 @@ def recipe_words(options: dict[str, Any]) -> list[str]:
         words += ["--class-weights", Path(options["class_weights"]).name]
     if options["source_smoothing"] is not None:
         words += ["--source-smoothing", Path(options["source_smoothing"]).name]
+    if options["fusion"] is not None:
+        words += ["--fusion", Path(options["fusion"]).name]
     return words + [f"--{name.replace('_', '-')}" for name in ("freeze_words", "few_shot") if options[name]]
 
 
@@ -157,6 +162,16 @@ def _source_smoothing(given: str | None) -> dict[str, dict[str, float]]:
     if not path.is_file():
         raise InputError(f"--source-smoothing {given}: expected agreement, or a JSON file that exists")
     return _read_numbers(path, '{"<source>": {"<task>": 0.1, ...}, ...}')
+
+
+def _fusion(given: str | None) -> dict[str, dict[str, str]]:
+    if given is None:
+        return {}
+    try:
+        return msgspec.json.decode(Path(given).read_bytes(), type=dict[str, dict[str, str]])
+    except (OSError, msgspec.DecodeError) as error:
+        shape = '{"<feature>": {"<source>": "<value>", ...}, ...}'
+        raise InputError(f"--fusion {given}: expected a JSON file that holds {shape}: {error}") from error
 
 
 def agreed_smoothing(material: Material) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ from trainer.learn.averaging import judge_all
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import Batch, Encoded, balanced, encode
 from trainer.learn.finetune import fine_tune
+from trainer.learn.fusion import Fusion
 from trainer.learn.network import Network
 from trainer.learn.objectives import cross_entropy, labelled_loss, smoothing_of, source_smoothing
 from trainer.learn.recipe import Recipe, SourceBiases
@@ -105,8 +106,39 @@ def test_a_border_that_a_source_draws_elsewhere_becomes_its_bias(learn: Any, kin
     assert not torch.equal(plain.heads["sentiment"].bias, network.heads["sentiment"].bias)
 
 
+def test_vectors_of_features_belong_to_sources_and_leave_nothing(learn: Any) -> None:
+    names = ("a", "b", "c", "untold")
+    values = {"kind": {"a": "news", "b": "comment", "c": "news"}, "language": {"a": "en", "elsewhere": "de"}}
+    fusion = Fusion(Encoded([], {}, names=names), values, 2)
+    with torch.no_grad():
+        fusion.vectors[0].copy_(torch.tensor([[3.0, 0.0], [0.0, 6.0]]))  # comment, news
+        fusion.vectors[1].copy_(torch.tensor([[9.0, 9.0]]))
+    found = fusion(torch.tensor([0, 1, 2, 3]))
+    assert found.tolist() == [[-1, 2], [2, -4], [-1, 2], [0, 0]]  # one language alone tells nothing apart
+
+    seen: list[torch.Tensor] = []
+
+    def watch(network: Network, batch: Batch, ids: torch.Tensor) -> torch.Tensor:
+        assert network.fusion is not None
+        towards = network.fusion(torch.tensor([0, 1])) @ network.heads["sentiment"].weight.T
+        seen.append(towards.detach().clone())
+        return cross_entropy(0.0)(network, batch, ids)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.learn.finetune.cross_entropy", lambda *_: watch)
+        groups = {"group": {"strict": "agencies", "sunny": "blogs"}}
+        network, _ = learn(msgspec.structs.replace(RECIPE, fusion=groups))
+    strict, sunny = seen[-1]
+    assert strict[1] > strict[2]
+    assert torch.allclose(strict, -sunny, atol=1e-5)
+    assert network.fusion is None
+    assert network.state_dict().keys() == Network(network.encoder, LABELS).state_dict().keys()
+
+
 def test_an_interrupted_training_with_biases_goes_on(learn: Any, tmp_path: Path) -> None:
-    recipe = msgspec.structs.replace(RECIPE, source_bias="mean", source_balance=0.5)
+    recipe = msgspec.structs.replace(
+        RECIPE, source_bias="mean", source_balance=0.5, fusion={"kind": {"sunny": "comment", "strict": "news"}}
+    )
 
     def stop(epoch: Any) -> None:
         if epoch.number == 2:
@@ -161,7 +193,12 @@ def test_sources_apart_are_judged_by_their_mean(learn: Any, tiny_backbone: Path)
 def test_what_minds_sources_is_refused_where_it_would_be_passed_over(learn: Any) -> None:
     with pytest.raises(InputError, match="for true labels"):
         learn(msgspec.structs.replace(RECIPE, source_bias="drop"), objective=cross_entropy(0.0))
-    for change in ({"source_bias": "drop"}, {"source_balance": 0.5}, {"source_smoothing": {"a": {"mood": 0.1}}}):
+    for change in (
+        {"source_bias": "drop"},
+        {"source_balance": 0.5},
+        {"source_smoothing": {"a": {"mood": 0.1}}},
+        {"fusion": {"kind": {"a": "news"}}},
+    ):
         with pytest.raises(InputError, match="few-shot learning knows no sources"):
             Recipe(few_shot=True, **change)
     with pytest.raises(InputError, match="source_balance"):

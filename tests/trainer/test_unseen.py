@@ -144,7 +144,8 @@ def test_every_source_in_one_table_that_goes_on_and_stands_in_the_manifest(
 def test_sources_to_choose_by_are_in_no_part_and_judge_the_bundle(run: Any, tmp_path: Path, spec: Path) -> None:
     out = tmp_path / "bundle"
     words = ("--source-bias", "drop", "--source-balance", 0.5, "--source-smoothing", "agreement", "--leave-out", "desk")
-    run(*words, "--out", out, "--json")
+    (tmp_path / "kinds.json").write_text('{"kind": {"wire": "news", "press": "comment"}}')
+    run(*words, "--fusion", tmp_path / "kinds.json", "--out", out, "--json")
     manifest = load_bundle(out).manifest
     assert {source.name for source in manifest.data} == {"press", "wire"}
     assert manifest.unseen is not None
@@ -156,6 +157,7 @@ def test_sources_to_choose_by_are_in_no_part_and_judge_the_bundle(run: Any, tmp_
     assert "None: no source of this model was said to be one" in card
     recipe = json.loads(manifest.code["recipe"])
     assert recipe["source_smoothing"]["wire"] == {"sentiment": pytest.approx(0.15)}
+    assert recipe["fusion"] == {"kind": {"wire": "news", "press": "comment"}}
     for word in ("--leave-out desk", "--source-bias drop", "--source-balance 0.5", "--source-smoothing agreement"):
         assert word in manifest.code["command"]
     # Any bundle on any corpora: the same columns, for what it did not learn from.

@@ -15,6 +15,7 @@ from trainer.learn.averaging import blend, judge_all
 from trainer.learn.batches import Encoded, balanced, grouped, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
 from trainer.learn.fewshot import learn_from_few
+from trainer.learn.fusion import Fusion
 from trainer.learn.lora import attach_adapters, merge_adapters, merged_state
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, cross_entropy, label_weights, labelled_loss, source_smoothing
@@ -50,7 +51,9 @@ def fine_tune(
     are, an objective of its own beside what minds sources, a checkpoint on a full disk.
     """
     if objective is not None and recipe.minds_sources:
-        raise InputError("biases, balance and smoothing of sources are for true labels; leave them out for students")
+        raise InputError(
+            "biases, vectors, balance and smoothing of sources are for true labels; leave them out for students"
+        )
     network.dropout.p = recipe.dropout
     place = _checkpoint(checkpoint, network, train, validation, mask_id, recipe, objective)
     if recipe.few_shot:
@@ -69,6 +72,7 @@ def fine_tune(
         "heads.": recipe.head_rate,
         "entity.": recipe.head_rate,
         "source_bias.": recipe.head_rate,
+        "fusion.": recipe.head_rate,
         "": recipe.lora_rate if recipe.lora_rank else recipe.encoder_rate,
     }
 
@@ -107,6 +111,8 @@ def _learning(network: Network, train: Encoded, recipe: Recipe) -> Iterator[None
     """Inside, only what `recipe` teaches has gradients; afterwards `network` is plain and all of it has."""
     if recipe.source_bias != "none":
         network.source_bias = SourceBias(train, network.labels, recipe.source_bias).to(best_device())
+    if recipe.fusion:
+        network.fusion = Fusion(train, recipe.fusion, network.architecture.width).to(best_device())
     if recipe.lora_rank:
         torch.manual_seed(recipe.seed)
         attach_adapters(network, recipe.lora_rank)
@@ -124,6 +130,7 @@ def _learning(network: Network, train: Encoded, recipe: Recipe) -> Iterator[None
         yield
     finally:
         network.source_bias = None
+        network.fusion = None
         merge_adapters(network)
 
 

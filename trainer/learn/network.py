@@ -13,6 +13,7 @@ from core.bundle import ENTITY
 from core.errors import InputError
 from trainer.learn.batches import Mentions
 from trainer.learn.encoder import Architecture, Encoder
+from trainer.learn.fusion import Fusion
 from trainer.learn.recipe import Recipe
 from trainer.learn.source_bias import SourceBias
 from trainer.learn.tensors import load_tensors, save_tensors
@@ -47,7 +48,9 @@ class Network(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
-        self.source_bias: SourceBias | None = None  # while it learns, if its recipe says so
+        # While it learns, if its recipe says so.
+        self.source_bias: SourceBias | None = None
+        self.fusion: Fusion | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -62,8 +65,12 @@ class Network(nn.Module):
         self, hidden: Tensor, mask: Tensor, mentions: Mentions | None = None, sources: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Logits from the last hidden states (batch, length, width); under `entity` those of `mentions`, (mentions,
-        labels), where there are any and the head for them. Texts of `sources` (batch,) may have biases of their own."""
-        pooled = self.dropout(pool(hidden, mask))
+        labels), where there are any and the head for them. Texts of `sources` (batch,) may have vectors and biases of
+        their own."""
+        pooled = pool(hidden, mask)
+        if self.fusion is not None and sources is not None:
+            pooled = pooled + self.fusion(sources)
+        pooled = self.dropout(pooled)
         logits = {task: head(pooled).float() for task, head in self.heads.items()}
         if self.source_bias is not None:
             logits = {task: values + self.source_bias(task, sources) for task, values in logits.items()}
@@ -73,8 +80,11 @@ class Network(nn.Module):
         return logits
 
     def plain_state(self) -> dict[str, Tensor]:
-        """The state that the network would have without biases of sources: what they leave is in the heads."""
-        state = {name: value for name, value in self.state_dict().items() if not name.startswith("source_bias.")}
+        """The state that the network would have without what it tells sources apart by: what biases leave is in the
+        heads, vectors leave nothing."""
+        state = {
+            name: value for name, value in self.state_dict().items() if not name.startswith(("source_bias.", "fusion."))
+        }
         if self.source_bias is not None:
             with torch.no_grad():
                 for task in self.labels:

@@ -17,7 +17,9 @@ class Recipe(msgspec.Struct, frozen=True):
 
     `class_weights`: a weight per task and label (1 where not named); `balanced` weighs a label with n / (k * count),
     the inverse of its share among the k labels of its task, and `sqrt` with the root of that. `source_smoothing`: a
-    label smoothing per source and task in place of `label_smoothing`. Raises InputError for a number out of its range.
+    label smoothing per source and task in place of `label_smoothing`. `fusion`: per feature (kind, group, language) the
+    value of each source; a learnt vector of each value is added to the texts' while the network learns.
+    Raises InputError for a number out of its range.
     """
 
     epochs: int = 5
@@ -44,6 +46,7 @@ class Recipe(msgspec.Struct, frozen=True):
     source_bias: SourceBiases = "none"  # a learnt bias of each source's logits, dropped or averaged at the end
     source_balance: float = 0.0  # 0: sources as large as they are; 1: all alike in each batch; n ** (1 - this) between
     source_smoothing: dict[str, dict[str, float]] = {}
+    fusion: dict[str, dict[str, str]] = {}
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
@@ -74,9 +77,9 @@ class Recipe(msgspec.Struct, frozen=True):
         if self.few_shot and (self.lora_rank or self.frozen_layers):
             raise InputError("few-shot learning changes the whole encoder; leave out adapters (LoRA) and frozen layers")
         if self.few_shot and self.minds_sources:
-            raise InputError("few-shot learning knows no sources; leave out their biases, balance and smoothing")
+            raise InputError("few-shot learning knows no sources; leave out their biases, vectors, balance, smoothing")
 
     @property
     def minds_sources(self) -> bool:
         """Whether texts of different sources are treated differently."""
-        return self.source_bias != "none" or self.source_balance > 0 or bool(self.source_smoothing)
+        return self.source_bias != "none" or self.source_balance > 0 or bool(self.source_smoothing or self.fusion)
