@@ -7,15 +7,16 @@ texts too; beside those it rehearses some of the others.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from core.bundle import MANIFEST, Manifest, load_bundle
+from core.bundle import ENTITY, MANIFEST, Manifest, load_bundle
 from core.errors import InputError
 from trainer.compress.distil import Mixture, distillation
-from trainer.compress.ensemble import ask
+from trainer.compress.ensemble import Answers, ask
 from trainer.compress.read_graph import read_network
 from trainer.course import Course
 from trainer.data.build import OWN_LICENCE
@@ -54,25 +55,40 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
     examples = new * REPEATED + known
     length = min(recipe.max_length, network.architecture.positions)
     answers = ask(Learned(network, tokenizer, bundle.name, recipe), examples, length, quiet=True)
-    train = encode(examples, tokenizer, network.labels, length, network.entity_labels)
-    weights = torch.where(torch.arange(len(examples)) < len(new) * REPEATED, NEW_LABELS, 0.0)
-    soft = {
-        task: blended(torch.from_numpy(logits).softmax(-1), torch.tensor(train.targets[task]), weights)
-        for task, logits in answers.items()
-    }
+    soft = _targets(answers, examples, network, len(new) * REPEATED)
     choice = random.Random(SPLIT_SEED).sample(material.choice, min(JUDGED, len(material.choice)))
     return Course(
         bundle.manifest.backbone,
         tokenizer,
         lambda: read_network(bundle),
-        train,
+        encode(examples, tokenizer, network.labels, length, network.entity_labels),
         encode(choice, tokenizer, network.labels, length, network.entity_labels, bool(material.unseen)),
         distillation(soft, Mixture(labels=0), recipe.label_smoothing),
         bundle.manifest,
     )
 
 
-def blended(answers: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _targets(answers: Answers, examples: Sequence[Example], network: Network, new: int) -> dict[str, Tensor]:
+    """What is to be answered to each text, and for each company that one names: `answers`, and of the first `new`
+    texts the true labels too."""
+    shares = torch.where(torch.arange(len(examples)) < new, NEW_LABELS, 0.0)
+    given = {task: [_number(names, e.labels.get(task)) for e in examples] for task, names in network.labels.items()}
+    weights = dict.fromkeys(given, shares)
+    if ENTITY in answers:
+        named = [(row, one.label) for row, example in enumerate(examples) for one in example.entities]
+        given[ENTITY] = [_number(network.entity_labels, label) for _, label in named]
+        weights[ENTITY] = shares[[row for row, _ in named]]
+    return {
+        task: _blended(torch.from_numpy(logits).softmax(-1), torch.tensor(given[task]), weights[task])
+        for task, logits in answers.items()
+    }
+
+
+def _number(labels: Sequence[str], label: str | None) -> int:
+    return labels.index(label) if label else UNLABELLED
+
+
+def _blended(answers: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Probabilities (n, labels): `weights` (n,) of the true label, the rest of `answers`; those where there is none."""
     truth = nn.functional.one_hot(targets.clamp(min=0), answers.shape[1])
     share = (weights * (targets != UNLABELLED)).unsqueeze(1)

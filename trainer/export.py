@@ -91,7 +91,14 @@ def make_bundle(
     towards: dict[str, EntityScore] = {}
     for variant, eight_bits in (("fp32", False), (SERVED, True)):
         final = served_bundle(
-            network, tokenizer, material, eight_bits=eight_bits, method=method, length=length, origin=origin
+            network,
+            tokenizer,
+            material,
+            eight_bits=eight_bits,
+            method=method,
+            length=length,
+            origin=origin,
+            begun=begun,
         )
         classifier = Classifier(final)
         evaluation[variant] = judge(classifier, material.split.test)
@@ -151,13 +158,23 @@ def served_bundle(
     method: Method = "minmax",
     length: int = SERVING_LENGTH,
     origin: Origin | None = None,
+    begun: Manifest | None = None,
 ) -> Bundle:
-    """`network` as it would serve, in memory: calibrated on training texts, its temperatures fitted on validation."""
+    """`network` as it would serve, in memory: calibrated on training texts, its temperatures fitted on validation.
+
+    Where it went on from the bundle of `begun`, that one's temperatures and thresholds stay: in the validation part of
+    another dataset are texts that it learnt from, of which any network is surer than of others.
+    """
     length = min(length, network.architecture.positions)
     ranges = None
     if eight_bits:
         ranges = measure_ranges(network, calibration_texts(material, tokenizer, length), method)
-    return tempered(plain_bundle(network, tokenizer, length, ranges, origin), material.split.validation)
+    plain = plain_bundle(network, tokenizer, length, ranges, origin)
+    if begun is None:
+        return tempered(plain, material.split.validation)
+    entity = msgspec.structs.replace(begun.entity, evaluation={}) if begun.entity is not None else None
+    kept = msgspec.structs.replace(plain.manifest, tasks=begun.tasks, entity=entity)
+    return msgspec.structs.replace(plain, manifest=kept)
 
 
 def plain_bundle(

@@ -26,10 +26,12 @@ from trainer.compress.prune import prune_layers, with_encoder
 from trainer.compress.read_graph import read_network
 from trainer.continuing import continued
 from trainer.data.dataset import load_dataset
+from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
-from trainer.export import calibration_texts, plain_bundle
+from trainer.data.splits import Split
+from trainer.export import Origin, calibration_texts, make_bundle, plain_bundle
 from trainer.learn.backbone import load_encoder
-from trainer.learn.batches import encode
+from trainer.learn.batches import encode, make_batch
 from trainer.learn.encoder import rebuilt
 from trainer.learn.network import Network
 from trainer.learn.recipe import Recipe
@@ -160,8 +162,35 @@ def test_new_labels_are_learnt_and_the_rest_is_kept(tmp_path: Path, live: Path, 
     assert right(after, material.split.test, "topic") >= right(before, material.split.test, "topic") - 0.06
     assert len(after.model) == len(before.model)
     assert after.manifest.backbone == before.manifest.backbone
+    assert after.manifest.tasks == before.manifest.tasks  # temperatures and thresholds too
     assert {source.name for source in after.manifest.data} == {"wire", "desk"}
     assert "gone on from live" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
+
+
+def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbone: Path, material: Material) -> None:
+    """Of texts that are rehearsed the bundle's own answers are the target, and so are those about companies."""
+
+    def naming(examples: Sequence[Example]) -> list[Example]:
+        return [
+            msgspec.structs.replace(e, entities=(EntityLabel(((0, len(e.text.split()[0])),), e.labels["sentiment"]),))
+            if "sentiment" in e.labels
+            else e
+            for e in examples
+        ]
+
+    parts = (naming(part) for part in (material.split.train, material.split.validation, material.split.test))
+    told = msgspec.structs.replace(material, split=Split(*parts), entity_labels=material.labels["sentiment"])
+    network, tokenizer = shaped(tiny_backbone, material, "companies"), load_tokenizer(tiny_backbone)
+    path = tmp_path / "companies"
+    make_bundle(network, tokenizer, told, path, Origin("companies", "tiny", "", "{}"), length=LENGTH)
+    course = continued(path, told, Recipe())
+    batch = make_batch(course.train, list(range(len(course.train.ids))))
+    assert course.objective is not None
+    assert batch.mentions is not None
+    assert float(course.objective(course.network().eval(), batch, batch.ids).detach()) < 1e-3
+    lacking = msgspec.structs.replace(told, entity_labels=())
+    with pytest.raises(InputError, match="answers sentiment towards companies, which no text"):
+        continued(path, lacking, Recipe())
 
 
 def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, material: Material) -> None:
