@@ -117,6 +117,8 @@ def test_a_surge_becomes_an_alert_with_its_evidence(make_settings: MakeSettings,
         "first_at": "",
         "sources": ["A Wire", "wire-1"],
         "messages": 2,
+        "sentiment": None,
+        "entities": {"BANK": "negative"},
     }
     assert set(payload["evidence"]["words"][:2]) == {"fraud", "probe"}
 
