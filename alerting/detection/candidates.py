@@ -3,6 +3,7 @@ they must cost little: a few numbers each, and a limit on how many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._known)
 
-    def promote(self, sightings: list[Sighting], day: int, room: int) -> list[tuple[Series, int, Candidate]]:
+    def promote(self, sightings: Iterable[Sighting], day: int, room: int) -> list[tuple[Series, int, Candidate]]:
         """Note what was seen on `day`; those that became worth following leave, at most `room` of them, and are
         returned with the step in which they did, in order."""
         ready: list[tuple[int, Series, Candidate, list[Stories]]] = []

@@ -78,6 +78,7 @@ class SurgeDetector:
         self._ingest = Ingest(self.shape, self.position - 1)
         self._lanes = [Lane(self.shape, signal) for signal in self._signals]
         self._followed = Followed(self.shape, self.policy, self._signals)
+        self._judged = sorted({self._followed.streams.index(STREAMS[signal]) for signal in self._signals})
         self._learnt = 0  # rows that the day's plan pools: those that were there when the day began
         self._plan()
 
@@ -148,25 +149,26 @@ class SurgeDetector:
         """Note the series that are not followed, and follow those that have enough of the stories that are judged;
         returns whether there are any."""
         cells = np.flatnonzero(places[counts.series] < 0)
-        cells = cells[np.lexsort((counts.step[cells], counts.series[cells]))]
         if not cells.size:
             return False
-        unmet, first = np.unique(counts.series[cells], return_index=True)
-        columns = np.stack([values[stream][cells] for stream in self._followed.streams], axis=1).tolist()
-        steps, ends = counts.step[cells].tolist(), [*first[1:].tolist(), len(cells)]
-        unknown: list[Sighting] = []
-        for place, begin, end in zip(unmet.tolist(), first.tolist(), ends, strict=True):
-            series = counts.names[place]
-            judged = self._columns_of(series)
-            if judged:
-                stories = [
-                    (steps[i], most, *columns[i])
-                    for i in range(begin, end)
-                    if (most := max(columns[i][column] for column in judged))
-                ]
-                unknown.append(Sighting(steps[begin], series, stories))
+        cells = cells[np.lexsort((counts.step[cells], counts.series[cells]))]
+        series, steps = counts.series[cells], counts.step[cells]
+        columns = np.stack([values[stream][cells] for stream in self._followed.streams], axis=1)
+        first = np.flatnonzero(np.diff(series, prepend=-1))
+        sightings = {
+            place: Sighting(step, name, [])
+            for place, step in zip(series[first].tolist(), steps[first].tolist(), strict=True)
+            if self._columns_of(name := counts.names[place])
+        }
+        some = columns[:, self._judged].any(axis=1)
+        for place, step, found in zip(series[some].tolist(), steps[some].tolist(), columns[some].tolist(), strict=True):
+            if place in sightings:
+                sighting = sightings[place]
+                most = max(found[column] for column in self._columns_of(sighting.series))
+                if most:
+                    sighting.stories.append((step, most, *found))
         room = self._most - len(self._followed)
-        found = self._candidates.promote(unknown, self._day, room)
+        found = self._candidates.promote(sightings.values(), self._day, room)
         if found:
             self._enlist(found)
         return bool(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -108,11 +108,11 @@ class AlertTable:
         return changes
 
     def _save(self, connection: Connection, row: AlertRow) -> None:
-        connection.execute(QUERIES["save_alert"], {**asdict(row), "evidence": Jsonb(row.evidence)})
+        connection.execute(QUERIES["save_alert"], {**vars(row), "evidence": Jsonb(row.evidence)})
 
     def _report(self, connection: Connection, row: AlertRow, at: datetime) -> StateChange:
         """Note the state of `row` in the history."""
-        connection.execute(QUERIES["add_history"], {**asdict(row), "at": at})
+        connection.execute(QUERIES["add_history"], {**vars(row), "at": at})
         return StateChange(row, at)
 
     def _id(self, each: FoundSurge) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -79,7 +79,7 @@ class IncidentTable:
             chosen = leader(_group(each, alive), max(member.alert.last_at for member in alive), stories)
             incident = _incident(each, chosen.alert, [member.alert for member in alive])
             if known.get(each) != incident.row:
-                connection.execute(QUERIES["save_incident"], asdict(incident.row))
+                connection.execute(QUERIES["save_incident"], vars(incident.row))
             new = {
                 member.alert.id
                 for member in alive
@@ -94,7 +94,7 @@ class IncidentTable:
         if known is None or known.state == "withdrawn":
             return
         row = replace(known, state="withdrawn", closed_at=None)
-        connection.execute(QUERIES["save_incident"], asdict(row))
+        connection.execute(QUERIES["save_incident"], vars(row))
         alerts = sorted((member.alert for member in gone), key=lambda alert: alert.id != row.leader)
         self._report(connection, Incident(row, alerts), "withdrawn", at)
 
@@ -153,7 +153,7 @@ def _place(connection: Connection, openings: list[AlertRow], start: datetime, st
         member.alert: group.id for group in place(newcomers, groups.values(), stories) for member in group.members
     }
     for row in openings:
-        connection.execute(QUERIES["place"], {**asdict(row), "incident": placed[row.id]})
+        connection.execute(QUERIES["place"], {**vars(row), "incident": placed[row.id]})
 
 
 def _opening(row: Any) -> Opening:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from core.text import story_form
 
@@ -53,8 +54,13 @@ def _holders(texts: Iterable[str]) -> tuple[Counter[str], int]:
     size = 0
     for text in texts:
         size += 1
-        counter.update({word for word in story_form(text).split() if len(word) > 1 and not _ordinary(word)})
+        counter.update(_words_of(text))
     return counter, size
+
+
+@lru_cache(maxsize=4096)  # alerts of one day are compared with the same headlines
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(word for word in story_form(text).split() if len(word) > 1 and not _ordinary(word))
 
 
 def _ordinary(word: str) -> bool:

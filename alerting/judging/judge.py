@@ -61,10 +61,11 @@ class Judge:
         progress = store.read_progress(connection)
         if progress is None:
             return
+        merged = store.read_merged_until(connection)  # what comes after a checkpoint has to be there to be judged
         checkpoints = {
             self.steps.of(at): body
             for at, body in store.read_checkpoints(connection).items()
-            if at <= progress.judged_until
+            if (merged or at) <= at <= progress.judged_until
         }
         projection = Projection.restored(self._settings, self._policy, self.steps, checkpoints)
         self.judgement = self._judgement(progress, projection)
@@ -89,14 +90,15 @@ class Judge:
         target = max(judged, self.steps.of(watermark.at)) if watermark.at is not None else judged
         if judgement.progress.stale_from is not None and self._is_due(watermark.drained, target > judged):
             begun, least = self._ticks(), _PAUSE_S if judgement.is_out_of_reach else 0.0
-            judgement.judge_again(connection, target, outcome)
+            judgement.judge_again(connection, target, outcome, watermark.drained)
             self._rest_until = self._ticks() + max(least, _IDLE_SHARE * (self._ticks() - begun))
         else:
-            judgement.judge_on(connection, target, outcome)
+            judgement.judge_on(connection, target, outcome, watermark.drained)
         outcome.done = judgement.judged >= target
         drained = watermark.drained and outcome.done and judgement.progress.stale_from is None
         judgement.progress = replace(judgement.progress, drained=drained)
-        if judgement.progress != before:
+        settled = outcome.done and judgement.projection.settle()
+        if settled or judgement.progress != before:
             judgement.save(connection)
         return outcome
 

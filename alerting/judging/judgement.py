@@ -89,8 +89,8 @@ class Judgement:
         if late:
             self._mark_stale(min(late))
 
-    def judge_again(self, connection: Connection, target: int, outcome: Outcome) -> None:
-        """Judge from behind what is stale on, as far as one transaction goes."""
+    def judge_again(self, connection: Connection, target: int, outcome: Outcome, drained: bool) -> None:
+        """Judge from behind what is stale on, as far as one transaction goes. `drained`: no replay goes on after it."""
         assert self.progress.stale_from is not None  # or there would be nothing to judge again
         stale = self._steps.of(self.progress.stale_from)
         if self.is_out_of_reach and self._settings.clock == "event":
@@ -98,12 +98,12 @@ class Judgement:
         else:
             self.projection.rewind(stale)
         self.progress = replace(self.progress, stale_from=None)
-        self._judge(connection, self.projection.block_end(target), outcome)
+        self._judge(connection, self.projection.block_end(target), outcome, self._lasting(target, drained))
 
-    def judge_on(self, connection: Connection, target: int, outcome: Outcome) -> None:
+    def judge_on(self, connection: Connection, target: int, outcome: Outcome, drained: bool) -> None:
         """Judge on towards `target`, as far as one transaction goes."""
         if target > self.judged or self._unsettled:
-            self._judge(connection, self.projection.block_end(target), outcome)
+            self._judge(connection, self.projection.block_end(target), outcome, self._lasting(target, drained))
 
     def go_back(self, connection: Connection, target: int, outcome: Outcome) -> None:
         """Take back what was judged of the time after `target`, when a clock was wrong."""
@@ -117,7 +117,7 @@ class Judgement:
             self._learn(connection, target)
         else:
             self.projection.rewind(target)
-        self._judge(connection, target, outcome, until=judged)
+        self._judge(connection, target, outcome, self.projection.last_days(target), until=judged)
         self.progress = replace(self.progress, stale_from=None, drained=False)
 
     def save(self, connection: Connection) -> None:
@@ -129,11 +129,18 @@ class Judgement:
             connection, {start(at): body for at, body in unsaved.items()}, [start(at) for at in kept]
         )
 
-    def _judge(self, connection: Connection, end: int, outcome: Outcome, until: int | None = None) -> None:
-        """Judge up to the step `end`, and bring the alerts up to `until` in line."""
+    def _lasting(self, target: int, drained: bool) -> int:
+        """The step from which on every midnight up to `target` keeps its checkpoint: the next days come as soon as they
+        are read in a replay that goes on."""
+        return self.projection.last_days(target) if drained or self._settings.clock == "wall" else target + 1
+
+    def _judge(
+        self, connection: Connection, end: int, outcome: Outcome, lasting: int, until: int | None = None
+    ) -> None:
+        """Judge up to the step `end`, and bring the alerts up to `until` in line. `lasting`: see `Projection.advance`."""
         start = self.projection.position
         before = self.projection.detector.open_surges()
-        changes = self.projection.advance(connection, end)
+        changes = self.projection.advance(connection, end, lasting)
         found = found_surges(before, changes, self.projection.detector.open_surges())
         outcome.changes += self._alerts.bring_in_line(connection, found, start, max(end, until or end))
         outcome.moved, self._unsettled = True, False
@@ -156,6 +163,7 @@ class Judgement:
             return None
         if merged <= self.progress.since:
             return self._steps.of(merged)
+        self.projection.forget_checkpoints(self._steps.of(merged))
         learnt = self._steps.of(merged) + self._settings.history_days * self._steps.per_day
         return min(self.projection.horizon, learnt)
 
@@ -179,5 +187,6 @@ class Judgement:
             since = min(max(since, self._steps.of(merged)), until)
         self.projection = self.projection.anew(since)
         while self.projection.position < until and not self._stopping():
-            self.projection.advance(connection, self.projection.block_end(until))
+            end = self.projection.block_end(until)
+            self.projection.advance(connection, end, self.projection.last_days(until))
         self._unsettled = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,7 @@ def read_progress(connection: Connection) -> Progress | None:
 
 
 def save_progress(connection: Connection, progress: Progress) -> None:
-    connection.execute(QUERIES["save_progress"], asdict(progress))
+    connection.execute(QUERIES["save_progress"], vars(progress))
 
 
 def forget_progress(connection: Connection) -> None:

@@ -27,12 +27,18 @@ SELECT max(merged_until) AS at FROM trend_rollup
 DELETE FROM trend_change RETURNING minutes, messages
 
 -- name: counts
-SELECT kind, name, floor(extract(epoch FROM minute) / %(step_s)s)::bigint AS step,
-       sum(negative + neutral + positive + unread)::float8 AS messages, sum(negative_stories)::float8 AS negative,
-       sum(neutral_stories)::float8 AS neutral, sum(positive_stories)::float8 AS positive
-FROM trend
-WHERE minute >= %(start)s AND minute < %(end)s AND kind IN ('all', 'topic', 'entity')
-GROUP BY kind, name, step
+-- A row for each series: its steps, and what was counted in each.
+SELECT kind, name, array_agg(step) AS steps, array_agg(messages) AS messages, array_agg(negative) AS negative,
+       array_agg(neutral) AS neutral, array_agg(positive) AS positive
+FROM (
+    SELECT kind, name, floor(extract(epoch FROM minute) / %(step_s)s)::float8 AS step,
+           sum(negative + neutral + positive + unread)::float8 AS messages, sum(negative_stories)::float8 AS negative,
+           sum(neutral_stories)::float8 AS neutral, sum(positive_stories)::float8 AS positive
+    FROM trend
+    WHERE minute >= %(start)s AND minute < %(end)s AND kind IN ('all', 'topic', 'entity')
+    GROUP BY kind, name, step
+) AS cell
+GROUP BY kind, name
 
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(key)s) AS taken

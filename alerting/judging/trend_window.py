@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
 from alerting.detection.detector import Counts, Floats, Series
-from alerting.judging.sql import fetch
+from alerting.judging.sql import QUERIES
 from alerting.steps import Steps
 
-_COUNTS = ("messages", "negative", "neutral", "positive")
+_COUNTS = 4  # messages, and negative, neutral and positive stories
 
-Cells = tuple[NDArray[np.int32], Floats]
-"""Of one step: the series, (n,), and the counts of each, (n, 4)."""
 
-_NOTHING: Cells = (np.zeros(0, np.int32), np.zeros((0, len(_COUNTS))))
+class Cells(NamedTuple):
+    """Cells in the order of their steps: `step` and `series`, (cells,), and what was counted, (4, cells)."""
+
+    step: NDArray[np.int64]
+    series: NDArray[np.int32]
+    counted: Floats
+
+    def cut(self, start: int, end: int) -> Cells:
+        """Those of the steps `start` to `end` (excluded)."""
+        part = slice(*np.searchsorted(self.step, [start, end]))
+        return Cells(self.step[part], self.series[part], self.counted[:, part])
+
+
+_NOTHING = Cells(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((_COUNTS, 0)))
 
 
 class TrendWindow:
@@ -27,14 +39,14 @@ class TrendWindow:
     def __init__(self, steps: Steps, start: int) -> None:
         self._steps = steps
         self.start = self.end = start
-        self._cells: dict[int, Cells] = {}
+        self._cells = _NOTHING
         self._names: list[Series] = []
         self._places: dict[tuple[str, str], int] = {}
 
     def extend(self, connection: psycopg.Connection[Any], end: int) -> None:
         """Read on up to the step `end`."""
         if end > self.end:
-            self._read(connection, self.end, end)
+            self._cells = _joined(self._cells, self._read(connection, self.end, end))
             self.end = end
 
     def read_again(self, connection: psycopg.Connection[Any], changed: Iterable[int]) -> None:
@@ -43,50 +55,55 @@ class TrendWindow:
         first = 0
         for i, step in enumerate(inside):
             if i + 1 == len(inside) or inside[i + 1] > step + 1:
-                self._read(connection, inside[first], step + 1)
+                before, after = self._cells.cut(self.start, inside[first]), self._cells.cut(step + 1, self.end)
+                self._cells = _joined(before, self._read(connection, inside[first], step + 1), after)
                 first = i + 1
 
     def counts(self, start: int, end: int) -> Counts:
         """The counts of steps that are held."""
-        steps = [step for step in range(start, end) if step in self._cells]
-        cells = [self._cells[step] for step in steps] or [_NOTHING]
-        series, values = (np.concatenate(column) for column in zip(*cells, strict=True))
-        at = np.repeat(np.array(steps, np.int64), [len(self._cells[step][0]) for step in steps])
-        return Counts(start, end, self._names, series, at, *values.T)
+        cells = self._cells.cut(start, end)
+        return Counts(start, end, self._names, cells.series, cells.step, *cells.counted)
 
     def forget(self, before: int) -> None:
         """Let go of the steps before `before`, and of names that are in no later one."""
         if before <= self.start:
             return
         self.start, self.end = before, max(before, self.end)
-        self._cells = {step: cells for step, cells in self._cells.items() if step >= before}
-        used = np.unique(np.concatenate([np.zeros(0, np.int32), *(cells[0] for cells in self._cells.values())]))
+        self._cells = _joined(self._cells.cut(before, self.end))
+        used = np.unique(self._cells.series)
         if 2 * len(used) < len(self._names):
             renumbered = np.zeros(len(self._names), np.int32)
             renumbered[used] = np.arange(len(used))
             self._names = [self._names[place] for place in used.tolist()]
             self._places = {series: place for place, series in enumerate(self._names)}
-            self._cells = {step: (renumbered[cells[0]], cells[1]) for step, cells in self._cells.items()}
+            self._cells = self._cells._replace(series=renumbered[self._cells.series])
 
-    def _read(self, connection: psycopg.Connection[Any], start: int, end: int) -> None:
+    def _read(self, connection: psycopg.Connection[Any], start: int, end: int) -> Cells:
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
         step_s = self._steps.length.total_seconds()
-        rows = fetch(connection, "counts", {**span, "step_s": step_s})
-        kinds, names, numbers, *counts = zip(*rows, strict=True) if rows else [()] * (3 + len(_COUNTS))
-        series = np.array([self._place(key) for key in zip(kinds, names, strict=True)], np.int32)
-        step = np.array(numbers, np.int64)
-        values = np.array(counts, np.float64).T
-        for gone in range(start, end):
-            self._cells.pop(gone, None)
+        with connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(QUERIES["counts"], {**span, "step_s": step_s}).fetchall()
+        if not rows:
+            return _NOTHING
+        kinds, names, numbers, *counts = zip(*rows, strict=True)
+        cells = [len(each) for each in numbers]
+        keys = list(zip(kinds, names, strict=True))
+        self._name(key for key in keys if key not in self._places)
+        places = [self._places[key] for key in keys]
+        step, *counted = (np.fromiter(chain.from_iterable(each), np.float64, sum(cells)) for each in (numbers, *counts))
         order = np.argsort(step, kind="stable")
-        present, first = np.unique(step[order], return_index=True)
-        for at, mine in zip(present.tolist(), np.split(order, first[1:]), strict=False):
-            self._cells[at] = (series[mine], values[mine])
+        series = np.repeat(np.array(places, np.int32), cells)
+        return Cells(step[order].astype(np.int64), series[order], np.stack(counted)[:, order])
 
-    def _place(self, key: tuple[str, str]) -> int:
-        """The place of the series of that kind and name: a tuple of the two is equal to it, and soon made."""
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[Series(*key)] = len(self._names)
-            self._names.append(Series(*key))
-        return place
+    def _name(self, new: Iterable[tuple[str, str]]) -> None:
+        """Give a place to the series of these kinds and names; a tuple of the two is equal to it, and soon made."""
+        for kind, name in new:
+            series = Series(kind, name)
+            self._places[series] = len(self._names)
+            self._names.append(series)
+
+
+def _joined(*parts: Cells) -> Cells:
+    """Cells of their own, out of parts that follow each other."""
+    step, series, counted = zip(*parts, strict=True)
+    return Cells(np.concatenate(step), np.concatenate(series), np.concatenate(counted, axis=1))

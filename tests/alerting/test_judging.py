@@ -16,6 +16,7 @@ from alerting.judging.judge import Judge
 from alerting.judging.runner import Runner
 from core import metrics
 from core.settings import Settings
+from core.store.connection import connect
 from newstide.commands.alerts import alerts as alerts_command
 from tests.alerting.surge_streams import (
     ALL,
@@ -384,6 +385,64 @@ def test_a_replay_of_no_order_is_not_judged_from_its_beginning_at_each_look(
         runner.advance(leading)
         assert runner._judge.judgement.progress.stale_from is None
     assert finish(make_settings(), connection) == sorted_alerts
+
+
+@pytest.fixture
+def half_way(make_settings: MakeSettings, connection: Connection) -> Runner:
+    """One that has judged twelve days of a replay in moments, a day at a look, and had no time for checkpoints."""
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    cells = cells_of(fortnight())
+    with runner._lead() as leading:
+        for day in range(12):
+            arrive(connection, [cell for cell in cells if 0 <= cell[1] - START - day * PER_DAY < PER_DAY])
+            reach(connection, MONDAY + timedelta(days=day, hours=23))
+            runner.advance(leading)
+    assert checkpoints(connection)[-1] <= MONDAY + timedelta(days=2)
+    return runner
+
+
+def checkpoints(connection: Connection) -> list[datetime]:
+    return [at for (at,) in connection.execute("SELECT at FROM detector_checkpoint ORDER BY at")]
+
+
+def test_a_replay_killed_long_after_its_last_checkpoint_changes_nothing(
+    half_way: Runner, make_settings: MakeSettings, connection: Connection
+) -> None:
+    before = alerts(connection)
+    told = connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall()
+    assert len(before) > 1
+    judge(make_settings())
+    assert alerts(connection) == before
+    assert connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall() == told
+    arrive(connection, [cell for cell in cells_of(fortnight()) if cell[1] - START >= 12 * PER_DAY])
+    found = finish(make_settings(), connection)
+    assert len(checkpoints(connection)) == 3
+    assert checkpoints(connection)[0] == MONDAY + timedelta(days=12), "of the last days every one is kept"
+    wipe(connection)
+    arrive(connection, cells_of(fortnight()))
+    assert finish(make_settings(), connection) == found
+
+
+def test_a_replay_left_half_way_keeps_a_checkpoint_of_where_it_is(
+    half_way: Runner, make_settings: MakeSettings, connection: Connection
+) -> None:
+    assert half_way._judge.judgement is not None
+    half_way._judge.judgement.projection._next_at = 0.0
+    with connect(make_settings(), autocommit=True) as leading:
+        half_way.advance(leading)
+    (judged,) = connection.execute("SELECT judged_until FROM alerting_progress").fetchone() or (None,)
+    assert checkpoints(connection)[-1] == judged
+
+
+def test_a_checkpoint_whose_next_minutes_were_merged_is_not_gone_back_to(
+    half_way: Runner, make_settings: MakeSettings, connection: Connection
+) -> None:
+    before = alerts(connection)
+    merged = MONDAY + timedelta(days=4)
+    connection.execute("DELETE FROM trend WHERE minute < %s", (merged,))
+    connection.execute("INSERT INTO trend_rollup (merged_until) VALUES (%s)", (merged,))
+    judge(make_settings())
+    assert alerts(connection) == before
 
 
 def test_a_replay_that_died_holds_nothing_up(make_settings: MakeSettings, connection: Connection) -> None:
