@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.rows import Rows, cells_of
+from alerting.detection.rows import Rows, begins, cells_of
 from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
@@ -79,7 +79,7 @@ class Stories(NamedTuple):
         if place.max(initial=0) >= cut.windows:
             whole = place < cut.windows
             row, place, number = row[whole], place[whole], number[whole]
-        first = np.flatnonzero(np.diff(row * cut.windows + place, prepend=-1))
+        first = begins(row * cut.windows + place).nonzero()[0]
         return row[first], place[first], np.add.reduceat(number, first) if len(first) else number
 
 

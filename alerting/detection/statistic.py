@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.baseline import Baseline, Plan, Pool, Profile
-from alerting.detection.rows import Rows, cells_of
+from alerting.detection.rows import Rows, begins, cells_of
 from alerting.detection.shape import Shape
 from alerting.detection.tail import share_scores, tail_scores
 
@@ -133,7 +133,7 @@ class Sums:
 
     def __init__(self, windows: Sequence[int], values: NDArray[np.float32], rows: Ints, end: int) -> None:
         self._windows = np.array(windows)
-        other = np.diff(rows, prepend=-1) > 0
+        other = begins(rows)
         self._place = np.cumsum(other) - 1
         some = rows[other]
         self._total = np.zeros((len(some), end + 1))

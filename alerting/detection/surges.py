@@ -30,6 +30,7 @@ from alerting.detection.detector import (
 from alerting.detection.followed import STREAMS, Followed, values_of
 from alerting.detection.ingest import OUTAGE, Ingest
 from alerting.detection.lane import Block, Lane
+from alerting.detection.rows import begins
 from alerting.detection.shape import Shape
 from alerting.detection.statistic import Day
 from alerting.rules.policy import KINDS, Policy
@@ -154,7 +155,7 @@ class SurgeDetector:
         cells = cells[np.lexsort((counts.step[cells], counts.series[cells]))]
         series, steps = counts.series[cells], counts.step[cells]
         columns = np.stack([values[stream][cells] for stream in self._followed.streams], axis=1)
-        first = np.flatnonzero(np.diff(series, prepend=-1))
+        first = begins(series)
         sightings = {
             place: Sighting(step, name, [])
             for place, step in zip(series[first].tolist(), steps[first].tolist(), strict=True)

@@ -137,7 +137,7 @@ class Judgement:
     def _judge(
         self, connection: Connection, end: int, outcome: Outcome, lasting: int, until: int | None = None
     ) -> None:
-        """Judge up to the step `end`, and bring the alerts up to `until` in line. `lasting`: see `Projection.advance`."""
+        """Judge up to the step `end`, and bring the alerts up to `until` in line. For `lasting` see `Projection`."""
         start = self.projection.position
         before = self.projection.detector.open_surges()
         changes = self.projection.advance(connection, end, lasting)

@@ -95,8 +95,8 @@ class Projection:
         return min(target, (self.position // self._steps.per_day + _BLOCK_DAYS) * self._steps.per_day)
 
     def advance(self, connection: psycopg.Connection[Any], end: int, lasting: int) -> list[SurgeChange]:
-        """Judge up to the step `end`, and keep a checkpoint of each midnight from the step `lasting` on; of those before
-        it, of the last one on the way, if it is worth its cost."""
+        """Judge up to the step `end`, and keep a checkpoint of each midnight from the step `lasting` on. Before it, one
+        of the last midnight on the way will do, if it is worth its cost."""
         per_day = self._steps.per_day
         first_kept = min(self._midnight(end), self._midnight(lasting - 1) + per_day)
         changes: list[SurgeChange] = []
@@ -123,9 +123,7 @@ class Projection:
 
     def forget_checkpoints(self, before: int) -> None:
         """Let go of those before the step `before`, but for the newest."""
-        self._checkpoints = {
-            at: body for at, body in self._checkpoints.items() if at >= before or at == self._newest()
-        }
+        self._checkpoints = {at: body for at, body in self._checkpoints.items() if at >= before or at == self._newest()}
 
     def take_unsaved(self) -> tuple[dict[int, bytes], list[int]]:
         """The checkpoints to write, and all that there are; they count as written from now on."""

@@ -88,18 +88,7 @@ def main() -> None:
 def judge_tweets(options: argparse.Namespace) -> dict[str, Any]:
     """What the whole stack finds and pages; the CPU time of its alerting process goes with it."""
     with tempfile.TemporaryDirectory(prefix="newstide-tweets-") as scratch:
-        directory = Path(scratch)
-        directory.chmod(0o755)  # the embedded database may run as another user
-        file = directory / "tweets.jsonl"
-        with gzip.open(options.tweets, "rb") as packed, file.open("wb") as out:
-            shutil.copyfileobj(packed, out)
-        settings = load_settings(
-            embedded={"directory": directory},
-            stream={"bundle": options.bundle},
-            alerting={"clock": "event"},
-            metrics={"worker_port": 0, "ingest_port": 0, "alerting_port": 0},
-        )
-        plan = Plan(options.workers, replay=ReplayFile(file, ("--map", MAP)), until_drained=True)
+        settings, plan = prepare(Path(scratch), options.tweets, options.bundle, options.workers)
         spent: dict[str, float] = {}
         with running(settings, plan, details=False) as stack:
             run(stack, until_drained=True, show=lambda _: _note_time(stack, spent))
@@ -116,6 +105,22 @@ def judge_tweets(options: argparse.Namespace) -> dict[str, Any]:
         "cpu_seconds": {name: round(seconds, 1) for name, seconds in spent.items()},
         **figures(opened, counts, pages),
     }
+
+
+def prepare(directory: Path, tweets: Path, bundle: Path, workers: int) -> tuple[Settings, Plan]:
+    """Of a stack in `directory` that replays the tweets, unpacked there."""
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)  # the embedded database may run as another user
+    file = directory / "tweets.jsonl"
+    with gzip.open(tweets, "rb") as packed, file.open("wb") as out:
+        shutil.copyfileobj(packed, out)
+    settings = load_settings(
+        embedded={"directory": directory},
+        stream={"bundle": bundle},
+        alerting={"clock": "event"},
+        metrics={"worker_port": 0, "ingest_port": 0, "alerting_port": 0},
+    )
+    return settings, Plan(workers, replay=ReplayFile(file, ("--map", MAP)), until_drained=True)
 
 
 def judge_counts(counts: Counts, budget: float) -> dict[str, Any]:
