@@ -8,7 +8,7 @@ does; that takes minutes and 1.5 GB. Then, so many times, all that alerting wrot
 every second as workers do that commit `--per-second` messages. Its CPU seconds are those of the whole process: start,
 reading, judging, packing the state, writing, delivering. The start is also measured alone, on a store that is judged.
 
-Equal `alerts` are equal to the last bit: a digest of alerts, their evidence, incidents and what receivers were told.
+Equal `alerts` are equal to the last bit: it is a digest of all alerts, their evidence, and the incidents.
 """
 
 from __future__ import annotations
@@ -48,12 +48,7 @@ _FORGET = (
     "alerting_progress"
 )
 _MINUTES = "SELECT minute, (negative + neutral + positive + unread)::int FROM trend WHERE kind = 'all' ORDER BY minute"
-_OUTCOME = (
-    "SELECT to_jsonb(alert) FROM alert ORDER BY id",
-    "SELECT alert, state, times, at FROM alert_history ORDER BY alert, at, state, times",
-    "SELECT to_jsonb(incident) FROM incident ORDER BY id",
-    "SELECT channel, dedupe, payload FROM outbox ORDER BY channel, dedupe",
-)
+_OUTCOME = ("SELECT to_jsonb(alert) FROM alert ORDER BY id", "SELECT to_jsonb(incident) FROM incident ORDER BY id")
 
 Connection = psycopg.Connection[Any]
 Minute = tuple[datetime, int]  # and the messages in it

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from alerting.detection.detector import ALL, Series
-from benchmarks.detection import live, mentions, oracle, scoring, tweets
+from benchmarks.detection import live, mentions, oracle, replay, scoring, tweets
 from benchmarks.detection.methods import METHODS
 from benchmarks.detection.simulation import MODELS, PER_DAY, PER_WEEK, RATIOS, Surges, Weeks, profile, simulate
-from tests.alerting.surge_streams import fortnight
+from tests.alerting.surge_streams import fill_trends, fortnight
 
 WEEKS = Weeks(4, 1, 2)
 
@@ -130,3 +132,16 @@ def test_known_events_are_looked_for_on_their_day() -> None:
     found = tweets.figures(opened, counts, pages=1)
     assert [event["right"] for event in found["events"]] == [True, False, True]
     assert (found["alerts_per_week"], found["pages_per_week"]) == (1.0, 0.5)
+
+
+def test_a_replay_is_read_at_its_pace_and_to_its_end(connection: psycopg.Connection[Any]) -> None:
+    made = fortnight()
+    fill_trends(connection, made)
+    replayed = replay.Replayed(connection, per_second=300)
+    assert replayed.messages == made.messages[ALL].sum()
+    read = np.array([sum(number for _, number in minutes) for minutes in replayed.seconds])
+    assert read.sum() == replayed.messages
+    largest = made.messages[ALL].max()
+    assert (abs(read[:-1] - 300) <= largest).all()
+    minutes = [minute for second in replayed.seconds for minute, _ in second]
+    assert minutes == sorted(set(minutes))
