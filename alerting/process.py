@@ -19,8 +19,8 @@ from alerting.rules.unseen import unseen_entities
 from core import metrics
 from core.health import Beat, Health, serve_health
 from core.settings import Settings
-from core.store.connection import connect, open_engine, wait_for_database
-from core.store.migration import migrate
+from core.store.connection import connect, wait_for_database
+from core.store.migration import migrate_store
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +48,7 @@ def run_alerting(
     serve_health(settings.metrics, settings.metrics.alerting_port, health, metrics.ALERTING.registry)
     metrics.BUDGET.set(rules.policy.budget_per_week)
     wait_for_database(settings)
-    engine = open_engine(settings, pool_size=1)
-    try:
-        migrate(engine)
-    finally:
-        engine.dispose()
+    migrate_store(settings)
     names = [channel.name for channel in opened]
     with connect(settings, autocommit=True) as connection:
         for warning in [*unseen_entities(connection, rules), *orphans(connection, names)]:

@@ -19,7 +19,7 @@ from core.kafka import ensure_topics, wait_for_broker
 from core.metrics import WORKER
 from core.settings import Settings
 from core.store.connection import connect, open_engine, wait_for_database
-from core.store.migration import migrate
+from core.store.migration import migrate_store
 from core.store.shadows import store_shadow_rows
 from core.topics import TopicReader
 from stream.archive import Archive
@@ -56,7 +56,7 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     wait_for_broker(settings)
     ensure_topics(settings)
     wait_for_database(settings)
-    _migrate(settings)
+    migrate_store(settings)
 
     def open_connection() -> psycopg.Connection[Any]:
         return connect(settings, autocommit=True, application_name=f"newstide worker {index}")
@@ -105,11 +105,3 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     # Threads that are inside the network while the interpreter ends would crash it.
     with closing(shadow), closing(watch):
         engine.run(pipeline)
-
-
-def _migrate(settings: Settings) -> None:
-    engine = open_engine(settings, pool_size=1)
-    try:
-        migrate(engine)
-    finally:
-        engine.dispose()

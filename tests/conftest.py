@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from core.settings import DatabaseSettings, Settings
 from core.store.connection import open_engine
-from core.store.migration import migrate
+from core.store.migration import migrate_store
 from newstide.embedded.postgres import EmbeddedPostgres
 
 _numbers = itertools.count()
@@ -58,12 +58,6 @@ class Templates:
         return name
 
 
-def _migrate(settings: Settings) -> None:
-    opened = open_engine(settings)
-    migrate(opened)
-    opened.dispose()
-
-
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("newstide", deadline=None)
 hypothesis.settings.load_profile("newstide")
@@ -96,7 +90,7 @@ def templates(postgres: EmbeddedPostgres) -> Templates:
 @pytest.fixture(scope="session")
 def current(templates: Templates) -> str:
     """The template of a store whose schema is up to date and whose tables are empty."""
-    return templates.get("current", _migrate)
+    return templates.get("current", migrate_store)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from core.errors import NewstideError
+from core.settings import Settings
+from core.store.connection import open_engine
 from core.store.roles import grant_rights
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -52,6 +54,15 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             driver = connection.connection.driver_connection
             assert driver is not None
             grant_rights(driver)
+
+
+def migrate_store(settings: Settings) -> None:
+    """`migrate` the store of `settings` on a connection of its own."""
+    engine = open_engine(settings, pool_size=1)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
 
 
 def check_schema(engine: Engine) -> None:

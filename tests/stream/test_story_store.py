@@ -188,6 +188,14 @@ def assert_as_ruled(connection: psycopg.Connection[Any], messages: Sequence[Clas
     assert connection.execute("SELECT count(*) FROM story_text").fetchone() == (len(runs),)
 
 
+def told(found: Sequence[tuple[int, timedelta, int]]) -> list[Classified]:
+    """A message for each text, time after the start and sentiment."""
+    return [
+        classified(number, TEXTS[text], START + after, sentiment)
+        for number, (text, after, sentiment) in enumerate(found)
+    ]
+
+
 def batches(messages: Sequence[Classified], chance: random.Random) -> list[list[Classified]]:
     shuffled = chance.sample(list(messages), len(messages))
     found = []
@@ -204,10 +212,7 @@ def test_any_order_gives_the_stories_of_the_rule(
     connections: list[psycopg.Connection[Any]], found: list[tuple[int, timedelta, int]], chance: random.Random
 ) -> None:
     empty(connections[0])
-    messages = [
-        classified(number, TEXTS[text], START + after, sentiment)
-        for number, (text, after, sentiment) in enumerate(found)
-    ]
+    messages = told(found)
     for number, batch in enumerate(batches(messages, chance)):
         commit(connections[number % 2], batch, DAY + timedelta(days=chance.randrange(5)))
     assert_as_ruled(connections[0], messages)
@@ -221,10 +226,7 @@ def test_two_workers_at_once_give_the_stories_of_the_rule(
     connections: list[psycopg.Connection[Any]], found: list[tuple[int, timedelta, int]], chance: random.Random
 ) -> None:
     empty(connections[0])
-    messages = [
-        classified(number, TEXTS[text], START + after, sentiment)
-        for number, (text, after, sentiment) in enumerate(found)
-    ]
+    messages = told(found)
     halves = [batches(messages[0::2], chance), batches(messages[1::2], chance)]
     failed: list[BaseException] = []
 
