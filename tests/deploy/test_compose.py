@@ -15,7 +15,7 @@ import yaml
 from core.settings import load_settings
 from tests.deploy.charts import ROOT
 from tests.deploy.command_line import parse, settings_from
-from tests.stream.harness import kafka_is_here
+from tests.stream.harness import needs_kafka
 
 COMPOSE: dict[str, Any] = yaml.load((ROOT / "compose.yaml").read_text("utf-8"), yaml.CSafeLoader)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -130,7 +130,7 @@ def test_prometheus_and_alertmanager_accept_their_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
+@needs_kafka
 def test_kafka_accepts_its_configuration(tmp_path: Path) -> None:
     environment = dict(SERVICES["kafka"]["environment"])
     cluster = environment.pop("CLUSTER_ID")

@@ -32,8 +32,8 @@ from tests.stream.harness import (
     ask,
     assert_exact,
     committed,
-    kafka_is_here,
     make_settings,
+    needs_kafka,
     produce,
     real_kafka,
     scenario_messages,
@@ -235,7 +235,7 @@ def test_a_configured_database_that_restarts_is_waited_for(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not kafka_is_here(), reason="KAFKA_HOME names no Apache Kafka, or there is no Java")
+@needs_kafka
 def test_a_real_broker_that_restarts_is_waited_for(tmp_path: Path) -> None:
     feed = write_feed(tmp_path / "feed.jsonl")
     script = Path(os.environ["KAFKA_HOME"]) / "kafka"

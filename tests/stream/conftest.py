@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
-from tests.stream.harness import Workers, embedded_broker, kafka_is_here, make_settings, real_kafka
-
-_KAFKA = pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
+from tests.stream.harness import Workers, embedded_broker, make_settings, needs_kafka, real_kafka
 
 
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, _KAFKA])])
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, needs_kafka])])
 def bootstrap_servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The embedded broker, then the same test again on a real Apache Kafka."""
     with (embedded_broker if request.param == "embedded" else real_kafka)(tmp_path) as servers:

@@ -33,6 +33,7 @@ from core.text import headline_form, story_form
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.process import free_port, is_taken
 from newstide.scenario import generate_feed
+from stream.batch import Record
 from stream.commit import Committer
 from stream.entities import load_watchlist
 from stream.ledger import TopicLedger
@@ -77,6 +78,8 @@ def kafka_is_here() -> bool:
     home = os.environ.get("KAFKA_HOME")
     return bool(home) and (Path(home or "") / "kafka").is_file() and shutil.which("java") is not None
 
+
+needs_kafka = pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
 
 _REALEST = pytest.param("kafka", marks=pytest.mark.kafka) if kafka_is_here() else "embedded"
 
@@ -196,6 +199,12 @@ def foreign_messages(count: int) -> list[Message]:
 
 def as_input(messages: Sequence[Message]) -> list[Input]:
     return [(message.id.encode(), encode(message)) for message in messages]
+
+
+def scenario_records(topic: str, count: int) -> list[Record]:
+    """The first `count` messages of the scenario, as a worker reads them from three partitions."""
+    sent = as_input(scenario_messages(count))
+    return [Record(topic, number % 3, number // 3, key, value) for number, (key, value) in enumerate(sent)]
 
 
 def produce(settings: Settings, records: Sequence[Input], per_second: float | None = None) -> None:

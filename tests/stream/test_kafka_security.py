@@ -28,17 +28,14 @@ from tests.stream.harness import (
     Workers,
     ask,
     committed,
-    kafka_is_here,
     make_settings,
+    needs_kafka,
     real_kafka,
     scenario_messages,
     wait_until,
 )
 
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)"),
-]
+pytestmark = [pytest.mark.kafka, needs_kafka]
 PASSWORD = 'a word, with "quotes" = and {braces}'
 PLAIN_PASSWORD = "a-plain-word"
 MECHANISMS = {"SCRAM-SHA-256": PASSWORD, "SCRAM-SHA-512": PASSWORD, "PLAIN": PLAIN_PASSWORD}

@@ -17,8 +17,8 @@ from tests.stream.harness import (
     as_input,
     ask,
     assert_exact,
-    kafka_is_here,
     make_settings,
+    needs_kafka,
     produce,
     real_kafka,
     scenario_messages,
@@ -26,10 +26,7 @@ from tests.stream.harness import (
 )
 from tests.stream.recovery import accounted, archived, assert_accounted, behind, stored
 
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)"),
-]
+pytestmark = [pytest.mark.kafka, needs_kafka]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline
 from stream.shadow import Shadow
-from tests.stream.harness import as_input, ask, make_settings, scenario_messages, wait_until
+from tests.stream.harness import ask, make_settings, scenario_messages, scenario_records, wait_until
 from tests.tiny_bundles import register_tiny, write_tiny
 
 COUNT = 400
@@ -83,10 +83,7 @@ def pipeline(settings: Settings, engine: Engine, live: Classifier, shadow: Shado
 
 @pytest.fixture
 def records() -> list[Record]:
-    return [
-        Record(TOPIC, number % 3, number // 3, key, value)
-        for number, (key, value) in enumerate(as_input(scenario_messages(COUNT)))
-    ]
+    return scenario_records(TOPIC, COUNT)
 
 
 def sampled() -> set[Any]:

@@ -19,7 +19,7 @@ from core.store.retention import Retention
 from core.store.trends import parse_series, read_series, read_trends
 from stream.batch import Record
 from stream.pipeline import Pipeline
-from tests.stream.harness import as_input, ask, make_pipeline, make_settings, scenario_messages
+from tests.stream.harness import as_input, ask, make_pipeline, make_settings, scenario_records
 
 COUNT = 400
 TOPIC = "newstide.messages"
@@ -44,10 +44,7 @@ def pipeline(settings: Settings, engine: Engine, letters: list[DeadLetter]) -> I
 
 @pytest.fixture
 def records() -> list[Record]:
-    return [
-        Record(TOPIC, number % 3, number // 3, key, value)
-        for number, (key, value) in enumerate(as_input(scenario_messages(COUNT)))
-    ]
+    return scenario_records(TOPIC, COUNT)
 
 
 def test_redelivery_changes_nothing(pipeline: Pipeline, engine: Engine, records: list[Record]) -> None:

@@ -13,7 +13,7 @@ from core.kafka import TopicError, client_options, ensure_topics
 from core.settings import load_settings
 from core.worker_group import GroupOffsets, begin_group, read_group
 from newstide.commands.topics import topics
-from tests.stream.harness import embedded_broker, kafka_is_here, real_kafka
+from tests.stream.harness import embedded_broker, needs_kafka, real_kafka
 
 
 def check_the_command(bootstrap_servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_on_the_embedded_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(not kafka_is_here(), reason="no real Apache Kafka here (KAFKA_HOME and java)")
+@needs_kafka
 def test_on_kafka_where_a_group_at_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with real_kafka(tmp_path) as servers:
         check_the_command(servers, monkeypatch)
