@@ -18,122 +18,18 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import NamedTuple, TypeVar
-from uuid import UUID, uuid4
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
 
-from stream.stories import StoryText, similarities
-
-_CHUNK = 256  # signatures compared at once
-_T = TypeVar("_T")
-
-
-class Position(NamedTuple):
-    """Where a message stands in the order of the rule."""
-
-    at: datetime
-    uid: UUID
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """Messages of one text: those that a stored `story` has, or one new message (`story` is None).
-
-    `expanded`: the run stands for one message of a stored run that was read message by message.
-    """
-
-    text: StoryText
-    first: Position
-    last_at: datetime
-    messages: int = 1
-    story: UUID | None = None
-    expanded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStory:
-    """A stored story; none of its messages was stored before the day `stored_on`.
-
-    One that is `fixed` was assigned by an earlier version: it takes new messages and moves none.
-    """
-
-    id: UUID
-    first: Position
-    last_at: datetime
-    messages: int
-    stored_on: date
-    fixed: bool = False
-
-
-@dataclass(slots=True)
-class Known:
-    """What was read of the store. `reach`: event times, by text, between which all runs of all its copies are here."""
-
-    stories: dict[UUID, StoredStory] = field(default_factory=dict)
-    runs: dict[tuple[UUID, UUID], list[Run]] = field(default_factory=dict)  # by text and story
-    reach: dict[UUID, tuple[datetime, datetime]] = field(default_factory=dict)
-    whole: set[UUID] = field(default_factory=set)  # stories of which all runs are here
-
-
-@dataclass(slots=True)
-class Missing:
-    """What has to be read before the rule can decide."""
-
-    texts: dict[UUID, tuple[StoryText, datetime, datetime]] = field(default_factory=dict)
-    stories: set[UUID] = field(default_factory=set)
-    expansions: set[tuple[UUID, UUID]] = field(default_factory=set)
-
-    def __bool__(self) -> bool:
-        return bool(self.texts or self.stories or self.expansions)
-
-    def need(self, text: StoryText, since: datetime, until: datetime) -> None:
-        _, first, last = self.texts.get(text.id, (text, since, until))
-        self.texts[text.id] = (text, min(first, since), max(last, until))
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Stored messages that change their story: a run, or one message of it."""
-
-    text: UUID
-    source: UUID
-    target: UUID
-    uid: UUID | None
-
-
-@dataclass(slots=True)
-class Assignment:
-    """The story of each new message by uid, and what changes of the stored ones.
-
-    `runs`: messages to add to the stored run of a (text, story), after the runs in `replaced` were deleted.
-    `moved`: stories that stored messages leave or enter; of those, `ended` have no messages any more. None of their
-    messages was stored before `stored_since`.
-    """
-
-    stories: dict[UUID, UUID] = field(default_factory=dict)
-    moves: list[Move] = field(default_factory=list)
-    replaced: set[tuple[UUID, UUID]] = field(default_factory=set)
-    runs: list[tuple[UUID, Run]] = field(default_factory=list)
-    moved: set[UUID] = field(default_factory=set)
-    ended: set[UUID] = field(default_factory=set)
-    stored_since: date = date.max
+from stream.stories import StoryText, copies_among
+from stream.story_changes import Assignment, Leader, Leaders, find_changes
+from stream.story_records import Known, Missing, Position, Run, StoredStory
 
 
 def assign(new: Sequence[Run], known: Known, window: timedelta) -> Assignment | Missing:
     """Stories of the `new` messages and of all that they put in question, or what has to be read to tell."""
     return _Pass(new, known, window).run()
-
-
-@dataclass(slots=True, eq=False)
-class _Leader:
-    """The first message of a story. `text` is None for one of which nothing was read: it is nobody's copy here."""
-
-    first: Position
-    text: StoryText | None
-    story: UUID | None
-    leads: bool = True
 
 
 class _Pass:
@@ -143,13 +39,13 @@ class _Pass:
         self._known = known
         self._window = window
         self._missing = Missing()
-        self._leaders: dict[UUID, _Leader] = {}  # by stored story; after a take-over, the one that took it
-        self._by_band: defaultdict[int, list[_Leader]] = defaultdict(list)
+        self._leaders: dict[UUID, Leader] = {}  # by stored story; after a take-over, the one that took it
+        self._by_band: defaultdict[int, list[Leader]] = defaultdict(list)
         self._runs_by_band: defaultdict[int, list[Run]] = defaultdict(list)
         self._stories_of_text: defaultdict[UUID, list[tuple[Position, UUID]]] = defaultdict(list)
         self._runs_by_story: defaultdict[UUID, list[Run]] = defaultdict(list)
-        self._taken: dict[UUID, _Leader] = {}
-        self._leader_of: dict[Run, _Leader] = {}
+        self._taken: dict[UUID, Leader] = {}
+        self._leader_of: dict[Run, Leader] = {}
         self._queue: list[tuple[Position, int, Run]] = []
         self._queued: set[Run] = set()
         self._counter = itertools.count()
@@ -161,13 +57,14 @@ class _Pass:
     def run(self) -> Assignment | Missing:
         while self._queue:
             self._visit(heapq.heappop(self._queue)[2])
-        if not self._missing:
-            result = self._result()
-        return self._missing or result
+        if self._missing:
+            return self._missing
+        leaders = Leaders(self._leaders, self._taken, self._leader_of, self._runs_by_story)
+        return find_changes(self._new, self._known, leaders)
 
     def _index(self) -> None:
         for story in self._known.stories.values():
-            self._leaders[story.id] = _Leader(story.first, None, story.id)
+            self._leaders[story.id] = Leader(story.first, None, story.id)
         for (text, story_id), runs in self._known.runs.items():
             if runs:
                 self._stories_of_text[text].append((runs[0].first, story_id))
@@ -181,7 +78,7 @@ class _Pass:
             for band in run.text.bands:
                 self._runs_by_band[band].append(run)
 
-    def _add_leader(self, leader: _Leader, text: StoryText) -> None:
+    def _add_leader(self, leader: Leader, text: StoryText) -> None:
         for band in text.bands:
             self._by_band[band].append(leader)
 
@@ -236,13 +133,13 @@ class _Pass:
         if not self._is_known(run.text, position.at, position.at + self._window):
             self._need(run)
             return
-        leader = _Leader(position, run.text, None)
+        leader = Leader(position, run.text, None)
         self._leader_of[run] = leader
         for follower in self._later_copies(leader, run.text):
             self._push(follower)
         self._add_leader(leader, run.text)
 
-    def _later_copies(self, leader: _Leader, text: StoryText) -> list[Run]:
+    def _later_copies(self, leader: Leader, text: StoryText) -> list[Run]:
         """Stored runs that belong to a story led later than `leader`, though they begin with its copy in its window."""
         end = leader.first.at + self._window
         found: dict[Run, StoryText] = {}
@@ -252,9 +149,9 @@ class _Pass:
                     assert run.story is not None
                     if self._leaders[run.story].first > leader.first and not self._known.stories[run.story].fixed:
                         found[run] = run.text
-        return list(_copies(text, list(found.items()))) if found else []
+        return list(copies_among(text, list(found.items()))) if found else []
 
-    def _unseat(self, run: Run, story: StoredStory, leader: _Leader) -> None:
+    def _unseat(self, run: Run, story: StoredStory, leader: Leader) -> None:
         """The leader of `story` joins the story of `leader`."""
         self._leaders[story.id].leads = False
         if leader.text is not None and leader.text.id == run.text.id and self._reaches(leader, story.last_at):
@@ -266,16 +163,16 @@ class _Pass:
             for follower in self._runs_by_story[story.id]:
                 self._push(follower)
 
-    def _earliest_leader(self, run: Run) -> _Leader | None:
+    def _earliest_leader(self, run: Run) -> Leader | None:
         since, first, text = run.first.at - self._window, run.first, run.text
-        found: dict[_Leader, StoryText] = {}
+        found: dict[Leader, StoryText] = {}
         for band in text.bands:
             for leader in self._by_band.get(band, ()):
                 if leader.leads and leader.first < first and leader.first.at >= since and leader.text is not None:
                     found[leader] = leader.text
-        return min(_copies(text, list(found.items())), key=lambda leader: leader.first, default=None)
+        return min(copies_among(text, list(found.items())), key=lambda leader: leader.first, default=None)
 
-    def _reaches(self, leader: _Leader, at: datetime) -> bool:
+    def _reaches(self, leader: Leader, at: datetime) -> bool:
         return at - leader.first.at <= self._window
 
     def _is_known(self, text: StoryText, since: datetime, until: datetime) -> bool:
@@ -300,69 +197,3 @@ class _Pass:
             if first >= run.first and not runs[0].expanded and runs[0].messages > 1:
                 self._missing.expansions.add((run.text.id, story))
         self._missing.expansions.add((run.text.id, run.story))
-
-    def _result(self) -> Assignment:
-        result = Assignment()
-        names = self._names(result)
-        final: dict[Run, UUID] = {run: names[leader] for run, leader in self._leader_of.items()}
-        for run in self._new:
-            result.stories[run.first.uid] = final[run]
-        result.moves = [
-            Move(run.text.id, run.story, target, run.first.uid if run.expanded else None)
-            for run, target in final.items()
-            if run.story is not None and run.story != target
-        ]
-        result.replaced = {(move.text, move.source) for move in result.moves}
-        result.moved = {story for move in result.moves for story in (move.source, move.target)}
-        stored = (self._known.stories[story].stored_on for story in result.moved & self._known.stories.keys())
-        result.stored_since = min(stored, default=date.max)
-        staying = [
-            run for key in result.replaced for run in self._known.runs[key] if final.get(run, run.story) == run.story
-        ]
-        result.runs = [(final.get(run) or run.story, run) for run in (*self._new, *staying)]  # type: ignore[misc]
-        result.runs += [(final[run], run) for run in final if run.story is not None and run.story != final[run]]
-        return result
-
-    def _names(self, result: Assignment) -> dict[_Leader, UUID]:
-        """The id of each leader's story. One that lost its leader gives its id to where most of its messages go."""
-        names = {leader: story for story, leader in self._leaders.items() if leader.story == story}
-        names |= {leader: story for story, leader in self._taken.items()}
-        unseated = [story for story, leader in self._leaders.items() if leader.story != story or not leader.leads]
-        heirs: list[tuple[int, UUID, _Leader]] = []
-        for story in unseated:
-            if story in self._taken:
-                continue
-            counts: defaultdict[_Leader, int] = defaultdict(int)
-            for run in self._runs_by_story[story]:
-                counts[self._leader_of[run]] += run.messages
-            heir = max(counts, key=lambda leader: (counts[leader], leader.first))
-            heirs.append((counts[heir], story, heir))
-            names.pop(self._leaders[story], None)
-            result.ended.add(story)
-        for _, story, heir in sorted(heirs, key=lambda one: (-one[0], one[1])):
-            if heir not in names:
-                names[heir] = story
-                result.ended.discard(story)
-        for run, leader in self._leader_of.items():
-            if leader not in names:
-                names[leader] = run.first.uid if run.story is None else uuid4()
-        return names
-
-
-def _copies(text: StoryText, others: Sequence[tuple[_T, StoryText]]) -> Iterator[_T]:
-    """Those of `others` that are copies of `text`; all of them share a band with it."""
-    for start in range(0, len(others), _CHUNK):
-        chunk = others[start : start + _CHUNK]
-        near = [other for _, other in chunk if other.signature and text.signature and not text.repeats(other)]
-        measured = (
-            dict(
-                zip(
-                    (other.id for other in near), similarities(text.signature, [n.signature for n in near]), strict=True
-                )
-            )
-            if near
-            else {}
-        )
-        for name, other in chunk:
-            if text.repeats(other) or measured.get(other.id, 0.0) >= max(text.similar, other.similar):
-                yield name

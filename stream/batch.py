@@ -17,10 +17,10 @@ from core.language import language_of
 from core.records import Message, decode
 from core.sources import source_key
 from core.text import headline_form, story_form
-from stream.assignment import Position
 from stream.entities import Watchlist
 from stream.series import Counted, millionths, series_of
 from stream.stories import HEADLINE_CHARACTERS, StoryText, story_text
+from stream.story_records import Position
 
 Scores = Mapping[str, NDArray[np.float32]]
 

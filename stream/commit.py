@@ -23,11 +23,11 @@ from core.sources import source_key
 from core.store.arrays import plain_array, text_array, time_array
 from core.store.partitions import ensure_partitions
 from core.store.sql import load_queries
-from stream.assignment import Run
 from stream.batch import Batch, Classified, Labels, latest
 from stream.ledger import Tally, TopicLedger, Unread
 from stream.repeats import Repeats, count_repeats
 from stream.series import COLUMNS, TrendChanges, count
+from stream.story_records import Run
 from stream.story_store import (
     assign_stories,
     first_messages,

@@ -1,43 +1,36 @@
-"""The Faust adapter: a stateless pump from Kafka into the pipeline. The only file that knows Faust.
+"""A stateless pump from Kafka into the pipeline. With `faust_app`, the only file that knows Faust.
 
-Tables, windows, transactions and the web server of Faust are not used. Reading begins where the ledger stands, at every
-assignment. Records are acknowledged in order, after the database commit and after their `classified` records are in
-Kafka; whatever can't be handled ends the process.
+Reading begins where the ledger stands, at every assignment. Records are acknowledged in order, after the database
+commit and after their `classified` records are in Kafka; whatever can't be handled ends the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import tempfile
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import faust
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
-from faust.transport.drivers.aiokafka import Consumer, ensure_aiokafka_TP
 from faust.types import TP
 from kafka.errors import KafkaError
-from mode.loop import use as use_loop
-from mode.utils.queues import ThrowableQueue
 from sqlalchemy.exc import DBAPIError
 
 from core.dead_letters import DeadLetter
 from core.epochs import Reconciler
 from core.errors import NewstideError
 from core.health import Beat
-from core.kafka import tls_context
-from core.settings import KafkaSettings, Settings
+from core.settings import Settings
 from stream.archive import Archive, Letter
-from stream.backlog import MAX_WAITING_BYTES, Backlog
+from stream.backlog import Backlog
 from stream.batch import Record
+from stream.faust_app import create_app, size_of
 from stream.pipeline import Pipeline, timed
 from stream.progress import EndOffsets, LedgerWatch, Place, Position, ShownLag, find_positions
 from stream.readiness import CommitProgress
@@ -49,8 +42,6 @@ log = logging.getLogger(__name__)
 _NOTE_EVERY_S = 0.5
 _LOOP_SILENT_S = 30.0
 _UNDER_WAY = 2
-_FETCH_BYTES = 2**16
-_METADATA_AGE_MS = 30_000  # how soon a partition that was added is read
 _SEND_TIMEOUT_S = 60  # a loop that is being stopped never answers
 _RETRY_S = 1.0
 
@@ -98,31 +89,7 @@ class Engine:
         asyncio.run_coroutine_threadsafe(self._sender.send_letters(letters), self._app.loop).result(_SEND_TIMEOUT_S)
 
     def _create_app(self) -> faust.App:
-        settings = self._settings
-        kafka = settings.kafka
-        app = LedgerApp(
-            settings.worker_group,
-            broker=[f"kafka://{server.strip()}" for server in (kafka.bootstrap_servers or "").split(",")],
-            broker_credentials=_credentials(kafka),
-            broker_session_timeout=settings.stream.session_timeout_s,
-            broker_heartbeat_interval=settings.stream.session_timeout_s / 3,
-            broker_commit_interval=1.0,
-            consumer_auto_offset_reset="earliest",
-            # Small helpings of every partition: with large ones a replay reads years of one partition before the
-            # next, and the watermark and the stories' order suffer. A larger record still comes whole.
-            consumer_max_fetch_size=_FETCH_BYTES,
-            consumer_metadata_max_age_ms=_METADATA_AGE_MS,
-            producer_acks=-1,
-            stream_buffer_maxsize=4096,
-            topic_disable_leader=True,
-            topic_allow_declare=False,
-            web_enabled=False,
-            worker_redirect_stdouts=False,
-            autodiscover=False,
-            store="memory://",
-            datadir=str(Path(tempfile.gettempdir(), f"newstide-{os.getuid()}")),  # unused, but Faust makes it
-        )
-        app.find_positions = self._find_positions
+        app = create_app(self._settings, self._find_positions)
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
@@ -189,7 +156,7 @@ class Engine:
         backlog = self._backlogs[topic]
 
         async def wait_for_room(value: bytes | None) -> bytes | None:
-            await backlog.take(_size(stream.current_event))
+            await backlog.take(size_of(stream.current_event))
             return value
 
         stream.add_processor(wait_for_room)  # before that of `noack_take`, which gathers
@@ -218,7 +185,7 @@ class Engine:
         for event in events:
             event.ack()
         self._done[topic] += len(events)
-        self._backlogs[topic].release(len(events), sum(map(_size, events)))
+        self._backlogs[topic].release(len(events), sum(map(size_of, events)))
 
     async def _or_exit(self, work: Coroutine[Any, Any, None]) -> None:
         """Faust would stall for good on an exception here, holding its partitions: the process ends instead."""
@@ -306,92 +273,3 @@ class Engine:
     def _end_for_new_epoch(self, places: Sequence[Place]) -> None:
         names = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))
         end_process(EXIT_STALLED, f"another log stands in the place of {names}; ending the worker, to read it anew")
-
-
-class LedgerConsumer(Consumer):
-    """Reads from where the ledger stands, whatever the group's committed offsets say.
-
-    Faust asks for the committed offsets at the end of each rebalance, and seeks to them itself; this is that place.
-    """
-
-    _unplaced: bool = False  # assigned, and not yet sought
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self._unplaced = True
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        places = sorted(self.assignment())
-        app: Any = self.app
-        positions = await app.find_positions(places)
-        if positions:
-            await self._thread.call_thread(self._seek_all, positions)
-        if set(places) == self.assignment():
-            self._unplaced = False
-        return dict(positions)
-
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
-        if self._unplaced:
-            # Faust goes on without the seek when that takes long, for instance while the database is away.
-            await self.perform_seek()
-            return {}
-        return await super()._getmany(active_partitions, timeout)
-
-    async def _seek_all(self, positions: Mapping[TP, int]) -> None:
-        consumer = self._thread._ensure_consumer()
-        for place, offset in positions.items():
-            consumer.seek(ensure_aiokafka_TP(place), offset)
-
-
-class ByteQueue(ThrowableQueue):
-    """Faust's queue between the consumer and an agent, full when its records hold too many bytes."""
-
-    _bytes: int = 0
-
-    def _put(self, item: Any) -> None:
-        self._bytes += _size(item)
-        super()._put(item)
-
-    def _get(self) -> Any:
-        item = super()._get()
-        self._bytes -= _size(item)
-        return item
-
-    def clear(self) -> None:
-        super().clear()
-        self._bytes = 0
-
-    def full(self) -> bool:
-        return self._bytes >= MAX_WAITING_BYTES or super().full()
-
-
-class LedgerApp(faust.App):
-    find_positions: Any
-
-    def _new_transport(self) -> Any:
-        transport: Any = super()._new_transport()
-        transport.Consumer = LedgerConsumer
-        return transport
-
-    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> ByteQueue:
-        return ByteQueue(maxsize=maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
-
-
-def use_uvloop() -> None:
-    """Take uvloop where it is installed: a third more records per second."""
-    use_loop("uvloop")
-
-
-def _size(event: Any) -> int:
-    message = event.message
-    return len(message.value or b"") + len(message.key or b"")
-
-
-def _credentials(kafka: KafkaSettings) -> Any:
-    context = tls_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
-        password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else None
-        return faust.SASLCredentials(
-            username=kafka.sasl_username, password=password, mechanism=kafka.sasl_mechanism, ssl_context=context
-        )
-    return faust.SSLCredentials(context) if context else None

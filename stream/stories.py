@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,9 @@ UNSPACED_SIMILAR = 0.6
 MIN_WORDS = 6  # shorter texts have too few shingles to tell a variant from another statement
 HEADLINE_CHARACTERS = 200
 MIN_CHARACTERS = 12  # the same for scripts without spaces
+_CHUNK = 256  # signatures compared at once
+
+_T = TypeVar("_T")
 
 _random = np.random.default_rng(20140521)
 _MULTIPLIERS = _random.integers(1, 2**63, PERMUTATIONS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -133,6 +137,18 @@ def are_copies(one: StoryText, other: StoryText) -> bool:
     if not (one.signature and other.signature and not set(one.bands[1:]).isdisjoint(other.bands[1:])):
         return False
     return bool(similarities(one.signature, [other.signature])[0] >= max(one.similar, other.similar))
+
+
+def copies_among(text: StoryText, others: Sequence[tuple[_T, StoryText]]) -> Iterator[_T]:
+    """Those of `others` that are copies of `text`; all of them share a band with it."""
+    for start in range(0, len(others), _CHUNK):
+        chunk = others[start : start + _CHUNK]
+        near = [other for _, other in chunk if other.signature and text.signature and not text.repeats(other)]
+        found = similarities(text.signature, [other.signature for other in near]) if near else ()
+        measured = dict(zip((other.id for other in near), found, strict=True))
+        for name, other in chunk:
+            if text.repeats(other) or measured.get(other.id, 0.0) >= max(text.similar, other.similar):
+                yield name
 
 
 def _units(form: str) -> list[str]:

@@ -32,9 +32,11 @@ import psycopg
 
 from core.store.arrays import bytes_array, plain_array, text_array, time_array
 from core.store.sql import fetch_rows, load_queries
-from stream.assignment import Assignment, Known, Missing, Position, Run, StoredStory, assign
+from stream.assignment import assign
 from stream.series import First, StorySeries
 from stream.stories import HEADLINE_CHARACTERS, StoryText
+from stream.story_changes import Assignment
+from stream.story_records import Known, Missing, Position, Run, StoredStory
 
 _SQL = load_queries(Path(__file__).with_name("stories.sql"))
 

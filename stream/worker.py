@@ -24,8 +24,9 @@ from core.store.shadows import store_shadow_rows
 from core.topics import TopicReader
 from stream.archive import Archive
 from stream.commit import Committer
-from stream.engine import Engine, use_uvloop
+from stream.engine import Engine
 from stream.entities import load_watchlist
+from stream.faust_app import use_uvloop
 from stream.ledger import TopicLedger
 from stream.model_watch import ModelWatch
 from stream.models import ModelLoader

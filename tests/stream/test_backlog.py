@@ -9,7 +9,7 @@ from typing import Any
 from mode.utils.queues import FlowControlEvent
 
 from stream.backlog import MAX_WAITING_BYTES, Backlog
-from stream.engine import ByteQueue
+from stream.faust_app import ByteQueue
 
 
 def event(size: int) -> Any:

@@ -22,7 +22,7 @@ from core.settings import Settings, load_settings
 from core.topics import TopicReader
 from ingest.producer import MessageProducer
 from newstide.embedded.process import free_port
-from stream.engine import _credentials
+from stream.faust_app import _credentials
 from tests.certificates import Authority
 from tests.stream.harness import (
     Workers,
