@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
+import sqlalchemy
 
 from core.classifier import Classifier
 from core.epochs import Reconciler
@@ -31,7 +32,7 @@ from stream.ledger import TopicLedger
 from stream.model_watch import ModelWatch
 from stream.models import ModelLoader
 from stream.pipeline import Pipeline, TextClassifier
-from stream.progress import EndOffsets, LedgerWatch
+from stream.progress import Connect, EndOffsets, LedgerWatch
 from stream.readiness import CommitProgress
 from stream.shadow import Shadow
 
@@ -67,25 +68,11 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     name = f"{socket.gethostname()}/{index}"
     watch = ModelWatch(registry, open_connection, loader, shadow, name, settings.models.poll_s)
     classifiers = watch.begin()
-    topic = settings.topic("messages")
     use_uvloop()
-    letters_topic = settings.topic("dead-letters")
-    readers = [TopicReader(settings) for _ in range(4)]  # one for each thread that asks
-    archive = Archive(
-        TopicLedger(letters_topic, partial(readers[0].offsets, letters_topic)),
-        open_connection,
-        settings.stream.retry_max_s,
-    )
-    engine = Engine(
-        settings,
-        archive,
-        EndOffsets(topic, open_connection),
-        Reconciler(registry, readers[1], settings),
-        LedgerWatch(Reconciler(registry, readers[2], settings)),
-        progress,
-    )
+    engine = _create_engine(settings, registry, open_connection, progress)
+    topic = settings.topic("messages")
     committer = Committer(
-        TopicLedger(topic, partial(readers[3].offsets, topic)),
+        TopicLedger(topic, partial(TopicReader(settings).offsets, topic)),
         window=timedelta(hours=settings.stream.story_window_hours),
     )
     pipeline = Pipeline(
@@ -106,3 +93,23 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     # Threads that are inside the network while the interpreter ends would crash it.
     with closing(shadow), closing(watch):
         engine.run(pipeline)
+
+
+def _create_engine(
+    settings: Settings, registry: sqlalchemy.Engine, open_connection: Connect, progress: CommitProgress
+) -> Engine:
+    """The engine, with a reader of topics for each thread that asks."""
+    letters = settings.topic("dead-letters")
+    archive = Archive(
+        TopicLedger(letters, partial(TopicReader(settings).offsets, letters)),
+        open_connection,
+        settings.stream.retry_max_s,
+    )
+    return Engine(
+        settings,
+        archive,
+        EndOffsets(settings.topic("messages"), open_connection),
+        Reconciler(registry, TopicReader(settings), settings),
+        LedgerWatch(Reconciler(registry, TopicReader(settings), settings)),
+        progress,
+    )
