@@ -29,14 +29,14 @@ from tests.stream.recovery import accounted, archived, assert_accounted, behind,
 
 ANOTHER_GROUP = """
 from core.settings import load_settings
-from stream import engine
+from stream import faust_app
 from stream.worker import run_worker
 
-class AnotherGroup(engine.LedgerApp):
+class AnotherGroup(faust_app.LedgerApp):
     def __init__(self, name, **options):
         super().__init__("a-group-that-has-read-nothing", **options)
 
-engine.LedgerApp = AnotherGroup
+faust_app.LedgerApp = AnotherGroup
 run_worker(load_settings(), 0)
 """
 
