@@ -10,7 +10,7 @@ import { logOut, may, me } from "../state/session";
 import { language, theme, type Language, type Theme } from "../state/settings";
 import { DataTable } from "../ui/DataTable";
 import { Export } from "../ui/Export";
-import { Choice, Empty, Failed, Panel, Skeleton, Time } from "../ui/parts";
+import { Choice, Empty, Failed, More, Panel, Skeleton, Time } from "../ui/parts";
 import { say, sayError } from "../ui/toasts";
 import { useMore } from "../ui/useMore";
 
@@ -170,11 +170,7 @@ function Audit(): JSX.Element {
     >
       {list.error && <Failed error={list.error} retry={list.reload} />}
       {!list.data ? !list.error && <Skeleton rows={8} /> : <DataTable caption={t("audit.title")} columns={columns} rows={items} rowId={(event) => String(event.id)} sortable={false} />}
-      {more && (
-        <button type="button" class="more" onClick={() => void more()}>
-          {t("action.more")}
-        </button>
-      )}
+      <More more={more} />
     </Panel>
   );
 }

@@ -12,7 +12,7 @@ import type { Column } from "../ui/DataTable";
 import { Export } from "../ui/Export";
 import { FoundItem } from "../ui/FoundItem";
 import { useKeys } from "../ui/keys";
-import { Empty, Failed, Panel, Skeleton } from "../ui/parts";
+import { Empty, Failed, More, Panel, Skeleton } from "../ui/parts";
 import { useList } from "../ui/useList";
 import { useMore } from "../ui/useMore";
 import { searchAddress, SearchForm } from "./SearchForm";
@@ -83,11 +83,7 @@ export function SearchPage(): JSX.Element {
             ))}
           </ol>
         )}
-        {more && (
-          <button type="button" class="more" onClick={() => void more()}>
-            {t("action.more")}
-          </button>
-        )}
+        <More more={more} />
       </Panel>
     </>
   );

@@ -62,6 +62,16 @@ export function Skeleton({ rows = 4 }: { rows?: number }): JSX.Element {
   );
 }
 
+/** The button for the next part of a list; nothing where there is none. */
+export function More({ more, busy }: { more: (() => Promise<void>) | null; busy?: boolean }): JSX.Element | null {
+  if (!more) return null;
+  return (
+    <button type="button" class="more" disabled={busy} onClick={() => void more()}>
+      {t("action.more")}
+    </button>
+  );
+}
+
 /** A time in the reader's zone, with UTC on hover. */
 export function Time({ at, relative }: { at: string | null | undefined; relative?: boolean }): JSX.Element {
   if (!at) return <span>–</span>;

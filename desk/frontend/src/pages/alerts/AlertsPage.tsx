@@ -12,7 +12,7 @@ import type { Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { useKeys } from "../../ui/keys";
 import { useMore } from "../../ui/useMore";
-import { Choice, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
+import { Choice, Empty, Failed, More, Panel, Skeleton, Time } from "../../ui/parts";
 import { IncidentPanel } from "./IncidentPanel";
 import { Badges } from "./Badges";
 
@@ -83,11 +83,7 @@ export function AlertsPage(): JSX.Element {
               ))}
             </ol>
           )}
-          {more && (
-            <button type="button" class="more" onClick={() => void more()}>
-              {t("action.more")}
-            </button>
-          )}
+          <More more={more} />
         </Panel>
         {chosen ? <IncidentPanel key={chosen} id={chosen} /> : <span />}
       </div>

@@ -9,7 +9,7 @@ import { number } from "../../format";
 import { named, t } from "../../i18n";
 import { FoundItem } from "../../ui/FoundItem";
 import { useKeys } from "../../ui/keys";
-import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { Choice, Empty, Failed, More, Panel, Skeleton } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
 import { useList } from "../../ui/useList";
 import { useMore } from "../../ui/useMore";
@@ -104,11 +104,7 @@ export function BulkView(): JSX.Element {
           ))}
         </ol>
       )}
-      {more && (
-        <button type="button" class="more" onClick={() => void more()}>
-          {t("action.more")}
-        </button>
-      )}
+      <More more={more} />
     </Panel>
   );
 }

@@ -12,7 +12,7 @@ import { ImportButton } from "./ImportButton";
 import { subject } from "./subject";
 import { useMore } from "../../ui/useMore";
 import { DataTable, type Column } from "../../ui/DataTable";
-import { Choice, Empty, Failed, Panel, Skeleton, Time } from "../../ui/parts";
+import { Choice, Empty, Failed, More, Panel, Skeleton, Time } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
 
 export function HistoryView(): JSX.Element {
@@ -90,11 +90,7 @@ export function HistoryView(): JSX.Element {
     >
       {list.error && <Failed error={list.error} retry={list.reload} />}
       {!list.data ? !list.error && <Skeleton rows={8} /> : items.length === 0 ? <Empty title={t("history.empty")}>{t("history.empty.do")}</Empty> : <DataTable caption={t("label.history")} columns={columns} rows={items} rowId={(event) => String(event.id)} sortable={false} />}
-      {more && (
-        <button type="button" class="more" onClick={() => void more()}>
-          {t("action.more")}
-        </button>
-      )}
+      <More more={more} />
     </Panel>
   );
 }

@@ -12,7 +12,7 @@ import { may } from "../../state/session";
 import { series, shown } from "../../state/view";
 import { Export, fileOf } from "../../ui/Export";
 import { useKeys } from "../../ui/keys";
-import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
+import { Choice, Empty, Failed, More, Panel, Skeleton } from "../../ui/parts";
 import { sayError } from "../../ui/toasts";
 import { answered, storiesAt } from "./answers";
 import { StoryItem, storyColumns } from "./StoryItem";
@@ -127,11 +127,7 @@ export function Stories(): JSX.Element {
           ))}
         </ol>
       )}
-      {held.value.next && (
-        <button type="button" class="more" disabled={moreLoading.value} onClick={() => void more()}>
-          {t("action.more")}
-        </button>
-      )}
+      <More more={held.value.next ? more : null} busy={moreLoading.value} />
     </Panel>
   );
 }
