@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from alerting.detection.newcomers import Newcomers
 from alerting.detection.rows import Rows
 from alerting.detection.shape import Shape
 
@@ -45,10 +46,12 @@ _ALONE_BAR = 3.0  # of a series alone, whose threshold under a small budget is s
 
 
 class Groups(NamedTuple):
-    """Of n series, the number of their kind, (n,), and their weight in the budget, (n,); 0: not judged."""
+    """Of n series, the number of their kind, (n,), their weight in the budget, (n,); 0: not judged; and whether they
+    are newcomers, (n,)."""
 
     kind: Ints
     weight: Floats
+    new: NDArray[np.bool_]
 
 
 class Calibration(Rows):
@@ -74,12 +77,15 @@ class Calibration(Rows):
         self.real = np.zeros(0)
         self.days = np.zeros(0)
         self.age = np.zeros(0)
+        self.newcomers = Newcomers(_KINDS, tests, BINS)
+        self._groups = Groups(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
         self._classes = np.zeros(0, np.int64)
         self._ranked = np.zeros(0, np.bool_)  # rows whose scores at EDGES are those of the day
         self._pool = np.zeros(0)
         self._level = self._usual = np.zeros(0)
         self._table = np.zeros((0, tests, BINS), np.float32)
-        self._shift = np.zeros(0)
+        self._own = np.zeros(0)  # what is taken from the scores of each series for its own past,
+        self._shift = np.zeros(0)  # and what is taken from them today
         self.alone = True  # nothing but a series' own past says what is usual
         self._young = np.zeros(0)  # what is taken from scores and highs for want of days
         self.threshold = np.zeros(0)
@@ -98,7 +104,9 @@ class Calibration(Rows):
     def plan(self, day: int, learnt: int, rates: Floats, groups: Groups, first: int = 0) -> None:
         """Score the rows from `first` on by the days before `day`, the first `learnt` rows of all series;
         `rates`, (n,), are the stories expected a day."""
-        self._classes = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
+        self._groups = groups
+        rated = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
+        self._classes = np.where(groups.new, _KINDS * _CLASSES + groups.kind, rated)
         self.alone = learnt <= 1
         if first == 0:
             self._learn_pool(learnt, self._classes)
@@ -108,7 +116,9 @@ class Calibration(Rows):
         table = np.empty((len(self), len(self.weights), BINS), np.float32)
         table[: len(self._ranked)] = self._table
         self._table, self._ranked = table, np.concatenate([self._ranked, np.zeros(added, np.bool_)])
-        self._shift = np.concatenate([self._shift[:first], self._shifts(day, groups, first)])
+        self._own = np.concatenate([self._own[:first], self._shifts(day, groups, first)])
+        weight = np.log10(np.maximum(groups.weight, 1e-9))
+        self._shift = np.where(groups.new, self.newcomers.shift(self._usual)[groups.kind] - weight, self._own)
         self._young = (_YOUNG if self.alone else 0.0) * np.exp(-self.age / _YOUNG_DAYS)
 
     def _learn_pool(self, learnt: int, classes: Ints) -> None:
@@ -118,20 +128,30 @@ class Calibration(Rows):
         many = _KINDS * _CLASSES
         self._pool = np.zeros((many, len(self.weights), BINS))
         for each in np.unique(classes[:learnt]):
+            if each >= many:
+                continue
             mine = classes[:learnt] == each
             self._pool[each] = self.seen[:learnt][mine].sum(axis=0, dtype=np.float64)
-        steps = np.bincount(classes[:learnt], self.steps[:learnt], many) + _MODEL_DAYS * self.shape.steps_per_day
+        steps = (
+            np.bincount(classes[:learnt], self.steps[:learnt], many + _KINDS)[:many]
+            + _MODEL_DAYS * self.shape.steps_per_day
+        )
         self._pool = (self._pool + model) / steps[:, None, None]
+        newcomers = self.newcomers.ranks(self._pool[::_CLASSES], self.shape.steps_per_day)
+        self._pool = np.concatenate([self._pool, newcomers])
 
     def _rank(self, rows: Ints) -> None:
         """Bring the scores at EDGES up to the day for those of `rows` that are not; most series have no story in it."""
         rows = np.unique(rows[~self._ranked[rows]])
         if not rows.size:
             return
-        days = self.steps[rows] / self.shape.steps_per_day
-        prior = np.maximum(_PRIOR_DAYS * (1.0 - days / _GROWN_UP), _LEAST_PRIOR) * self.shape.steps_per_day
-        share = self.seen[rows] + prior[:, None, None] * self._pool[self._classes[rows]]
-        share /= (self.steps[rows] + prior)[:, None, None]
+        new, per_day = self._groups.new[rows], self.shape.steps_per_day
+        steps = np.where(new, 0.0, self.steps[rows])
+        days = steps / per_day
+        prior = np.maximum(_PRIOR_DAYS * (1.0 - days / _GROWN_UP), _LEAST_PRIOR) * per_day
+        share = np.where(new[:, None, None], 0.0, self.seen[rows])
+        share = share + prior[:, None, None] * self._pool[self._classes[rows]]
+        share /= (steps + prior)[:, None, None]
         at, beyond, mean = _tails(share, _ALONE_TAIL if self.alone else _TAIL)
         excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0)
         tail = np.log10(beyond)[:, :, None] - excess / (np.maximum(mean, 0.05)[:, :, None] * np.log(10.0))
@@ -164,7 +184,7 @@ class Calibration(Rows):
 
     def shifted_highs(self, learnt: int) -> NDArray[np.float32]:
         """The highs of the first `learnt` series as they would count today, (learnt, history)."""
-        shifted: NDArray[np.float32] = self.highs[:learnt] - self._shift[:learnt, None].astype(np.float32)
+        shifted: NDArray[np.float32] = self.highs[:learnt] - self._own[:learnt, None].astype(np.float32)
         return shifted
 
     def scores(self, row: Ints, statistics: Floats) -> Floats:
@@ -231,6 +251,7 @@ class Calibration(Rows):
         fade = fading(days, self.shape.history_days)
         real = judged & (self.high - self._shift > self._bar() + _REAL)
         believed = real & self._believed(np.arange(len(self)))
+        self._learn_newcomers(judged, believed)
         busy = np.flatnonzero(judged & self.today[:, -1].any(axis=1))
         seen = [self._tempered(busy[i : i + _ROWS_AT_ONCE]) for i in range(0, len(busy), _ROWS_AT_ONCE)]
         self.seen *= fade[:, None, None].astype(np.float32)
@@ -241,6 +262,18 @@ class Calibration(Rows):
         self.highs[:, day % self.shape.history_days] = np.where(judged & ~believed, self.high, np.nan)
         self.today[:] = 0
         self.high[:] = 0
+
+    def _learn_newcomers(self, judged: NDArray[np.bool_], believed: NDArray[np.bool_]) -> None:
+        """Take in the day of the newcomers among the rows `judged`, (n,). Those `believed`, (n,), to have had real news
+        are not ranked by, but taken back: what newcomers page counts in the budget. Their highs become those that a
+        series like others would have."""
+        kind, new = self._groups.kind, judged & self._groups.new
+        mine, others = kind[new], np.bincount(kind[judged & ~new], minlength=_KINDS)
+        real, high = believed[new] & self.newcomers.believed()[mine], self.high[new] > self._level[mine]
+        self.newcomers.learn(mine, self.today[new], real, high, others, self.shape.history_days)
+        believed &= ~new
+        likened = self.high + (self._own - self._shift).astype(np.float32)
+        self.high = np.where(new & (self.high > 0), np.maximum(likened, 0.0), self.high)
 
 
 def fading(age: Ints | Floats, history: int) -> Floats:

@@ -44,6 +44,7 @@ class Candidates:
         self._known: dict[Series, Candidate] = {}
         self._taken = 0  # since the day began: their places become free when it ends, however it is cut into calls
         self.refused = 0  # series not even noted since the day began, for want of room
+        self.met: list[int] = []  # the steps of names that the last call of `promote` saw for the first time
 
     def __len__(self) -> int:
         return len(self._known)
@@ -51,6 +52,7 @@ class Candidates:
     def promote(self, sightings: Iterable[Sighting], day: int, room: int) -> list[tuple[Series, int, Candidate]]:
         """Note what was seen on `day`; those that became worth following leave, at most `room` of them, and are
         returned with the step in which they did, in order."""
+        self.met = []
         ready: list[tuple[int, Series, Candidate, list[Stories]]] = []
         for sighting in sorted(sightings, key=lambda seen: seen[:2]):
             candidate = self._meet(sighting, day)
@@ -77,6 +79,7 @@ class Candidates:
                 self.refused += 1
                 return None
             found = self._known[sighting.series] = Candidate(sighting.step, day)
+            self.met.append(sighting.step)
         found.last_day = day
         return found
 

@@ -33,12 +33,14 @@ def values_of(counts: Counts) -> dict[str, Floats]:
 
 
 class Known(NamedTuple):
-    """Steps since 1970, (n,): `born`, when a series was first seen; from `followed` on it is judged, and from `ready`
-    on it may fire."""
+    """Steps since 1970, (n,): `born`, from when on a series is known: when it was first seen, or earlier, when it is
+    known to have been silent. From `followed` on it is judged, and from `ready` on it may fire. `new`: until when it is
+    a newcomer; 0 if it never was one."""
 
     born: Ints
     followed: Ints
     ready: Ints
+    new: Ints
 
 
 class Followed:
@@ -68,14 +70,11 @@ class Followed:
         rows[present] = [self.rows.get(counts.names[place], -1) for place in present]
         return rows
 
-    def add(self, found: Sequence[tuple[Series, int, Candidate]], day: int) -> None:
+    def add(self, found: Sequence[tuple[Series, int, Candidate]], known: Known, day: int) -> None:
         """Follow the series in `found` from that step of the `day` on; what was noted of each is counted."""
         first, per_day = len(self), self._shape.steps_per_day
         self.rows.update({series: first + i for i, (series, _, _) in enumerate(found)})
-        born = np.array([candidate.born for _, _, candidate in found], np.int64)
-        followed = np.array([step for _, step, _ in found], np.int64)
-        added = Known(born, followed, np.maximum(born + self._shape.warmup, followed))
-        self.known = Known(*(np.concatenate(pair) for pair in zip(self.known, added, strict=True)))
+        self.known = Known(*(np.concatenate(pair) for pair in zip(self.known, known, strict=True)))
         self.idle = np.concatenate([self.idle, np.zeros(len(found))])
         self._weigh([series for series, _, _ in found])
         for stream, counts in self.counts.items():

@@ -70,13 +70,16 @@ class Lane:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its state in arrays; the rest is in `episodes`."""
         found = {f"{name}.{key}": array for name, part in self.parts.items() for key, array in part.arrays().items()}
-        return {"since": self.since, **found}
+        newcomers = {f"newcomers.{name}": array for name, array in self.calibration.newcomers.arrays().items()}
+        return {"since": self.since, **found, **newcomers}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over what `arrays` gave; `plan` has to follow."""
         self.since = arrays["since"]
         for name, part in self.parts.items():
             part.restore({key: arrays[f"{name}.{key}"] for key in part.FIELDS})
+        newcomers = self.calibration.newcomers
+        newcomers.restore({key: arrays[f"newcomers.{key}"] for key in newcomers.FIELDS})
 
     def grow(self, born: Ints) -> None:
         """Add a row for each series, seen first in the step `born`."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alerting.detection.births import Births
 from alerting.detection.budget import share_budget
 from alerting.detection.calibration import Groups
 from alerting.detection.candidates import Candidate, Candidates, Sighting
@@ -27,7 +28,7 @@ from alerting.detection.detector import (
     Surge,
     SurgeChange,
 )
-from alerting.detection.followed import STREAMS, Followed, values_of
+from alerting.detection.followed import STREAMS, Followed, Known, values_of
 from alerting.detection.ingest import OUTAGE, Ingest
 from alerting.detection.lane import Block, Lane
 from alerting.detection.rows import begins
@@ -37,7 +38,7 @@ from alerting.rules.policy import KINDS, Policy
 from core.errors import InputError
 from core.settings import AlertingSettings
 
-_FORMAT = 4
+_FORMAT = 5
 _FORGET_DAYS = 14  # without any message for so long, what comes next is another stream
 _FEW_STORIES = 3  # stories from which on a series is followed, where fewer can't make an alert
 _CANDIDATES = 10  # names noted for each series that may be followed
@@ -77,6 +78,8 @@ class SurgeDetector:
         few = min(_FEW_STORIES, max(1, math.ceil(self.shape.least_excess)))
         self._candidates = Candidates(few, _CANDIDATES * self._most)
         self._ingest = Ingest(self.shape, self.position - 1)
+        self._births = Births(self.shape)
+        self._began = self.position
         self._lanes = [Lane(self.shape, signal) for signal in self._signals]
         self._followed = Followed(self.shape, self.policy, self._signals)
         self._judged = sorted({self._followed.streams.index(STREAMS[signal]) for signal in self._signals})
@@ -170,32 +173,49 @@ class SurgeDetector:
                     sighting.stories.append((step, most, *found))
         room = self._most - len(self._followed)
         found = self._candidates.promote(sightings.values(), self._day, room)
+        self._births.note(self._candidates.met)
         if found:
             self._enlist(found)
         return bool(found)
 
     def _enlist(self, found: list[tuple[Series, int, Candidate]]) -> None:
         first, streams = len(self._followed), self._followed.streams
-        self._followed.add(found, self._day)
+        self._followed.add(found, self._knowledge(found), self._day)
+        born = self._followed.known.born[first:]
         for lane in self._lanes:
-            lane.grow(self._followed.known.born[first:])
+            lane.grow(born)
             column, total = (streams.index(stream) + 2 for stream in (STREAMS[lane.signal], "stories"))
             for row, (_, _, candidate) in enumerate(found, start=first):
                 stories = [(each[0], each[column], each[total]) for each in candidate.stories]
-                lane.backfill(row, self._day, candidate.born, stories)
+                lane.backfill(row, self._day, int(born[row - first]), stories)
         self._plan(first)
+
+    def _knowledge(self, found: list[tuple[Series, int, Candidate]]) -> Known:
+        """Since when each series in `found` is known. One that comes after the warm-up of the detector was silent
+        before, which is as good as a warm-up of its own; but not one of a crowd, which is due to what is read."""
+        warmup, today = self.shape.warmup, self._day * self.shape.steps_per_day
+        followed = np.array([step for _, step, _ in found], np.int64)
+        born = np.array([candidate.born for _, _, candidate in found], np.int64)
+        warm = followed >= self._began + warmup
+        crowded = np.isin(followed, [step for step in np.unique(followed[warm]).tolist() if self._births.crowded(step)])
+        new = warm & ~crowded
+        born = np.where(new, np.maximum(born - warmup, self._began), born)
+        ready = np.maximum(np.where(crowded, followed, born) + warmup, followed)
+        return Known(born, followed, ready, np.where(new, today + warmup, 0))
 
     def _plan(self, first: int = 0) -> None:
         """Judge the rows from `first` on, or all, by what is learnt when the day begins."""
         alone = self._learnt <= 1  # nothing but a series' own past says what is usual
         if not first:
             self._profile = self._ingest.plan(self._day, alone=alone)
+            self._births.plan(self._day, self._profile)
         kind, weights, learnt = self._followed.kind, self._followed.weights, self._learnt
+        new = self._followed.known.new > self._day * self.shape.steps_per_day
         for lane, weight in zip(self._lanes, weights.T, strict=True):
-            lane.plan(self._day, learnt, Groups(kind, weight), self._profile, first)
+            lane.plan(self._day, learnt, Groups(kind, weight, new), self._profile, first)
         if not first:
             highs = [lane.calibration.shifted_highs(learnt) for lane in self._lanes]
-            groups = [Groups(kind[:learnt], weight) for weight in weights[:learnt].T]
+            groups = [Groups(kind[:learnt], weight, new[:learnt]) for weight in weights[:learnt].T]
             self._thresholds = share_budget(self.policy, highs, groups, self._day, self.shape, alone=alone)
         for lane, weight in zip(self._lanes, weights.T, strict=True):
             lane.calibration.threshold = np.where(weight > 0, self._thresholds[kind], np.inf)
@@ -210,9 +230,13 @@ class SurgeDetector:
         self._quiet_days = 0 if self._ingest.messages[0, per_day:].any() else self._quiet_days + 1
         for lane in self._lanes:
             lane.learn(self._today(lane), self._followed.known, self._ingest.silent)
+        self._births.learn(self._ingest.silent)
         self._ingest.learn(self._day)
+        heard = self._ingest.baseline.age[0] > 0
         self._followed.end_day()
         self._day, self._done = self._day + 1, 0
+        if not heard:  # where nothing is read nobody knows who is silent
+            self._began = self.position
         self._candidates.end_day(self._day - 2 * self.shape.history_days)
         if self._quiet_days >= _FORGET_DAYS and len(self._followed) + len(self._candidates):
             changes = self._forget(np.ones(len(self._followed), np.bool_))
@@ -247,6 +271,7 @@ class SurgeDetector:
             "day": self._day,
             "done": self._done,
             "quiet_days": self._quiet_days,
+            "began": self._began,
             "learnt": self._learnt,
             "rows": list(self._followed.rows),
             "candidates": self._candidates.dump(),
@@ -255,6 +280,7 @@ class SurgeDetector:
         }
         arrays = self._followed.arrays()
         arrays |= {f"ingest.{name}": array for name, array in self._ingest.arrays().items()}
+        arrays |= {f"births.{name}": array for name, array in self._births.arrays().items()}
         arrays |= {f"{lane.signal}.{name}": array for lane in self._lanes for name, array in lane.arrays().items()}
         return pack(header, arrays)
 
@@ -285,6 +311,8 @@ class SurgeDetector:
         self._followed.restore([Series(kind, name) for kind, name in header["rows"]], arrays)
         self._candidates.load(header["candidates"])
         self._ingest.load(header["ingest"], part("ingest"))
+        self._births.restore(part("births"))
+        self._began = header["began"]
         for lane, episodes in zip(self._lanes, header["episodes"], strict=True):
             lane.restore(part(lane.signal))
             lane.episodes.load(episodes)

@@ -179,7 +179,7 @@ longest interval of the feeds in `ingest.feeds`, at most 10 minutes, and a minut
     history_days: int = Field(56, ge=2, le=400)
     """Days of history behind a baseline."""
     warmup_days: float = Field(3, ge=0, le=400)
-    """A series younger than this is not judged."""
+    """How long a store learns before anything fires. Series that begin later may fire at once; not in a crowd."""
     min_excess: float = Field(3, ge=0)
     """Least excess of negative stories over the expected number in a window: one or two stories never page, however \
 rare; from there on the budget decides."""
