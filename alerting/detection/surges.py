@@ -196,7 +196,8 @@ class SurgeDetector:
         warmup, today = self.shape.warmup, self._day * self.shape.steps_per_day
         followed = np.array([step for _, step, _ in found], np.int64)
         born = np.array([candidate.born for _, _, candidate in found], np.int64)
-        warm = followed >= self._began + warmup
+        # a series alone is no newcomer: there are none to compare it with
+        warm = (followed >= self._began + warmup) & (self._learnt > 1)
         crowded = np.isin(followed, [step for step in np.unique(followed[warm]).tolist() if self._births.crowded(step)])
         new = warm & ~crowded
         born = np.where(new, np.maximum(born - warmup, self._began), born)
