@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -126,6 +128,7 @@ class Workers:
             **os.environ,
             "NEWSTIDE_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers or "",
             "NEWSTIDE_DATABASE__URL": self.settings.database.url or "",
+            "NEWSTIDE_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
             "NEWSTIDE_KAFKA__PARTITIONS": str(self.settings.kafka.partitions),
             "NEWSTIDE_STREAM__BATCH_SIZE": str(self.settings.stream.batch_size),
             "NEWSTIDE_STREAM__BUNDLE": str(self.settings.stream.bundle or self.settings.bundle_directory),
@@ -134,9 +137,14 @@ class Workers:
         }
 
 
+shared_brokers: set[str] = set()
+"""Those that serve the tests of a whole module, which keep to topics of their own."""
+
+
 def make_settings(bootstrap_servers: str, url: str, directory: Path, batch_size: int = 64) -> Settings:
+    own = {"topic_prefix": f"{directory.name}."} if bootstrap_servers in shared_brokers else {}
     return load_settings(
-        kafka={"bootstrap_servers": bootstrap_servers, "partitions": 4},
+        kafka={"bootstrap_servers": bootstrap_servers, "partitions": 4, **own},
         database={"url": url},
         embedded={"directory": directory},
         stream={"batch_size": batch_size},
@@ -235,9 +243,31 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = 300) -> No
         time.sleep(0.1)
 
 
+_asking = threading.Lock()
+_kept: dict[str, psycopg.Connection[Any]] = {}
+
+
 def ask(settings: Settings, query: str) -> list[Any]:
-    with connect(settings, autocommit=True) as connection:
-        return connection.execute(query).fetchall()
+    """The rows of a query, over one connection that is kept for the next: tests ask ten times a second."""
+    url = settings.database.url or ""
+    with _asking:
+        if url in _kept:
+            with suppress(psycopg.OperationalError):  # the server was away since
+                return _kept[url].execute(query).fetchall()
+        _hang_up()
+        _kept[url] = connect(settings, autocommit=True)
+        return _kept[url].execute(query).fetchall()
+
+
+def hang_up() -> None:
+    """Close the connection that `ask` keeps: a database that is copied must have none."""
+    with _asking:
+        _hang_up()
+
+
+def _hang_up() -> None:
+    while _kept:
+        _kept.popitem()[1].close()
 
 
 def committed(settings: Settings) -> int:
@@ -249,6 +279,12 @@ def committed(settings: Settings) -> int:
         return 0
 
 
+@cache
+def _classifier(bundle: Path) -> Classifier:
+    """Kept with what it has read: most tests count the same texts."""
+    return Classifier(load_bundle(bundle))
+
+
 def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[str, str, datetime], list[int]]:
     """Messages by sentiment and unread, and summed millionths, of every (kind, name, minute), from the input alone."""
     unique: dict[tuple[str, str], Message] = {}
@@ -258,7 +294,7 @@ def expected_counts(settings: Settings, records: Sequence[Input]) -> dict[tuple[
         except UndecodableMessage:
             continue
         unique.setdefault((message.source, message.id), message)
-    classifier = Classifier(load_bundle(settings.bundle_directory))
+    classifier = _classifier(settings.bundle_directory)
     watchlist = load_watchlist()
     counts: dict[tuple[str, str, datetime], list[int]] = defaultdict(lambda: [0] * 7)
     for message in unique.values():

@@ -70,10 +70,7 @@ def models_of_workers(engine: Engine) -> dict[str, str | None]:
 
 
 def labelled_by(settings: Settings, model: str) -> int:
-    with connect(settings, autocommit=True) as connection:
-        row = connection.execute("SELECT count(*) FROM message WHERE model = %s", (model,)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(ask(settings, f"SELECT count(*) FROM message WHERE model = '{model}'")[0][0])
 
 
 def assert_each_row_is_its_models_work(settings: Settings, records: list[Input], bundles: dict[str, Path]) -> None:

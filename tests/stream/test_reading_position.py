@@ -20,6 +20,7 @@ from tests.stream.harness import (
     as_input,
     ask,
     assert_exact,
+    hang_up,
     make_settings,
     produce,
     scenario_messages,
@@ -50,6 +51,7 @@ def records(first: int, last: int) -> list[Input]:
 def copy_database(settings: Settings, directory: Path, name: str) -> Settings:
     """What a backup taken now would bring back."""
     url = settings.database.url or ""
+    hang_up()
     with psycopg.connect(url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {url.rsplit('/', 1)[1]}")  # type: ignore[arg-type]
     return make_settings(settings.kafka.bootstrap_servers or "", url.rsplit("/", 1)[0] + f"/{name}", directory)
