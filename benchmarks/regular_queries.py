@@ -93,6 +93,10 @@ def _of_alerting(now: datetime, today: date, uids: list[Any], stories: list[Any]
         ("alerting.pending", {"now": now}),
         ("alerting.still_open", {"channel": "kafka"}),
         ("alerting.orphans", {"channels": ["kafka"]}),
+        ("model_rates.usual", {**_SERIES, "until": now}),
+        ("model_rates.usual", {**_SERIES, "until": None}),
+        ("model_rates.labelled_stories", {"pool": 10_000}),
+        ("model_rates.own", {"stories": stories}),
     ]  # fmt: skip
 
 

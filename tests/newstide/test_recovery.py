@@ -22,7 +22,6 @@ import httpx
 import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.postgres import EmbeddedPostgres
 from newstide.embedded.process import free_port
 from newstide.scenario import generate_feed
@@ -217,17 +216,17 @@ def test_workers_alone_keep_the_database_they_brought(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_configured_database_that_restarts_is_waited_for(tmp_path: Path) -> None:
     feed = write_feed(tmp_path / "feed.jsonl", 1500)
-    with DatabaseKeeper(EmbeddedPostgres(tmp_path / "theirs")) as theirs:
-        url = theirs.server.url
+    with EmbeddedPostgres(tmp_path / "theirs") as theirs:
         command = ("--replay", str(feed), "--until-drained")
-        with RunningStack(tmp_path, *command, NEWSTIDE_DATABASE__URL=url) as stack:
-            settings = make_settings("unused:1", url, tmp_path / "newstide")
+        with RunningStack(tmp_path, *command, NEWSTIDE_DATABASE__URL=theirs.url) as stack:
+            settings = make_settings("unused:1", theirs.url, tmp_path / "newstide")
             stack.wait_for(lambda: committed(settings) > 0, "something is committed")
-            assert theirs.server.pid is not None
-            os.kill(theirs.server.pid, signal.SIGKILL)
-            stack.wait_for(lambda: bool(stack.lines("the database answers again")), "the database is missed and found")
+            assert theirs.pid is not None
+            os.kill(theirs.pid, signal.SIGKILL)
+            stack.wait_for(lambda: bool(stack.lines("the database is away (")), "the database is missed")
+            theirs.start()
+            stack.wait_for(lambda: bool(stack.lines("the database answers again")), "the database is found")
             assert stack.process.wait(300) == 0, stack.said()
-            assert stack.lines("the database is away (")
             assert "Traceback" not in stack.said()
         assert_exact(settings, as_input(scenario_messages(1500)))
 
