@@ -60,8 +60,8 @@ def classify(source: Path, target: Path, bundles: tuple[Path, ...], live: bool, 
     too."""
     settings = load_settings()
     classifiers = [_tested(bundle, threads) for bundle in _chosen(settings, bundles, live)]
-    told = any(classifier.entity_labels for classifier in classifiers)
-    companies = load_watchlist(settings.stream.watchlist).companies if told else None
+    by_company = any(classifier.entity_labels for classifier in classifiers)
+    companies = load_watchlist(settings.stream.watchlist).companies if by_company else None
     unread: Counter[str] = Counter()
     with counted_lines(source, "classifying") as report:
         count = classify_file(classifiers, source, target, report, explain, unread, companies)

@@ -58,7 +58,7 @@ def distillation(
 
 def _divergence(values: Tensor, expected: Tensor, mixture: Mixture) -> Tensor:
     """Mean of KL(expected || softmax of `values`), both (n, labels), over the rows of `expected` that are known."""
-    told = ~expected.isnan().any(dim=-1)
-    found = (values[told.to(values.device)].float() / mixture.temperature).log_softmax(-1)
-    divergence = nn.functional.kl_div(found, expected[told].to(values.device), reduction="sum")
-    return mixture.temperature**2 * divergence / max(int(told.sum()), 1)
+    known = ~expected.isnan().any(dim=-1)
+    found = (values[known.to(values.device)].float() / mixture.temperature).log_softmax(-1)
+    divergence = nn.functional.kl_div(found, expected[known].to(values.device), reduction="sum")
+    return mixture.temperature**2 * divergence / max(int(known.sum()), 1)

@@ -109,8 +109,8 @@ def by_source(examples: Iterable[Example]) -> dict[str, list[Example]]:
 
 def main_language(examples: Iterable[Example]) -> str:
     """The language that most of those `examples` that tell one are in; "" where none does."""
-    told = Counter(example.language for example in examples if example.language)
-    return told.most_common(1)[0][0] if told else ""
+    languages = Counter(example.language for example in examples if example.language)
+    return languages.most_common(1)[0][0] if languages else ""
 
 
 def merge_duplicates(examples: Iterable[Example]) -> tuple[list[Example], dict[str, int]]:

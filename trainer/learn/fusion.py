@@ -16,7 +16,7 @@ from trainer.learn.batches import Encoded
 
 
 class Fusion(nn.Module):
-    """Vectors (values, width) per feature, whose values are told by source. Those of the sources in `train` sum to 0:
+    """Vectors (values, width) per feature, whose values are given by source. Those of the sources in `train` sum to 0:
     no vector stands for the average source. A source without a value gets none."""
 
     def __init__(self, train: Encoded, values: Mapping[str, Mapping[str, str]], width: int) -> None:
@@ -33,7 +33,7 @@ class Fusion(nn.Module):
         total = torch.zeros((), device=sources.device)
         for number, vectors in enumerate(self.vectors):
             members = self.get_buffer(f"members_{number}")
-            told = members.sum(1, keepdim=True)
+            known = members.sum(1, keepdim=True)
             each = members @ vectors
-            total = total + ((each - each.sum(0) / told.sum().clamp(min=1)) * told)[sources]
+            total = total + ((each - each.sum(0) / known.sum().clamp(min=1)) * known)[sources]
         return total

@@ -112,7 +112,7 @@ def judge_unseen(old: Sequence[SourceScore], new: Sequence[SourceScore], limits:
         for scores in (old, new)
     ]
     figures: dict[str, Any] = {}
-    lost, told = [], []
+    lost, compared = [], []
     for task, before in means[0].items():
         after = means[1][task]
         figures[task] = {
@@ -125,15 +125,15 @@ def judge_unseen(old: Sequence[SourceScore], new: Sequence[SourceScore], limits:
             if was is None or is_now is None:
                 continue
             words = f"{task} {name.replace('_', ' ')} {was:.4f} -> {is_now:.4f}"
-            told.append(words)
+            compared.append(words)
             if 100 * (was - is_now) > limits.equal_points + _ROUNDING:
                 lost.append(words)
-    if not told:
+    if not compared:
         return Gate("unseen", True, "no labelled source that neither model learned from; nothing was judged", figures)
     verdict = (
         f"more than {limits.equal_points:g} points lost" if lost else f"no mean is {limits.equal_points:g} points lower"
     )
-    shown = "; ".join(lost or told)
+    shown = "; ".join(lost or compared)
     count = max(mean.sources for mean in means[0].values())
     return Gate("unseen", not lost, f"{verdict} on {count} sources that neither learned from ({shown})", figures)
 

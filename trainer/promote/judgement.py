@@ -133,9 +133,9 @@ def _compare(
 def _parted(examples: Sequence[Example], old: Classifier, new: Classifier) -> tuple[list[Example], list[Example]]:
     """`examples` of sources that neither learned from, and the others: all, where a manifest tells no sources."""
     learnt = {*old.learnt, *new.learnt, UNKNOWN_SOURCE}
-    told = bool(old.learnt and new.learnt)
-    fresh = [example for example in examples if told and example.source not in learnt]
-    return fresh, [example for example in examples if not told or example.source in learnt]
+    named = bool(old.learnt and new.learnt)
+    fresh = [example for example in examples if named and example.source not in learnt]
+    return fresh, [example for example in examples if not named or example.source in learnt]
 
 
 def _left_out(classifier: Classifier) -> list[SourceScore]:

@@ -155,7 +155,7 @@ export const catalogue = {
   "history.marked": ["{who}: {verdict}", "{who}：{verdict}"],
   "history.mine": ["Mine", "我的"],
   "history.snoozed": ["{who} snoozed it", "{who} 设为稍后提醒"],
-  "history.told": ["people were told: {change}", "已通知：{change}"],
+  "history.notified": ["notified: {change}", "已通知：{change}"],
   "history.whose": ["Whose", "谁的"],
   "import.done": ["{added} labels added, {known} were known", "新增 {added} 条标注，{known} 条已有"],
   "import.file": ["Import", "导入"],

@@ -109,10 +109,10 @@ function Fact({ name, value, help }: { name: string; value: JSX.Element | string
   );
 }
 
-/** All that was told, done and said, the latest first. */
+/** All notifications, what people did and what they said, the latest first. */
 function History({ detail }: { detail: IncidentDetail }): JSX.Element {
   const lines = [
-    ...detail.history.map((each) => ({ at: each.at, text: t("history.told", { change: named("change", each.change) }) })),
+    ...detail.history.map((each) => ({ at: each.at, text: t("history.notified", { change: named("change", each.change) }) })),
     ...detail.handling.map((each) => ({
       at: each.at,
       text: each.snoozed_until ? t("history.snoozed", { who: each.account }) : t("history.acknowledged", { who: each.account }),
