@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from core.bundle import ENTITY, MANIFEST, Manifest, load_bundle
-from core.errors import InputError
+from core.bundle import ENTITY, MANIFEST, Bundle, Manifest, load_bundle
+from core.errors import BundleError, InputError
 from trainer.compress.distil import Mixture, distillation
 from trainer.compress.ensemble import Answers, ask
 from trainer.compress.read_graph import read_network
@@ -44,13 +45,10 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
     """What a training learns that goes on from the bundle in `directory`.
 
     New are texts of analysts, of files without a licence of their own, and of sources that the bundle did not learn
-    from. Raises BundleError for a bundle that can't be read, InputError where `material` lacks what it answers or asks
-    for what it does not.
+    from. Raises BundleError for a bundle that can't be read, InputError where `material` lacks what it answers, asks
+    for what it does not, or is for another language.
     """
-    bundle = load_bundle(directory)
-    network = read_network(bundle)
-    _check(network, material, directory)
-    tokenizer = read_tokenizer(bundle.tokenizer.decode(), directory)
+    bundle, network, tokenizer = _begin(directory, material)
     new, known = _parted(material, bundle.manifest, recipe.seed)
     examples = new * REPEATED + known
     length = min(recipe.max_length, network.architecture.positions)
@@ -68,6 +66,29 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
     )
 
 
+def unfit(directory: Path, material: Material) -> str | None:
+    """Why no training on `material` can go on from the bundle in `directory`; None where one can."""
+    try:
+        _begin(directory, material)
+    except (BundleError, InputError) as error:
+        return str(error)
+    return None
+
+
+def _begin(directory: Path, material: Material) -> tuple[Bundle, Network, Tokenizer]:
+    """What `continued` begins with, once it is known to fit; raises as that does."""
+    bundle = load_bundle(directory)
+    network = read_network(bundle)
+    tokenizer = read_tokenizer(bundle.tokenizer.decode(), directory)
+    if tokenizer.get_vocab_size() > network.architecture.vocabulary:
+        raise BundleError(f"{directory}: its tokenizer does not fit its word vectors; train anew from a backbone")
+    language = bundle.languages[0]
+    if material.language not in ("", language):
+        raise InputError(f"{directory} is for {language}, not for {material.language}; train from a backbone")
+    _check(network, material, directory)
+    return bundle, network, tokenizer
+
+
 def _targets(answers: Answers, examples: Sequence[Example], network: Network, new: int) -> dict[str, Tensor]:
     """What is to be answered to each text, and for each company that one names: `answers`, and of the first `new`
     texts the true labels too."""
@@ -79,7 +100,7 @@ def _targets(answers: Answers, examples: Sequence[Example], network: Network, ne
         given[ENTITY] = [_number(network.entity_labels, label) for _, label in named]
         weights[ENTITY] = shares[[row for row, _ in named]]
     return {
-        task: _blended(torch.from_numpy(logits).softmax(-1), torch.tensor(given[task]), weights[task])
+        task: _blended(torch.from_numpy(logits).softmax(-1), torch.tensor(given[task], dtype=torch.long), weights[task])
         for task, logits in answers.items()
     }
 
@@ -99,6 +120,11 @@ def _check(network: Network, material: Material, where: Path) -> None:
     for task, names in material.labels.items():
         if network.labels.get(task) != names:
             raise InputError(f"{where} does not answer {task!r} with {', '.join(names[:5])}…; train from a backbone")
+    if material.entity_labels and network.entity_labels != material.entity_labels:
+        raise InputError(
+            f"{where} does not answer sentiment towards companies with {', '.join(material.entity_labels)}, which "
+            "texts are labelled with; train from a backbone"
+        )
     lacking = sorted(set(network.labels) - set(material.labels))
     if network.entity_labels and not material.entity_labels:
         lacking.append("sentiment towards companies")
@@ -120,6 +146,6 @@ def _parted(material: Material, begun: Manifest, seed: int) -> tuple[list[Exampl
     new: list[Example] = []
     known: list[Example] = []
     for example in material.split.train:
-        (new if example.source in fresh else known).append(example)
+        (new if example.by_analysts or example.source in fresh else known).append(example)
     wanted = max(REHEARSED * len(new), LEAST_REHEARSED)
     return new, random.Random(seed).sample(known, min(wanted, len(known)))

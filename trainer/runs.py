@@ -72,8 +72,11 @@ def train(
         kept = None
         if weights is not None:
             texts = (material.split.train, material.choice, course.tokenizer.to_str())
-            parts = (single, material.labels, network.entity_labels, texts, course.backbone)
-            kept = weights / f"{fingerprint(parts, network.encoder.state_dict())[:16]}.safetensors"
+            parts: tuple[object, ...] = (single, material.labels, network.entity_labels, texts, course.backbone)
+            first = network.encoder.state_dict()
+            if course.begun is not None:  # heads that know something already
+                parts, first = (*parts, course.begun), network.state_dict()
+            kept = weights / f"{fingerprint(parts, first)[:16]}.safetensors"
             if kept.exists():
                 learned.append(load_network(kept))
                 continue

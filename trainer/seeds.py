@@ -46,7 +46,7 @@ def seeds_of(recipe: Recipe, count: int) -> list[int]:
 
 
 def judge_trained(trained: Trained) -> list[TaskScore]:
-    """Figures of `trained` in eight bits on the test part, its temperatures fitted on the validation part."""
+    """Figures of `trained` in eight bits on the test part, its temperatures as they would ship."""
     material, learned = trained.material, trained.blended()
-    bundle = served_bundle(learned.network, learned.tokenizer, material)
+    bundle = served_bundle(learned.network, learned.tokenizer, material, begun=trained.begun)
     return judge(Classifier(bundle), material.split.test)

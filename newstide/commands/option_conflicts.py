@@ -30,6 +30,8 @@ _FROM_THE_BEGINNING = (
     "class_weights",
     "compress",
     "few_shot",
+    "fusion",
+    "leave_out",
     "lora",
     "search",
     "source_balance",

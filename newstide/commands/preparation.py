@@ -58,7 +58,8 @@ def prepare_training(
 ) -> tuple[Recipe, Path]:
     """The recipe and the directory of the backbone to train with, once all that the options ask for is done.
 
-    The class weights of a dataset are taken into the recipe before anything learns by it, unless the options name some.
+    The class weights of a dataset are taken into the recipe before anything learns by it, unless the options name some
+    or the training goes on from a bundle, which has no use for them.
     The study of a search is kept in `weights`, an adapted backbone in `backbones`, or there too. Raises InputError
     where adapting has no such directory, and as its parts do.
     """
@@ -67,11 +68,12 @@ def prepare_training(
 
     quiet = options["as_json"] or not sys.stderr.isatty()
     backbone = find_backbone(options["backbone"])
-    if options["class_weights"] is None and material.class_weights:
+    anew = not is_bundle(backbone)
+    if anew and options["class_weights"] is None and material.class_weights:
         recipe = msgspec.structs.replace(recipe, class_weights=material.class_weights)
     if options["source_smoothing"] == AGREEMENT:
         recipe = msgspec.structs.replace(recipe, source_smoothing=agreed_smoothing(material))
-    if not is_bundle(backbone):  # which knows labels that are few here
+    if anew:  # a bundle knows labels that are few here
         _warn_of_few(material, recipe, log)
     if options["adapt"]:
         backbone = _adapt(backbone, recipe, backbones or weights, options, quiet, log)

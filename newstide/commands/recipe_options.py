@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGREEMENT = "agreement"
 # Defaults of a training that goes on from a bundle, by option.
-CONTINUING: dict[str, Any] = {"epochs": 1, "smoothing": 0.0}
+_CONTINUING: dict[str, Any] = {"epochs": 1, "smoothing": 0.0}
 _POSITIVE = click.FloatRange(0, min_open=True)
 _SHARE = click.FloatRange(0, 1, max_open=True)
 # Option name -> field of the recipe, in the order in which they are shown.
@@ -108,17 +108,19 @@ def recipe_options(command: Command) -> Command:
     return with_options(command, _OPTIONS)
 
 
-def choose_recipe(options: dict[str, Any], *, continuing: bool = False) -> Recipe:
-    """The recipe that `options` of the running command describe, without class weights where they name none; those not
-    given have the defaults of a training that goes on from a bundle where it is `continuing`.
+def going_on(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` of the running command with the defaults of a training that goes on from a bundle."""
+    return options | {name: value for name, value in _CONTINUING.items() if name not in given_options()}
+
+
+def choose_recipe(options: dict[str, Any]) -> Recipe:
+    """The recipe that `options` of the running command describe, without class weights where they name none.
 
     Smoothing by the agreement of a dataset is not in it yet: `agreed_smoothing` has that. Raises InputError for a file
     of class weights, smoothing or fusion that can't be read.
     """
     from trainer.learn.recipe import Recipe
 
-    if continuing:
-        options = options | {name: value for name, value in CONTINUING.items() if name not in given_options()}
     return Recipe(
         **{field: options[option] for option, field in _FIELDS.items()},
         class_weights=_class_weights(options["class_weights"] or "none"),

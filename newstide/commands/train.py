@@ -38,7 +38,7 @@ from newstide.commands.labelled_options import (
 from newstide.commands.option_conflicts import from_the_beginning, refuse_idle_options
 from newstide.commands.output import open_console
 from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
-from newstide.commands.recipe_options import choose_recipe, recipe_options, recipe_words
+from newstide.commands.recipe_options import choose_recipe, going_on, recipe_options, recipe_words
 from newstide.commands.schedule_options import schedule_options, show_check
 from newstide.commands.source_table import describe_sources, show_sources
 from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, live_directory, run_schedule
@@ -90,8 +90,9 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    continuing = _begins_with_bundle(options["backbone"])
-    wanted = choose_recipe(options, continuing=continuing)
+    if _begins_with_bundle(options["backbone"]):
+        options = going_on(options)
+    wanted = choose_recipe(options)
     if schedule is not None:
         _scheduled(wanted, schedule, once, options)
         return
@@ -204,7 +205,8 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
 def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: dict[str, Any]) -> None:
     """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow.
 
-    A run goes on from the live model, unless a backbone is named or an option is there for trainings from one.
+    A run goes on from the live model, unless a backbone is named, an option is there for trainings from one, or the
+    model does not fit what is to be learnt.
     """
     from core.store.connection import open_engine
     from core.store.labels import read_labels
@@ -251,14 +253,26 @@ def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: d
         material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])
         material = for_language(material, options["language"])
         command = "newstide train --schedule"
-        live = live_directory(work.settings, work.language) if goes_on else None
-        chosen = options | {"backbone": str(live)} if live else options
-        taught = choose_recipe(chosen, continuing=True) if live else recipe
+        live = _live_if_fit(work, material) if goes_on else None
+        chosen = going_on(options) | {"backbone": str(live)} if live else options
+        taught = choose_recipe(chosen) if live else recipe
         _fit(material, taught, work.weights, work.bundle, work.name, command, chosen, work.backbones)
         return work.bundle
 
     steps = Steps(build, fit, lambda work, path, go_live: promote_run(work, path, go_live, examples))
     run_schedule(settings, schedule, steps, once=once, report=lambda check: show_check(check, options["as_json"]))
+
+
+def _live_if_fit(work: Work, material: Material) -> Path | None:
+    """The live model's bundle where a training on `material` can go on from it; else it is logged why not."""
+    from trainer.continuing import unfit
+
+    live = live_directory(work.settings, work.language)
+    why = unfit(live, material) if live is not None else None
+    if why is not None:
+        _log(f"the run trains anew from a backbone: {why}")
+        return None
+    return live
 
 
 def _log(line: str) -> None:
@@ -293,9 +307,17 @@ def _command_line(options: dict[str, Any]) -> str:
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
     words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
     words += ["--language", options["language"]] if options["language"] else []
-    words += preparation_words(options) + recipe_words(options)
+    words += _backbone_words(options["backbone"]) + preparation_words(options) + recipe_words(options)
     if options["compress"] is not None:
         words += ["--compress", options["compress"]]
         words += ["--unlabelled", options["unlabelled"].name] if options["unlabelled"] is not None else []
         words += ["--variants", str(options["variants"]), "--students", str(options["students"])]
     return shlex.join([*words, "--out", options["out"].name])
+
+
+def _backbone_words(backbone: str | None) -> list[str]:
+    from trainer.learn.backbone import backbone_name
+
+    if backbone is None:
+        return []
+    return ["--backbone", backbone_name(Path(backbone)) if Path(backbone).is_dir() else backbone]

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from core.errors import InputError
-from trainer.learn.backbone import backbone_name, find_backbone, load_encoder
+from trainer.learn.backbone import backbone_name, find_backbone, load_encoder, packaged_backbone
 from trainer.learn.encoder import Architecture, Encoder, LayerShape
 from trainer.learn.network import Learned, Network, load_network, save_network
 from trainer.learn.recipe import Recipe
@@ -69,6 +69,10 @@ def test_a_model_of_the_hub_is_called_by_its_name(tmp_path: Path) -> None:
     path.mkdir(parents=True)
     assert backbone_name(path) == "owner/some-model"
     assert backbone_name(tmp_path) == tmp_path.name
+
+
+def test_the_packaged_one_is_found_by_its_name() -> None:
+    assert find_backbone(backbone_name(packaged_backbone())) == packaged_backbone()
 
 
 def test_a_name_that_is_neither_directory_nor_model_is_refused() -> None:

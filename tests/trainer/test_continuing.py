@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from core.bundle import Bundle, SelfTest, load_bundle
+from core.bundle import Bundle, SelfTest, load_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from newstide.commands.train import train as train_command
@@ -24,7 +24,7 @@ from trainer.compress.calibration import measure_ranges
 from trainer.compress.factorize import factorize
 from trainer.compress.prune import prune_layers, with_encoder
 from trainer.compress.read_graph import read_network
-from trainer.continuing import continued
+from trainer.continuing import continued, unfit
 from trainer.data.dataset import load_dataset
 from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
@@ -33,11 +33,13 @@ from trainer.export import Origin, calibration_texts, make_bundle, plain_bundle
 from trainer.learn.backbone import load_encoder
 from trainer.learn.batches import encode, make_batch
 from trainer.learn.encoder import rebuilt
-from trainer.learn.network import Network
+from trainer.learn.network import Learned, Network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import Material, from_dataset
 from trainer.pipeline import train_bundle
+from trainer.runs import Trained
+from trainer.seeds import judge_trained
 
 LENGTH = 32
 TEXTS = [
@@ -132,6 +134,13 @@ def test_a_foreign_or_altered_graph_is_refused(tmp_path: Path, tiny_backbone: Pa
     for broken in (model.SerializeToString(), bundle.model[:-100], b"\x08", b""):
         with pytest.raises(BundleError, match="can't be read back"):
             read_network(msgspec.structs.replace(bundle, model=broken))
+    away = onnx.load_model_from_string(bundle.model)
+    for tensor in away.graph.initializer:
+        if tensor.name == "words":
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="elsewhere")
+    with pytest.raises(BundleError, match="constant words is kept in another file"):
+        read_network(msgspec.structs.replace(bundle, model=away.SerializeToString()))
     mute = msgspec.structs.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, self_test=[]))
     with pytest.raises(BundleError, match="brings no text"):
         read_network(mute)
@@ -188,6 +197,14 @@ def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbon
     assert course.objective is not None
     assert batch.mentions is not None
     assert float(course.objective(course.network().eval(), batch, batch.ids).detach()) < 1e-3
+    manifest = load_bundle(path).manifest
+    hot = {task: msgspec.structs.replace(spec, temperature=50.0) for task, spec in manifest.tasks.items()}
+    begun = msgspec.structs.replace(manifest, tasks=hot)
+    judged = judge_trained(Trained([Learned(network, tokenizer, "tiny", Recipe())], told, begun))
+    apart = {score.task: score.ece for score in manifest.evaluation["int8"]}
+    assert all(score.ece != apart[score.task] for score in judged)  # by the temperatures of the bundle begun with
+    mute = Split(material.split.train, told.split.validation, told.split.test)  # no text to learn names a company
+    continued(path, msgspec.structs.replace(told, split=mute), Recipe())
     lacking = msgspec.structs.replace(told, entity_labels=())
     with pytest.raises(InputError, match="answers sentiment towards companies, which no text"):
         continued(path, lacking, Recipe())
@@ -200,6 +217,25 @@ def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, mate
     other = material.labels | {"topic": ("Energy", "Banks")}
     with pytest.raises(InputError, match="does not answer 'topic' with Energy, Banks"):
         continued(live, msgspec.structs.replace(material, labels=other), Recipe())
+    companies = msgspec.structs.replace(material, entity_labels=material.labels["sentiment"])
+    with pytest.raises(InputError, match="does not answer sentiment towards companies with negative, neutral"):
+        continued(live, companies, Recipe())
+    with pytest.raises(InputError, match=r"live is for en, not for de; train from a backbone"):
+        continued(live, msgspec.structs.replace(material, language="de"), Recipe())
+    assert "towards companies" in (unfit(live, companies) or "")
+    assert unfit(live, msgspec.structs.replace(material, language="en")) is None
+    bundle = load_bundle(live)
+    tokenizer = Tokenizer.from_str(bundle.tokenizer.decode())
+    tokenizer.add_tokens(["zzz"])
+    write_bundle(live, bundle.manifest, bundle.model, tokenizer.to_str().encode(), "")
+    assert "tokenizer does not fit its word vectors" in (unfit(live, material) or "")
+
+
+def test_a_correction_of_a_text_that_the_bundle_learnt_is_new(live: Path, material: Material) -> None:
+    first, *others = material.split.train
+    split = msgspec.structs.replace(material.split, train=[msgspec.structs.replace(first, by_analysts=True), *others])
+    course = continued(live, msgspec.structs.replace(material, split=split), Recipe())
+    assert len(course.train.ids) == len(material.split.train) + 2  # three times
 
 
 def test_a_bundle_as_the_backbone_of_the_command(
@@ -209,11 +245,14 @@ def test_a_bundle_as_the_backbone_of_the_command(
         arguments = ["--dataset", tiny_dataset, "--backbone", live, "--out", tmp_path / "out", "--json", *words]
         return CliRunner().invoke(train_command, [str(word) for word in arguments], catch_exceptions=False)
 
-    with pytest.raises(InputError, match="goes on from a bundle has no use for --search"):
-        run("--search", 2)
+    for words in (("--search", 2), ("--fusion", "f.json"), ("--leave-out", "wire")):
+        with pytest.raises(InputError, match=f"goes on from a bundle has no use for {words[0]}"):
+            run(*words)
     done = run()
     assert done.stderr.count("epoch ") == 1
-    recipe = json.loads(load_bundle(tmp_path / "out").manifest.code["recipe"])
-    assert (recipe["epochs"], recipe["label_smoothing"]) == (1, 0.0)
+    code = load_bundle(tmp_path / "out").manifest.code
+    recipe = json.loads(code["recipe"])
+    assert (recipe["epochs"], recipe["label_smoothing"], recipe["class_weights"]) == (1, 0.0, "none")
+    assert "--backbone live --epochs 1 --smoothing 0.0" in code["command"]
     run("--epochs", 2)
     assert json.loads(load_bundle(tmp_path / "out").manifest.code["recipe"])["epochs"] == 2

@@ -259,7 +259,11 @@ def test_analysts_outrank_corpora(tmp_path: Path, build: Build) -> None:
     assert by_text[lines[0]["text"]].labels["sentiment"] == "positive"
     assert "sentiment" not in by_text[lines[1]["text"]].labels
     assert by_text[lines[1]["text"]].labels["topic"] == lines[1]["topic"]
-    assert by_text["a text of our own @user"] == Example("a text of our own @user", {"topic": "Energy"}, "desk")
+    assert by_text["a text of our own @user"] == Example(
+        "a text of our own @user", {"topic": "Energy"}, "desk", by_analysts=True
+    )
+    own = {example.text for example in everything(made) if example.by_analysts}  # a correction of a corpus's text too
+    assert own == {lines[0]["text"], lines[2]["text"], "a text of our own @user"}
     assert "one that was a mistake" not in by_text
     assert by_text[lines[2]["text"]].labels["sentiment"] == "neutral"
     assert (made.ties, made.record.analysts) == (1, 3)
@@ -307,6 +311,7 @@ def test_analysts_outrank_corpora_on_companies(tmp_path: Path, build: Build) -> 
     made = build(spec, "other", [*ann, other, say("ann", "Delta", None, "Delta loses")])
     (one,) = (example for example in everything(made) if example.text == "Delta wins")
     assert (one.labels, [found.label for found in one.entities], one.source) == ({}, ["positive"], "desk")
+    assert {example.text for example in everything(made) if example.by_analysts} == {text, "Delta wins"}
     assert made.record.analysts == 2
     assert made.removed["companies that the text does not name"] == 2
     split = build(spec, "split", [*ann, say("bob", "ACM", "neutral")])

@@ -31,8 +31,8 @@ Array = NDArray[Any]
 def read_network(bundle: Bundle) -> Network:
     """The network of `bundle` with all of its heads, in 32-bit floats; weights in eight bits as they are rounded.
 
-    Raises BundleError for a graph that `write_graph` did not write, or whose constants make up a network that fails
-    the bundle's self-test.
+    Raises BundleError for a graph that `write_graph` did not write, one with constants in files beside it, or one whose
+    constants make up a network that fails the bundle's self-test.
     """
     where = str(bundle.path or bundle.name)
     manifest = bundle.manifest
@@ -64,6 +64,9 @@ class _Constants:
     """The constants of a graph, and what its nodes say beside them."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
+        for tensor in graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:  # `to_array` would open whatever file it names
+                raise ValueError(f"the constant {tensor.name:.80} is kept in another file")
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes = graph.node
 

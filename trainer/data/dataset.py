@@ -14,7 +14,7 @@ from core.errors import InputError
 from core.labelled import ENTITIES, SENTIMENT, LabelledLine, read_labelled_lines
 from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
-from trainer.data.spec import Options
+from trainer.data.spec import BY_ANALYSTS, Options
 from trainer.data.splits import PARTS, Split
 
 FORMAT_VERSION = 1
@@ -139,18 +139,19 @@ def read_examples(path: Path, labels: Mapping[str, tuple[str, ...]]) -> list[Exa
             _string(line.fields.get("language")),
             _string(line.fields.get("published_at")),
             _entities(line, labels.get(SENTIMENT, ()), f"{path} line {line.number}"),
+            line.fields.get(BY_ANALYSTS) is True,
         )
         for line in read_labelled_lines(path, labels, instead=ENTITIES)
     ]
 
 
 def example_lines(examples: Iterable[Example]) -> bytes:
-    """JSON lines {"text", "source", "<task>": "<label>", "language"?, "published_at"?, "entities"?} of `examples`; an
-    entity is a list of its spans and its label."""
+    """JSON lines {"text", "source", "<task>": "<label>", "language"?, "published_at"?, "entities"?, "by_analysts"?} of
+    `examples`; an entity is a list of its spans and its label."""
     lines = []
     for example in examples:
         fields: dict[str, Any] = {"text": example.text, "source": example.source, **example.labels}
-        for name in ("language", "published_at", ENTITIES):
+        for name in ("language", "published_at", ENTITIES, BY_ANALYSTS):
             if getattr(example, name):
                 fields[name] = getattr(example, name)
         lines.append(msgspec.json.encode(fields) + b"\n")

@@ -23,7 +23,7 @@ _CASHTAG = re.compile(r"\$[A-Za-z]{1,6}\b")
 
 
 class EntityLabel(msgspec.Struct, frozen=True, array_like=True):
-    """The sentiment of a text towards a company, "" where nobody told it, and where the text names it."""
+    """The sentiment of a text towards a company, "" where it is not labelled, and where the text names it."""
 
     spans: Spans
     label: str

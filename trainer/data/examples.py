@@ -16,7 +16,8 @@ UNNAMED = "companies that the text does not name"
 class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     """One text in the form a classifier reads, with a label for at least one task or for a company that it names.
 
-    `language` and `published_at` (ISO 8601) are empty where the corpus does not tell them.
+    `language` and `published_at` (ISO 8601) are empty where the corpus does not tell them. `by_analysts`: whether
+    analysts decided any of its labels, though the text may be of a corpus.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Example(msgspec.Struct, frozen=True, omit_defaults=True):
     language: str = ""
     published_at: str = ""
     entities: tuple[EntityLabel, ...] = ()
+    by_analysts: bool = False
 
 
 class Tie(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,7 +97,8 @@ def merge(
             entities, unnamed = outranked(kept.text, entities, companies[form], locate)
             counts[UNNAMED] += unnamed
         if labels or entities:
-            merged.append(msgspec.structs.replace(kept, labels=labels, entities=entities))
+            told = any((form, task) in decided for task in labels) or any(companies.get(form, {}).values())
+            merged.append(msgspec.structs.replace(kept, labels=labels, entities=entities, by_analysts=told))
     return Merged(merged, ties, dict(counts))
 
 

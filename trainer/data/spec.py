@@ -16,7 +16,9 @@ from core.taxonomy import Taxonomy
 from core.toml_file import read_toml
 
 TEXT_FIELDS = ("text", "title", "language", "published_at")
-RESERVED = (*TEXT_FIELDS, ENTITIES, "source", "month")  # fields of a line of a dataset, so no names for tasks
+BY_ANALYSTS = "by_analysts"  # of a line whose labels analysts decided
+# Fields of a line of a dataset, so no names for tasks.
+RESERVED = (*TEXT_FIELDS, ENTITIES, BY_ANALYSTS, "source", "month")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PUBLIC = Path(__file__).with_name("public.toml")
 

