@@ -38,7 +38,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import Material, from_dataset
 from trainer.pipeline import train_bundle
-from trainer.runs import Trained
+from trainer.runs import Trained, train
 from trainer.seeds import judge_trained
 
 LENGTH = 32
@@ -236,6 +236,17 @@ def test_a_correction_of_a_text_that_the_bundle_learnt_is_new(live: Path, materi
     split = msgspec.structs.replace(material.split, train=[msgspec.structs.replace(first, by_analysts=True), *others])
     course = continued(live, msgspec.structs.replace(material, split=split), Recipe())
     assert len(course.train.ids) == len(material.split.train) + 2  # three times
+
+
+def test_a_run_that_is_kept_is_of_one_bundle(tmp_path: Path, live: Path, material: Material) -> None:
+    kept, recipe = tmp_path / "kept", Recipe(epochs=1)
+    train(material, live, recipe, kept, quiet=True)
+    train(material, live, recipe, kept, quiet=True)
+    assert len(list(kept.glob("*.safetensors"))) == 1
+    bundle = load_bundle(live)
+    write_bundle(live, msgspec.structs.replace(bundle.manifest, name="next"), bundle.model, bundle.tokenizer, "")
+    train(material, live, recipe, kept, quiet=True)
+    assert len(list(kept.glob("*.safetensors"))) == 2
 
 
 def test_a_bundle_as_the_backbone_of_the_command(
