@@ -15,6 +15,7 @@ demo: .venv/run.stamp
 # The types are checked beside the tests: it takes one processor half a minute.
 test: style
 	@$(BIN)/mypy > .mypy.log 2>&1 & types=$$!; \
+	trap 'kill $$types 2> /dev/null; exit 130' INT TERM; \
 	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS); tests=$$?; \
 	wait $$types || { cat .mypy.log; exit 1; }; \
 	exit $$tests

@@ -51,6 +51,7 @@ PAGES = {
 LIMITS_MS = {"load": 300.0, "brush": 300.0, "key": 50.0, "update": 2000.0}
 SIZE = {"width": 1280, "height": 800}
 _LOGIN = "bench"
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 # When the next frame is drawn, and nothing on the page is loading any more.
 _STILL = "!document.querySelector('[aria-busy=true], .skeleton') && document.querySelector('main[id=page]')"
@@ -110,7 +111,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of spans, labels and pauses")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if chromium is None:
         raise SystemExit("Chromium is not installed; on Debian: apt install chromium")
     with filled_store(options.database, options.messages, options.days) as settings, ExitStack() as stack:

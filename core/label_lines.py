@@ -14,7 +14,7 @@ from uuid import UUID
 
 from core.errors import InputError, UndecodableMessage
 from core.labelled import ENTITIES, SENTIMENT, check_labels
-from core.records import MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS
+from core.records import MAX_ENTITIES, MAX_TEXT_CHARACTERS, MAX_TITLE_CHARACTERS
 from core.sources import EXPECTED_SOURCE, source_key, source_name
 from core.taxonomy import Taxonomy
 from core.text import clean, word_form
@@ -113,8 +113,8 @@ def checked_entity(name: Any, where: str) -> str:
 
 def _entities(where: str, given: Any, labels: Sequence[str]) -> dict[str, str]:
     """Label by company."""
-    if given is None:
-        return {}
+    if given is None or (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+        return {}  # names alone, as records of messages have them, label nothing
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         raise InputError(
             f'{where}: {ENTITIES} is {str(given)[:80]}; expected a list of objects {{"name", "{SENTIMENT}"}}'
@@ -128,6 +128,8 @@ def _entities(where: str, given: Any, labels: Sequence[str]) -> dict[str, str]:
             )
         if found.setdefault(name, label) != label:
             raise InputError(f"{where}: {name!r} has two labels; keep one of them")
+    if len(found) > MAX_ENTITIES:
+        raise InputError(f"{where}: {len(found)} companies are labelled; at most {MAX_ENTITIES} are accepted")
     return found
 
 

@@ -24,6 +24,7 @@ from newstide.scenario import generate_feed
 from newstide.scenario.feed import START, SURGE_AFTER
 
 PICTURE = Path(__file__).with_name("desk.png")
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1280, "height": 800}
 _COLOURS = 128
 _IN_TROUBLE = timedelta(hours=7)
@@ -70,7 +71,7 @@ def _wait_for(address: str) -> None:
 
 
 def _take(address: str) -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = next(filter(None, map(shutil.which, _BROWSERS)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")

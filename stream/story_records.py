@@ -1,4 +1,4 @@
-"""What `assignment` is told of messages and stories, and what it asks `story_store` to read. Plain data."""
+"""What `assignment` knows of messages and stories, and what it asks `story_store` to read. Plain data."""
 
 from __future__ import annotations
 

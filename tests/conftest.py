@@ -115,9 +115,11 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened.dispose()
 
 
-def pytest_configure() -> None:
-    """Modules and tests stay to the end: the collector need not look through them, while they come or ever after."""
-    gc.disable()
+def pytest_configure(config: pytest.Config) -> None:
+    """Modules and tests stay to the end: the collector need not look through them, while they come or ever after. What
+    hands tests out to processes collects none itself."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        gc.disable()
 
 
 def pytest_collection_finish() -> None:

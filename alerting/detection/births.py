@@ -39,15 +39,17 @@ class Births:
         np.add.at(self.counts[0], places, 1.0)
 
     def crowded(self, step: int) -> bool:
-        """Whether there were too many for news in a window that ends with the `step` of today, since 1970, or later."""
+        """Whether there were too many for news in a window that ends with the `step` of today, since 1970."""
         day = Day(self._day, self.counts, self.counts)
         row, none = np.zeros(1, np.int64), np.zeros(1, np.int64)
         cells = self.statistic.peek(day, row, step - self._day * self.shape.steps_per_day, none)
         return bool(((cells.tails >= _CROWD) & (cells.observed - cells.expected >= _MANY)).any())
 
-    def learn(self, outage: NDArray[np.bool_]) -> None:
-        """Take in the day, which is over, but for the steps in `outage`."""
-        self.statistic.learn(Day(self._day, self.counts, self.counts), outage)
+    def learn(self, outage: NDArray[np.bool_], *, usual: bool) -> None:
+        """Take in the day, which is over, but for the steps in `outage`. The first days of a store, in which most names
+        are new, are not `usual`: nothing is learnt of them."""
+        if usual:
+            self.statistic.learn(Day(self._day, self.counts, self.counts), outage)
         per_day = self.shape.steps_per_day
         self.counts[:, :per_day] = self.counts[:, per_day:]
         self.counts[:, per_day:] = 0.0

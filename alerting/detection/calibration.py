@@ -267,6 +267,7 @@ class Calibration(Rows):
         """Take in the day of the newcomers among the rows `judged`, (n,). Those `believed`, (n,), to have had real news
         are not ranked by, but taken back: what newcomers page counts in the budget. Their highs become those that a
         series like others would have."""
+        judged = judged & (self._groups.weight > 0)  # series whose rules leave the signal out are no others
         kind, new = self._groups.kind, judged & self._groups.new
         mine, others = kind[new], np.bincount(kind[judged & ~new], minlength=_KINDS)
         real, high = believed[new] & self.newcomers.believed()[mine], self.high[new] > self._level[mine]

@@ -40,14 +40,15 @@ class Newcomers(Rows):
 
     @property
     def known_days(self) -> Floats:
-        """Days that `ranks` are out of, (kinds,)."""
+        """Days of newcomers, with those assumed before any, (kinds,)."""
         return self.days + _PRIOR_DAYS
 
     def ranks(self, quiet: Floats, steps_per_day: int) -> Floats:
         """The share of steps in each bin, (kinds, tests, bins); `quiet`, likewise, is that of quiet series."""
         stories = quiet / quiet.sum(axis=2, keepdims=True)
+        ranked_days = self.days - self.real + _PRIOR_DAYS
         ranks: Floats = (self.seen + _PRIOR_DAYS * _PRIOR_STORIES * stories) / (
-            self.known_days[:, None, None] * steps_per_day
+            ranked_days[:, None, None] * steps_per_day
         )
         return ranks
 

@@ -231,7 +231,7 @@ class SurgeDetector:
         self._quiet_days = 0 if self._ingest.messages[0, per_day:].any() else self._quiet_days + 1
         for lane in self._lanes:
             lane.learn(self._today(lane), self._followed.known, self._ingest.silent)
-        self._births.learn(self._ingest.silent)
+        self._births.learn(self._ingest.silent, usual=self.position - per_day >= self._began + self.shape.warmup)
         self._ingest.learn(self._day)
         heard = self._ingest.baseline.age[0] > 0
         self._followed.end_day()

@@ -84,8 +84,10 @@ class AlertTable:
     ) -> list[StateChange]:
         if known is None and each.opening is None:
             return []  # it opened under other settings, and was not reported then
-        if known is not None and each.closed is None and known.closed_at and known.closed_at > self._steps.start(end):
-            return []
+        if known is not None and known.state != "withdrawn" and each.closed is None:
+            # what was judged further than `end` stands until it is judged again so far
+            if max(known.last_at, known.closed_at or known.last_at) > self._steps.start(end):
+                return []
         row = self._row(
             each, known.evidence if known is not None else {}, known.incident if known is not None else None
         )

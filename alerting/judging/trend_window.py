@@ -52,12 +52,13 @@ class TrendWindow:
     def read_again(self, connection: psycopg.Connection[Any], changed: Iterable[int]) -> None:
         """Read the steps in `changed` that are held here."""
         inside = sorted({step for step in changed if self.start <= step < self.end})
-        first = 0
+        parts, at, first = [], self.start, 0
         for i, step in enumerate(inside):
             if i + 1 == len(inside) or inside[i + 1] > step + 1:
-                before, after = self._cells.cut(self.start, inside[first]), self._cells.cut(step + 1, self.end)
-                self._cells = _joined(before, self._read(connection, inside[first], step + 1), after)
-                first = i + 1
+                parts += [self._cells.cut(at, inside[first]), self._read(connection, inside[first], step + 1)]
+                at, first = step + 1, i + 1
+        if parts:
+            self._cells = _joined(*parts, self._cells.cut(at, self.end))
 
     def counts(self, start: int, end: int) -> Counts:
         """The counts of steps that are held."""

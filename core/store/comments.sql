@@ -72,7 +72,7 @@ COMMENT ON TABLE dead_letter IS 'Inputs that could not be processed, with their 
 COMMENT ON COLUMN dead_letter.id IS 'Hash of origin and content.';
 COMMENT ON COLUMN dead_letter.context IS 'How ingest read it, for another try.';
 
-COMMENT ON TABLE detector_checkpoint IS 'The detector as it stood at a midnight of event time.';
+COMMENT ON TABLE detector_checkpoint IS 'The detector as it stood at a moment of event time, mostly a midnight.';
 COMMENT ON TABLE alerting_progress IS 'One row: from which and up to which event time trends were judged.';
 COMMENT ON COLUMN alerting_progress.stale_from IS 'Trends have changed from there on and were not judged again yet.';
 COMMENT ON COLUMN alerting_progress.unjudged IS 'Messages that came too late to be judged.';

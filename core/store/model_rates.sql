@@ -25,8 +25,8 @@ WITH latest AS (
 SELECT message.model, count(*) AS stories FROM message JOIN latest ON latest.uid = message.uid GROUP BY message.model
 
 -- name: labelled_stories
-SELECT story FROM (SELECT id, story FROM label WHERE task = 'sentiment' AND entity = '' ORDER BY id DESC LIMIT %(pool)s)
-    AS newest
+SELECT story FROM (SELECT id, story, task, entity FROM label ORDER BY id DESC LIMIT %(pool)s) AS newest
+WHERE task = 'sentiment' AND entity = ''
 GROUP BY story ORDER BY max(id) DESC
 
 -- name: own

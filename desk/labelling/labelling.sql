@@ -67,7 +67,8 @@ WHERE labelled.tasks IS NOT NULL
 -- name: seconds
 -- Stories among the latest labels that one analyst labelled, who is not this one, the longest waiting first.
 WITH latest AS (
-    SELECT id, story, analyst FROM label WHERE NOT final AND entity = '' ORDER BY id DESC LIMIT :pool
+    SELECT id, story, analyst FROM (SELECT * FROM label ORDER BY id DESC LIMIT :pool) AS newest
+    WHERE NOT final AND entity = ''
 ),
 stories AS (
     SELECT story, min(id) AS since FROM latest GROUP BY story

@@ -121,11 +121,11 @@ def test_the_order_of_arrival_changes_nothing(
             runner = Runner(make_settings(), ["webhook"], threading.Event())
         runner.run_once()
     assert finish(make_settings(), connection) == sorted_alerts
-    told = connection.execute("SELECT dedupe FROM outbox").fetchall()
-    assert len(told) == len(set(told))
+    notified = connection.execute("SELECT dedupe FROM outbox").fetchall()
+    assert len(notified) == len(set(notified))
     for row in sorted_alerts:
-        assert (f"{row[-1]}:opened",) in told
-        assert (f"{row[-1]}:resolved",) in told
+        assert (f"{row[-1]}:opened",) in notified
+        assert (f"{row[-1]}:resolved",) in notified
 
 
 def test_a_judge_that_dies_at_any_moment_changes_nothing(
@@ -263,17 +263,17 @@ def test_an_alert_without_ground_is_withdrawn_and_may_come_back(
         assert connection.execute("SELECT state FROM alert WHERE id = %s", (first[0],)).fetchone() == (expected,)
         assert (first[0] in {row[0] for row in alerts(connection)}) == (expected == "open")
     assert [row for row in alerts(connection) if row[2] == BANK.name] == [first]
-    told = connection.execute(
+    notified = connection.execute(
         "SELECT dedupe, payload FROM outbox WHERE key = %s AND dedupe NOT LIKE '%%:updated%%' ORDER BY id", (str(BANK),)
     ).fetchall()
-    assert [dedupe.removeprefix(f"{first[-1]}:") for dedupe, _ in told] == [
+    assert [dedupe.removeprefix(f"{first[-1]}:") for dedupe, _ in notified] == [
         "opened",
         "withdrawn",
         "opened:2",
         "withdrawn:2",
         "opened:3",
     ]
-    assert [payload["state"] for _, payload in told] == ["open", "withdrawn", "open", "withdrawn", "open"]
+    assert [payload["state"] for _, payload in notified] == ["open", "withdrawn", "open", "withdrawn", "open"]
     arrive(connection, minus)
     judge(settings, now)
     monkeypatch.setenv("NEWSTIDE_DATABASE__URL", settings.database.url or "")
@@ -409,11 +409,11 @@ def test_a_replay_killed_long_after_its_last_checkpoint_changes_nothing(
     half_way: Runner, make_settings: MakeSettings, connection: Connection
 ) -> None:
     before = alerts(connection)
-    told = connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall()
+    notified = connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall()
     assert len(before) > 1
     judge(make_settings())
     assert alerts(connection) == before
-    assert connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall() == told
+    assert connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall() == notified
     arrive(connection, [cell for cell in cells_of(fortnight()) if cell[1] - START >= 12 * PER_DAY])
     found = finish(make_settings(), connection)
     assert len(checkpoints(connection)) == 3
