@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from datetime import datetime, timedelta
@@ -421,6 +422,36 @@ def test_a_replay_killed_long_after_its_last_checkpoint_changes_nothing(
     wipe(connection)
     arrive(connection, cells_of(fortnight()))
     assert finish(make_settings(), connection) == found
+
+
+def test_a_surge_that_is_open_where_a_second_judging_pauses_grows_once(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    made = fortnight(surge_day=7.9, per_hour=20)
+    for counts in (made.messages, made.negative):
+        for series in (BANK, ALL):
+            counts[series][8 * PER_DAY + 6 : 8 * PER_DAY + 36] += 30
+    cells = cells_of(made)
+    looks = [
+        *range(8),
+        7 + 22 / 24,
+        8 + 4 / 24,
+    ]  # seven days after the only checkpoint the surge is open, and not at its peak
+    with runner._lead() as leading:
+        for since, until in itertools.pairwise([-1, *looks]):
+            arrive(connection, [cell for cell in cells if since * PER_DAY <= cell[1] - START < until * PER_DAY])
+            reach(connection, MONDAY + timedelta(days=until))
+            runner.advance(leading)
+    assert checkpoints(connection) == [MONDAY, MONDAY + timedelta(days=1)]
+    before = alerts(connection)
+    notified = connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall()
+    assert ("open",) in connection.execute(
+        "SELECT state FROM alert WHERE opened_at < %s", (MONDAY + timedelta(days=8),)
+    )
+    judge(make_settings())
+    assert alerts(connection) == before
+    assert connection.execute("SELECT dedupe FROM outbox ORDER BY id").fetchall() == notified
 
 
 def test_a_replay_left_half_way_keeps_a_checkpoint_of_where_it_is(
