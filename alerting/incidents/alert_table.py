@@ -84,10 +84,8 @@ class AlertTable:
     ) -> list[StateChange]:
         if known is None and each.opening is None:
             return []  # it opened under other settings, and was not reported then
-        if known is not None and known.state != "withdrawn" and each.closed is None:
-            # what was judged further than `end` stands until it is judged again so far
-            if max(known.last_at, known.closed_at or known.last_at) > self._steps.start(end):
-                return []
+        if known is not None and each.closed is None and _reaches_beyond(known, self._steps.start(end)):
+            return []
         row = self._row(
             each, known.evidence if known is not None else {}, known.incident if known is not None else None
         )
@@ -140,3 +138,8 @@ class AlertTable:
             evidence=evidence,
             incident=incident,
         )
+
+
+def _reaches_beyond(known: AlertRow, at: datetime) -> bool:
+    """Whether an alert was judged further than `at`: then it stands until it is judged again so far."""
+    return known.state != "withdrawn" and max(known.last_at, known.closed_at or known.last_at) > at

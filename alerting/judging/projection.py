@@ -1,8 +1,8 @@
 """The detector as a function of the trends: it can go back to a checkpoint and judge again what came after.
 
 Its state is kept at the last midnights of event time. What lies before them is judged for good. Where days pass in
-moments, as in a replay, it is kept from time to time, and where one was left half way: packing the state of each day would
-cost more than judging it.
+moments, as in a replay, it is kept from time to time, and where one was left half way: packing the state of each day
+would cost more than judging it.
 """
 
 from __future__ import annotations
