@@ -433,11 +433,8 @@ def test_a_surge_that_is_open_where_a_second_judging_pauses_grows_once(
         for series in (BANK, ALL):
             counts[series][8 * PER_DAY + 6 : 8 * PER_DAY + 36] += 30
     cells = cells_of(made)
-    looks = [
-        *range(8),
-        7 + 22 / 24,
-        8 + 4 / 24,
-    ]  # seven days after the only checkpoint the surge is open, and not at its peak
+    # Seven days after the only checkpoint the surge is open, and not at its peak.
+    looks = [*range(8), 7 + 22 / 24, 8 + 4 / 24]
     with runner._lead() as leading:
         for since, until in itertools.pairwise([-1, *looks]):
             arrive(connection, [cell for cell in cells if since * PER_DAY <= cell[1] - START < until * PER_DAY])
