@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import sys
 import time
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from typing import Any
 import psycopg
 from bench_classifier import in_words, processor
 from bench_desk import quantile, running_desk, wait_until_rolled_up
+from chromium import find_chromium
 from playwright.sync_api import Page, sync_playwright
 from scratch_store import add_options, filled_store
 
@@ -51,7 +51,6 @@ PAGES = {
 LIMITS_MS = {"load": 300.0, "brush": 300.0, "key": 50.0, "update": 2000.0}
 SIZE = {"width": 1280, "height": 800}
 _LOGIN = "bench"
-_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 # When the next frame is drawn, and nothing on the page is loading any more.
 _STILL = "!document.querySelector('[aria-busy=true], .skeleton') && document.querySelector('main[id=page]')"
@@ -111,7 +110,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of spans, labels and pauses")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    chromium = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    chromium = find_chromium()
     if chromium is None:
         raise SystemExit("Chromium is not installed; on Debian: apt install chromium")
     with filled_store(options.database, options.messages, options.days) as settings, ExitStack() as stack:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,12 +18,13 @@ import httpx
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.chromium import find_chromium
 from newstide.embedded.process import free_port
 from newstide.scenario import generate_feed
 from newstide.scenario.feed import START, SURGE_AFTER
 
 PICTURE = Path(__file__).with_name("desk.png")
-_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1280, "height": 800}
 _COLOURS = 128
 _IN_TROUBLE = timedelta(hours=7)
@@ -71,7 +71,7 @@ def _wait_for(address: str) -> None:
 
 
 def _take(address: str) -> None:
-    chromium = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    chromium = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")

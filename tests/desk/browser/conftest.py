@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from benchmarks.chromium import find_chromium
 from core.settings import DatabaseSettings, DeskSettings, MetricsSettings, Settings
 from core.store.connection import open_engine
 from desk.security.accounts import Accounts
@@ -26,8 +26,6 @@ from tests.desk.browser.invented_store import fill_store
 PASSWORD = "a long password of theirs"
 PEOPLE = {"ann": "analyst", "ben": "analyst", "boss": "admin", "vic": "viewer"}
 WIDE, PHONE = (1280, 800), (390, 844)
-# The first has the engine alone, and takes a quarter less of a processor.
-_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def served(postgres: EmbeddedPostgres, current: str, tmp_path_factory: pytest.Te
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """For one module: while Playwright runs, its thread has an event loop, and other tests could not run theirs."""
-    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    path = find_chromium()
     if path is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:

@@ -68,7 +68,7 @@ def test_pages_speak_chinese(visit: VisitAs, pictures: Path) -> None:
     assert page.get_by_role("link", name="标注", exact=True).count() == 1
 
 
-def test_what_is_said_of_companies_is_told(visit: VisitAs) -> None:
+def test_what_is_said_of_companies_is_shown(visit: VisitAs) -> None:
     """In words where it is not what the story says as a whole; in both languages."""
     for language, words in (("en-GB", "Positive|Negative"), ("zh-CN", "正面|负面")):
         desk = visit("ann", language=language)
