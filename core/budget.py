@@ -18,12 +18,12 @@ DEFAULT_FILE = Path("alerts.toml")
 EXPECTED = 'a positive rate such as "1 per week" or "2 per day" (hour, day, week, month, year)'
 
 
-def budget_per_week(written: Any) -> float:
-    """False pages a week. Raises InputError for what is no positive rate."""
+def budget_per_week(written: Any, key: str = "budget") -> float:
+    """False pages a week. Raises InputError, which names `key`, for what is no positive rate."""
     match = _RATE.fullmatch(written) if isinstance(written, str) else None
     rate = float(match[1]) / _WEEKS[match[2].lower()] if match else math.nan
     if not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"`budget` is {written!r:.60}; expected {EXPECTED}")
+        raise InputError(f"`{key}` is {written!r:.60}; expected {EXPECTED}")
     return rate
 
 
@@ -33,10 +33,12 @@ def rules_file(settings: Settings) -> Path | None:
 
 
 def stated_budget(settings: Settings) -> float:
-    """False pages a week that the rules in force allow; 1 where there are none, or none that can be read: what is wrong
-    with them, alerting says."""
+    """False pages a week that the settings, else the rules in force allow; 1 where there are none, or none that can be
+    read: what is wrong with them, alerting says."""
     file = rules_file(settings)
     try:
+        if settings.alerting.budget:
+            return budget_per_week(settings.alerting.budget)
         written = tomllib.loads(file.read_text(encoding="utf-8")).get("budget", DEFAULT) if file else DEFAULT
         return budget_per_week(written)
     except (OSError, ValueError, InputError):

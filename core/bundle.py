@@ -49,7 +49,8 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Labels of a task in the order of its scores, and the temperature that its logits are divided by.
 
     `uses`: for `alerts` (all bad news that can be had at a precision of 0.8) and `dashboards` (accuracy) the threshold
-    on the score of one label, with what it comes to on the validation part. Without one, the likeliest label counts.
+    on the score of one label, with what it came to on the validation part that it was chosen on. Without one, the
+    likeliest label counts.
     """
 
     labels: list[str]

@@ -238,6 +238,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,  # the peer is who it is, whatever it says: who may be believed is a setting
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=graceful_s,
             )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import threading
 import time
 from typing import Any
 
-from aiokafka import errors as aiokafka_errors
-from aiokafka.conn import create_conn
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
@@ -174,6 +173,10 @@ def _refuse_hopeless(settings: Settings, options: dict[str, Any]) -> None:
 
 async def _log_in(server: str, options: dict[str, Any]) -> str | None:
     """Why the broker at `server` refuses the credentials; None where it does not, or says nothing."""
+    # a tenth of a second at every start, for a case that is rare and ends it
+    from aiokafka import errors as aiokafka_errors
+    from aiokafka.conn import create_conn
+
     host, _, port = server.rpartition(":")
     security = {name: value for name, value in options.items() if name != "bootstrap_servers"}
     try:
@@ -190,15 +193,36 @@ async def _log_in(server: str, options: dict[str, Any]) -> str | None:
 def connect_admin(settings: Settings) -> KafkaAdminClient:
     """An admin client, to be closed by the caller. Raises BrokerUnreachable."""
     try:
-        return KafkaAdminClient(**client_options(settings), bootstrap_timeout_ms=int(_CONNECT_S * 1000))
+        return _open_admin(client_options(settings), _CONNECT_S)
     except (kafka_errors.KafkaError, OSError, ValueError) as error:
         raise BrokerUnreachable(
             f"no Kafka broker answers at {settings.kafka.bootstrap_servers}: {error}; check the address and the network"
         ) from error
 
 
+def _open_admin(options: dict[str, Any], timeout_s: float) -> KafkaAdminClient:
+    """An admin client, to be closed by the caller. Raises OSError where no broker is there, KafkaError as it does."""
+    _find_listener(options["bootstrap_servers"], timeout_s)
+    return KafkaAdminClient(**options, bootstrap_timeout_ms=int(timeout_s * 1000))
+
+
+def _find_listener(servers: list[str], timeout_s: float) -> None:
+    """Return where one of `servers` takes connections, else raise the OSError of the last: kafka-python would leave
+    the descriptors of a client open that finds none, and a courier tries for as long as an outage lasts."""
+    for place, server in enumerate(servers, start=1):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit():
+            return  # the client knows more ways to write an address
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
+            return
+        except OSError:
+            if place == len(servers):
+                raise
+
+
 def _ask_for_topics(options: dict[str, Any], timeout_s: float) -> None:
-    admin = KafkaAdminClient(**options, bootstrap_timeout_ms=int(timeout_s * 1000))
+    admin = _open_admin(options, timeout_s)
     try:
         admin.list_topics()
     finally:

@@ -16,7 +16,7 @@ from core.classifier import Classifier, text_form
 from core.errors import InputError
 from core.explanation import explain
 from core.fitting import reader_of
-from core.labelled import read_labelled_lines, read_objects
+from core.labelled import ENTITIES, read_labelled_lines, read_objects
 from core.language import language_of
 from core.mentions import Spans
 from core.scoring import TaskScore, score_task
@@ -142,7 +142,8 @@ def classify_file(
 
 
 def evaluate_file(classifier: Classifier, source: Path, report: ProgressReport = _ignore_progress) -> list[TaskScore]:
-    """Figures per task on lines {"text", "<task>": "<label>"} of `source`; tasks that no line labels are left out.
+    """Figures per task on lines {"text", "<task>": "<label>"} of `source`; tasks that no line labels are left out, and
+    lines that label companies alone, as the parts of a dataset have, are passed over.
 
     Raises InputError naming the line for a malformed line or a label the model does not know.
     """
@@ -167,7 +168,7 @@ def _evaluate(
     scores: dict[str, list[Any]] = {task: [] for task in labels}
     keys: dict[str, list[dict[str, str]]] = {task: [] for task in labels}
     done = 0
-    for group in _groups(read_labelled_lines(source, labels)):
+    for group in _groups(line for line in read_labelled_lines(source, labels, instead=ENTITIES) if line.labels):
         predicted = classifier.predict([line.text for line in group])
         done += len(group)
         report(done)

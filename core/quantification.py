@@ -128,8 +128,7 @@ def _most_likely(seen: Floats, rates: Floats) -> Floats:
     """True shares (k,) by expectation maximisation."""
     shares = np.full(len(seen), 1 / len(seen))
     for _ in range(_ROUNDS):
-        joint = shares[:, None] * rates
-        new = joint @ (seen / joint.sum(axis=0))
+        new = shares * (rates @ (seen / (shares @ rates)))
         moved = np.abs(new - shares).max()
         shares = new
         if moved < _CLOSE:

@@ -10,12 +10,13 @@ HIDDEN = "***"
 _LEAST_SECRET = 4  # characters; a shorter one would be replaced in words that have nothing to do with it
 
 _USER = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/:@]*):(?P<password>[^\s/]*)@", re.IGNORECASE)
+# Of a parameter: `api_token`, `appKey`, `client_secret`, `X-Amz-Signature`; no `keywords`, no `author`.
+_SECRET_NAME = "pass|pwd|token|key(?!word)|secret|sig|auth(?!ors?(?![a-z]))|credential|jwt"
+_SECRET_PARAMETER = re.compile(_SECRET_NAME, re.IGNORECASE)
+_NAME_PART = r"[\w.%\[\]-]{0,60}"
 _PARAMETER = re.compile(
-    r"(?P<name>\b(?:password|passwd|pwd|sslpassword|token|access_token|api_?key|key|auth|secret|signature|sig)=|\bbearer\s+)"
-    r"[^\s&'\"]+",
-    re.IGNORECASE,
+    rf"(?P<name>(?<![\w.%\[\]-]){_NAME_PART}?(?:{_SECRET_NAME}){_NAME_PART}=|\bbearer\s+)[^\s&'\"]+", re.IGNORECASE
 )
-_SECRET_PARAMETER = re.compile(r"pass|token|key|secret|sig", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -33,7 +34,12 @@ def passwords(url: str) -> list[str]:
         found = [parts.password or "", unquote(parts.password or "")]
     except ValueError:
         return []
-    return found + [value for name, value in parse_qsl(parts.query) if _SECRET_PARAMETER.search(name)]
+    return found + [value for name, value in parse_qsl(parts.query) if names_secret(name)]
+
+
+def names_secret(name: str) -> bool:
+    """Whether a parameter or an option of this name holds what nobody should read."""
+    return _SECRET_PARAMETER.search(name) is not None
 
 
 def worth_hiding(secrets: Iterable[str]) -> tuple[str, ...]:

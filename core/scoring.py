@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -142,6 +143,16 @@ def score_task(
             for use, one in uses.items()
         },
     )
+
+
+def macro_f1(confusion: Mapping[str, Mapping[str, int]]) -> float:
+    """The same figure as in `TaskScore`, from its `confusion` alone; 0 for no texts."""
+    got = Counter[str]()
+    for counts in confusion.values():
+        got.update(counts)
+    support = {label: total for label, counts in confusion.items() if (total := sum(counts.values()))}
+    scores = [2 * confusion[label].get(label, 0) / (total + got[label]) for label, total in support.items()]
+    return sum(scores) / max(len(scores), 1)
 
 
 def best_recall(

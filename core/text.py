@@ -23,6 +23,7 @@ _SHORTENERS = r"t\.co|bit\.ly|ow\.ly|goo\.gl|tinyurl\.com|stks\.co|fb\.me"
 _URL = re.compile(rf"(?:https?://|www\.)\S+|\b(?:{_SHORTENERS})/\w+", re.IGNORECASE)
 _REUTERS_CODE = re.compile(r"<[A-Za-z][\w.^=]{0,15}>")
 _RETWEET = re.compile(r"^(?:RT\s+)?(?:@\w{1,20}:\s*)+|^RT\s+(?=@)", re.IGNORECASE)
+_HOST_END = re.compile("[/?#]")
 _USER = re.compile(r"(?<!\w)@\w{1,20}")
 _WORD = re.compile(r"[$#]?\w+", re.UNICODE)
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
@@ -38,10 +39,15 @@ def clean(raw: str) -> str:
     text = raw
     for _ in range(_MOST_ROUNDS):
         before, text = text, _cleaned_once(text)
-        if text == before or not ("<" in text or has_references(text)):
+        if text == before or not (_may_change(before) or _may_change(text)):
             return text
     # Nobody escapes that often but to harm: without these two characters there is nothing left to undo.
     return _cleaned_once(text.replace("<", " ").replace("&", " "))
+
+
+def _may_change(text: str) -> bool:
+    """Whether cleaning may change more than the end of `text`, behind which there is then more to remove."""
+    return "<" in text or "]]" in text or has_references(text)
 
 
 def _cleaned_once(raw: str) -> str:
@@ -69,8 +75,10 @@ def normalise_urls(text: str) -> str:
         scheme, separator, rest = bare.partition("://")
         if not separator:
             scheme, rest = "", bare
-        host, slash, path = rest.partition("/")
-        return scheme.lower() + separator + host.lower() + slash + path + url[len(bare) :]
+        end = _HOST_END.search(rest)
+        authority, path = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+        user, at, host = authority.rpartition("@")
+        return scheme.lower() + separator + user + at + host.lower() + path + url[len(bare) :]
 
     return _URL.sub(lower_host, text)
 

@@ -138,7 +138,7 @@ Empty: `models` in `embedded.directory`."""
     trusted_keys: list[Path] = []
     """PEM files of Ed25519 public keys. Where any is named, a bundle is used only if one of them signed it."""
     signing_key: Path | None = None
-    """PEM file of the Ed25519 private key with which `newstide train --schedule` signs the bundles that it promotes."""
+    """PEM file of the Ed25519 private key by which `newstide train --schedule` and `newstide promote --name` sign."""
     poll_s: float = Field(5, ge=0.1, le=3600)
     """A worker looks at the registry this often, besides being notified."""
     shadow_share: float = Field(0.1, ge=0, le=1)
@@ -188,12 +188,15 @@ rare; from there on the budget decides."""
     rules: Path | None = None
     """Rules and receivers, see [delivery.md](delivery.md). Empty: `alerts.toml` in the working directory, if there is \
 one."""
+    budget: str | None = None
+    """False pages that are acceptable over all series, such as `1 per week`. Empty: what the rules say. To be given \
+where a desk shall show the budget and not read the rules, which may hold secrets of receivers."""
     webhook_url: str | None = Field(None, repr=False)
     """Each change of an alert's state is posted here as JSON."""
     webhook_timeout_s: float = Field(10, gt=0)
     """How long a delivery may take."""
     delivery_max_age_hours: float = Field(72, gt=0)
-    """A delivery that failed for this long is given up, and counted."""
+    """A delivery that still fails so long after it was due is given up after eight tries, and counted."""
 
 
 class RetentionSettings(Section):
@@ -251,7 +254,8 @@ class DeskSettings(Section):
     proxy_header: str | None = None
     """Header in which a trusted proxy names the person, such as `X-Forwarded-User`. Needs `proxy_addresses`."""
     proxy_addresses: list[str] = []
-    """Addresses or networks of that proxy; the header is believed from nowhere else."""
+    """Addresses or networks of trusted proxies. `proxy_header` is believed from nowhere else, nor is \
+`X-Forwarded-For`, by which logins are limited for each client instead of for all behind the proxy together."""
     proxy_role: Literal["viewer", "analyst", "admin"] = "viewer"
     """Role of a person whom the proxy names and the desk does not know yet."""
     oidc_issuer: str | None = None

@@ -23,12 +23,18 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _IN_UTC = "-c timezone=UTC"
 _FILES = ("sslrootcert", "sslcert", "sslkey")
 _SYSTEM = "system"  # libpq: the authorities that the system trusts
+# A host that vanishes, without closing its connections, is noticed within half a minute, by one who waits for an answer
+# and by one who sends; else by the system's defaults, which are hours. For TCP only: a socket file has no such host.
+_VANISHED = {"keepalives_idle": "15", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "30000"}
 # What libpq and OpenSSL say where no later try can succeed.
 _TLS_FAULT = re.compile("certificate verify failed|does not match host name|server does not support SSL")
 
 
 def database_url(settings: Settings) -> URL:
-    """SQLAlchemy URL of the configured database, TLS options included. Raises SettingsError if it is no such URL."""
+    """SQLAlchemy URL of the configured database, with options for TLS and against hosts that vanish.
+
+    Raises SettingsError if it is no such URL.
+    """
     if not settings.database.url:
         raise SettingsError(
             "setting `database.url` is empty: run `newstide up`, which brings its own database, "
@@ -50,7 +56,9 @@ def database_url(settings: Settings) -> URL:
     for name in _FILES:
         if name in tls and tls[name] != _SYSTEM and not Path(tls[name]).is_file():
             raise SettingsError(f"setting `database.{name}` is {tls[name]!r}; there is no such file")
-    return url.set(drivername="postgresql+psycopg").update_query_dict({**tls, "connect_timeout": "10"})
+    noticing = {name: value for name, value in _VANISHED.items() if name not in url.query}
+    options = {**tls, **noticing, "connect_timeout": "10"}
+    return url.set(drivername="postgresql+psycopg").update_query_dict(options)
 
 
 def open_engine(settings: Settings, pool_size: int = 5, options: str = "") -> Engine:

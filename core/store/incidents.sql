@@ -44,7 +44,7 @@ found AS (
     SELECT (SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1)
            AS verdict
     FROM incident, span
-    WHERE opened_at > span.since AND opened_at <= span.until AND state <> 'withdrawn'
+    WHERE opened_at > span.since AND opened_at <= span.until AND state <> 'withdrawn' AND kind <> 'outage'
 )
 SELECT greatest((SELECT extract(epoch FROM until - since) / 604800 FROM span), 1.0 / 7)::float8 AS weeks,
        count(*) AS incidents, count(*) FILTER (WHERE verdict = 'useful') AS useful,

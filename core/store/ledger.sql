@@ -9,8 +9,9 @@ ORDER BY partition
 SELECT partition, epoch FROM offset_ledger WHERE topic = :topic ORDER BY partition FOR UPDATE
 
 -- name: open
-INSERT INTO offset_ledger (topic, partition, topic_id, first_offset, next_offset, end_offset)
-VALUES (:topic, :partition, :topic_id, :start, :start, :end)
+INSERT INTO offset_ledger (topic, partition, epoch, topic_id, first_offset, next_offset, end_offset)
+VALUES (:topic, :partition, (SELECT 1 + coalesce(max(epoch), 0) FROM offset_history
+                             WHERE topic = :topic AND partition = :partition), :topic_id, :start, :start, :end)
 ON CONFLICT DO NOTHING
 
 -- name: begin_reading
@@ -23,16 +24,20 @@ UPDATE offset_ledger SET topic_id = :topic_id
 WHERE topic = :topic AND partition = :partition AND epoch = :epoch AND topic_id IS NULL
 
 -- name: keep_history
+-- Versions before opened a partition that had been closed as epoch 1 once more: such a row gets a number of its own.
 INSERT INTO offset_history (topic, partition, epoch, topic_id, first_offset, next_offset, end_offset, messages,
                             duplicates, dead_letters, gaps, began_at)
-SELECT topic, partition, epoch, topic_id, first_offset, next_offset, end_offset, messages, duplicates, dead_letters,
-       gaps, began_at
+SELECT topic, partition, greatest(epoch, 1 + (SELECT max(past.epoch) FROM offset_history AS past
+                                              WHERE past.topic = :topic AND past.partition = :partition)),
+       topic_id, first_offset, next_offset, end_offset, messages, duplicates, dead_letters, gaps, began_at
 FROM offset_ledger
 WHERE topic = :topic AND partition = :partition
 
 -- name: begin_epoch
 UPDATE offset_ledger
-SET epoch = epoch + 1, topic_id = :topic_id, first_offset = :start, next_offset = :start, end_offset = :end,
+SET epoch = (SELECT 1 + max(past.epoch) FROM offset_history AS past
+             WHERE past.topic = :topic AND past.partition = :partition),
+    topic_id = :topic_id, first_offset = :start, next_offset = :start, end_offset = :end,
     max_event_time = NULL, messages = 0, duplicates = 0, dead_letters = 0, gaps = 0, began_at = now(),
     updated_at = now()
 WHERE topic = :topic AND partition = :partition

@@ -21,6 +21,9 @@ from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_name("recount.sql")).items()}
 
+# Topics whose ledger counts letters, not messages: whatever their prefix, which a setting may have changed.
+_LETTERS = "dead-letters"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -70,15 +73,12 @@ class Audit:
         return complete and not self.differences and not self.unbalanced
 
 
-def audit_store(engine: Engine, letters_topic: str, limit: int = 100) -> Audit:
-    """Check trends, messages and ledger against each other; at most `limit` differences of trends are listed.
-
-    `letters_topic` is the full name of the topic of dead letters, whose ledger counts letters, not messages.
-    """
+def audit_store(engine: Engine, *, limit: int = 100) -> Audit:
+    """Check trends, messages and ledger against each other; at most `limit` differences of trends are listed."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         epochs = epochs_of(connection)
         counts = connection.execute(_SQL["stored_messages"]).one()
-        read = [epoch for epoch in epochs if epoch.topic != letters_topic]
+        read = [epoch for epoch in epochs if not epoch.topic.endswith(_LETTERS)]
         known = bool(read) and all(epoch.epoch > 0 for epoch in read)
         return Audit(
             differences=_differences(connection, limit),

@@ -16,11 +16,12 @@ from core.errors import NewstideError
 from core.store.sql import load_queries
 
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
-WRITER, READER, TRAINER = "newstide_writer", "newstide_reader", "newstide_trainer"
+WRITER, READER, TRAINER, BOARDS = "newstide_writer", "newstide_reader", "newstide_trainer", "newstide_boards"
 ROLES = {
     WRITER: "ingest, workers, alerting",
     READER: "the desk",
     TRAINER: "data sets, training, promotion",
+    BOARDS: "Grafana's boards",
 }
 """The roles, and who takes which."""
 

@@ -56,3 +56,10 @@ GRANT SELECT ON
     TO newstide_trainer;
 GRANT INSERT ON label, model, model_event, training_run TO newstide_trainer;
 GRANT UPDATE ON model, training_run TO newstide_trainer;
+
+-- Grafana's boards: whoever may edit them may ask anything that this role may, so it has what they show, and nothing else.
+-- name: newstide_boards
+GRANT SELECT ON
+    alert, dead_letter, feedback, incident, label, message, model_event, offset_ledger, outbox, shadow_message, story,
+    story_series, training_run, trend_history, worker_model
+    TO newstide_boards;

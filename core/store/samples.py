@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,18 +35,26 @@ def read_window(engine: Engine, model: str, size: int, seed: int = 0, newest: in
 
 
 def read_unsure(
-    engine: Engine, since: datetime | None, limit: int, confidence: float, margin: float, newest: int = NEWEST
+    engine: Engine,
+    languages: Sequence[str],
+    since: datetime | None,
+    limit: int,
+    confidence: float,
+    margin: float,
+    newest: int = NEWEST,
 ) -> list[Sampled]:
-    """Up to `limit` messages, the newest first and one per story, whose topic is unsure: its probability is below
-    `confidence`, or less than `margin` above the second one's. `newest` messages since `since` are looked at."""
+    """Up to `limit` messages in `languages`, or in one that nobody knows, the newest first and one per story, whose
+    topic is unsure: its probability is below `confidence`, or less than `margin` above the second one's. `newest`
+    messages since `since` are looked at, whatever their language."""
     parameters = {"since": since, "limit": limit, "confidence": confidence, "margin": margin}
-    return _read(engine, "unsure", **parameters, pool=newest)
+    return _read(engine, "unsure", languages=list(languages), **parameters, pool=newest)
 
 
-def count_stories(engine: Engine, since: datetime | None, newest: int = NEWEST) -> int:
-    """Stories among the `newest` messages since `since`."""
+def count_stories(engine: Engine, languages: Sequence[str], since: datetime | None, newest: int = NEWEST) -> int:
+    """Stories in `languages`, or in one that nobody knows, among the `newest` messages since `since`."""
+    parameters = {"languages": list(languages), "since": since, "pool": newest}
     with engine.connect() as connection:
-        return int(connection.execute(text(_SQL["stories"]), {"since": since, "pool": newest}).scalar_one())
+        return int(connection.execute(text(_SQL["stories"]), parameters).scalar_one())
 
 
 def _read(engine: Engine, query: str, **parameters: Any) -> list[Sampled]:

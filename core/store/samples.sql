@@ -17,7 +17,8 @@ ORDER BY published_at, uid
 
 -- name: unsure
 WITH newest AS (
-    SELECT uid, source, id, kind, published_at, received_at, title, text, story, sentiment_scores, topic, topic_scores
+    SELECT uid, source, id, kind, published_at, received_at, title, text, language, story, sentiment_scores, topic,
+           topic_scores
     FROM message
     WHERE topic IS NOT NULL AND (CAST(:since AS timestamptz) IS NULL OR published_at >= :since)
     ORDER BY published_at DESC, uid LIMIT :pool
@@ -28,7 +29,8 @@ ranked AS (
 ),
 unsure AS (
     SELECT DISTINCT ON (story) * FROM ranked
-    WHERE best[1] < :confidence OR best[1] - best[2] < :margin
+    WHERE (best[1] < :confidence OR best[1] - best[2] < :margin)
+      AND (language = '' OR language = ANY(CAST(:languages AS text[])))
     ORDER BY story, published_at, uid
 )
 SELECT source, id, kind, published_at, received_at, title, text, sentiment_scores, topic, topic_scores
@@ -38,7 +40,8 @@ LIMIT :limit
 
 -- name: stories
 SELECT count(DISTINCT story) FROM (
-    SELECT story FROM message
+    SELECT story, language FROM message
     WHERE CAST(:since AS timestamptz) IS NULL OR published_at >= :since
     ORDER BY published_at DESC, uid LIMIT :pool
 ) AS newest
+WHERE language = '' OR language = ANY(CAST(:languages AS text[]))

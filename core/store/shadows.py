@@ -6,7 +6,6 @@ No trend reads these rows.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +14,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from core.intervals import wilson_interval
 from core.store.sql import load_queries, records
 
 _SQL = {name: text(body) for name, body in load_queries(Path(__file__).with_suffix(".sql")).items()}
-_Z95 = 1.959963984540054  # two-sided 95% quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +99,3 @@ def read_disagreements(
 
 def _agreement(task: str, messages: int, agreeing: int) -> Agreement:
     return Agreement(task, messages, agreeing, agreeing / messages, *wilson_interval(agreeing, messages))
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95% score interval of a share (Wilson 1927); (0, 1) without trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    share, z2 = successes / trials, _Z95 * _Z95
-    middle = share + z2 / (2 * trials)
-    spread = _Z95 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
-    return max(0.0, (middle - spread) / (1 + z2 / trials)), min(1.0, (middle + spread) / (1 + z2 / trials))

@@ -125,11 +125,12 @@ def read_trends(
             yield _as_written(TrendRow(**row._mapping), names)
 
 
-def read_series(engine: Engine, since: datetime | None = None) -> list[SeriesTotal]:
+def read_series(engine: Engine, since: datetime | None = None, until: datetime | None = None) -> list[SeriesTotal]:
     """Totals of every series, the busiest first within each kind; sources are named as they were written."""
+    parameters = {"since": since, "until": until}
     names = _source_names(engine)
     with engine.connect() as connection:
-        totals = records(SeriesTotal, connection.execute(text(_SQL["series"]), {"since": since}))
+        totals = records(SeriesTotal, connection.execute(text(_SQL["series"]), parameters))
     return [_as_written(total, names) for total in totals]
 
 

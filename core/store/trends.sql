@@ -19,6 +19,7 @@ SELECT kind, name, sum(negative + neutral + positive + unread)::bigint AS messag
        sum(unread)::bigint AS unread, min(minute) AS first, max(minute) AS last
 FROM trend_history
 WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= :since)
+  AND (CAST(:until AS timestamptz) IS NULL OR minute < :until)
 GROUP BY 1, 2
 ORDER BY array_position(ARRAY['all', 'topic', 'entity', 'source'], kind), messages DESC, name
 

@@ -169,3 +169,14 @@ def test_evaluation_of_a_file_leaves_unlabelled_tasks_out(tmp_path: Path, classi
     path.write_text('{"text": "shares plunge on profit warning", "sentiment": "negative"}\n' * 3)
     (score,) = evaluate_file(classifier, path)
     assert (score.task, score.support, score.accuracy) == ("sentiment", 3, 1.0)
+
+
+def test_lines_that_label_companies_alone_are_passed_over(tmp_path: Path, classifier: Classifier) -> None:
+    path = tmp_path / "test.jsonl"
+    line = '{"text": "shares plunge on profit warning", "sentiment": "negative"}\n'
+    path.write_text(line + '{"text": "Acme beats Beta", "entities": [[[[0, 4]], "positive"]]}\n' + line)
+    (score,) = evaluate_file(classifier, path)
+    assert (score.task, score.support) == ("sentiment", 2)
+    path.write_text(line + '{"text": "Acme beats Beta"}\n')
+    with pytest.raises(InputError, match="line 2 has no label"):
+        evaluate_file(classifier, path)

@@ -190,6 +190,28 @@ def test_a_re_created_topic_with_fewer_partitions(settings: Settings, engine: En
     assert reconciler.reconcile() == []
 
 
+def test_a_topic_that_shrinks_and_grows_again(
+    settings: Settings, engine: Engine, reconciler: Reconciler, reader: TopicReader
+) -> None:
+    """Partition 2 is closed, comes back, begins anew, is closed and comes back: each life is an epoch of its own."""
+    topic = settings.topic("messages")
+    ensure_topics(settings)
+    lives = []
+    for partitions in (3, 2, 3, 3, 2, 3):
+        recreate(settings, partitions)
+        reader.close()  # else it learns of new partitions a little later
+        reconciler.reconcile()
+        assert reconciler.reconcile() == []
+        fill(settings, *[2] * partitions)
+        commit(engine, *[2] * partitions)
+        lives.append([row.epoch for row in read_ledger(engine, topic)])
+    assert lives == [[1, 1, 1], [2, 2], [3, 3, 2], [4, 4, 3], [5, 5], [6, 6, 4]]
+    epochs = [epoch for epoch in read_epochs(engine) if epoch.topic == topic]
+    past = [(epoch.epoch, epoch.messages) for epoch in epochs if epoch.partition == 2 and not epoch.current]
+    assert past == [(1, 2), (2, 2), (3, 2)]
+    assert all(epoch.unaccounted == 0 for epoch in epochs)
+
+
 def test_partitions_that_come_later_get_rows(settings: Settings, engine: Engine, reconciler: Reconciler) -> None:
     """The embedded broker can't add partitions; a ledger that lacks one looks the same."""
     ensure_topics(settings)

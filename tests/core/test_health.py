@@ -15,12 +15,7 @@ import pytest
 from core import metrics
 from core.health import Beat, Health, serve_health
 from core.settings import MetricsSettings
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.ports import free_port
 
 
 def served(health: Health) -> str:

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from core import http
 from core.http import Limits, Server, listen
@@ -28,12 +29,22 @@ async def large(request: Request) -> Response:
     return Response(LARGE)
 
 
-ROUTES = [Route("/", echo, methods=["POST"]), Route("/upload", echo, methods=["POST"]), Route("/l", large)]
+async def peer(request: Request) -> Response:
+    return Response(f"{request.client and request.client.host} over {request.url.scheme}")
+
+
+ROUTES = [
+    Route("/", echo, methods=["POST"]),
+    Route("/upload", echo, methods=["POST"]),
+    Route("/l", large),
+    Route("/peer", peer, methods=["POST"]),
+]
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
-    server = Server(Starlette(routes=ROUTES), LIMITS, graceful_s=1)
+async def served(app: ASGIApp | None = None, limits: Limits = LIMITS) -> AsyncIterator[int]:
+    """Port of a server of `app`, or of the routes above."""
+    server = Server(app or Starlette(routes=ROUTES), limits, graceful_s=1)
     with listen("127.0.0.1", 0, "the server", "no setting") as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
@@ -81,6 +92,15 @@ def test_a_body_has_a_size_and_a_time(said: bytes, status: int) -> None:
             return await say(port, said)
 
     assert int(asyncio.run(scene()).split(b" ", 2)[1]) == status
+
+
+def test_a_peer_is_who_it_is_whatever_it_says() -> None:
+    async def scene() -> bytes:
+        async with asyncio.timeout(60), served() as port:
+            more = "content-length: 0\r\nx-forwarded-for: 10.0.0.7\r\nx-forwarded-proto: https"
+            return await say(port, head("/peer", more))
+
+    assert asyncio.run(scene()).endswith(b"127.0.0.1 over http")
 
 
 def test_an_answer_is_not_kept_back_until_its_head_is_acknowledged() -> None:

@@ -68,6 +68,9 @@ def test_a_statement_counts_where_the_text_does_not_tell() -> None:
 def test_statements_are_codes() -> None:
     stated = ["zh-CN", "pt_BR", " EN ", "und", "in", "nb-NO", "English", ""]
     assert [language_code(each) for each in stated] == ["zh", "pt", "en", "", "id", "no", "", ""]
+    three = ["eng", "ENG-us", "deu", "ger", "fra", "fre", "spa", "por", "zho", "chi", "nob", "ind", "yue", "und", "haw"]
+    two = ["en", "en", "de", "de", "fr", "fr", "es", "pt", "zh", "zh", "no", "id", "zh", "", "haw"]
+    assert [language_code(each) for each in three] == two
 
 
 def test_most_headlines_of_other_languages_are_told_from_english() -> None:

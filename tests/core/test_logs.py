@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from core.logs import configure_logging
 from core.settings import AlertingSettings, DatabaseSettings, IngestSettings, Settings
 from core.settings import secrets as secrets_of
+from ingest.feeds_file import load_feeds_file
 
 SECRETS = Settings(
     database=DatabaseSettings(url="postgresql://news:pa%40ss-word@db:5432/news?sslpassword=key-phrase"),
@@ -95,6 +97,19 @@ def test_no_secret_is_ever_logged(capsys: pytest.CaptureFixture[str], form: str)
     ):
         assert secret not in shown
     assert "page=2" in shown
+
+
+def test_what_a_feeds_file_names_is_hidden_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    configure_logging(settings(log_format="text"), "ingest")
+    path = tmp_path / "feeds.toml"
+    path.write_text(
+        '[[feed]]\nsource = "a"\nurl = "https://me:hunter22@e.com/f?page_token=p4ge%2Fsecret"\n'
+        'headers = { X-Wire = "h3ader-value" }\n'
+        '[[source]]\ntype = "stocktwits"\nsource = "b"\nsymbols = ["ACME"]\ntoken = "st0ck-token"\n'
+    )
+    load_feeds_file(path)
+    logging.getLogger("anything").warning("hunter22 p4ge/secret h3ader-value st0ck-token ACME")
+    assert capsys.readouterr().err.rstrip().endswith("anything: *** *** *** *** ACME")
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.text import clean, model_input
@@ -134,6 +134,8 @@ def test_images_speak_where_nothing_else_does(raw: str, plain: str) -> None:
 
 
 @given(hostile_text)
+@example("Shares sank.（编辑：李）]]>（编辑：王）]]&gt;")
+@example("-->（编辑：李）&#93;&#93;&gt;")
 def test_cleaning_twice_is_cleaning_once(raw: str) -> None:
     once = clean(raw)
     assert clean(once) == once

@@ -152,7 +152,7 @@ def test_old_counts_of_the_ledger_become_history(engine: Engine, old_counts: dic
         (0, 0, 3, 2),
         (1, 0, 0, 0),
     ]
-    found = audit_store(engine, "newstide.dead-letters")
+    found = audit_store(engine)
     assert found.exact, found
     assert found.counted is None
     assert [epoch.partition for epoch in found.unknown] == [0]
@@ -215,7 +215,7 @@ def test_a_message_without_labels_is_found_and_counted_beside_old_ones(
             "UPDATE trend SET negative = 0, negative_stories = 0, p_negative = 0, p_neutral = 0, p_positive = 0, "
             "unread = 1, unread_stories = 1 WHERE minute = '2024-01-10 09:01Z'"
         )
-    now = audit_store(engine, "newstide.dead-letters")
+    now = audit_store(engine)
     assert now.exact, now
     assert (now.stored, now.unread) == (COPIES, 1)
 

@@ -13,6 +13,7 @@ from core.scoring import (
     best_accuracy,
     best_recall,
     expected_calibration_error,
+    macro_f1,
     operating_point,
     score_task,
     softmax,
@@ -49,6 +50,9 @@ def test_averages_and_confusion_equal_those_of_scikit_learn() -> None:
     assert table == confusion_matrix(truth, scores.argmax(1), labels=range(4)).tolist()
     assert "d" not in result.confusion
     assert all(count for row in result.confusion.values() for count in row.values())
+    assert result.macro is not None
+    assert macro_f1(result.confusion) == pytest.approx(result.macro.f1), "which follows from the confusion alone"
+    assert macro_f1({}) == 0.0
 
 
 def test_figures_kept_before_there_were_averages_still_load() -> None:

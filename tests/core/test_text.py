@@ -157,6 +157,8 @@ def test_figures_and_tickers_count() -> None:
 
 def test_urls_are_normalised_where_it_is_safe() -> None:
     assert normalise_urls("see HTTPS://Example.COM/Path?Q=1, now") == "see https://example.com/Path?Q=1, now"
+    assert normalise_urls("HTTPS://Example.COM?Id=AbC WWW.E.com#Top") == "https://example.com?Id=AbC www.e.com#Top"
+    assert normalise_urls("ftp: https://Me:PassWord@Files.Example/x") == "ftp: https://Me:PassWord@files.example/x"
 
 
 def test_the_model_sees_no_urls_and_no_names() -> None:
