@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
 from core import metrics
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _POLL_MS = 500
 _COMMIT_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.02
 _FEW_RECORDS = 1_000
 
 
@@ -64,8 +65,8 @@ def bridge(
     """Consume `topic` in its own consumer group until `stop` is set, or nothing came for `until_idle_s` seconds.
 
     A record's offset is committed only once Kafka acknowledged what became of it, so a crash repeats records (known
-    again by their id) and loses none. Raises InputError for a topic that can't be bridged, BrokerUnreachable, and
-    DeliveryFailed if Kafka stops acknowledging.
+    again by their id) and loses none. Bridges of one group share the topic's partitions; they may come and go. Raises
+    InputError for a topic that can't be bridged, BrokerUnreachable, and DeliveryFailed if Kafka stops acknowledging.
     """
     if topic == producer.messages_topic:
         raise InputError(f"topic `{topic}` is newstide's own; a bridge from it to itself would never end")
@@ -80,10 +81,8 @@ def bridge(
             raise InputError(f"topic `{topic}` does not exist at {settings.kafka.bootstrap_servers}; check its name")
         consumer.subscribe([topic], listener=listener)
         _consume(consumer, run, until_idle_s, stop or threading.Event())
-        run.drain_and_commit(consumer)
-    except DeliveryFailed:
-        run.broken = True
-        raise
+        run.window.drain()
+        run.commit(consumer)
     except kafka_errors.KafkaError as error:
         raise BrokerUnreachable(f"topic `{topic}` can't be consumed: {error}; check the brokers") from error
     finally:
@@ -125,22 +124,24 @@ class _Bridge:
     """The records under way, and which offsets of the foreign topic are safe to commit."""
 
     def __init__(self, producer: MessageProducer, fields: FieldMap, source: str, kind: Kind, times: TimeFormat) -> None:
-        self.window: AckWindow[tuple[TopicPartition, int]] = AckWindow(producer, on_acknowledged=self._acknowledged)
+        self.window: AckWindow[tuple[TopicPartition, int, int]] = AckWindow(
+            producer, on_acknowledged=self._acknowledged
+        )
         self.read = 0
         self.tombstones = 0
-        self.broken = False
         self._producer = producer
         self._fields = fields
         self._source = source
         self._kind = kind
         self._times = {"published_at": times, "received_at": times}
         self._context = reading_context("record", fields, source=source, kind=kind, times=times)
+        self._assignment = 0  # counts rebalances
         self._done: dict[TopicPartition, int] = {}
 
     def pass_on(self, record: Any) -> None:
         """Send what `record` becomes: a message or a dead letter; nothing for a tombstone."""
         self.read += 1
-        position = (TopicPartition(record.topic, record.partition), record.offset + 1)
+        position = (TopicPartition(record.topic, record.partition), record.offset + 1, self._assignment)
         if record.value is None:
             self.tombstones += 1
             metrics.BRIDGE_TOMBSTONES.inc()
@@ -165,13 +166,8 @@ class _Bridge:
             self.window.send(position, message)
 
     def commit(self, consumer: KafkaConsumer) -> None:
-        """Commit the acknowledged offsets of the partitions that are still ours."""
-        offsets = {
-            partition: OffsetAndMetadata(offset, "", -1)
-            for partition, offset in self._done.items()
-            if partition in consumer.assignment()
-        }
-        self._done.clear()
+        """Commit the acknowledged offsets."""
+        offsets = self.acknowledged()
         if not offsets:
             return
         try:
@@ -179,29 +175,55 @@ class _Bridge:
         except (kafka_errors.CommitFailedError, kafka_errors.RebalanceInProgressError) as error:
             log.warning("the bridge's partitions moved before a commit (%s); some records will be read again", error)
 
-    def drain_and_commit(self, consumer: KafkaConsumer) -> None:
-        """Wait for every acknowledgement, then commit."""
-        self.window.drain()
-        self.commit(consumer)
+    def acknowledged(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What is to be committed since the last call."""
+        offsets = {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in self._done.items()}
+        self._done.clear()
+        return offsets
 
-    def _acknowledged(self, position: tuple[TopicPartition, int]) -> None:
-        partition, offset = position
-        self._done[partition] = offset
+    def leave(self) -> None:
+        """The partitions are no longer ours: what is still under way of them commits nothing any more."""
+        self._assignment += 1
+        self._done.clear()
+
+    def _acknowledged(self, position: tuple[TopicPartition, int, int]) -> None:
+        partition, offset, assignment = position
+        if assignment == self._assignment:
+            self._done[partition] = offset
 
 
-class _DrainBeforeLeaving(ConsumerRebalanceListener):
-    """Commits what is under way before partitions go to another bridge."""
+class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
+    """Commits what is under way before partitions go to another bridge.
+
+    It runs on the consumer's own thread, which also tells the group that this bridge is alive, while the bridge waits
+    in `poll`: here nothing may block, and the blocking `commit` is refused.
+    """
 
     def __init__(self, run: _Bridge, consumer: KafkaConsumer) -> None:
         self._run = run
         self._consumer = consumer
 
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        if not self._run.broken:
-            self._run.drain_and_commit(self._consumer)
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        try:
+            await self._drain()
+            await self._consumer.commit_async(self._run.acknowledged())
+        except (DeliveryFailed, kafka_errors.KafkaError) as error:
+            # The group goes on. A failed delivery ends the bridge as soon as it looks at its window again.
+            log.warning("the bridge's partitions go before all is committed (%s); some will be read again", error)
+        self._run.leave()
 
-    def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_lost(self, lost: Any) -> None:
+        """They belong to another bridge already, whose offsets a commit would set back."""
+        self._run.leave()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
         """Nothing to prepare: positions come from the group's commits."""
+
+    async def _drain(self) -> None:
+        self._run.window.reap()
+        while len(self._run.window):
+            await self._consumer._net.sleep(_LOOK_EVERY_S)  # a coroutine of that thread has no public way to wait
+            self._run.window.reap()
 
 
 def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:

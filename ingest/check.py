@@ -14,6 +14,7 @@ from typing import Any
 
 from core.errors import InputError, NewstideError, UndecodableMessage
 from core.records import BYTES_REPLACED, ENCODING_DOUBTFUL, TIME_ASSUMED, Kind
+from core.redaction import redact
 from ingest.cleaning import clean_message
 from ingest.entries import read_entries
 from ingest.feeds import Feed
@@ -35,8 +36,9 @@ _MOST_EXAMPLES = 3
 class Finding:
     """What one feed or source gave.
 
-    `messages` could be read; `unreadable` would be dead letters, with the commonest `reasons`; `passed_over` lack the
-    `words`. `newest` is the time of the newest message that states one, `times_unread` counts those that state none.
+    `messages` could be read; `unreadable` would be dead letters, with the commonest `reasons`; `passed_over` are
+    not asked for. `newest` is the time of the newest message that states one, `times_unread` counts those that state
+    none.
     """
 
     source: str
@@ -142,6 +144,7 @@ async def check_source(network: Network, source: Source, listen_s: float) -> Fin
                     answered = True
                     for item in batch.items:
                         _take(finding, source, item)
+                    finding.passed_over += len(batch.passed)
                     if finding.messages >= ENOUGH:
                         break
         except TimeoutError:
@@ -168,9 +171,9 @@ def _explained(finding: Finding) -> Iterator[None]:
     try:
         yield
     except NewstideError as error:
-        finding.error = str(error)
+        finding.error = redact(str(error))
     except Exception as error:
         log.debug("check of %s", finding.source, exc_info=True)
-        finding.error = f"{type(error).__name__}: {error}"
+        finding.error = redact(f"{type(error).__name__}: {error}")
     finally:
         finding.seconds = time.monotonic() - began

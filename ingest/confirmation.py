@@ -24,11 +24,13 @@ class Confirmation:
     """Asks the ledger how far the workers have committed; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        self._topic = settings.topic("messages")
         self._engine = open_engine(settings, pool_size=_CONNECTIONS)
 
-    def wait(self, end_offsets: Mapping[int, int], timeout_s: float) -> None:
-        """Return once every partition is committed up to its end offset. Raises NotCommitted after `timeout_s`."""
+    def wait(self, end_offsets: Mapping[tuple[str, int], int], timeout_s: float) -> None:
+        """Return once every partition, each after its topic, is committed up to its end offset.
+
+        Raises NotCommitted after `timeout_s`.
+        """
         deadline = time.monotonic() + timeout_s
         while not self._reached(end_offsets):
             if time.monotonic() > deadline:
@@ -41,9 +43,13 @@ class Confirmation:
         """Close the connections."""
         self._engine.dispose()
 
-    def _reached(self, end_offsets: Mapping[int, int]) -> bool:
+    def _reached(self, end_offsets: Mapping[tuple[str, int], int]) -> bool:
         try:
-            committed = {row.partition: row.next_offset or 0 for row in read_ledger(self._engine, self._topic)}
+            committed = {
+                (topic, row.partition): row.next_offset or 0
+                for topic in {topic for topic, _ in end_offsets}
+                for row in read_ledger(self._engine, topic)
+            }
         except (OperationalError, InterfaceError, TimeoutError):
             return False
-        return all(committed.get(partition, 0) >= end for partition, end in end_offsets.items())
+        return all(committed.get(place, 0) >= end for place, end in end_offsets.items())

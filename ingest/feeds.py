@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
-from urllib.parse import urlsplit
 
 from core.columns import closest
 from core.encoding import codec_of
 from core.errors import InputError, UndecodableMessage
 from core.records import Kind
 from core.sources import EXPECTED_SOURCE, source_name
+from core.web import is_header, is_web_address
 from ingest.times import PLAIN
 from ingest.written_times import TimeFormat
 from ingest.zones import time_zone
@@ -83,7 +83,10 @@ def faults_of(table: dict[str, Any]) -> list[str]:
         faults.append(f"`interval_s` is {interval}; expected {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g} seconds")
     headers = table.get("headers", {})
     if not isinstance(headers, dict) or not all(is_header(name, value) for name, value in headers.items()):
-        faults.append("`headers` is not a table of plain texts, for example headers = { Authorization = 'Bearer ...' }")
+        faults.append(
+            "`headers` is not a table of plain texts without spaces around them, "
+            "for example headers = { Authorization = 'Bearer ...' }"
+        )
     encoding = table.get("encoding", "")
     try:
         if not isinstance(encoding, str):
@@ -102,19 +105,3 @@ def faults_of(table: dict[str, Any]) -> list[str]:
     except InputError as error:
         faults.append(f"`time_zone`: {error}")
     return faults
-
-
-def is_web_address(url: str) -> bool:
-    """Whether `url` is an http or https address with a host."""
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and (parts.port or 1) > 0
-        )
-    except ValueError:
-        return False
-
-
-def is_header(name: str, value: Any) -> bool:
-    """Whether a request header may have this name and value."""
-    return isinstance(value, str) and name.isascii() and name.isprintable() and value.isascii() and value.isprintable()

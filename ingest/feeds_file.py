@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.logs import hide
+from core.redaction import names_secret, passwords
 from core.sources import source_key
 from core.toml_file import read_toml
 from ingest.feeds import Feed, faults_of, feed_of
@@ -28,14 +30,18 @@ class FeedsFile:
 
 
 def load_feeds_file(path: Path) -> FeedsFile:
-    """The feeds and sources in the TOML file at `path`. Raises InputError naming each fault."""
+    """The feeds and sources in the TOML file at `path`, whose secrets no log shows from now on.
+
+    Raises InputError naming each fault.
+    """
     document = read_toml(path, "feeds file", "write one (feeds.example.toml shows how) or name it with ingest.feeds")
+    feeds, sources = _tables(path, document, "feed"), _tables(path, document, "source")
+    hide(secret for table in (*feeds, *sources) for secret in _secrets(table))
     faults = [
         f"unknown key `{key}`; feeds are written as [[feed]], other sources as [[source]]"
         for key in document
         if key not in ("feed", "source")
     ]
-    feeds, sources = _tables(path, document, "feed"), _tables(path, document, "source")
     for number, table in enumerate(feeds, start=1):
         faults.extend(f"feed {number}: {fault}" for fault in faults_of(table))
     made = []
@@ -50,6 +56,16 @@ def load_feeds_file(path: Path) -> FeedsFile:
     if faults:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
     return FeedsFile([feed_of(table) for table in feeds], made)
+
+
+def _secrets(table: dict[str, Any]) -> list[str]:
+    """What the log must not show of a table: values of headers, passwords in addresses, options named like a secret."""
+    headers = table.get("headers")
+    found = list(headers.values()) if isinstance(headers, dict) else []
+    for name, value in table.items():
+        if isinstance(value, str):
+            found += [*passwords(value), *([value] if names_secret(name) else [])]
+    return [secret for secret in found if isinstance(secret, str)]
 
 
 def _tables(path: Path, document: dict[str, Any], key: str) -> list[dict[str, Any]]:

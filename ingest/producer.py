@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from core import metrics
@@ -69,8 +69,8 @@ class MessageProducer:
 
     def deliver(
         self, messages: Iterable[Message], letters: Iterable[DeadLetter] = (), *, timeout_s: float
-    ) -> dict[int, int]:
-        """Send all; once Kafka acknowledged every one, the offset after the last message of each partition.
+    ) -> dict[TopicPartition, int]:
+        """Send all; once Kafka acknowledged every one, the offset after the last record of each partition.
 
         Raises DeliveryFailed otherwise; some may have arrived, so the caller sends all of them again.
         """
@@ -79,10 +79,12 @@ class MessageProducer:
         futures = [self.send(message) for message in messages]
         futures += [self.send_dead_letter(letter) for letter in letters]
         acknowledged = [self.wait(future, max(0.0, deadline - time.monotonic())) for future in futures]
-        ends: dict[int, int] = {}
-        for message, metadata in zip(messages, acknowledged, strict=False):
+        for message in messages:
             count_ingested(message.source, message.kind, 1)
-            ends[metadata.partition] = max(metadata.offset + 1, ends.get(metadata.partition, 0))
+        ends: dict[TopicPartition, int] = {}
+        for metadata in acknowledged:
+            place = TopicPartition(metadata.topic, metadata.partition)
+            ends[place] = max(metadata.offset + 1, ends.get(place, 0))
         return ends
 
     def wait(self, future: Any, timeout_s: float | None = None) -> Any:

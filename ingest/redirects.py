@@ -21,6 +21,8 @@ import httpx
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from core.redaction import redact
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -70,7 +72,7 @@ def joined(url: httpx.URL, location: str) -> httpx.URL:
     try:
         target = url.join(location.strip()).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise RedirectRefused(f"it redirects to {location[:200]!r}, which is no address") from error
+        raise RedirectRefused(f"it redirects to {redact(location[:200])!r}, which is no address") from error
     if target.scheme not in ("http", "https") or not target.host:
         raise RedirectRefused(f"it redirects to {target.scheme}:, which is not followed")
     if url.scheme == "https" and target.scheme == "http":
@@ -160,8 +162,8 @@ def _check_home(host: str, addresses: Iterable[Address]) -> None:
 
 
 def shown(url: httpx.URL | str) -> str:
-    """`url` for a message: without user and password."""
-    return str(httpx.URL(url).copy_with(username="", password=""))
+    """`url` for a message: without user and password, and without query values named like a secret."""
+    return redact(str(httpx.URL(url).copy_with(username="", password="")))
 
 
 def peer(response: httpx.Response) -> Address | None:

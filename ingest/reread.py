@@ -9,8 +9,8 @@ source     source where the record gives none
 kind       kind where the record gives none
 header     the header line of a CSV file, `delimiter` beside it
 encoding   of the bytes; UTF-8 where not given
-day_first  `yes` or `no`, where the file tells the order of day and month; `zone` of times that name none, and `serials`
-           (`yes`) where numbers may be days of a spreadsheet
+day_first  `yes` or `no`, where the file tells the order of day and month, and `stated` (`yes`) where somebody said
+           so; `zone` of times that name none, and `serials` (`yes`) where numbers may be days of a spreadsheet
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def reading_context(
         "delimiter": delimiter,
         "encoding": encoding,
         "day_first": {True: "yes", False: "no", None: ""}[times.day_first],
+        "stated": "yes" if times.stated else "",
         "zone": "" if times.zone is UTC else str(times.zone),
         "serials": "yes" if times.serials else "",
     }
@@ -81,6 +82,7 @@ def reread(value: bytes, context: Mapping[str, str], received_at: datetime) -> M
 def _time_format(context: Mapping[str, str]) -> TimeFormat:
     return TimeFormat(
         day_first={"yes": True, "no": False}.get(context.get("day_first", "")),
+        stated=context.get("stated") == "yes",
         zone=time_zone(context["zone"]) if "zone" in context else UTC,
         serials=context.get("serials") == "yes",
     )

@@ -121,4 +121,6 @@ async def _run(
     # The first to end is the watch, on a signal, or a part that failed: either way the others finish too.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
-    await asyncio.gather(*tasks)
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

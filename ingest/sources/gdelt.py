@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import io
+import math
 import re
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ from ingest.sources.interface import Batch, Cursor, Fields, Source, Unreadable, 
 from ingest.sources.session import Session
 
 _STEP = timedelta(minutes=15)
+_STEPS_AN_HOUR = 4
 _STAMP = "%Y%m%d%H%M%S"
 _BATCH = 500
 _MOST_UNPACKED = 400_000_000
@@ -42,7 +44,7 @@ class Gdelt(Source):
     translated: bool = False
     """Articles in other languages than English, from the file of what GDELT translates; titles are in the original."""
     most_hours: float = Field(24.0, gt=0, le=24 * 30)
-    """How far back files are fetched after an absence."""
+    """How far back files are fetched after an absence, in whole quarters of an hour."""
     url: WebAddress = "http://data.gdeltproject.org/gdeltv2/"
     """Folder of the files."""
     max_bytes: int = Field(60_000_000, ge=1_000)
@@ -58,7 +60,9 @@ class Gdelt(Source):
         folder = self.url.rstrip("/") + "/"
         latest = await self._latest(session, folder)
         behind = _moment(str(cursor["file"])) if "file" in cursor else latest - _STEP
-        stamp = max(behind, latest - timedelta(hours=self.most_hours)) + _STEP
+        # In whole steps from the newest: between two files there is none.
+        missed = math.ceil((latest - behind) / _STEP)
+        stamp = latest - (min(missed, math.ceil(self.most_hours * _STEPS_AN_HOUR)) - 1) * _STEP
         if stamp > latest:
             yield Batch()
         while stamp <= latest:

@@ -18,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from core.errors import UndecodableMessage
 from core.records import Kind
 from core.sources import source_name
-from ingest.feeds import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S, is_header, is_web_address
+from core.web import is_header, is_web_address
+from ingest.feeds import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
+from ingest.reread import reading_context
 
 if TYPE_CHECKING:
     from ingest.sources.session import Session
@@ -44,10 +46,12 @@ class Batch:
 
     `cursor` is kept once Kafka has acknowledged this batch and those before it: after a restart, what lies behind it is
     read again and nothing before it is needed. None keeps the one that was. An empty batch says that the source is up.
+    `passed`: the bytes of what came and is not asked for, where the source wants to know it again (`session.known`).
     """
 
     items: Sequence[Fields | Unreadable] = ()
     cursor: Cursor | None = None
+    passed: Sequence[bytes] = ()
 
 
 def _name(text: str) -> str:
@@ -71,7 +75,7 @@ def _socket(address: str) -> str:
 
 def _headers(headers: dict[str, str]) -> dict[str, str]:
     if not all(is_header(name, value) for name, value in headers.items()):
-        raise ValueError("names and values of headers are plain texts in ASCII")
+        raise ValueError("names and values of headers are plain texts in ASCII, without spaces around them")
     return headers
 
 
@@ -123,6 +127,11 @@ class Source(BaseModel):
     def request_headers(self) -> dict[str, str]:
         """The headers of every request."""
         return self.headers
+
+    @property
+    def unreadable_context(self) -> Mapping[str, str]:
+        """How another try reads what the source gives as Unreadable (`ingest.reread`)."""
+        return reading_context("fields", source=self.source, kind=self.kind)
 
     def wants(self, fields: Fields) -> bool:
         """Whether a message of these raw fields is asked for."""

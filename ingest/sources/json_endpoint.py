@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any, ClassVar
 
+import msgspec
 from pydantic import Field
 
 from core.errors import InputError
 from ingest.fetching import FetchFailed
 from ingest.redirects import shown
-from ingest.sources.interface import Batch, Cursor, Unreadable, WebAddress
+from ingest.sources.interface import Batch, Cursor, Fields, Unreadable, WebAddress
 from ingest.sources.mapped import Mapped, value_at
 from ingest.sources.session import Session, decoded
 
@@ -26,7 +28,8 @@ class JsonEndpoint(Mapped):
     url: WebAddress
     """Address that answers with JSON."""
     next: str = ""
-    """Path in the document to the token of the next page; followed until there is none or a page holds nothing new."""
+    """Path in the document to the token of the next page; followed until there is none or, without \
+`cursor_parameter`, a page holds nothing new."""
     next_parameter: str = ""
     """Query parameter that takes the token."""
     most_pages: int = Field(20, ge=1, le=1_000)
@@ -50,23 +53,40 @@ class JsonEndpoint(Mapped):
                     self.fields.check((record for record in records if isinstance(record, dict)), where)
             except InputError as error:
                 raise FetchFailed(str(error), "unreadable") from error
-            items = [found for record in records if (found := self.read(record)) is not None]
+            items, passed = self._sorted(records)
             behind |= self.later(behind, records)
             token = value_at(value, self.next) if self.next else None
-            new = resumed or any(
-                isinstance(item, Unreadable) or not session.known(str(item.get("id"))) for item in items
-            )
             # Of a source that is new here only the present is read: its last page may be years away.
-            more = new and bool(cursor) and isinstance(token, (str, int)) and bool(token) and bool(self.next_parameter)
+            more = bool(cursor) and isinstance(token, (str, int)) and bool(token) and bool(self.next_parameter)
+            if more and not resumed and not self.cursor_parameter:
+                # A list begins with what is new. What lies behind a cursor may begin with what is known.
+                more = not await asyncio.to_thread(_nothing_new, session, [*items, *passed])
             if more and number == self.most_pages:
                 log.warning(
                     "source %s has more than `most_pages` = %d pages; the rest is not read", self.source, number
                 )
                 more = False
-            yield Batch(items, {**cursor, "unfinished": True} if more else behind | {"begun": True})
+            yield Batch(items, {**cursor, "unfinished": True} if more else behind | {"begun": True}, passed)
             if not more:
                 return
             asked = self._page(cursor, token)
 
+    def _sorted(self, records: list[Any]) -> tuple[list[Fields | Unreadable], list[bytes]]:
+        """What is asked for, and as JSON what is not."""
+        items: list[Fields | Unreadable] = []
+        passed = []
+        for record in records:
+            found = self.read(record)
+            if isinstance(found, Unreadable) or (found is not None and self.wants(found)):
+                items.append(found)
+            else:
+                passed.append(msgspec.json.encode(record))
+        return items, passed
+
     def _page(self, cursor: Cursor, token: Any) -> dict[str, str | int]:
         return {**self.parameters(cursor), self.next_parameter: str(token)}
+
+
+def _nothing_new(session: Session, found: list[Fields | Unreadable | bytes]) -> bool:
+    """Whether a page holds something, and all of it is known."""
+    return bool(found) and all(map(session.known, found))

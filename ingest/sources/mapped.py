@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from core.columns import MISSING, Rule
 from core.errors import InputError
 from ingest.mapping import FieldMap, map_of
+from ingest.reread import reading_context
 from ingest.sources.interface import Fields, Source, Unreadable
 from ingest.times import parse_time
 from ingest.written_times import TimeFormat
@@ -71,6 +72,10 @@ entities, `extra.NAME`."""
     @cached_property
     def _times(self) -> TimeFormat:
         return TimeFormat(day_first=self.day_first, stated=self.day_first is not None, zone=time_zone(self.time_zone))
+
+    @property
+    def unreadable_context(self) -> Mapping[str, str]:
+        return reading_context("record", self.fields, source=self.source, kind=self.kind, times=self._times)
 
     def records(self, document: Any, where: str) -> list[Any]:
         """The items in `document`, not looked at yet. Raises InputError, naming `where`, if they are not there."""

@@ -10,7 +10,8 @@ import msgspec
 from pydantic import AfterValidator, Field
 
 from core.records import Kind
-from ingest.feeds import LONGEST_INTERVAL_S, is_web_address
+from core.web import is_web_address
+from ingest.feeds import LONGEST_INTERVAL_S
 from ingest.fetching import FetchFailed
 from ingest.redirects import shown
 from ingest.sources.interface import Batch, Cursor, Fields, Source, Unreadable, WebAddress

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from core.columns import closest
 from core.errors import InputError
+from core.redaction import names_secret
 from ingest.sources.interface import Source
 
 GROUP = "newstide.sources"
@@ -26,8 +27,6 @@ _OWN = {
     "gdelt": "ingest.sources.gdelt:Gdelt",
     "stocktwits": "ingest.sources.stocktwits:StockTwits",
 }
-
-_SECRET = ("headers", "token", "client_secret")
 
 
 def type_names() -> list[str]:
@@ -97,7 +96,7 @@ def _explained(kind: type[Source], fault: ErrorDetails) -> str:
             f"did you mean `{near}`?" if near else f"keys: type, {', '.join(kind.model_fields)}"
         )
     reason = fault["msg"].removeprefix("Value error, ")
-    given = "" if first in _SECRET else f" is {fault['input']!r:.200}"
+    given = "" if first == "headers" or names_secret(first) else f" is {fault['input']!r:.200}"
     return f"`{key}`{given}: {reason}" if key else reason
 
 

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -71,7 +71,7 @@ class SourceRunner:
             source.request_headers,
             apart_s=source.apart_s,
             private=source.private,
-            known=lambda id: self.state.said(id) is not None,
+            known=self._knows,
         )
         self._unreadable = 0  # in a row
         self._saved_at = 0.0
@@ -136,6 +136,9 @@ class SourceRunner:
             metrics.INGEST_DUPLICATES.labels("different").inc(changed)
         for item in new:
             self.state.remember(item.id, item.said)
+        for value in batch.passed:
+            if not self._knows(value):
+                self.state.remember(_passed(value), 0)
         self.state.move(batch.cursor)
         if new or time.monotonic() - self._saved_at > _SAVE_EVERY_S:
             await self._save()
@@ -148,31 +151,35 @@ class SourceRunner:
             )
         return len(messages)
 
+    def _knows(self, item: Fields | Unreadable | bytes) -> bool:
+        id = _passed(item) if isinstance(item, bytes) else self._cleaned(item).id
+        return self.state.said(id) is not None
+
     def _clean(self, items: Sequence[Fields | Unreadable]) -> list[Cleaned]:
-        found = []
-        for item in items:
-            if isinstance(item, Unreadable):
-                found.append(self._letter(item.value, item.reason))
-            elif self.source.wants(item):
-                try:
-                    found.append(self._message(clean_message(item, source=self.source.source, kind=self.source.kind)))
-                except UndecodableMessage as error:
-                    found.append(self._letter(encoded(item), str(error)))
-        return found
+        return [self._cleaned(item) for item in items if isinstance(item, Unreadable) or self.source.wants(item)]
+
+    def _cleaned(self, item: Fields | Unreadable) -> Cleaned:
+        if isinstance(item, Unreadable):
+            return self._letter(item.value, item.reason, self.source.unreadable_context)
+        source, kind = self.source.source, self.source.kind
+        try:
+            return self._message(clean_message(item, source=source, kind=kind))
+        except UndecodableMessage as error:
+            return self._letter(encoded(item), str(error), reading_context("fields", source=source, kind=kind))
 
     def _message(self, message: Message) -> Cleaned:
         own = message.source == self.source.source
         return Cleaned(message, message.id if own else f"{message.source}\x00{message.id}", message.content_hash)
 
-    def _letter(self, value: bytes, reason: str) -> Cleaned:
-        digest = hashlib.blake2b(value, digest_size=12).hexdigest()
+    def _letter(self, value: bytes, reason: str, context: Mapping[str, str]) -> Cleaned:
+        digest = _digest(value)
         letter = dead_letter(
             value,
             reason,
             origin=f"source:{source_slug(self.source.source)}:{digest}",
             stage="ingest",
             topic=self._producer.messages_topic,
-            context=reading_context("fields", source=self.source.source, kind=self.source.kind),
+            context=context,
         )
         return Cleaned(letter, f"unreadable:{digest}", 0)
 
@@ -208,6 +215,14 @@ def encoded(fields: Fields) -> bytes:
         return msgspec.json.encode(fields, enc_hook=str)
     except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, RecursionError):
         return repr(fields).encode(errors="replace")
+
+
+def _passed(value: bytes) -> str:
+    return f"passed:{_digest(value)}"
+
+
+def _digest(value: bytes) -> str:
+    return hashlib.blake2b(value, digest_size=12).hexdigest()
 
 
 async def _unless(stop: asyncio.Event, batches: AsyncIterator[Batch]) -> Batch | None:

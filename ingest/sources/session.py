@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from core.errors import InputError
+from core.redaction import redact
 from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 from ingest.feeds import Feed
 from ingest.fetching import (
@@ -30,6 +31,7 @@ from ingest.rate_limits import Pacer, pause_asked
 from ingest.redirects import CheckedResolver, RedirectRefused, Target, shown
 from ingest.sources.events import Event, read_events
 from ingest.sources.gathering import gathered
+from ingest.sources.interface import Fields, Unreadable
 from ingest.sources.tokens import fetch_token
 
 MOST_FRAME_BYTES = 1_000_000
@@ -94,10 +96,10 @@ class Session:
         *,
         apart_s: float = 0.1,
         private: bool = False,
-        known: Callable[[str], bool] = lambda _id: False,
+        known: Callable[[Fields | Unreadable | bytes], bool] = lambda _item: False,
     ) -> None:
         self.known = known
-        """Whether the message of this id was sent not long ago."""
+        """Whether this item was sent not long ago, or what has these bytes passed over."""
         self._network = network
         self._headers = dict(headers)
         self._apart_s = apart_s
@@ -265,7 +267,7 @@ async def _frames(socket: aiohttp.ClientWebSocketResponse, where: str, quiet_s: 
 
 
 async def _refuse_redirect(_session: Any, _context: Any, redirect: aiohttp.TraceRequestRedirectParams) -> None:
-    location = redirect.response.headers.get("Location", "")[:200]
+    location = redact(redirect.response.headers.get("Location", "")[:200])
     raise RedirectRefused(
         f"it redirects to {location!r}, which streams do not follow; put that address into feeds.toml"
     )

@@ -48,7 +48,7 @@ class SourceState:
         return self._sent.get(_hash(id))
 
     def remember(self, id: str, said: int) -> None:
-        """`id` was sent, saying what has this hash."""
+        """`id` was sent, saying what has this hash, or passed over."""
         key = _hash(id)
         self._sent[key] = said
         self._sent.move_to_end(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, ClassVar
 
@@ -13,6 +14,8 @@ from ingest.fetching import FetchFailed
 from ingest.redirects import shown
 from ingest.sources.interface import Batch, Cursor, Fields, Source, Unreadable, WebAddress
 from ingest.sources.session import Session
+
+log = logging.getLogger(__name__)
 
 _MOST_PAGES = 30  # of 30 messages; the service gives 800 and then nothing
 
@@ -74,7 +77,15 @@ class StockTwits(Source):
             newest = max([newest, *ids])
             pages = answer.get("cursor")
             more = isinstance(pages, dict) and pages.get("more") is True and bool(ids) and min(ids) != below
-            ended = not since or not more or number == _MOST_PAGES or min(ids) <= since
+            ended = not since or not more or min(ids) <= since
+            if not ended and number == _MOST_PAGES:
+                log.warning(
+                    "source %s: no more than %d pages of %s are read at once; older ones are missed",
+                    self.source,
+                    _MOST_PAGES,
+                    symbol,
+                )
+                ended = True
             yield [found for message in messages if (found := _message(message))], newest if ended else 0
             if ended:
                 return

@@ -16,12 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from core.dead_letters import DeadLetter, read_dead_letter
 from core.records import Message, decode
 from core.settings import Settings, load_settings
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.ports import free_port
 
 
 @dataclass

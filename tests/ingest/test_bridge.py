@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from core.errors import InputError
+from core.kafka import ensure_topics
 from core.settings import Settings
-from ingest.bridge import bridge
+from ingest.bridge import BridgeSummary, _Bridge, _consumer, _DrainBeforeLeaving, bridge
 from ingest.mapping import parse_map
 from ingest.producer import DeliveryFailed, MessageProducer
-from tests.ingest.ingest_helpers import Topics
+from ingest.times import PLAIN
+from tests.ingest.ingest_helpers import Topics, make_settings
+from tests.stream.harness import needs_kafka, real_kafka
 
 MAP = parse_map("id=key.id,text=payload.body,published_at=at,entities=symbols")
 
@@ -117,3 +126,124 @@ def test_tombstones_are_skipped_counted_and_committed(
     assert [letter.value for letter in letters] == [avro, b""]
     assert "schema id 9" in letters[0].reason
     assert bridge(settings, producer, topic, fields, source="bus", until_idle_s=1).read == 0
+
+
+@pytest.fixture(scope="module")
+def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with real_kafka(tmp_path_factory.mktemp("kafka"), **{"group.initial.rebalance.delay.ms": "0"}) as servers:
+        yield servers
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, needs_kafka])])
+def grouped(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings for a broker with a topic `foreign` of four partitions."""
+    address = request.getfixturevalue("apache" if request.param == "kafka" else "broker")
+    settings = make_settings(address if isinstance(address, str) else address.address, tmp_path)
+    ensure_topics(settings)
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    admin.create_topics({settings.topic("foreign"): {"num_partitions": 4, "replication_factor": 1}})
+    wait_for(lambda: settings.topic("foreign") in admin.list_topics())
+    admin.close()
+    return settings
+
+
+class Traffic:
+    """Sends numbered records to four partitions, some hundred a second, until it is closed."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.sent = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(settings, topic))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self, settings: Settings, topic: str) -> None:
+        source = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers)
+        while not self._over.is_set():
+            value = json.dumps({"id": self.sent, "body": f"body {self.sent}"}).encode()
+            source.send(topic, value=value, partition=self.sent % 4)
+            self.sent += 1
+            time.sleep(0.003)
+        source.flush()
+        source.close()
+
+
+def wait_for(reached: Any, within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_bridges_of_one_group_come_and_go_under_traffic(grouped: Settings) -> None:
+    class Counting(MessageProducer):
+        count = 0
+
+        def send(self, message: Any) -> Any:
+            self.count += 1
+            return super().send(message)
+
+    topic = grouped.topic("foreign")
+    producers = [Counting(grouped) for _ in range(3)]
+    stops = [threading.Event() for _ in range(3)]
+    traffic = Traffic(grouped, topic)
+
+    def run(index: int) -> BridgeSummary:
+        fields = parse_map("id=id,text=body")
+        return bridge(grouped, producers[index], topic, fields, source="bus", stop=stops[index])
+
+    def moves(index: int) -> None:
+        before = producers[index].count
+        wait_for(lambda: producers[index].count > before + 20 or running[index].done())
+
+    with ThreadPoolExecutor(3) as pool:
+        running: list[Future[BridgeSummary]] = []
+        try:
+            for index in range(3):
+                running.append(pool.submit(run, index))
+                moves(index)
+            stops[0].set()  # the eldest leaves, and its partitions with it
+            assert running[0].result(60).read > 0
+            moves(1)
+            moves(2)
+            stops[1].set()
+            assert running[1].result(60).read > 0
+            traffic.close()
+            wait_for(lambda: sum(producer.count for producer in producers) >= traffic.sent or running[2].done())
+        finally:
+            traffic.close()
+            for stop in stops:
+                stop.set()
+        summaries = [future.result(60) for future in running]
+    for producer in producers:
+        producer.close()
+    ids = sorted(int(message.id) for message in Topics(grouped).messages(traffic.sent))
+    assert ids == list(range(traffic.sent)), "nothing is lost, and who goes leaves nothing to be read again"
+    assert sum(summary.produced for summary in summaries) == traffic.sent
+
+
+def test_who_lost_its_partitions_commits_nothing(grouped: Settings) -> None:
+    """Another bridge has them, and is further on."""
+    topic = grouped.topic("foreign")
+    put(grouped, topic, [json.dumps({"id": i, "body": "x"}).encode() for i in range(30)])
+    producer = MessageProducer(grouped)
+    run = _Bridge(producer, parse_map("id=id,text=body"), "bus", "news", PLAIN)
+    consumer = _consumer(grouped, topic, grouped.topic("slow"))
+    place = TopicPartition(topic, 0)
+    try:
+        consumer.subscribe([topic], listener=_DrainBeforeLeaving(run, consumer))
+        wait_for(lambda: [run.pass_on(record) for records in consumer.poll(200).values() for record in records])
+        run.window.reap()
+        consumer.commit({place: OffsetAndMetadata(9, "", -1)})
+        consumer._coordinator.reset_generation()  # what the heartbeat does once the group has sent it away
+        consumer._coordinator.request_rejoin()
+        consumer.poll(3000, max_records=1)
+        run.window.drain()
+        run.commit(consumer)
+        assert consumer.committed(place) == 9
+    finally:
+        consumer.close(autocommit=False)
+        producer.close()

@@ -79,6 +79,7 @@ def test_a_feed_may_state_how_its_times_are_written(write: Write) -> None:
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\ninterval_s = 0', "`interval_s` is 0"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\ninterval_s = true', "`interval_s` is True"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nheaders = { a = 1 }', "`headers`"),
+        ('[[feed]]\nsource = "a"\nurl = "https://e.com"\nheaders = { a = "k " }', "without spaces around them"),
         ('[[feed]]\nsource = "a"\nurl = "https://e.com"\n[[feed]]\nsource = "a"\nurl = "https://f.com"', "two feeds"),
     ],
 )

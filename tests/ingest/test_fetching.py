@@ -4,7 +4,9 @@ import asyncio
 import gzip
 import http.server
 import ipaddress
+import random
 import socket
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -14,8 +16,10 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
+from core.errors import InputError
 from ingest.feeds import Feed
 from ingest.fetching import LONGEST_RETRY_AFTER_S, Document, FetchFailed, Validators, fetch, new_client, retry_after
+from ingest.inflate import inflate
 from ingest.redirects import RedirectRefused, checked, joined
 from tests.ingest.web_server import Answer, Site, in_turn, item, page, rss
 
@@ -100,6 +104,16 @@ def test_a_small_body_takes_little_memory_whatever_it_unpacks_to(
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_many_members_take_linear_time_and_are_bounded() -> None:
+    members = [gzip.compress(random.randbytes(1_000)) for _ in range(9_000)]
+    began = time.process_time()
+    data, whole = inflate(b"".join(members), "gzip", 10_000_000)
+    assert (len(data), whole) == (9_000_000, True)
+    assert time.process_time() - began < 2
+    with pytest.raises(InputError, match="more than 10000 members"):
+        inflate(gzip.compress(b"") * 20_000, "gzip", 10_000_000)
 
 
 def test_half_a_packed_body_is_read_but_its_version_is_not_remembered(site: Site) -> None:

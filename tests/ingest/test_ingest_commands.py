@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from core.settings import Settings
-from tests.ingest.ingest_helpers import Topics, free_port
+from tests.ingest.ingest_helpers import Topics
+from tests.ports import free_port
 
 Write = Callable[[str, str | bytes], Path]
 

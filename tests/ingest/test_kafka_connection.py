@@ -16,7 +16,8 @@ from core.settings import KafkaSettings, Settings, load_settings
 from ingest.cleaning import clean_message
 from ingest.producer import DeliveryFailed, MessageProducer
 from tests.certificates import Authority
-from tests.ingest.ingest_helpers import Broker, Topics, free_port, make_settings, start_broker, stop_broker
+from tests.ingest.ingest_helpers import Broker, Topics, make_settings, start_broker, stop_broker
+from tests.ports import free_port
 
 
 def with_kafka(settings: Settings, **changes: object) -> Settings:
@@ -129,3 +130,15 @@ def test_many_threads_share_a_producer(settings: Settings, producer: MessageProd
         thread.join()
     records = Topics(settings).records("messages", 200)
     assert {decode(record.value).id for record in records} == {message.id for message in messages}
+
+
+def test_tries_at_an_absent_broker_leave_nothing_open(settings: Settings) -> None:
+    absent = with_kafka(settings, bootstrap_servers=f"127.0.0.1:{free_port()},localhost:{free_port()}")
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("this system does not list the descriptors of a process")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(10):
+        with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
+            ensure_topics(absent)
+    assert len(list(descriptors.iterdir())) <= before + 1

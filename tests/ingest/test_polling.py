@@ -14,9 +14,10 @@ from ingest.feeds import Feed
 from ingest.fetching import FetchFailed, Validators, fetch, new_client
 from ingest.polling import FeedPoller, poll_feeds
 from ingest.producer import MessageProducer
-from tests.ingest.ingest_helpers import Topics, free_port, make_settings
+from tests.ingest.ingest_helpers import Topics, make_settings
 from tests.ingest.web_server import Answer, Site, item, page
 from tests.ingest.web_server import rss as feed_of
+from tests.ports import free_port
 
 
 def rss(*items: tuple[str, str]) -> bytes:

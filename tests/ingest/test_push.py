@@ -15,7 +15,8 @@ from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings
 from ingest.producer import MessageProducer
 from ingest.push import push_app, serve_push
-from tests.ingest.ingest_helpers import Topics, free_port, make_settings, start_broker, stop_broker
+from tests.ingest.ingest_helpers import Topics, make_settings, start_broker, stop_broker
+from tests.ports import free_port
 
 TOKEN = "a-long-token"
 

@@ -129,7 +129,11 @@ async def read_round(
     async with Network(10_000_000, silence_s=silence_s, quiet_s=silence_s) as network:
         seen = known or set()
         session = Session(
-            network, source.request_headers, apart_s=0, private=source.private, known=lambda id: id in seen
+            network,
+            source.request_headers,
+            apart_s=0,
+            private=source.private,
+            known=lambda item: isinstance(item, Mapping) and str(item["id"]) in seen,
         )
         try:
             async with contextlib.aclosing(source.batches(session, cursor or {})) as batches:

@@ -222,6 +222,17 @@ def test_stocktwits_is_read_down_to_the_last_round() -> None:
     assert item["url"] == "https://stocktwits.com/bull/message/100"
 
 
+def test_more_pages_of_a_symbol_than_are_read_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    (found,), _ = rounds(
+        {"/ACME.json": twits(1_000)},
+        lambda address: StockTwits(source="st", url=address, symbols=["ACME"]),
+        {"ACME": 50},
+    )
+    assert len(found.ids) == 900
+    assert found.cursor == {"ACME": 1_000}
+    assert "source st: no more than 30 pages of ACME are read at once; older ones are missed" in caplog.text
+
+
 def test_a_symbol_that_there_is_not_is_told_and_holds_up_no_other() -> None:
     routes = {"/GONE.json": answering(web.Response(status=404)), "/ACME.json": twits(2)}
     symbols = ["GONE", "ACME"]

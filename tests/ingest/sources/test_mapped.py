@@ -99,6 +99,44 @@ def test_pages_are_followed_to_what_is_known() -> None:
     assert asyncio.run(scene({"begun": True}, set(), most_pages=2)).ids == ["n9", "n8"]
 
 
+def test_a_page_without_anything_wanted_ends_nothing() -> None:
+    """The cursor moves on behind all that was read, so what lies behind such a page would be lost."""
+
+    def pages(query: Any) -> Any:
+        number = int(query.get("page", "1"))
+        wanted = {"type": "news"} if number in (1, 4) else {"type": "advert"}
+        return {"data": {"stories": [story(number, **wanted)]}, "more": str(number + 1) if number < 4 else None}
+
+    async def scene(**options: Any) -> Round:
+        async with serving({"/list": answering(pages)}) as server:
+            source = endpoint(
+                server.address, next="more", next_parameter="page", where={"type": "news"}, cursor="at", **options
+            )
+            return await read_round(source, {"begun": True, "last": "2024-03-01T00:00:00"})
+
+    for options in ({}, {"cursor_parameter": "since"}):
+        found = asyncio.run(scene(**options))
+        assert found.ids == ["n1", "n4"]
+        assert found.cursor["last"] == "2024-03-04T09:30:00"
+
+
+def test_what_a_cursor_asks_for_is_read_to_its_end() -> None:
+    """A day is asked for again as long as it lasts, and begins with what is known."""
+
+    def pages(query: Any) -> Any:
+        number = int(query.get("page", "1"))
+        return {"data": {"stories": [story(number, day="2024-03-05")]}, "more": str(number + 1) if number < 4 else None}
+
+    async def scene() -> Round:
+        async with serving({"/list": answering(pages)}) as server:
+            source = endpoint(
+                server.address, next="more", next_parameter="page", cursor="day", cursor_parameter="since"
+            )
+            return await read_round(source, {"begun": True, "last": "2024-03-05"}, known={"n1", "n2", "n3"})
+
+    assert asyncio.run(scene()).ids == ["n1", "n2", "n3", "n4"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said", "outcome"),
     [

@@ -37,6 +37,7 @@ EDGAR = '[[source]]\ntype = "edgar"\nsource = "a"\n'
         (JSON + MAP + "intervall_s = 5", "unknown key `intervall_s`; did you mean `interval_s`"),
         (JSON + MAP + "interval_s = 0.5", "`interval_s` is 0.5"),
         (JSON + MAP + 'time_zone = "Mars"', "'Mars' is not known"),
+        (JSON + MAP + 'headers = { A = " key" }', "`headers`: names and values of headers are plain"),
         (JSON + MAP + 'headers = { A = "ключ" }', "`headers`: names and values of headers are plain"),
         (JSON.replace("https://e.com", "ftp://e.com") + MAP, "expected http"),
         ('[[source]]\ntype = "websocket"\nsource = "a"\nurl = "https://e.com"\n' + MAP, "expected ws"),

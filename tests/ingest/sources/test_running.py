@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from core.metrics import INGEST
 from core.settings import Settings
 from ingest.confirmation import NotCommitted
 from ingest.producer import DeliveryFailed, MessageProducer
+from ingest.reread import reread
 from ingest.sources.gathering import MOST
 from ingest.sources.json_endpoint import JsonEndpoint
 from ingest.sources.running import MOST_UNREADABLE, SourceRunner, run_sources
@@ -176,6 +178,97 @@ def test_what_comes_again_is_sent_again_only_if_it_says_something_else(
     ]
     assert all(letter.origin.startswith("source:again:") for letter in letters)
     assert letters[0].context["source"] == "again"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"map": {"text": "text"}},
+        {"map": MAP, "words": ["Story 19", "Story 20"]},
+        {"map": MAP, "words": ["nothing"]},
+        {"map": MAP | {"source": "text"}},
+        {"map": MAP, "where": {"seq": 7}},
+        {"map": {"id": "id", "text": "seq"}},
+    ],
+    ids=["no id", "words", "no words", "source", "where", "letters"],
+)
+def test_a_list_is_read_to_what_is_known_whatever_it_is_known_by(
+    settings: Settings, producer: MessageProducer, options: dict[str, Any]
+) -> None:
+    newest = [20]
+
+    def page(query: Any) -> Any:
+        first = newest[0] - 2 * (int(query.get("page", "1")) - 1)
+        items = [{"id": str(number), "text": f"Story {number}", "seq": number} for number in (first, first - 1)]
+        return {"items": items, "more": str(int(query.get("page", "1")) + 1) if first > 2 else None}
+
+    async def scene() -> list[int]:
+        asked = []
+        async with serving({"/list": answering(page)}) as server:
+            source = JsonEndpoint(
+                source="pages",
+                url=server.address + "/list",
+                items="items",
+                next="more",
+                next_parameter="page",
+                **options,
+            )
+            for newest[0] in (20, 24, 24):
+                before = len(server.asked)
+                await read(source, producer, settings)
+                asked.append(len(server.asked) - before)
+        return asked
+
+    assert asyncio.run(scene()) == [1, 3, 1]
+
+
+def test_letters_are_waited_for_as_messages_are(settings: Settings, producer: MessageProducer) -> None:
+    waited: list[dict[tuple[str, int], int]] = []
+
+    class Noting:
+        def wait(self, ends: dict[tuple[str, int], int], timeout_s: float) -> None:
+            waited.append(ends)
+
+    async def scene() -> None:
+        async with serving({"/list": answering([{"id": "1", "text": ""}])}) as server:
+            source = JsonEndpoint(source="letters", url=server.address + "/list", map={"text": "text?", "title": "id"})
+            await read(source, producer, settings, confirmation=Noting())
+        async with serving({"/list": answering([7])}) as server:
+            source = JsonEndpoint(source="letters", url=server.address + "/list", map=MAP)
+            await read(source, producer, settings, confirmation=Noting())
+
+    asyncio.run(scene())
+    assert [{topic for topic, _ in ends} for ends in waited] == [
+        {settings.topic("messages")},
+        {settings.topic("dead-letters")},
+    ]
+
+
+def test_a_letter_of_a_mapped_source_is_read_again_as_it_was(
+    settings: Settings, producer: MessageProducer, topics: Topics
+) -> None:
+    item = {"uid": "9", "at": "03/04/24 10:00", "by": "Desk"}
+
+    async def scene() -> None:
+        async with serving({"/list": answering([item, {**item, "head": "x"}])}) as server:
+            source = JsonEndpoint(
+                source="mapped",
+                kind="comment",
+                url=server.address + "/list",
+                map={"id": "uid", "title": "head", "published_at": "at", "author": "by?"},
+                day_first=True,
+                time_zone="America/New_York",
+            )
+            await read(source, producer, settings)
+
+    asyncio.run(scene())
+    (letter,) = topics.dead_letters(1)
+    # An operator has mended the bytes: the rest is read as the source reads it.
+    mended = json.dumps(json.loads(letter.value or b"") | {"head": "Acme warns"}).encode()
+    message = reread(mended, letter.context, datetime.now(UTC))
+    assert (message.id, message.title, message.author) == ("9", "Acme warns", "Desk")
+    assert (message.source, message.kind) == ("mapped", "comment")
+    assert message.published_at == datetime(2024, 4, 3, 14, 0, tzinfo=UTC)
 
 
 def test_a_stream_of_rubbish_is_given_up_and_kept(

@@ -117,6 +117,18 @@ def test_check_shows_what_each_gives_and_sends_nothing(
     assert CliRunner().invoke(newstide, ["ingest", "check"]).exit_code == 0
 
 
+def test_check_shows_no_key_of_an_address(
+    server: Server, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    secret = "?api_token=S3cr3t-1&clientSecret=S3cr3t-2&desk=markets"
+    write("feeds.toml", listing(server).replace('/rss"', f'/rss{secret}"').replace('/page"', f'/page{secret}"'))
+    for options in ([], ["--json"]):
+        done = CliRunner().invoke(newstide, ["ingest", "check", *options])
+        assert "S3cr3t" not in done.output
+        assert "/rss?api_token=***&clientSecret=***&desk=markets" in done.output
+
+
 def test_sources_are_listed_with_their_settings() -> None:
     shown = CliRunner().invoke(newstide, ["sources"]).stdout
     for line in (
