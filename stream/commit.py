@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,12 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(slots=True)
 class Committed:
-    """What a transaction changed: uids stored for the first time, and what the ledger saw, by partition."""
+    """What a transaction changed: records that were read, uids stored for the first time, gaps by partition."""
 
-    stored: frozenset[UUID] = frozenset()
-    gaps: dict[int, int] = field(default_factory=dict)
-    repeats: Repeats = field(default_factory=Repeats)
+    unread: Unread
+    stored: frozenset[UUID]
+    gaps: dict[int, int]
+    repeats: Repeats
 
 
 class Committer:
@@ -81,7 +82,7 @@ class Committer:
             stored = self._store_messages(connection, fresh, today)
             repeats = count_repeats(connection, fresh, stored)
             gaps = self._ledger.advance(connection, unread, _tallies(batch, unread, stored))
-        return Committed(frozenset(stored), gaps, repeats)
+        return Committed(unread, frozenset(stored), gaps, repeats)
 
     def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
         once = {item.item.uid: item for item in reversed(classified)}

@@ -1,7 +1,8 @@
 """A stateless pump from Kafka into the pipeline. With `faust_app`, the only file that knows Faust.
 
-Reading begins where the ledger stands, at every assignment. Records are acknowledged in order, after the database
-commit and after their `classified` records are in Kafka; whatever can't be handled ends the process.
+Reading begins where the ledger stands, at every assignment, or at the group's offset where that is behind. Records are
+acknowledged in order, after the database commit and after their `classified` records are in Kafka; whatever can't be
+handled ends the process.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Engine:
         self._done: Counter[str] = Counter()  # records acknowledged by this worker, by topic
         self._epochs: dict[Place, int] = {}  # of every place that was ever read
         self._backlogs = {topic: Backlog() for topic in self._topics}
+        self._noting: asyncio.Future[None] | None = None
         self._sender = Sender(settings, self._send)
         self._app = self._create_app()
 
@@ -228,7 +230,11 @@ class Engine:
             for tp in self._app.consumer.assignment()
             if tp.topic == topic and tp in self._epochs and (end := self._end_offset(tp)) is not None
         }
-        await asyncio.get_running_loop().run_in_executor(self._side_executor, self._end_offsets.note, ends)
+        if self._noting is not None:
+            if not self._noting.done():
+                return  # it waits for the database; the beat goes on
+            self._noting.result()
+        self._noting = asyncio.get_running_loop().run_in_executor(self._side_executor, self._end_offsets.note, ends)
 
     def _assigned(self) -> dict[Place, int]:
         """Epochs of what this worker reads now; empty before it has started."""

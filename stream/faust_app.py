@@ -1,10 +1,12 @@
-"""Faust as a worker uses it: it reads from where the ledger stands, and holds a bounded number of bytes.
+"""Faust as a worker uses it: it reads from where ledger and group stand, and holds a bounded number of bytes.
 
 Tables, windows, transactions and the web server of Faust are not used.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer, ensure_aiokafka_TP
 from faust.types import TP
 from mode.loop import use as use_loop
@@ -21,11 +24,14 @@ from core.kafka import tls_context
 from core.settings import KafkaSettings, Settings
 from stream.backlog import MAX_WAITING_BYTES
 
+log = logging.getLogger(__name__)
+
 _FETCH_BYTES = 2**16
 _METADATA_AGE_MS = 30_000  # how soon a partition that was added is read
+_RETRY_S = 1.0
 
 FindPositions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
-"""Tells the offsets from which partitions are to be read."""
+"""Tells the offsets at which the ledger has partitions read on."""
 
 
 def use_uvloop() -> None:
@@ -87,9 +93,11 @@ class LedgerApp(faust.App):
 
 
 class LedgerConsumer(Consumer):
-    """Reads from where the ledger stands, whatever the group's committed offsets say.
+    """Reads from where the ledger stands, and from where the group's offset stands if that is behind.
 
-    Faust asks for the committed offsets at the end of each rebalance, and seeks to them itself; this is that place.
+    The group's offset follows once a batch's `classified` records are in Kafka: what lies between the two was committed
+    and may not have been published. Read again it changes nothing in the store, and is published. Faust asks for the
+    committed offsets at the end of each rebalance, and seeks to them itself; this is that place.
     """
 
     _unplaced: bool = False  # assigned, and not yet sought
@@ -101,12 +109,18 @@ class LedgerConsumer(Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         places = sorted(self.assignment())
         app: Any = self.app
-        positions = await app.find_positions(places)
-        if positions:
-            await self._thread.call_thread(self._seek_all, positions)
+        ledger = await app.find_positions(places)
+        positions: dict[TP, int] = {}
+        if ledger:
+            try:
+                positions = await self._thread.call_thread(self._seek_all, ledger)
+            except KafkaError as error:
+                log.warning("reading waits for the group's offsets: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                return {}
         if set(places) == self.assignment():
             self._unplaced = False
-        return dict(positions)
+        return positions
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
         if self._unplaced:
@@ -115,10 +129,19 @@ class LedgerConsumer(Consumer):
             return {}
         return await super()._getmany(active_partitions, timeout)
 
-    async def _seek_all(self, positions: Mapping[TP, int]) -> None:
+    async def _seek_all(self, ledger: Mapping[TP, int]) -> dict[TP, int]:
+        """Where reading goes on."""
         consumer = self._thread._ensure_consumer()
+        group = {place: await consumer.committed(ensure_aiokafka_TP(place)) for place in ledger}
+        # A group without an offset begins at the ledger, and says so: it may be killed before it commits one.
+        if begun := {ensure_aiokafka_TP(place): ledger[place] for place, offset in group.items() if offset is None}:
+            await consumer.commit(begun)
+        positions = {
+            place: offset if group[place] is None else min(offset, group[place]) for place, offset in ledger.items()
+        }
         for place, offset in positions.items():
             consumer.seek(ensure_aiokafka_TP(place), offset)
+        return positions
 
 
 class ByteQueue(ThrowableQueue):

@@ -124,21 +124,14 @@ class TopicLedger:
         return {partition: gap for partition, gap in unread.gaps.items() if gap}
 
     def _lock_rows(self, connection: Connection, epochs: Mapping[int, int]) -> dict[int, LedgerRow]:
-        partitions = sorted(epochs)
-        parameters: dict[str, Any] = {
-            "topic": self._topic,
-            "partition": plain_array(partitions),
-            "epoch": plain_array(epochs[partition] for partition in partitions),
-        }
-        with connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(_SQL["lock_ledger"], parameters).fetchall()
-            if len(rows) < len(partitions):
-                cursor.execute(_SQL["open_ledger"], parameters)
-                rows = cursor.execute(_SQL["lock_ledger"], parameters).fetchall()
-            found = {row["partition"]: LedgerRow(**row, current=True) for row in rows}
-            if any(found[partition].epoch != epoch for partition, epoch in epochs.items()):
-                for row in cursor.execute(_SQL["lock_history"], parameters).fetchall():
-                    found[row["partition"]] = LedgerRow(**row, current=False)
+        found = self._lock(connection, "lock_ledger", epochs)
+        read = {partition: row.epoch for partition, row in found.items()}
+        if others := {partition: epoch for partition, epoch in epochs.items() if read.get(partition) != epoch}:
+            # Also where there is no row: a partition that was closed has rows in the history alone.
+            found |= self._lock(connection, "lock_history", others)
+        if absent := {partition: epoch for partition, epoch in epochs.items() if partition not in found}:
+            connection.execute(_SQL["open_ledger"], self._parameters(absent))
+            found |= self._lock(connection, "lock_ledger", absent)
         for partition, epoch in epochs.items():
             if found[partition].epoch != epoch:
                 raise LedgerMismatch(
@@ -146,6 +139,19 @@ class TopicLedger:
                     f"records of epoch {epoch} are at hand: the database is older than they are"
                 )
         return found
+
+    def _lock(self, connection: Connection, statement: str, epochs: Mapping[int, int]) -> dict[int, LedgerRow]:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(_SQL[statement], self._parameters(epochs)).fetchall()
+        return {row["partition"]: LedgerRow(**row, current=statement == "lock_ledger") for row in rows}
+
+    def _parameters(self, epochs: Mapping[int, int]) -> dict[str, Any]:
+        partitions = sorted(epochs)
+        return {
+            "topic": self._topic,
+            "partition": plain_array(partitions),
+            "epoch": plain_array(epochs[partition] for partition in partitions),
+        }
 
     def _confirm(self, partition: int, unread: Sequence[Record], missing: Sequence[range]) -> None:
         if self._held_offsets is None:

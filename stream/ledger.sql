@@ -14,8 +14,12 @@ ORDER BY past.partition
 FOR UPDATE OF past
 
 -- name: open_ledger
-INSERT INTO offset_ledger (topic, partition)
-SELECT %(topic)s, partition FROM unnest(%(partition)s::integer[]) AS t (partition) ORDER BY partition
+INSERT INTO offset_ledger (topic, partition, epoch)
+SELECT %(topic)s, opened.partition, 1 + coalesce(max(past.epoch), 0)
+FROM unnest(%(partition)s::integer[]) AS opened (partition)
+LEFT JOIN offset_history AS past ON past.topic = %(topic)s AND past.partition = opened.partition
+GROUP BY opened.partition
+ORDER BY opened.partition
 ON CONFLICT DO NOTHING
 
 -- name: advance_ledger

@@ -250,6 +250,8 @@ def _count(batch: Batch, committed: Committed) -> None:
     metrics.COMMITTED_AT.set(now.timestamp())
     left = set(committed.stored)
     for item in batch.classified:
+        if item.item.record not in committed.unread:
+            continue  # it was counted when it was committed, and comes again to be published
         message = item.item.message
         outcome = "stored" if item.item.uid in left else "duplicate"
         source = metrics.source_label(message.source)
@@ -261,8 +263,8 @@ def _count(batch: Batch, committed: Committed) -> None:
         left.discard(item.item.uid)
         metrics.MESSAGES.labels(source, message.kind, outcome).inc()
         metrics.EVENT_TO_COMMIT_SECONDS.observe(max((now - message.received_at).total_seconds(), 0))
-    if batch.rejected:
-        metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(len(batch.rejected))
+    if rejected := sum(reject.record in committed.unread for reject in batch.rejected):
+        metrics.MESSAGES.labels("unknown", "unknown", "dead-letter").inc(rejected)
     _count_repeats(committed.repeats)
     for partition, gap in committed.gaps.items():
         metrics.LEDGER_GAPS.labels(batch.records[0].topic, str(partition)).inc(gap)

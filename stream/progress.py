@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core import metrics
 from core.epochs import Reconciler
+from core.store.faults import is_outage
 from core.store.ledger import read_ledger
 from core.store.sql import load_queries
 
@@ -61,7 +62,10 @@ class EndOffsets:
         self._noted: dict[int, Position] = {}
 
     def note(self, ends: Mapping[int, Position]) -> None:
-        """Write the `ends` that changed. A database that is away is tried at the next call."""
+        """Write the `ends` that changed. A database that is away, or read only, is tried at the next call.
+
+        Raises psycopg.Error for what no waiting heals.
+        """
         changed = {partition: end for partition, end in ends.items() if self._noted.get(partition) != end}
         if not changed:
             return
@@ -78,7 +82,9 @@ class EndOffsets:
                 },
             )
             self._noted.update(changed)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except psycopg.Error as error:
+            if not is_outage(error):
+                raise
             log.debug("end offsets not noted: %s", error)
             if self._connection is not None:
                 self._connection.close()

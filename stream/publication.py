@@ -20,7 +20,10 @@ class CompanySentiment(msgspec.Struct):
 
 
 class ClassifiedRecord(msgspec.Struct, kw_only=True):
-    """Value of a record in the `classified` topic. It may come twice after a crash: (source, id) tells.
+    """Value of a record in the `classified` topic.
+
+    It comes at least once, and may come again after a crash or when its partition moves between workers: (source, id)
+    tells.
 
     `shortened`: the url or the text was cut, so that the record fits into Kafka; the store has the whole message.
     """

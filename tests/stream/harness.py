@@ -33,7 +33,7 @@ from core.settings import Settings, load_settings
 from core.store.connection import connect
 from core.text import headline_form, story_form
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.embedded.process import free_port, is_taken
+from newstide.embedded.process import read_tail
 from newstide.scenario import generate_feed
 from stream.batch import Record
 from stream.commit import Committer
@@ -41,8 +41,9 @@ from stream.entities import load_watchlist
 from stream.ledger import TopicLedger
 from stream.pipeline import Pipeline
 from stream.stories import StoryText, are_copies, story_text
+from tests.ports import free_port
+from tests.stream.forking import REPOSITORY, Forked, server
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SENTIMENTS = ("negative", "neutral", "positive")
 COUNTED = (*SENTIMENTS, "unread")
 
@@ -60,16 +61,15 @@ def real_kafka(directory: Path, **properties: str) -> Iterator[str]:
     """One broker of Apache Kafka from KAFKA_HOME. In its `properties`, `{port}` and `{next}` are its two ports."""
     script = Path(os.environ["KAFKA_HOME"]) / "kafka"
     cluster = directory / "kafka"
-    port = free_port()
-    while is_taken(port + 1):  # a broker takes two neighbouring ports
-        port = free_port()
+    port = free_port(2)
     more = [f"--set={key}={value.format(port=port, next=port + 1)}" for key, value in properties.items()]
     started = subprocess.run(
         [sys.executable, str(script), "start", str(cluster), "--port", str(port), *more],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert started.returncode == 0, f"{started.stderr}\n{read_tail(cluster / 'broker-0.log')}"
     try:
         yield started.stdout.strip()
     finally:
@@ -95,14 +95,17 @@ class Workers:
     def __init__(self, settings: Settings, logs: Path) -> None:
         self.settings = settings
         self.logs = logs
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, subprocess.Popen[bytes] | Forked] = {}
 
     def start(self, index: int, script: str | None = None) -> None:
         """Start worker `index`: the command itself, or a Python `script` that calls run_worker in its own way."""
-        entry = ["-c", script] if script else ["-m", "newstide", "worker", "--index", str(index)]
-        with (self.logs / f"worker-{index}.log").open("ab") as log:
+        place = self.logs / f"worker-{index}.log"
+        if script is None:
+            self._running[index] = server().start(["worker", "--index", str(index)], self._environment(), place)
+            return
+        with place.open("ab") as log:
             self._running[index] = subprocess.Popen(
-                [sys.executable, *entry], env=self._environment(), stdout=log, stderr=log, cwd=REPOSITORY
+                [sys.executable, "-c", script], env=self._environment(), stdout=log, stderr=log, cwd=REPOSITORY
             )
 
     def end(self, index: int, how: signal.Signals, within_s: float = 90) -> int:
@@ -387,12 +390,16 @@ def stories_by_the_rule(settings: Settings) -> set[frozenset[UUID]]:
     for at, uid, title, text, entities in ask(settings, "SELECT published_at, uid, title, text, entities FROM message"):
         messages.append((at, uid, story_text(story_form(text, title), entities, uid, headline_form(text, title))))
     stories: list[tuple[datetime, StoryText, set[UUID]]] = []
+    by_band: dict[int, list[int]] = defaultdict(list)  # copies share a band; to compare all pairs takes minutes
     for at, uid, text in sorted(messages, key=lambda message: message[:2]):
-        for begun, leading, members in stories:
+        for number in sorted({number for band in text.bands for number in by_band[band]}):
+            begun, leading, members = stories[number]
             if at - begun <= window and are_copies(leading, text):
                 members.add(uid)
                 break
         else:
+            for band in text.bands:
+                by_band[band].append(len(stories))
             stories.append((at, text, {uid}))
     return {frozenset(members) for _, _, members in stories}
 

@@ -37,7 +37,7 @@ def assert_accounted(settings: Settings) -> None:
     """Every offset read is a message, a duplicate, a dead letter or a gap, in every epoch of every partition."""
     engine = open_engine(settings)
     try:
-        found = audit_store(engine, settings.topic("dead-letters"))
+        found = audit_store(engine)
     finally:
         engine.dispose()
     assert found.unbalanced == found.unknown == []

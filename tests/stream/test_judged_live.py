@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from core.settings import AlertingSettings, Settings
 from tests.stream.harness import Workers, ask, committed, embedded_broker, make_settings, produce, wait_until
 
 SURGE = 60
+QUIET = "Mill {} opens at nine on weekdays and closes at five"  # no surge by itself, however few have come before
+BAD = "Shares of mill {0} plunge as it warns of heavy losses and lays off {0} workers"
 
 
 @pytest.fixture
@@ -31,17 +33,11 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[Settings]:
         yield made.model_copy(update={"alerting": alerting})
 
 
-def bad_news(first: int, count: int, at: datetime) -> list[tuple[bytes, bytes]]:
+def news(text: str, numbers: Iterable[int], at: datetime) -> list[tuple[bytes, bytes]]:
+    """One message for each number, which takes the place of each field of the text."""
     messages = [
-        Message(
-            id=str(number),
-            source="wire",
-            kind="news",
-            published_at=at,
-            received_at=at,
-            text=f"Shares of mill {number} plunge as it warns of heavy losses and lays off {number + 20} workers",
-        )
-        for number in range(first, first + count)
+        Message(id=str(number), source="wire", kind="news", published_at=at, received_at=at, text=text.format(number))
+        for number in numbers
     ]
     return [(message.id.encode(), encode(message)) for message in messages]
 
@@ -57,7 +53,7 @@ def test_a_surge_that_comes_while_no_worker_runs_is_found(settings: Settings, tm
     runner = Runner(settings, [], stop, ends=lambda: ends.latest)
     judge = threading.Thread(target=runner.run)
     try:
-        produce(settings, bad_news(0, 4, utc_now()))
+        produce(settings, news(QUIET, range(4), utc_now()))
         running.start(0)
         wait_until(lambda: committed(settings) == 4, "the worker has read all")
         ends.start()
@@ -66,7 +62,7 @@ def test_a_surge_that_comes_while_no_worker_runs_is_found(settings: Settings, tm
         running.end(0, signal.SIGTERM)
 
         surge_at = utc_now()
-        produce(settings, bad_news(100, SURGE, surge_at))
+        produce(settings, news(BAD, range(100, 100 + SURGE), surge_at))
         minute = surge_at.replace(second=0, microsecond=0)
         over = minute + timedelta(minutes=1)
         while utc_now() < over + timedelta(seconds=3):

@@ -21,9 +21,9 @@ from core.kafka import ensure_topics, wait_for_broker
 from core.settings import Settings, load_settings
 from core.topics import TopicReader
 from ingest.producer import MessageProducer
-from newstide.embedded.process import free_port
 from stream.faust_app import _credentials
 from tests.certificates import Authority
+from tests.ports import free_port
 from tests.stream.harness import (
     Workers,
     ask,

@@ -139,7 +139,7 @@ def test_every_offset_is_one_of_four_things(process: Process, engine: Engine) ->
     assert counts(engine) == [(0, 1, 0, 24, 20, 2, 2, 0)]
     process(first[10:] + rest, held=())
     assert counts(engine) == [(0, 1, 0, 55, 25, 22, 2, 6)]
-    found = audit_store(engine, "newstide.dead-letters")
+    found = audit_store(engine)
     assert found.exact
     assert found.counted == found.stored == 25
 
@@ -157,7 +157,7 @@ def test_a_halved_batch_is_accounted_for(process: Process, engine: Engine, setti
     letters = process(sent, held=())
     assert {letter.value for letter in letters} == {victim.value, b"no json"}
     assert counts(engine) == [(0, 1, 0, 31, 29, 0, 2, 0)]
-    assert audit_store(engine, "newstide.dead-letters").exact
+    assert audit_store(engine).exact
 
 
 def test_a_hole_that_kafka_does_not_confirm_ends_the_batch(process: Process, engine: Engine) -> None:
@@ -179,7 +179,7 @@ def test_what_was_read_of_an_epoch_that_is_over_counts_there(process: Process, e
     process(records(10, 14), held=())
     process(records(12, 20, epoch=2, shift=-12), held=())
     assert counts(engine) == [(0, 1, 0, 14, 14, 0, 0, 0), (0, 2, 0, 8, 6, 2, 0, 0)]
-    assert audit_store(engine, "newstide.dead-letters").exact
+    assert audit_store(engine).exact
 
 
 def test_records_of_an_epoch_the_database_does_not_know_are_refused(process: Process, engine: Engine) -> None:
@@ -187,6 +187,51 @@ def test_records_of_an_epoch_the_database_does_not_know_are_refused(process: Pro
     with pytest.raises(LedgerMismatch, match="older than they are"):
         process(records(10, 14, epoch=2), held=())
     assert counts(engine) == [(0, 1, 0, 10, 10, 0, 0, 0)]
+
+
+def test_what_was_read_of_a_partition_that_was_closed_counts_there(process: Process, engine: Engine) -> None:
+    """A batch of it may be under way while another process closes it; it must not open the partition once more."""
+    process([*records(0, 10), *records(0, 10, partition=1)], held=())
+    close = LedgerChange(1, 1, "close")
+    assert change_ledger(engine, TOPIC, "b", [close], replayed=True) == [close]
+    process([*records(10, 14, partition=1), *records(10, 12)], held=())
+    assert counts(engine) == [(0, 1, 0, 12, 10, 2, 0, 0), (1, 1, 0, 14, 4, 10, 0, 0)]
+    assert [row.partition for row in read_ledger(engine, TOPIC)] == [0]
+    again = LedgerChange(1, None, "open", 0, 0)
+    change_ledger(engine, TOPIC, "c", [again], replayed=True)
+    process(records(14, 16, partition=1), held=())
+    process(records(0, 5, partition=1, epoch=2), held=())
+    begin = LedgerChange(1, 2, "begin_epoch", 0, 0)
+    assert change_ledger(engine, TOPIC, "d", [begin], replayed=True) == [begin]
+    assert [(epoch, read) for place, epoch, _, read, *_ in counts(engine) if place == 1] == [(1, 16), (2, 5), (3, 0)]
+    assert audit_store(engine).exact
+
+
+def test_a_partition_that_only_history_knows_is_opened_in_a_new_epoch(process: Process, engine: Engine) -> None:
+    process(records(0, 10), held=())
+    change_ledger(engine, TOPIC, "a", [LedgerChange(0, 1, "close")], replayed=True)
+    with pytest.raises(LedgerMismatch, match="older than they are"):
+        process(records(0, 10, epoch=3), held=())
+    process(records(0, 4, epoch=2), held=())
+    assert counts(engine) == [(0, 1, 0, 10, 10, 0, 0, 0), (0, 2, 0, 4, 0, 4, 0, 0)]
+
+
+def test_a_ledger_that_opened_an_epoch_twice_goes_on(process: Process, engine: Engine, settings: Settings) -> None:
+    """As versions before left it: epoch 1 in the history, and another epoch 1 that is read."""
+    process(records(0, 10), held=())
+    change_ledger(engine, TOPIC, "a", [LedgerChange(0, 1, "close")], replayed=True)
+    change(settings, f"INSERT INTO offset_ledger (topic, partition, topic_id) VALUES ('{TOPIC}', 0, 'b')")
+    process([*records(10, 14, shift=-10), *records(0, 3, partition=1)], held=())
+    begin = LedgerChange(0, 1, "begin_epoch", 0, 0)
+    assert change_ledger(engine, TOPIC, "c", [begin], replayed=True) == [begin]
+    process(records(14, 20, epoch=3, shift=-14), held=())
+    assert [(place, epoch, read) for place, epoch, _, read, *_ in counts(engine)] == [
+        (0, 1, 10),
+        (0, 2, 4),
+        (0, 3, 6),
+        (1, 1, 3),
+    ]
+    assert audit_store(engine).exact
 
 
 def test_one_epoch_begins_however_many_find_it(engine: Engine) -> None:
@@ -258,11 +303,11 @@ def test_an_old_epoch_can_not_be_balanced_and_a_wrong_one_is_named(engine: Engin
     assert old.unaccounted is None
     assert Epoch(TOPIC, 0, 1, 10, 50, 30, 5, 2, 2, True).unaccounted == 1
     change_ledger(engine, TOPIC, "a", [LedgerChange(0, None, "open", 0, 9)], replayed=True)
-    assert audit_store(engine, "newstide.dead-letters").exact
+    assert audit_store(engine).exact
     (row,) = read_ledger(engine, TOPIC)
     skip_offsets(engine, TOPIC, row, 8)
     change(settings, "UPDATE offset_ledger SET gaps = gaps - 2")
-    found = audit_store(engine, "newstide.dead-letters")
+    found = audit_store(engine)
     assert not found.exact
     assert [epoch.unaccounted for epoch in found.unbalanced] == [2]
 
@@ -270,13 +315,26 @@ def test_an_old_epoch_can_not_be_balanced_and_a_wrong_one_is_named(engine: Engin
 def test_messages_without_an_offset_are_found(process: Process, engine: Engine, settings: Settings) -> None:
     """A message that was stored twice over, or lost, is in no trend difference when its trend row agrees with it."""
     process(records(0, 10), held=())
-    assert audit_store(engine, "newstide.dead-letters").exact
+    assert audit_store(engine).exact
     change(settings, "UPDATE offset_ledger SET messages = messages - 1, duplicates = duplicates + 1")
-    found = audit_store(engine, "newstide.dead-letters")
+    found = audit_store(engine)
     assert not found.unbalanced
     assert not found.differences
     assert not found.exact
     assert (found.counted, found.stored) == (9, 10)
+
+
+def test_letters_are_no_messages_whatever_the_prefix_of_their_topic(
+    process: Process, engine: Engine, settings: Settings
+) -> None:
+    """`kafka.topic_prefix` was another one before."""
+    process(records(0, 10), held=())
+    for topic in ("newstide.dead-letters", "old.dead-letters", "dead-letters"):
+        change_ledger(engine, topic, "a", [LedgerChange(0, None, "open", 0, 9)], replayed=False)
+    change(settings, "UPDATE offset_ledger SET messages = 3, next_offset = 3 WHERE topic LIKE '%letters'")
+    found = audit_store(engine)
+    assert (found.counted, found.stored) == (10, 10)
+    assert found.exact
 
 
 class Numb:
@@ -313,7 +371,7 @@ def test_scores_that_are_no_probabilities_set_the_message_aside(
     assert [letter.value for letter in letters] == [sent[2].value]
     assert "no probabilities" in letters[0].reason
     assert counts(engine) == [(0, 1, 0, 5, 4, 0, 1, 0)]
-    assert audit_store(engine, "newstide.dead-letters").exact
+    assert audit_store(engine).exact
 
 
 def test_only_what_may_heal_is_an_outage() -> None:
@@ -352,9 +410,9 @@ def test_the_audit_stays_green_after_retention(process: Process, engine: Engine,
         )
         for partition in old_partitions(connection, date(2021, 1, 1)):
             drop_partition(connection, partition)
-    found = audit_store(engine, "newstide.dead-letters")
+    found = audit_store(engine)
     assert (found.stored, found.dropped, found.counted) == (40, 20, 60)
     assert found.unchecked > 0
     assert found.exact, found.differences[:3]
     change(settings, "UPDATE trend SET positive = positive + 1 WHERE minute = (SELECT max(minute) FROM trend)")
-    assert not audit_store(engine, "newstide.dead-letters").exact
+    assert not audit_store(engine).exact

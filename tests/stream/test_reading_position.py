@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.stream.harness import (
     assert_exact,
     hang_up,
     make_settings,
+    one_broker,
     produce,
     scenario_messages,
     wait_until,
@@ -38,6 +41,26 @@ class AnotherGroup(faust_app.LedgerApp):
         super().__init__("a-group-that-has-read-nothing", **options)
 
 faust_app.LedgerApp = AnotherGroup
+run_worker(load_settings(), 0)
+"""
+
+KILLED_BEFORE_PUBLISHING = """
+import os
+import signal
+from core.settings import load_settings
+from stream.sending import Sender
+from stream.worker import run_worker
+
+publish, calls = Sender.publish, 0
+
+async def publish_or_die(sender, classified):
+    global calls
+    calls += 1
+    if calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await publish(sender, classified)
+
+Sender.publish = publish_or_die
 run_worker(load_settings(), 0)
 """
 
@@ -68,15 +91,29 @@ def recreate(settings: Settings) -> None:
     admin.close()
 
 
-def count_records(settings: Settings, topic: str) -> int:
+def read_all(settings: Settings, topic: str) -> list[bytes]:
+    """Values of all records of `topic`."""
     consumer = KafkaConsumer(**client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     places = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
     consumer.assign(places)
-    seen = 0
+    seen: list[bytes] = []
     while found := consumer.poll(2_000):
-        seen += sum(map(len, found.values()))
+        seen += [record.value for records in found.values() for record in records]
     consumer.close()
     return seen
+
+
+def count_records(settings: Settings, topic: str) -> int:
+    return len(read_all(settings, topic))
+
+
+def published(settings: Settings) -> Counter[tuple[str, str]]:
+    """How often each message stands in `classified`, by source and id."""
+    found: Counter[tuple[str, str]] = Counter()
+    for value in read_all(settings, settings.topic("classified")):
+        record = json.loads(value)
+        found[record["source"], record["id"]] += 1
+    return found
 
 
 def supervised(workers: Workers, *indexes: int) -> Callable[[Callable[[], bool]], Callable[[], bool]]:
@@ -95,6 +132,7 @@ def supervised(workers: Workers, *indexes: int) -> Callable[[Callable[[], bool]]
     return wrap
 
 
+@one_broker
 def test_a_restored_database_reads_again_what_it_lacks(settings: Settings, workers: Workers, tmp_path: Path) -> None:
     """The group's offsets are far ahead of the backup; without the ledger all between would be lost."""
     first, second = records(0, 150), records(150, 300)
@@ -138,6 +176,28 @@ def test_lost_group_offsets_read_nothing_twice(settings: Settings, workers: Work
     assert_accounted(settings)
 
 
+@one_broker
+@pytest.mark.parametrize("call", [1, 3])
+def test_a_worker_killed_between_commit_and_publishing_publishes_after_all(
+    settings: Settings, workers: Workers, call: int
+) -> None:
+    """Also at its very first batch, before its group has committed an offset."""
+    sent = [*records(0, 200), *POISON]
+    produce(settings, sent)
+    workers.start(0, KILLED_BEFORE_PUBLISHING.format(call=call))
+    assert workers.wait_for_exit(0) == -signal.SIGKILL
+    killed_at = stored(settings)
+    assert killed_at > sum(published(settings).values()), "something was committed that was not published"
+    workers.start(0)
+    wait_until(lambda: accounted(settings) == len(sent), "all committed")
+    wait_until(lambda: archived(settings) == len(POISON), "the dead letters archived, each once")
+    wait_until(lambda: len(published(settings)) == 200, "all published")
+    assert set(published(settings)) == set(ask(settings, "SELECT source, id FROM message"))
+    assert_accounted(settings)
+    assert_exact(settings, sent)
+    assert ask(settings, "SELECT sum(duplicates)::integer FROM offset_ledger WHERE topic LIKE '%messages'") == [(0,)]
+
+
 def test_a_topic_re_created_while_nobody_reads(settings: Settings, workers: Workers) -> None:
     """Fewer records than before, so that the old offsets would hide all of them."""
     first, second = records(0, 200), records(200, 260)
@@ -172,6 +232,7 @@ def test_a_topic_re_created_under_running_workers(settings: Settings, workers: W
     assert_accounted(settings)
 
 
+@one_broker
 @pytest.mark.parametrize("quiet", [True, False], ids=["quiet", "busy"])
 def test_a_database_put_back_under_a_running_worker(
     settings: Settings, workers: Workers, monkeypatch: pytest.MonkeyPatch, quiet: bool

@@ -22,7 +22,7 @@ from core.store.connection import connect
 from core.store.models import move_model
 from core.store.recount import differences
 from core.store.retention import Retention
-from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows, wilson_interval
+from core.store.shadows import ShadowRow, read_agreement, read_disagreements, store_shadow_rows
 from core.store.trends import read_trends
 from core.store.worker_models import list_workers
 from newstide.stack.resources import amended
@@ -313,12 +313,3 @@ def test_rows_follow_retention(
     with connect(settings, autocommit=True) as connection:
         Retention(settings, connection).run()
     assert stored(settings) == len(sampled()) - 7
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [(0, 0, 0, 1), (0, 10, 0, 0.2775), (10, 10, 0.7225, 1), (81, 263, 0.2553, 0.3662)],
-)
-def test_wilson_interval(successes: int, trials: int, low: float, high: float) -> None:
-    """The last line is the example of Newcombe (1998), table I."""
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)

@@ -64,6 +64,31 @@ def test_every_changed_minute_is_noted_with_its_messages(pipeline: Pipeline, set
     assert ask(settings, "SELECT count(*) FROM trend_change") == [(len(days),)]
 
 
+def test_what_is_compact_is_not_written_again(pipeline: Pipeline, settings: Settings) -> None:
+    """Else the desk would add up all hours anew each day, where nobody judges."""
+
+    def compact() -> set[datetime]:
+        """Hours that are noted as changed by it."""
+        with connect(settings, autocommit=True) as connection:
+            connection.execute("DELETE FROM trend_unrolled")
+            compact_trend_changes(connection)
+            return {hour for (hour,) in connection.execute("SELECT DISTINCT hour FROM trend_unrolled")}
+
+    with connect(settings, autocommit=True) as connection:
+        connection.execute("UPDATE trend_rolling SET marked_until = %s", (AT + timedelta(days=1),))
+    days = [AT - timedelta(days=number) for number in range(4)]
+    pipeline.process([record(number, day, f"Copper rises by {number}") for number, day in enumerate(days)])
+    counted = changed(settings)
+    assert compact() == set(days), "one row of four days became four"
+    assert compact() == set()
+    late = days[2] - timedelta(hours=3)
+    pipeline.process([record(9, late, "Zinc falls")])
+    assert compact() == {days[2], late}
+    assert compact() == set()
+    assert changed(settings) == counted + Counter([late])
+    assert ask(settings, "SELECT count(*) FROM trend_change") == [(4,)]
+
+
 def test_a_moved_story_changes_both_minutes(pipeline: Pipeline, settings: Settings) -> None:
     text = "Bank shares tumble as regulators open a probe into its loans"
     pipeline.process([record(0, AT - timedelta(minutes=5), text)])
