@@ -55,7 +55,7 @@ def run_alerting(
             log.warning("%s", warning)
     always = [name for name in names if name not in {receiver.name for receiver in rules.receivers}]
     done = threading.Event()
-    ends = _ask_brokers(settings, done)
+    ends = _ask_brokers(settings, done, health)
     runner = Runner(settings, always, stop, ends=ends, judging=judging, rules=rules)
     couriers = [Courier(settings, channel, runner.leading, done, rules) for channel in opened]
     for courier in couriers:
@@ -77,13 +77,16 @@ def run_alerting(
     return runner.alerts
 
 
-def _ask_brokers(settings: Settings, done: threading.Event) -> Callable[[], Ends | None] | None:
+def _ask_brokers(settings: Settings, done: threading.Event, health: Health) -> Callable[[], Ends | None] | None:
     """What the brokers say of the partitions' ends, where the watermark needs to know it and there are brokers."""
     if settings.alerting.clock == "event":
         return None
     if not settings.kafka.bootstrap_servers:
         log.warning("no Kafka brokers are set; how far the partitions reach is believed as the workers noted it")
         return None
-    thread = PartitionEnds(settings, settings.alerting.poll_s, done, utc_now)
+    knowing = Beat(settings.metrics.ready_within_s, "the brokers have not said yet how far the partitions reach")
+    health.ready("kafka", knowing)
+    thread = PartitionEnds(settings, settings.alerting.poll_s, done, utc_now, knowing)
     thread.start()
+    health.essential([thread.name])
     return lambda: thread.latest

@@ -44,11 +44,12 @@ def make_panel(
     trace: Trace, counts: Floats, start: int, steps: Steps, alerts: Sequence[Found], windows: Sequence[Window] = ()
 ) -> Panel:
     """`counts` has shape (steps,) from the step `start` on. Nothing is drawn where the trace has no finite value, as
-    before it began, or of a threshold that nothing can reach."""
-    before = trace.start - start
+    before it began and after it ended, or of a threshold that nothing can reach."""
 
     def whole(values: Floats) -> Floats:
-        return np.concatenate([np.full(before, np.nan), np.where(np.isfinite(values), values, np.nan)])[: len(counts)]
+        drawn = np.full(len(counts), np.nan)
+        drawn[trace.start - start :][: len(values)] = np.where(np.isfinite(values), values, np.nan)
+        return drawn
 
     per_column = -(-len(counts) // COLUMNS)
     expected = _columns(whole(trace.expected), per_column).mean(axis=1)

@@ -109,7 +109,7 @@ def backtest(
     table: Table, settings: AlertingSettings, budget: float = 1.0, listener: Listener | None = None
 ) -> list[Found]:
     """What the live detector finds in `table` within a `budget` of false alarms a week, in order."""
-    settings, steps = fitted(settings, table.step_minutes), Steps(table.step_minutes)
+    settings, steps = fitted(settings, table.step_minutes), table.steps
     counts = counts_of(table.values, steps.of(table.start))
     policy = one_series(budget)
     detector = open_detector(settings, policy, counts.start, listener)
@@ -148,8 +148,15 @@ def _found(series: Series, surge: Surge, steps: Steps) -> Found:
 
 
 def _join(parts: list[Trace]) -> Trace:
-    def whole(name: str) -> Floats:
-        return np.concatenate([getattr(part, name) for part in parts])
+    """One trace; NaN between parts, where the series was forgotten after a long silence."""
+    first, last = parts[0], parts[-1]
+    length = last.start + len(last.score) - first.start
 
-    first = parts[0]
+    def whole(name: str) -> Floats:
+        values = np.full(length, np.nan)
+        for part in parts:
+            at = part.start - first.start
+            values[at : at + len(part.score)] = getattr(part, name)
+        return values
+
     return Trace(first.series, first.signal, first.start, *map(whole, ("expected", "dispersion", "score", "threshold")))

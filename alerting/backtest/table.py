@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.shape import MINUTES_PER_DAY
+from alerting.steps import Steps
 from core.errors import InputError
 
 UNITS: Mapping[str, float] = MappingProxyType({"second": 1 / 60, "minute": 1.0, "hour": 60.0, "day": 1440.0})  # minutes
@@ -27,6 +28,11 @@ class Table:
     start: datetime
     step_minutes: int
     values: NDArray[np.float64]
+
+    @property
+    def steps(self) -> Steps:
+        """Its steps, which begin when its rows do."""
+        return Steps(self.step_minutes, self.start)
 
     @property
     def days(self) -> float:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
+from apprise.conversion import convert_between
 
 from alerting.delivery.channel import Delivery, DeliveryFailed
 from alerting.delivery.message import render
@@ -19,6 +21,7 @@ from core.errors import InputError
 from core.redaction import HIDDEN
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")
+_BESIDE = 32  # characters that Apprise may put between title and body, where a service has no titles
 _LEAST_PART = 4  # characters of a part of an address that is hidden
 _TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
@@ -57,9 +60,14 @@ class AppriseService:
                 f"receiver `{receiver.name}`: Apprise does not understand its `url` ({receiver.url.origin}); "
                 "https://github.com/caronc/apprise/wiki shows the form of each service"
             )
+        for service in self._apprise:
+            if service.overflow_mode != OverflowMode.SPLIT:  # which its address asks for
+                # A message that is too long is refused by most services, and a refusal is final. What `_fits` has not
+                # foreseen is cut by Apprise.
+                service.overflow_mode = OverflowMode.TRUNCATE
 
     def send(self, delivery: Delivery) -> None:
-        title, body = render(delivery, self._receiver, self._link)
+        title, body = render(delivery, self._receiver, self._link, self._fits)
         severity = str(delivery.notices[0].document.get("severity", "warning"))
         over = delivery.held is None and delivery.notices[0].document.get("change") in ("resolved", "withdrawn")
         result = self._apprise.notify(
@@ -82,7 +90,25 @@ class AppriseService:
     def close(self) -> None:
         pass
 
+    def _fits(self, title: str, body: str) -> bool:
+        """Whether every service takes that much, as it is written there; `overflow=split` takes any length."""
+        return all(
+            service.overflow_mode == OverflowMode.SPLIT
+            or _length(title) + _length(_written(service, body)) + _BESIDE <= service.body_maxlen
+            for service in self._apprise
+        )
+
     def _hidden(self, text: str) -> str:
         for part in self._parts:
             text = text.replace(part, HIDDEN)
         return text
+
+
+def _written(service: Any, body: str) -> str:
+    """The text in the markup of the service, which is longer."""
+    return str(convert_between(NotifyFormat.TEXT, service.resolve_format(NotifyFormat.TEXT), body))
+
+
+def _length(text: str) -> int:
+    """UTF-16 units, which some services count; others count fewer characters."""
+    return len(text.encode("utf-16-le")) // 2

@@ -11,6 +11,7 @@ from alerting.rules.alerts_file import load_rules
 from core.errors import InputError
 from core.logs import hide
 from core.settings import Settings
+from core.web import is_header, is_web_address
 
 
 def open_channels(settings: Settings, rules: AlertRules) -> list[Channel]:
@@ -36,8 +37,7 @@ def open_channel(receiver: Receiver, link: str) -> Channel:
     """The way to one receiver. Raises InputError where its address is missing or of no use."""
     try:
         url = receiver.url.reveal()
-        for secret in receiver.headers.values():
-            secret.reveal()
+        _check_secrets(receiver, url)
     except InputError as error:
         raise InputError(f"receiver `{receiver.name}`: {error}") from None
     hide([url])
@@ -48,3 +48,15 @@ def open_channel(receiver: Receiver, link: str) -> Channel:
     from alerting.delivery.apprise_service import AppriseService  # a second and 27 MB, for those who need it
 
     return AppriseService(receiver, link)
+
+
+def _check_secrets(receiver: Receiver, url: str) -> None:
+    """Raise InputError, without the value, for what is of no use where it is kept: the file was checked without it."""
+    if receiver.type != "apprise" and not is_web_address(url):
+        raise InputError(f"the `url` in {receiver.url.origin} is no web address; expected http://... or https://...")
+    for name, secret in receiver.headers.items():
+        if not is_header(name, secret.reveal()):
+            raise InputError(
+                f"the header `{name}` in {secret.origin} has characters that no header may have; "
+                "expected letters, digits and signs of ASCII in one line"
+            )

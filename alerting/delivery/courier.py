@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 OUTCOMES = ("delivered", "failed", "given-up", "superseded")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
+_LEAST_TRIES = 8  # about two minutes of failures: what waited untried for days is not given up at the first of them
 _LOOK_S = 0.5
 _FLUSH_S = 20.0
 _AFTER_FAULT_S = 2.0
@@ -187,7 +188,8 @@ class Courier(threading.Thread):
             rest = self._note_failure(error)
             attempts = max(row.attempts for row in rows) + 1
             now = self._clock()
-            if error.final or now - max(row.not_before or row.created_at for row in rows) > self._longest:
+            age = now - max(row.not_before or row.created_at for row in rows)
+            if error.final or (age > self._longest and attempts >= _LEAST_TRIES):
                 connection.execute(QUERIES["give_up"], {"ids": ids, "error": str(error), "now": now})
                 metrics.DELIVERIES.labels(channel=name, outcome="given-up").inc(len(ids))
                 log.error("delivery %s to %s given up at try %d: %s", delivery.dedupe, name, attempts, error)

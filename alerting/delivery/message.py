@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from string import Template
 from typing import Any
@@ -16,33 +16,51 @@ from alerting.rules.templates import FIELDS
 _MOST_STORIES = 5
 _MOST_WORDS = 10
 _MOST_INCIDENTS = 50
+_CUT = "…"
 _HELD = {"quiet": "during quiet hours", "digest": "since the last digest"}
 
 
-def render(delivery: Delivery, receiver: Receiver, link: str) -> tuple[str, str]:
-    """Title and body. Of what was held, a line for each incident below a title that counts them."""
+def render(
+    delivery: Delivery, receiver: Receiver, link: str, fits: Callable[[str, str], bool] = lambda title, body: True
+) -> tuple[str, str]:
+    """Title and body. Of what was held, a line for each incident below a title that counts them.
+
+    What does not fit is told with fewer stories or incidents, then with fewer lines: the first one stays in any case.
+    """
+    for title, body in _drafts(delivery, receiver, link):
+        if fits(title, body):
+            return title, body
+    lines = body.splitlines()
+    while len(lines) > 1 and not fits(title, "\n".join([*lines, _CUT])):
+        lines.pop()
+    return title, "\n".join([*lines, _CUT])
+
+
+def _drafts(delivery: Delivery, receiver: Receiver, link: str) -> Iterator[tuple[str, str]]:
+    """Title and body, shorter each time."""
     documents = [notice.document for notice in delivery.notices]
     if delivery.held is None:
-        fields = fields_of(documents[0], link)
-        return _fill(receiver.title, fields), _fill(receiver.body, fields)
-    lines = []
-    for document in documents[:_MOST_INCIDENTS]:
-        fields = fields_of(document, link)
-        lines.append(_fill("\n".join((receiver.title, "$sentence", "$link")), fields))
-    if more := len(documents) - len(lines):
-        lines.append(f"and {more} more: newstide alerts list")
-    number = f"{len(documents)} incident{'s' if len(documents) != 1 else ''}"
-    return f"{number} {_HELD[delivery.held]}", "\n\n".join(lines)
+        for stories in range(_MOST_STORIES, -1, -1):
+            fields = fields_of(documents[0], link, stories)
+            yield _fill(receiver.title, fields), _fill(receiver.body, fields)
+        return
+    title = f"{len(documents)} incident{'s' if len(documents) != 1 else ''} {_HELD[delivery.held]}"
+    template = "\n".join((receiver.title, "$sentence", "$link"))
+    lines = [_fill(template, fields_of(document, link)) for document in documents[:_MOST_INCIDENTS]]
+    for shown in range(len(lines), 0, -1):
+        more = len(documents) - shown
+        rest = [f"and {more} more: newstide alerts list"] if more else []
+        yield title, "\n\n".join(lines[:shown] + rest)
 
 
-def fields_of(document: Mapping[str, Any], link: str) -> dict[str, str]:
-    """What each field of a template stands for."""
+def fields_of(document: Mapping[str, Any], link: str, stories: int = _MOST_STORIES) -> dict[str, str]:
+    """What each field of a template stands for, with `stories` driving stories at most."""
     evidence = document.get("evidence") or {}
     fields = {name: plain(document.get(name, "")) for name in FIELDS}
     for name in ("observed", "expected", "score", "reach"):
         fields[name] = f"{float(document.get(name) or 0):.10g}"
     fields["opened_at"] = f"{datetime.fromisoformat(document['opened_at']):%Y-%m-%d %H:%M}"
-    fields["stories"] = "\n".join(_story(each) for each in (evidence.get("stories") or [])[:_MOST_STORIES])
+    fields["stories"] = "\n".join(_story(each) for each in (evidence.get("stories") or [])[:stories])
     fields["words"] = ", ".join(plain(_word(each), 40) for each in (evidence.get("words") or [])[:_MOST_WORDS])
     fields["link"] = link_of(document, link)
     return fields

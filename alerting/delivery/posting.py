@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import orjson
 
 from alerting.delivery.channel import DeliveryFailed
@@ -30,6 +29,9 @@ class Post:
         self._what = what
         always = {name: secret.reveal() for name, secret in (headers or {}).items()}
         hide(always.values())
+        import httpx  # a good part of the time that a start takes, for those who post
+
+        self._failures = (httpx.HTTPError, httpx.InvalidURL, ValueError)
         self._client = httpx.Client(timeout=timeout_s, follow_redirects=False, headers=always)
 
     def send(self, document: Any, headers: Mapping[str, str] | None = None) -> None:
@@ -39,7 +41,7 @@ class Post:
             answer = self._client.post(
                 self._url, content=content, headers={"Content-Type": "application/json", **(headers or {})}
             )
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except self._failures as error:
             # the exception's text repeats the URL
             reason = f"{self._what} could not be reached ({type(error).__name__})"
             raise DeliveryFailed(reason, unreachable=True) from error

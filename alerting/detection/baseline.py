@@ -7,16 +7,19 @@ with exp(-2 age / history_days), which has the mean age of a plain window of `hi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.rows import Rows, begins, cells_of
+from alerting.detection.cuts import Cuts, Stories
+from alerting.detection.rows import Rows, cells_of
 from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _RECENT_DAYS, _ALONE_DAYS = (
     7.0,
@@ -55,6 +58,16 @@ class Pool(NamedTuple):
     alpha: Floats
 
 
+class History(NamedTuple):
+    """What n series showed by the hour of the day, over all days. `observed`, `exposure`: (n, cells) stories and days.
+    `total`, `days`: (n,) the same over the whole day."""
+
+    observed: Floats
+    exposure: Floats
+    total: Floats
+    days: Floats
+
+
 class Plan(NamedTuple):
     """What a day is judged by. `rates`: stories per step in each part of the day, (n, parts). `alpha`: dispersion per
     window, (n, windows). `level`: by how much the rates are above those of the whole history of late, (n,)."""
@@ -62,35 +75,6 @@ class Plan(NamedTuple):
     rates: Floats
     alpha: Floats
     level: Floats
-
-
-class Stories(NamedTuple):
-    """The steps of a day with a story, by row and step, each (cells,), and the `number` of them there."""
-
-    row: NDArray[np.int64]
-    step: NDArray[np.int64]
-    number: Floats
-
-    def by_window(self, cut: Cut) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-        """Row and place of the windows with a story in the `cut`, and their stories."""
-        if cut.window == 1:
-            return self.row, self.step, self.number
-        row, place, number = self.row, self.step // cut.window, self.number
-        if place.max(initial=0) >= cut.windows:
-            whole = place < cut.windows
-            row, place, number = row[whole], place[whole], number[whole]
-        first = begins(row * cut.windows + place).nonzero()[0]
-        return row[first], place[first], np.add.reduceat(number, first) if len(first) else number
-
-
-class Cut(NamedTuple):
-    """A day cut into `windows` of `window` steps. `alike` of them in a row expect the same and stand together in one of
-    the `columns`."""
-
-    window: int
-    windows: int
-    alike: int
-    columns: slice
 
 
 class Baseline(Rows):
@@ -113,8 +97,9 @@ class Baseline(Rows):
         self.age = np.zeros(0)
         self.unusual = np.zeros(0)
         self.alone = True  # nothing but a series' own past says what is normal
-        self._cuts = self._cut()
-        self._all_complete = self._complete(np.ones(shape.steps_per_day, np.bool_))
+        self._pool: Pool | None = None
+        self._per_part = shape.steps_per_day // shape.parts
+        self._cuts = Cuts(shape)
 
     def backfill(self, row: int, day: int, first_day: int, stories: Sequence[tuple[int, float]]) -> None:
         """Let the new `row` know what it would have learnt by `day` from days of silence since `first_day` but for
@@ -146,84 +131,105 @@ class Baseline(Rows):
             week[days] = weekday[days, None] * _shrunk(observed[days].sum(axis=0), heard, daily, _FEW_WEEKENDS)
         return Profile(daily / daily.mean(), _shrunk(observed, exposure, week, _FEW_YEARS) / daily)
 
-    def pool(self, learnt: int, kinds: NDArray[np.int64], profile: Profile) -> Pool:
-        """What the first `learnt` series have in common; `kinds`, (n,), numbers the kind of each."""
-        self.alone = learnt <= 1
-        known = self.age[:learnt] > 0
-        total, days = self.observed[:learnt].sum(axis=(1, 2)), self.exposure[:learnt].sum(axis=(1, 2)) / self.cells
-        count = np.bincount(kinds[:learnt], known, _KINDS)
-        levels = np.bincount(kinds[:learnt], known * (total + 1.0) / (days + 1.0), _KINDS)
-        moments = self.moments[:learnt][known].sum(axis=0)
-        alpha = (moments[:, 0] + _WINDOWS_PRIOR * _ALPHA_PRIOR) / (moments[:, 1] + _WINDOWS_PRIOR)
-        return Pool(np.where(count > 0, levels / np.maximum(count, 1), 1.0), profile, alpha)
-
-    def plan(self, day: int, pool: Pool, kinds: NDArray[np.int64], first: int = 0) -> Plan:
-        """What the rows from `first` on are judged by on that day (days since 1970).
+    def plan(self, day: int, learnt: int, kinds: Ints, profile: Profile, first: int = 0) -> Plan:
+        """What the rows from `first` on are judged by on that day (days since 1970). The first `learnt` rows tell what
+        series have in common; `kinds`, (n,), numbers the kind of each.
 
         Gamma-Poisson shrinkage of the own hour of the week to the own hour of the day, and of that to the own level
         with the pooled profile: a prior rate r counts as e days of exposure with r e stories.
         """
-        observed, exposure = self.observed[first:], self.exposure[first:]
-        total, days = observed.sum(axis=(1, 2)), exposure.sum(axis=(1, 2)) / self.cells
-        level = (total + 1.0) / (days + 1.0 / pool.level[kinds[first:]]) / self.cells
-        daily = _shrunk(observed.sum(axis=1), exposure.sum(axis=1), level[:, None] * pool.profile.day, _FEW_DAYS)
-        today = _shrunk(observed[:, day % 7], exposure[:, day % 7], daily * pool.profile.week[day % 7], _FEW_WEEKS)
-        recent = self.recent[first:]
-        late = np.clip((recent[:, 0] + _RECENT_STORIES) / (recent[:, 1] + _RECENT_STORIES), 0.2, 5.0)
-        hourly = np.maximum(today * late[:, None], _LEAST_HOURLY * 24 / self.cells)
+        history = self._history(first)
+        if self._pool is None or not first:
+            self._pool = self._find_pool(learnt, kinds, profile, history if not first else self._history(0))
+        pool, weekday = self._pool, day % 7
+        level = (history.total + 1.0) / (history.days + 1.0 / pool.level[kinds[first:]]) / self.cells
+        daily = _shrunk(history.observed, history.exposure, level[:, None] * pool.profile.day, _FEW_DAYS)
+        daily *= pool.profile.week[weekday]
+        hourly = _shrunk(self.observed[first:, weekday], self.exposure[first:, weekday], daily, _FEW_WEEKS)
+        recent = self.recent[first:] + _RECENT_STORIES
+        late = np.minimum(np.maximum(recent[:, 0] / recent[:, 1], 0.2), 5.0)
+        hourly *= late[:, None]
+        np.maximum(hourly, _LEAST_HOURLY * 24 / self.cells, out=hourly)
+        hourly /= self.shape.steps_per_day // self.cells
         moments = self.moments[first:]
         alpha = (moments[:, :, 0] + _WINDOWS_PRIOR * pool.alpha) / (moments[:, :, 1] + _WINDOWS_PRIOR)
         # a rate known from few stories is uncertain: its gamma posterior adds one over their number
-        alpha = np.maximum(alpha, _ALPHA_LEAST) + 1.0 / (total[:, None] + _FEW_STORIES)
-        return Plan(self._smooth(hourly / (self.shape.steps_per_day // self.cells)), alpha, late)
+        alpha = np.maximum(alpha, _ALPHA_LEAST) + 1.0 / (history.total[:, None] + _FEW_STORIES)
+        return Plan(self._smooth(hourly), alpha, late)
+
+    def _history(self, first: int) -> History:
+        """That of the rows from `first` on."""
+        # a sum over the middle axis, in a third of its time
+        observed, exposure = (np.einsum("ijk->ik", array[first:]) for array in (self.observed, self.exposure))
+        return History(observed, exposure, observed.sum(axis=1), exposure.sum(axis=1) / self.cells)
+
+    def _find_pool(self, learnt: int, kinds: Ints, profile: Profile, history: History) -> Pool:
+        self.alone = learnt <= 1
+        known, kinds = self.age[:learnt] > 0, kinds[:learnt]
+        count = np.bincount(kinds, known, _KINDS)
+        levels = np.bincount(kinds, known * (history.total[:learnt] + 1.0) / (history.days[:learnt] + 1.0), _KINDS)
+        moments = self.moments[:learnt].sum(axis=0)  # those of a row that is not known are 0
+        alpha = (moments[:, 0] + _WINDOWS_PRIOR * _ALPHA_PRIOR) / (moments[:, 1] + _WINDOWS_PRIOR)
+        return Pool(np.where(count > 0, levels / np.maximum(count, 1), 1.0), profile, alpha)
 
     def _smooth(self, rates: Floats) -> Floats:
         """Rates of cells, (n, cells), as rates of `shape.parts` of the day: a straight line from cell to cell."""
         parts = self.shape.parts // self.cells
         if parts == 1:
             return rates
-        before = np.concatenate([rates[:, :1], rates[:, :-1]], axis=1)
-        after = np.concatenate([rates[:, 1:], rates[:, -1:]], axis=1)
-        halves = np.stack([0.75 * rates + 0.25 * before, 0.75 * rates + 0.25 * after], axis=2)
+        halves = np.empty((len(rates), self.cells, 2))
+        own, away = 0.75 * rates, 0.25 * rates
+        np.add(own[:, 1:], away[:, :-1], out=halves[:, 1:, 0])
+        np.add(own[:, :-1], away[:, 1:], out=halves[:, :-1, 1])
+        halves[:, 0, 0], halves[:, -1, 1] = rates[:, 0], rates[:, -1]
         return halves.reshape(len(rates), self.shape.parts)
 
-    def learn(self, day: int, counts: NDArray[np.float32], plan: Plan, outage: NDArray[np.bool_]) -> None:
-        """Take in a day that is over: `counts`, (n, steps), but for the steps in `outage`, (steps,)."""
-        valid = ~outage
-        stories = _stories(counts)
-        place = stories.row * self.cells + stories.step * self.cells // self.shape.steps_per_day
-        counted = np.bincount(place, stories.number * valid[stories.step], len(self) * self.cells)
-        seen = counted.astype(np.float64).reshape(len(self), self.cells)
-        share = valid.reshape(self.cells, -1).mean(axis=1)
-        heard = valid.reshape(self.shape.parts, -1).mean(axis=1) * self._per_part
-        expected = plan.rates * heard
-        mean = expected if self.shape.parts == self.cells else expected[:, ::2] + expected[:, 1::2]
-        weight = self._weight(seen, mean, plan.alpha)
-        known = self._known_days(day)
-        fade = np.exp(-2.0 / self.shape.history_days)
+    def learn(self, day: int, stories: Stories, plan: Plan, outage: NDArray[np.bool_]) -> None:
+        """Take in a day that is over, and its `stories`, but for the steps in `outage`, (steps,)."""
+        valid = ~outage if outage.any() else None
+        known = (self.age > 0) * self._known_days(day)
+        seen, expected, share = self._by_cell(stories, plan, valid)
+        weight = self._weight(seen, expected, plan.alpha)
+        seen *= weight
+        expected *= weight
+        fade = math.exp(-2.0 / self.shape.history_days)
         self.observed *= fade
         self.exposure *= fade
-        self.observed[:, day % 7] += weight * seen
-        self.exposure[:, day % 7] += weight * share
+        self.observed[:, day % 7] += seen
+        self.exposure[:, day % 7] += weight if share is None else weight * share
         # the first day compares with a guess
         settling = self.unusual > _NORMAL_DAYS
-        self.recent *= np.exp(-1.0 / np.where(settling, _SETTLING_DAYS, _ALONE_DAYS if self.alone else _RECENT_DAYS))[
-            :, None
-        ]
-        late = np.stack([(weight * seen).sum(axis=1), (weight * mean).sum(axis=1) / plan.level], axis=1)
-        self.recent += np.where(self.age[:, None] > 0, late * known[:, None], 0.0)
+        memory = _ALONE_DAYS if self.alone else _RECENT_DAYS
+        left = np.where(settling, math.exp(-1.0 / _SETTLING_DAYS), math.exp(-1.0 / memory))
+        self.recent *= left[:, None]
+        self.recent[:, 0] += seen.sum(axis=1) * known
+        self.recent[:, 1] += expected.sum(axis=1) / plan.level * known
         self._learn_moments(stories, plan, valid)
         self.before = plan.rates
         self.age += 1
 
-    @property
-    def _per_part(self) -> int:
-        return self.shape.steps_per_day // self.shape.parts
+    def _by_cell(
+        self, stories: Stories, plan: Plan, valid: NDArray[np.bool_] | None
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """Stories seen and expected in each cell of the day, (n, cells), and the share of it that is `valid`, (cells,).
+        `valid`: (steps,); None: all of it is."""
+        place = stories.row * self.cells + stories.step * self.cells // self.shape.steps_per_day
+        number = stories.number if valid is None else stories.number * valid[stories.step]
+        seen = np.bincount(place, number, len(self) * self.cells).astype(np.float64, copy=False)
+        share: Floats | None = None
+        if valid is None:
+            expected = plan.rates * self._per_part
+        else:
+            expected = plan.rates * (valid.reshape(self.shape.parts, -1).mean(axis=1) * self._per_part)
+            share = valid.reshape(self.cells, -1).mean(axis=1)
+        if self.shape.parts > self.cells:
+            expected = expected[:, ::2] + expected[:, 1::2]
+        return seen.reshape(len(self), self.cells), expected, share
 
-    def _known_days(self, day: int) -> Floats:
+    def _known_days(self, day: int) -> Floats | float:
         """By how much to believe that another level is one, (n,): a weekend that is not known yet is none."""
         if not self.alone:
-            return np.ones(len(self))
+            return 1.0
         days = self.exposure[:, _WEEKEND[day % 7] == _WEEKEND].sum(axis=(1, 2)) / self.cells
         known: Floats = days / (days + _FEW_WEEKENDS)
         return known
@@ -231,90 +237,54 @@ class Baseline(Rows):
     def _weight(self, seen: Floats, mean: Floats, alpha: Floats) -> Floats:
         """Weight of each cell of the day, (n, cells): less where it is far above normal, unless that is new normal."""
         weight = np.ones_like(seen)
-        at = np.nonzero(seen - mean >= _UNUSUAL_STORIES)
-        spread = 1.0 + alpha[at[0], len(self.shape.short_windows) - 1] * mean[at]
-        weight[at] = (_UNUSUAL / np.maximum(_residual(seen[at], mean[at], spread), _UNUSUAL)) ** 2
+        at = cells_of(seen - mean >= _UNUSUAL_STORIES)
+        if at[0].size:
+            spread = 1.0 + alpha[at[0], len(self.shape.short_windows) - 1] * mean[at]
+            weight[at] = (_UNUSUAL / np.maximum(_residual(seen[at], mean[at], spread), _UNUSUAL)) ** 2
         seen, mean = seen.sum(axis=1), mean.sum(axis=1)
         unusual = _residual(seen, mean, 1.0 + alpha[:, -1] * mean) > _UNUSUAL
-        self.unusual = np.where(unusual, self.unusual + 1, 0)
+        self.unusual = (self.unusual + 1) * unusual
         weight[(self.unusual > _NORMAL_DAYS) | (self.age < _NORMAL_DAYS)] = 1.0
         return weight
 
-    def _learn_moments(self, stories: Stories, plan: Plan, valid: NDArray[np.bool_]) -> None:
+    def _learn_moments(self, stories: Stories, plan: Plan, valid: NDArray[np.bool_] | None) -> None:
         """alpha by moments per window: sum((x - mu)^2 - mu) / sum(mu^2), weighted (1 + mu)^-2.
 
         Most windows have no story: all are taken for empty first, x = 0, and those with one are put right.
         """
-        age = (
-            np.clip(self.age, 1, self.shape.history_days) if self.alone else np.full(len(self), self.shape.history_days)
-        )
-        self.moments *= np.exp(-2.0 / age)[:, None, None]
-        learning = (self.age > 0) & (self.unusual == 0)
-        mu = self._expected(plan.rates)
-        complete, windows = self._all_complete if valid.all() else self._complete(valid)
-        weight = windows / (1.0 + mu) ** 2
-        squared = weight * mu**2
-        excess = squared - weight * mu
-        found = [stories.by_window(cut) for cut in self._cuts]
-        row, x = np.concatenate([parts[0] for parts in found]), np.concatenate([parts[2] for parts in found])
-        columns = [cut.columns.start + place // cut.alike for cut, (_, place, _) in zip(self._cuts, found, strict=True)]
-        which = np.repeat(np.arange(len(found)), [len(parts[0]) for parts in found])
-        mean, alpha = mu[row, np.concatenate(columns)], plan.alpha[row, which]
+        cuts = self._cuts
+        complete, windows = cuts.complete(valid)
+        mu = cuts.expected(plan.rates)
+        # with r = mu / (1 + mu) the weighted mu^2 is r^2, and the weighted mu is r - r^2
+        share = mu / (1.0 + mu)
+        weighted = windows * share
+        linear = cuts.sums(weighted)
+        weighted *= share
+        squared = cuts.sums(weighted)
+        row, which, place, x = cuts.by_window(stories, len(self))
+        mean, alpha = mu[row, cuts.column[which, place]], plan.alpha[row, which]
         x = np.minimum(x, mean + 5.0 * np.sqrt(mean + alpha * mean**2) + 1.0)
-        heard = np.concatenate([whole[parts[1]] for whole, parts in zip(complete, found, strict=True)])
-        more = heard * (x**2 - 2.0 * x * mean) / (1.0 + mean) ** 2
-        put_right = np.bincount(row * len(found) + which, more, len(self) * len(found)).reshape(len(self), len(found))
-        for i, cut in enumerate(self._cuts):
-            self.moments[:, i, 0] += learning * (excess[:, cut.columns].sum(axis=1) + put_right[:, i])
-            self.moments[:, i, 1] += learning * squared[:, cut.columns].sum(axis=1)
-
-    def _cut(self) -> list[Cut]:
-        cuts: list[Cut] = []
-        for window in self.shape.windows:
-            windows = self.shape.steps_per_day // window
-            alike = max(self._per_part // window, 1) if self._per_part % window == 0 else 1
-            first = cuts[-1].columns.stop if cuts else 0
-            cuts.append(Cut(window, windows, alike, slice(first, first + windows // alike)))
-        return cuts
-
-    def _complete(self, valid: NDArray[np.bool_]) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
-        """Whether each window of each cut is `valid`, (steps,), throughout; and how many are, (columns,)."""
-        parts = [valid[: cut.windows * cut.window].reshape(-1, cut.window) for cut in self._cuts]
-        complete = [np.asarray(part.all(axis=1)) for part in parts]
-        windows = [whole.reshape(-1, cut.alike).sum(axis=1) for whole, cut in zip(complete, self._cuts, strict=True)]
-        return complete, np.concatenate(windows)
-
-    def _expected(self, rates: Floats) -> Floats:
-        """Stories expected in the windows of all cuts, (n, columns)."""
-        edges = np.zeros((len(rates), self.shape.parts + 1))
-        np.cumsum(rates * self._per_part, axis=1, out=edges[:, 1:])
-        expected = np.empty((len(rates), self._cuts[-1].columns.stop))
-        for cut in self._cuts:
-            target = expected[:, cut.columns]
-            if self._per_part % cut.window == 0:
-                np.multiply(rates, cut.window, out=target)
-                continue
-            part, within = np.divmod(np.arange(cut.windows + 1) * cut.window, self._per_part)
-            until = edges[:, part]
-            if within.any():
-                until += rates[:, np.minimum(part, self.shape.parts - 1)] * within
-            np.subtract(until[:, 1:], until[:, :-1], out=target)
-        return expected
-
-
-def _stories(counts: NDArray[np.float32]) -> Stories:
-    row, step = cells_of(counts)
-    return Stories(row, step, counts[row, step].astype(np.float64))
+        more = complete[which, place] * (x * (x - 2.0 * mean)) / (1.0 + mean) ** 2
+        put_right = np.bincount(row * len(cuts) + which, more, len(self) * len(cuts)).reshape(len(self), len(cuts))
+        history = float(self.shape.history_days)
+        memory = np.minimum(np.maximum(self.age, 1.0), history) if self.alone else np.full(1, history)
+        self.moments *= np.exp(-2.0 / memory)[:, None, None]
+        learning = ((self.age > 0) & (self.unusual == 0))[:, None]
+        self.moments[:, :, 0] += learning * (2.0 * squared - linear + put_right)
+        self.moments[:, :, 1] += learning * squared
 
 
 def _shrunk(observed: Floats, exposure: Floats, prior: Floats, least: float) -> Floats:
     strength = np.maximum(_FEW_STORIES / prior, least)
-    rates: Floats = (observed + strength * prior) / (exposure + strength)
+    rates: Floats = strength * prior
+    rates += observed
+    strength += exposure
+    rates /= strength
     return rates
 
 
 def _residual(seen: Floats, mean: Floats, spread: Floats) -> Floats:
     """Anscombe residual of counts with variance spread * mean (Farrington et al. 1996)."""
-    mean = np.maximum(mean, 1e-3)
-    residual: Floats = 1.5 * (np.cbrt(seen) ** 2 - np.cbrt(mean) ** 2) / np.sqrt(np.cbrt(mean) * spread)
+    root = np.cbrt(np.maximum(mean, 1e-3))
+    residual: Floats = 1.5 * (np.cbrt(seen) ** 2 - root**2) / np.sqrt(root * spread)
     return residual

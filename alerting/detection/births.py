@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting.detection.baseline import Profile
+from alerting.detection.baseline import Baseline, Profile
+from alerting.detection.cuts import Stories
 from alerting.detection.shape import Shape
-from alerting.detection.statistic import CountStatistic, Day
+from alerting.detection.tail import tail_scores
+from alerting.detection.trailing import Expectations, Sums
 
 _CROWD = 3.0  # -log10 of how unlikely so many births must be in a window,
 _MANY = 5.0  # and how many more than expected
@@ -23,48 +25,46 @@ class Births:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.statistic = CountStatistic(shape)
-        for part in self.statistic.parts.values():
-            part.grow(1)
+        self.baseline = Baseline(shape)
+        self.baseline.grow(1)
         self.counts = np.zeros((1, 2 * shape.steps_per_day), np.float32)
 
     def plan(self, day: int, profile: Profile) -> None:
         """Judge by the days before `day`."""
         self._day = day
-        self.statistic.plan(day, 1, np.zeros(1, np.int64), profile)
+        self._plan = self.baseline.plan(day, 1, np.zeros(1, np.int64), profile)
 
     def note(self, steps: list[int]) -> None:
         """Take in series first seen in the `steps`, since 1970, of today."""
-        places = np.array(steps, np.int64) - (self._day - 1) * self.shape.steps_per_day
-        np.add.at(self.counts[0], places, 1.0)
+        if steps:
+            places = np.array(steps, np.int64) - (self._day - 1) * self.shape.steps_per_day
+            self.counts[0] += np.bincount(places, minlength=self.counts.shape[1])
 
-    def crowded(self, step: int) -> bool:
-        """Whether there were too many for news in a window that ends with the `step` of today, since 1970."""
-        day = Day(self._day, self.counts, self.counts)
-        row, none = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        cells = self.statistic.peek(day, row, step - self._day * self.shape.steps_per_day, none)
-        return bool(((cells.tails >= _CROWD) & (cells.observed - cells.expected >= _MANY)).any())
+    def crowded(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether there were too many for news in a window that ends with each of the `steps` of today, since 1970."""
+        last, windows = steps - (self._day - 1) * self.shape.steps_per_day, self.shape.windows
+        row = none = np.zeros_like(last)
+        observed = Sums(windows, self.counts, row, self.counts.shape[1]).at(last, none)
+        per_part = self.shape.steps_per_day // self.shape.parts
+        expected = Expectations(windows, self.baseline.before, self._plan.rates, row, per_part).at(last, none)
+        tails = tail_scores(observed, expected, self._plan.alpha[row])
+        crowded: NDArray[np.bool_] = np.any((tails >= _CROWD) & (observed - expected >= _MANY), axis=1)
+        return crowded
 
     def learn(self, outage: NDArray[np.bool_], *, usual: bool) -> None:
         """Take in the day, which is over, but for the steps in `outage`. The first days of a store, in which most names
         are new, are not `usual`: nothing is learnt of them."""
-        if usual:
-            self.statistic.learn(Day(self._day, self.counts, self.counts), outage)
         per_day = self.shape.steps_per_day
+        if usual:
+            self.baseline.learn(self._day, Stories.of(self.counts[:, per_day:]), self._plan, outage)
         self.counts[:, :per_day] = self.counts[:, per_day:]
         self.counts[:, per_day:] = 0.0
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its state in arrays."""
-        found = {
-            f"{name}.{key}": array
-            for name, part in self.statistic.parts.items()
-            for key, array in part.arrays().items()
-        }
-        return {"counts": self.counts, **found}
+        return {"counts": self.counts, **{f"baseline.{name}": array for name, array in self.baseline.arrays().items()}}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over what `arrays` gave; `plan` has to follow."""
         self.counts = arrays["counts"]
-        for name, part in self.statistic.parts.items():
-            part.restore({key: arrays[f"{name}.{key}"] for key in part.FIELDS})
+        self.baseline.restore({name: arrays[f"baseline.{name}"] for name in self.baseline.FIELDS})

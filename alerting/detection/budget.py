@@ -79,18 +79,19 @@ def find_threshold(
     pass it, it is found for those few and moved up, or a single day of real news would set it.
     """
     days = weights[(highs >= -9).any(axis=0)].sum() if highs.size else 0.0
-    at = cells_of(highs > _LEAST_SCORE)
-    order = np.argsort(-highs[at], kind="stable")
-    high, passed = highs[at][order].astype(np.float64), np.cumsum(weights[at[1]][order])
-    series = 1 + (highs > 0).any(axis=1).sum()
+    row, day = cells_of(highs > _LEAST_SCORE)
+    high = highs[row, day]
+    order = np.argsort(-high, kind="stable")
+    high, passed = high[order].astype(np.float64), weights[day][order].cumsum()
+    series = 1 + int(np.count_nonzero((highs > 0).any(axis=1)))
     tail = _ALONE if alone else _TOGETHER
     model = _MODEL_DAYS * series * steps_per_day * _MODEL_RUN
     room = series * (days + _MODEL_DAYS)
     # a day may have several pages
     most = min(tail.days * -math.expm1(-allowed / series), _ALL_DAYS) * room
     enough = max(most, min(tail.few, _MOST_DAYS * room))
-    above = np.flatnonzero(passed + model * 10.0**-high > enough)
-    i = int(above[0]) if above.size else len(high)
+    above = passed + model * 10.0**-high > enough
+    i = int(above.argmax()) if above.any() else len(high)
     left = enough - (float(passed[i - 1]) if i else 0.0)
     least = float(high[i]) if i < len(high) else _LEAST_SCORE
     found = max(least, math.log10(model / left)) if left > 0 else least

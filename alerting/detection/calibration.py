@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.newcomers import Newcomers
-from alerting.detection.rows import Rows
+from alerting.detection.rows import Rows, cells_of
 from alerting.detection.shape import Shape
 
 Floats = NDArray[np.float64]
@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 
 BINS = 64
 EDGES = 60.0 * (np.arange(BINS) / BINS) ** 2  # of the statistics' histogram
+_MIDDLES = (EDGES + np.append(EDGES[1:], 60.0)) / 2
 
 _PRIOR_DAYS, _GROWN_UP, _LEAST_PRIOR = 3.0, 12.0, 0.25  # of the pooled ranks, which give way to a series' own
 _MODEL_DAYS = 3.0  # of a model in which a statistic v is passed with probability 10^-v, beside the pool
@@ -80,10 +81,12 @@ class Calibration(Rows):
         self.newcomers = Newcomers(_KINDS, tests, BINS)
         self._groups = Groups(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
         self._classes = np.zeros(0, np.int64)
-        self._ranked = np.zeros(0, np.bool_)  # rows whose scores at EDGES are those of the day
+        self._table = np.zeros((0, tests, BINS), np.float32)  # scores at EDGES of the rows that were asked for today,
+        self._place = np.zeros(0, np.int64)  # and where each row is in it, (n,); -1: nowhere
         self._pool = np.zeros(0)
+        passed = 10.0**-EDGES
+        self._model = np.append(passed[:-1] - passed[1:], passed[-1]) * _MODEL_DAYS * shape.steps_per_day
         self._level = self._usual = np.zeros(0)
-        self._table = np.zeros((0, tests, BINS), np.float32)
         self._own = np.zeros(0)  # what is taken from the scores of each series for its own past,
         self._shift = np.zeros(0)  # and what is taken from them today
         self.alone = True  # nothing but a series' own past says what is usual
@@ -108,79 +111,85 @@ class Calibration(Rows):
         rated = groups.kind * _CLASSES + np.clip(np.log10(rates + 1e-9) + 1.0, 0, _CLASSES - 1).astype(np.int64)
         self._classes = np.where(groups.new, _KINDS * _CLASSES + groups.kind, rated)
         self.alone = learnt <= 1
+        age = day_weights(day, self.shape.history_days)
         if first == 0:
             self._learn_pool(learnt, self._classes)
-            self._learn_levels(day, learnt, groups)
-            self._ranked, self._table = np.zeros(0, np.bool_), self._table[:0]
-        added = len(self) - len(self._ranked)
-        table = np.empty((len(self), len(self.weights), BINS), np.float32)
-        table[: len(self._ranked)] = self._table
-        self._table, self._ranked = table, np.concatenate([self._ranked, np.zeros(added, np.bool_)])
-        self._own = np.concatenate([self._own[:first], self._shifts(day, groups, first)])
+            self._learn_levels(learnt, groups, age)
+            self._table, self._place = self._table[:0], self._place[:0]
+        self._place = np.append(self._place, np.full(len(self) - len(self._place), -1))
         weight = np.log10(np.maximum(groups.weight, 1e-9))
-        self._shift = np.where(groups.new, self.newcomers.shift(self._usual)[groups.kind] - weight, self._own)
+        self._own = np.concatenate([self._own[:first], self._shifts(groups, age, first) - weight[first:]])
+        self._shift = self._own
+        if groups.new.any():
+            self._shift = np.where(groups.new, self.newcomers.shift(self._usual)[groups.kind] - weight, self._own)
         self._young = (_YOUNG if self.alone else 0.0) * np.exp(-self.age / _YOUNG_DAYS)
 
     def _learn_pool(self, learnt: int, classes: Ints) -> None:
         """The share of steps in each bin for each kind and rate, (classes, tests, BINS), and the shape of its tail."""
-        model = np.exp(-EDGES * np.log(10.0))
-        model = np.append(model[:-1] - model[1:], model[-1]) * _MODEL_DAYS * self.shape.steps_per_day
         many = _KINDS * _CLASSES
         self._pool = np.zeros((many, len(self.weights), BINS))
-        for each in np.unique(classes[:learnt]):
-            if each >= many:
-                continue
-            mine = classes[:learnt] == each
-            self._pool[each] = self.seen[:learnt][mine].sum(axis=0, dtype=np.float64)
-        steps = (
-            np.bincount(classes[:learnt], self.steps[:learnt], many + _KINDS)[:many]
-            + _MODEL_DAYS * self.shape.steps_per_day
-        )
-        self._pool = (self._pool + model) / steps[:, None, None]
-        newcomers = self.newcomers.ranks(self._pool[::_CLASSES], self.shape.steps_per_day)
-        self._pool = np.concatenate([self._pool, newcomers])
+        for each in np.bincount(classes[:learnt], minlength=many)[:many].nonzero()[0]:
+            mine = (classes[:learnt] == each).nonzero()[0]
+            self.seen[mine].sum(axis=0, dtype=np.float64, out=self._pool[each])
+        steps = np.bincount(classes[:learnt], self.steps[:learnt], many + _KINDS)[:many]
+        self._pool += self._model
+        self._pool /= (steps + _MODEL_DAYS * self.shape.steps_per_day)[:, None, None]
 
     def _rank(self, rows: Ints) -> None:
         """Bring the scores at EDGES up to the day for those of `rows` that are not; most series have no story in it."""
-        rows = np.unique(rows[~self._ranked[rows]])
+        rows = rows[self._place[rows] < 0]
         if not rows.size:
             return
+        rows = np.bincount(rows).nonzero()[0]
         new, per_day = self._groups.new[rows], self.shape.steps_per_day
         steps = np.where(new, 0.0, self.steps[rows])
-        days = steps / per_day
-        prior = np.maximum(_PRIOR_DAYS * (1.0 - days / _GROWN_UP), _LEAST_PRIOR) * per_day
-        share = np.where(new[:, None, None], 0.0, self.seen[rows])
-        share = share + prior[:, None, None] * self._pool[self._classes[rows]]
+        prior = np.maximum(_PRIOR_DAYS * (1.0 - steps / per_day / _GROWN_UP), _LEAST_PRIOR) * per_day
+        share = prior[:, None, None] * self._pooled(rows)
+        share += np.where(new[:, None, None], 0.0, self.seen[rows])
         share /= (steps + prior)[:, None, None]
-        at, beyond, mean = _tails(share, _ALONE_TAIL if self.alone else _TAIL)
+        above = share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+        at, beyond, mean = _tails(share, above, _ALONE_TAIL if self.alone else _TAIL)
         excess = np.maximum(EDGES - EDGES[at][:, :, None], 0.0)
-        tail = np.log10(beyond)[:, :, None] - excess / (np.maximum(mean, 0.05)[:, :, None] * np.log(10.0))
-        empirical = np.log10(np.maximum(share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1], 1e-300))
-        self._table[rows] = -np.where(np.arange(BINS) <= at[:, :, None], empirical, tail)
-        self._ranked[rows] = True
+        excess /= (np.maximum(mean, 0.05) * np.log(10.0))[:, :, None]
+        excess -= np.log10(beyond)[:, :, None]
+        empirical = -np.log10(np.maximum(above, 1e-300))
+        table = np.where(np.arange(BINS) <= at[:, :, None], empirical, excess)
+        self._place[rows] = len(self._table) + np.arange(len(rows))
+        self._table = np.concatenate([self._table, table.astype(np.float32)])
 
-    def _learn_levels(self, day: int, learnt: int, groups: Groups) -> None:
+    def _pooled(self, rows: Ints) -> Floats:
+        """The share of steps in each bin that `rows` begin with, (rows, tests, BINS)."""
+        classes = self._classes[rows]
+        if classes.max(initial=0) >= len(self._pool):  # newcomers, of which most days have none
+            newcomers = self.newcomers.ranks(self._pool[::_CLASSES], self.shape.steps_per_day)
+            self._pool = np.concatenate([self._pool, newcomers])
+        pooled: Floats = self._pool[classes]
+        return pooled
+
+    def _learn_levels(self, learnt: int, groups: Groups, age: Floats) -> None:
         """For each kind, the median of the highs that are any, and the share of all days that pass it."""
         self._level, self._usual = np.full(_KINDS, np.inf), np.ones(_KINDS)
-        age = day_weights(day, self.shape.history_days)
-        for kind in range(_KINDS):
-            highs = self.highs[:learnt][groups.kind[:learnt] == kind]
-            some = highs[highs > 0]
-            if some.size >= _FEW_HIGHS:
-                self._level[kind] = level = _quantile(some, _LEVEL)
-                self._usual[kind] = ((highs > level) * age).sum() / ((highs >= 0) * age).sum()
+        highs, kind = self.highs[:learnt], groups.kind[:learnt]
+        row, day = cells_of(highs > 0)
+        some, of = highs[row, day], kind[row]
+        judged = np.bincount(kind, _weighted(highs >= 0, age), _KINDS)
+        for each in range(_KINDS):
+            mine = some[of == each]
+            if mine.size >= _FEW_HIGHS:
+                self._level[each] = level = _quantile(mine, _LEVEL)
+                self._usual[each] = age[day[of == each][mine > level]].sum() / judged[each]
 
-    def _shifts(self, day: int, groups: Groups, first: int) -> Floats:
-        """What to take from the scores of the rows from `first` on, (rows,)."""
-        highs, kind, age = self.highs[first:], groups.kind[first:], day_weights(day, self.shape.history_days)
+    def _shifts(self, groups: Groups, age: Floats, first: int) -> Floats:
+        """What to take from the scores of the rows from `first` on for their own past, (rows,)."""
+        highs, kind = self.highs[first:], groups.kind[first:]
         usual = self._usual[kind]
         prior = np.maximum(_OWN_DAYS, _OWN_HIGHS / np.maximum(usual, 1e-9))
-        often = ((highs > self._level[kind, None]) * age).sum(axis=1) + prior * usual
-        share = np.minimum(often / (((highs >= 0) * age).sum(axis=1) + prior), 0.99)
+        often = _weighted(highs > self._level[kind, None], age) + prior * usual
+        share = np.minimum(often / (_weighted(highs >= 0, age) + prior), 0.99)
         ratio = np.log1p(-share) / np.log1p(-np.minimum(usual, 0.99))
-        own = np.clip(np.log10(np.maximum(ratio, 1e-9)), -_LARGEST_SHIFT, _LARGEST_SHIFT)
-        shift: Floats = own - np.log10(np.maximum(groups.weight[first:], 1e-9))
-        return shift
+        own = np.log10(np.maximum(ratio, 1e-9))
+        shifts: Floats = np.minimum(np.maximum(own, -_LARGEST_SHIFT), _LARGEST_SHIFT)
+        return shifts
 
     def shifted_highs(self, learnt: int) -> NDArray[np.float32]:
         """The highs of the first `learnt` series as they would count today, (learnt, history)."""
@@ -191,28 +200,32 @@ class Calibration(Rows):
         """Scores of the tests in `statistics`, (cells, tests), of the rows `row`: the tests share the tail probability
         by weight, so the score is log10 of the weighted mean of 10^score."""
         self._rank(row)
-        place = np.sqrt(np.minimum(statistics, 59.9) / 60.0) * BINS
-        below = np.minimum(place.astype(np.int64), BINS - 2)
-        tests = np.arange(statistics.shape[1])
-        low, high = self._table[row[:, None], tests, below], self._table[row[:, None], tests, below + 1]
-        each = np.minimum(low + (high - low) * (place - below), 250.0)
+        each = np.minimum(self._interpolated(row[:, None], np.arange(statistics.shape[1]), statistics), 250.0)
         scores: Floats = np.log10((self.weights * 10.0**each).sum(axis=1)) - self._shift[row] - self._young[row]
         return scores
 
     def tail_scores(self, row: Ints, statistic: Floats) -> Floats:
         """The score that the last test alone would give, (cells,)."""
-        place = np.sqrt(np.minimum(statistic, 59.9) / 60.0) * BINS
-        below = np.minimum(place.astype(np.int64), BINS - 2)
-        low, high = self._table[row, -1, below], self._table[row, -1, below + 1]
-        score: Floats = low + (high - low) * (place - below) - self._shift[row] - self._young[row]
+        score: Floats = self._interpolated(row, -1, statistic) - self._shift[row] - self._young[row]
         return score
+
+    def _interpolated(self, row: Ints, test: Ints | int, statistic: Floats) -> Floats:
+        """Between the scores at EDGES of rows that are ranked; all arguments are broadcast."""
+        place = _places(statistic)
+        below = np.minimum(place.astype(np.int64), BINS - 2)
+        at = self._place[row]
+        low, high = self._table[at, test, below], self._table[at, test, below + 1]
+        between: Floats = low + (high - low) * (place - below)
+        return between
 
     def note(self, row: Ints, statistics: Floats, surging: NDArray[np.bool_], firing: Floats) -> None:
         """Take in cells of today: their statistics, whether a surge was open, and the scores of those that could fire,
         else 0."""
-        bins = np.minimum((np.sqrt(np.minimum(statistics, 59.9) / 60.0) * BINS).astype(np.int64), BINS - 1)
+        bins = np.minimum(_places(statistics).astype(np.int64), BINS - 1)
+        tests = np.arange(statistics.shape[1])
         for target, mine in ((self.today, ~surging), (self.doubtful, surging)):
-            np.add.at(target, (row[mine, None], np.arange(statistics.shape[1]), bins[mine]), 1)
+            if mine.any():
+                np.add.at(target, (row[mine, None], tests, bins[mine]), 1)
         np.maximum.at(self.high, row, np.where(firing > 0, firing + self._shift[row], 0.0).astype(np.float32))
 
     def settle(self, row: int, score: float) -> None:
@@ -225,7 +238,7 @@ class Calibration(Rows):
         """The threshold, (n,), that tells by how much a score is too rare."""
         return np.minimum(self.threshold, _ALONE_BAR) if self.alone else self.threshold
 
-    def _believed(self, row: Ints) -> NDArray[np.bool_]:
+    def _believed(self, row: Ints | slice) -> NDArray[np.bool_]:
         """Whether what is far above normal is news, and not to be learnt: a series with much of that is restless."""
         believed: NDArray[np.bool_] = self.real[row] <= _RARELY * np.maximum(self.days[row], _OWN_DAYS)
         return believed
@@ -235,7 +248,7 @@ class Calibration(Rows):
         a few times the usual: a day that is high for long is one event, or the next one would pass for ordinary."""
         if not self.alone:
             return self.today[rows].astype(np.float32)
-        share = (self.seen[rows] + self.shape.steps_per_day * self._pool[self._classes[rows]]) / (
+        share = (self.seen[rows] + self.shape.steps_per_day * self._pooled(rows)) / (
             self.steps[rows, None, None] + self.shape.steps_per_day
         )
         usual = share[:, :, ::-1].cumsum(axis=2) * self.shape.steps_per_day
@@ -247,20 +260,21 @@ class Calibration(Rows):
         """Take in the day, which had so many `steps` without an outage; `judged`, (n,), are the rows that could fire
         all day."""
         self.age += judged
-        days = self.age if self.alone else np.full(len(self), float(self.shape.history_days))
-        fade = fading(days, self.shape.history_days)
+        history = self.shape.history_days
+        fade = fading(self.age if self.alone else np.full(len(self), history), history)
         real = judged & (self.high - self._shift > self._bar() + _REAL)
-        believed = real & self._believed(np.arange(len(self)))
-        self._learn_newcomers(judged, believed)
-        busy = np.flatnonzero(judged & self.today[:, -1].any(axis=1))
+        believed = real & self._believed(slice(None))
+        noted = self.today[:, -1].any(axis=1)
+        busy = (judged & noted).nonzero()[0]
         seen = [self._tempered(busy[i : i + _ROWS_AT_ONCE]) for i in range(0, len(busy), _ROWS_AT_ONCE)]
+        self._learn_newcomers(judged, believed)  # behind what is ranked by those of the days before
         self.seen *= fade[:, None, None].astype(np.float32)
         self.seen[busy] += np.concatenate([*seen, np.zeros((0, *self.seen.shape[1:]), np.float32)])
         self.steps = self.steps * fade + steps * judged
         self.real = self.real * fade + real
         self.days = self.days * fade + judged
-        self.highs[:, day % self.shape.history_days] = np.where(judged & ~believed, self.high, np.nan)
-        self.today[:] = 0
+        self.highs[:, day % history] = np.where(judged & ~believed, self.high, np.nan)
+        self.today[noted] = 0
         self.high[:] = 0
 
     def _learn_newcomers(self, judged: NDArray[np.bool_], believed: NDArray[np.bool_]) -> None:
@@ -268,13 +282,14 @@ class Calibration(Rows):
         are not ranked by, but taken back: what newcomers page counts in the budget. Their highs become those that a
         series like others would have."""
         judged = judged & (self._groups.weight > 0)  # series whose rules leave the signal out are no others
-        kind, new = self._groups.kind, judged & self._groups.new
-        mine, others = kind[new], np.bincount(kind[judged & ~new], minlength=_KINDS)
-        real, high = believed[new] & self.newcomers.believed()[mine], self.high[new] > self._level[mine]
-        self.newcomers.learn(mine, self.today[new], real, high, others, self.shape.history_days)
-        believed &= ~new
-        likened = self.high + (self._own - self._shift).astype(np.float32)
-        self.high = np.where(new & (self.high > 0), np.maximum(likened, 0.0), self.high)
+        others = np.bincount(self._groups.kind[judged & ~self._groups.new], minlength=_KINDS)
+        rows = (judged & self._groups.new).nonzero()[0]
+        kind, highs = self._groups.kind[rows], self.high[rows]
+        real, high = believed[rows] & self.newcomers.believed()[kind], highs > self._level[kind]
+        self.newcomers.learn(kind, self.today[rows], real, high, others, self.shape.history_days)
+        believed[rows] = False
+        likened = highs + (self._own[rows] - self._shift[rows]).astype(np.float32)
+        self.high[rows] = np.where(highs > 0, np.maximum(likened, 0.0), highs)
 
 
 def fading(age: Ints | Floats, history: int) -> Floats:
@@ -294,6 +309,12 @@ def day_weights(day: int, history: int) -> Floats:
     return weight
 
 
+def _weighted(days: NDArray[np.bool_], weights: Floats) -> Floats:
+    """The summed `weights`, (history,), of the `days` of each series, (n, history)."""
+    found: Floats = np.einsum("ij,j->i", days, weights)
+    return found
+
+
 def _quantile(values: NDArray[np.float32], share: float) -> float:
     """The `share` quantile of `values`, (n,), between the nearest two: `np.quantile` in a fraction of its time."""
     place = share * (len(values) - 1)
@@ -304,13 +325,17 @@ def _quantile(values: NDArray[np.float32], share: float) -> float:
     return float(np.float32(before + apart * within if within < 0.5 else part[high] - apart * (1.0 - within)))
 
 
-def _tails(share: Floats, tail: float) -> tuple[Ints, Floats, Floats]:
-    """Of histograms `share`, (n, tests, BINS), the bin from which on the tail lies, the share of steps there, and their
-    mean excess, each (n, tests)."""
-    middle = (EDGES + np.append(EDGES[1:], 60.0)) / 2
-    above = share[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+def _places(statistics: Floats) -> Floats:
+    """Where each of `statistics` lies among EDGES, from 0 to BINS."""
+    places: Floats = np.sqrt(np.minimum(statistics, 59.9) / 60.0) * BINS
+    return places
+
+
+def _tails(share: Floats, above: Floats, tail: float) -> tuple[Ints, Floats, Floats]:
+    """Of histograms `share`, (n, tests, BINS), summed from the right in `above`: the bin from which on the tail lies,
+    the share of steps there, and their mean excess, each (n, tests)."""
     least = np.minimum(tail, _RARE * above[:, :, :1])
-    at = np.maximum((above >= least).sum(axis=2) - 1, 0)[:, :, None]
-    beyond = np.maximum(np.take_along_axis(above, at, axis=2)[:, :, 0], 1e-12)
-    moment = (share * middle)[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
-    return at[:, :, 0], beyond, np.take_along_axis(moment, at, axis=2)[:, :, 0] / beyond - EDGES[at[:, :, 0]]
+    at = np.maximum((above >= least).sum(axis=2) - 1, 0)
+    beyond = np.maximum(np.take_along_axis(above, at[:, :, None], axis=2)[:, :, 0], 1e-12)
+    moment = np.einsum("ijk,k->ij", np.where(np.arange(BINS) >= at[:, :, None], share, 0.0), _MIDDLES)
+    return at, beyond, moment / beyond - EDGES[at]

@@ -54,7 +54,7 @@ class Candidates:
         returned with the step in which they did, in order."""
         self.met = []
         ready: list[tuple[int, Series, Candidate, list[Stories]]] = []
-        for sighting in sorted(sightings, key=lambda seen: seen[:2]):
+        for sighting in sorted(sightings):  # by step and series
             candidate = self._meet(sighting, day)
             if candidate is None:
                 continue
@@ -95,7 +95,8 @@ class Candidates:
         longest ago."""
         self._taken = self.refused = 0
         if oldest % _SWEEP_DAYS == 0:
-            self._known = {series: known for series, known in self._known.items() if known.last_day >= oldest}
+            for series in [series for series, known in self._known.items() if known.last_day < oldest]:
+                del self._known[series]
         if len(self._known) >= self.limit:
             order = sorted(self._known, key=lambda series: (self._known[series].last_day, series))
             for series in order[: max(1, self.limit // 10)]:

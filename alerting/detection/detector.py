@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 class Series(NamedTuple):
-    """One line of counts: `kind` is `all`, `topic` or `entity`."""
+    """One line of counts: `kind` is `all`, `topic` or `entity`; or `outage`, which has none."""
 
     kind: str
     name: str
@@ -26,6 +26,7 @@ class Series(NamedTuple):
 
 
 ALL = Series("all", "all")  # all messages together
+OUTAGE = Series("outage", "ingest")  # their silence, where that is a surge of its own
 
 Signal = Literal["negative", "share", "positive", "volume"]
 """What of a series is judged: negative stories, their share of all stories, positive stories, all stories."""

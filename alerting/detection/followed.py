@@ -66,7 +66,7 @@ class Followed:
     def places(self, counts: Counts) -> Ints:
         """The row of each name of `counts` that has a cell, (names,); -1 for the others."""
         rows = np.full(len(counts.names), -1)
-        present = np.unique(counts.series).tolist()
+        present = np.bincount(counts.series).nonzero()[0].tolist()
         rows[present] = [self.rows.get(counts.names[place], -1) for place in present]
         return rows
 

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.detection.baseline import Baseline, Floats, Profile
-from alerting.detection.detector import Series, Surge, SurgeChange
+from alerting.detection.cuts import Stories
+from alerting.detection.detector import OUTAGE, Surge, SurgeChange
 from alerting.detection.shape import Shape
-
-OUTAGE = Series("outage", "ingest")
 
 _DOUBTFUL = 1.0  # -log10 of how unlikely a silence must be not to pass for calm,
 _SILENT = 3.0  # not to be learnt,
@@ -41,10 +40,8 @@ class Ingest:
     def plan(self, day: int, alone: bool) -> Profile:
         """Judge by the days before `day`."""
         profile = self.baseline.profile(alone)
-        kinds = np.zeros(1, np.int64)
-        pool = self.baseline.pool(1, kinds, profile)
+        self._plan = self.baseline.plan(day, 1, np.zeros(1, np.int64), profile)
         self.baseline.alone = alone  # its volume is that of all series
-        self._plan = self.baseline.plan(day, pool, kinds)
         steps = np.repeat(self._plan.rates[0], self.shape.steps_per_day // self.shape.parts)
         self._cumulated = np.append(0.0, np.cumsum(steps))  # messages expected since midnight
         return profile
@@ -97,7 +94,7 @@ class Ingest:
         heard = max(self._heard + 1 - day * per_day, 0)
         self._carried = float(self._cumulated[-1] - self._cumulated[heard]) + (0.0 if heard else self._carried)
         if self.messages.any() or self.baseline.age[0] > 0:  # the silence before a stream begins is not its rhythm
-            self.baseline.learn(day, self.messages[:, per_day:], self._plan, self.silent)
+            self.baseline.learn(day, Stories.of(self.messages[:, per_day:]), self._plan, self.silent)
         self.messages[:, :per_day] = self.messages[:, per_day:]
         self.messages[:, per_day:] = 0.0
         self.silent[:] = False

@@ -14,7 +14,7 @@ from alerting.detection.calibration import Calibration, Groups
 from alerting.detection.detector import Reading, Series, Signal, SurgeChange, Trace
 from alerting.detection.episodes import Episodes, Judged
 from alerting.detection.followed import Known
-from alerting.detection.rows import Rows, cells_of
+from alerting.detection.rows import Rows
 from alerting.detection.shape import Shape
 from alerting.detection.statistic import CountStatistic, Day, ShareStatistic
 
@@ -107,8 +107,7 @@ class Lane:
 
     def judge(self, block: Block, start: int) -> list[SurgeChange]:
         """Judge the steps of the block from `start` on."""
-        today = self.shape.steps_per_day
-        row, step = cells_of(block.day.of[:, today + start : today + block.end])
+        row, step, _ = block.day.stories_within(start, block.end)
         active = self.statistic.awake.copy()
         active[row] = True
         rows = np.flatnonzero(active)
@@ -116,7 +115,7 @@ class Lane:
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[first : first + _ROWS_AT_ONCE]
             mine = slice(*np.searchsorted(row, [some[0], some[-1] + 1]))
-            changes += self._judge_rows(block, some, row[mine], start + step[mine], start)
+            changes += self._judge_rows(block, some, row[mine], step[mine], start)
         for held in self._held(block):
             if not active[held]:
                 changes += self._follow(block, held, None, start)

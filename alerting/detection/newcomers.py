@@ -77,11 +77,15 @@ class Newcomers(Rows):
     ) -> None:
         """Take in a day of n newcomers, of the `kind`, (n,): their statistics `today`, (n, tests, bins), and which had
         `real` news or a `high` score, (n,). `others`: (kinds,) the number of other series that were judged."""
+        fade = math.exp(-2.0 / history)
         for name in self.FIELDS:
-            getattr(self, name)[:] *= math.exp(-2.0 / history)
+            array = getattr(self, name)
+            array *= fade
+        self.others += others
+        if not kind.size:
+            return
         kinds = len(self)
         np.add.at(self.seen, kind[~real], today[~real])
         self.days += np.bincount(kind, minlength=kinds)
         self.real += np.bincount(kind, real, kinds)
         self.high += np.bincount(kind, high & ~real, kinds)
-        self.others += others

@@ -12,8 +12,8 @@ def cells_of(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     """Row and column of what is not 0 in `values`, (n, columns): `np.nonzero`, but many times as fast where that is
     little."""
     at = (values != 0).ravel().nonzero()[0]
-    row = at // values.shape[1] if at.size else at
-    return row, at - row * values.shape[1]
+    row, column = np.divmod(at, values.shape[1]) if at.size else (at, at)
+    return row, column
 
 
 def begins(keys: NDArray[Any]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from core.errors import SettingsError
 from core.settings import AlertingSettings
@@ -49,11 +50,11 @@ class Shape:
             max(1, _HOUR // step),
         )
 
-    @property
+    @cached_property
     def steps_per_day(self) -> int:
         return MINUTES_PER_DAY // self.step_minutes
 
-    @property
+    @cached_property
     def short_windows(self) -> list[int]:
         """Those of up to an hour, or the shortest: by these a surge is seen to end."""
         return [window for window in self.windows if window <= self.hour] or self.windows[:1]

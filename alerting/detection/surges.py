@@ -19,6 +19,7 @@ from alerting.detection.calibration import Groups
 from alerting.detection.candidates import Candidate, Candidates, Sighting
 from alerting.detection.codec import pack, unpack
 from alerting.detection.detector import (
+    OUTAGE,
     Counts,
     Floats,
     Listener,
@@ -29,7 +30,7 @@ from alerting.detection.detector import (
     SurgeChange,
 )
 from alerting.detection.followed import STREAMS, Followed, Known, values_of
-from alerting.detection.ingest import OUTAGE, Ingest
+from alerting.detection.ingest import Ingest
 from alerting.detection.lane import Block, Lane
 from alerting.detection.rows import begins
 from alerting.detection.shape import Shape
@@ -79,6 +80,7 @@ class SurgeDetector:
         self._candidates = Candidates(few, _CANDIDATES * self._most)
         self._ingest = Ingest(self.shape, self.position - 1)
         self._births = Births(self.shape)
+        self._days: dict[str, Day] = {}  # of each stream, as it stood when steps of it were last judged
         self._began = self.position
         self._lanes = [Lane(self.shape, signal) for signal in self._signals]
         self._followed = Followed(self.shape, self.policy, self._signals)
@@ -100,7 +102,7 @@ class SurgeDetector:
         """See `Detector.readings`: those of the first signal."""
         if not self._lanes:
             return []
-        return self._lanes[0].readings(self._today(self._lanes[0]), list(self._followed.rows), self._done)
+        return self._lanes[0].readings(self._today(STREAMS[self._signals[0]]), list(self._followed.rows), self._done)
 
     def sizes(self) -> Sizes:
         """See `Detector.sizes`."""
@@ -123,12 +125,13 @@ class SurgeDetector:
     def _judge_within_day(self, counts: Counts) -> list[SurgeChange]:
         start, end = self._done, self._done + counts.end - counts.start
         self._take_in(counts)
+        self._days = {stream: self._today(stream) for stream in self._followed.streams}
         changes = self._ingest.judge(self._day, start, end)
         followed = self._followed
         names = list(followed.rows)
         for lane in self._lanes:
             fired = None if self._listener is None else np.zeros((len(names), end - start))
-            today, quiet = self._today(lane), self._ingest.doubtful
+            today, quiet = self._days[STREAMS[lane.signal]], self._ingest.doubtful
             block = Block(today, start, end, names, followed.rows, followed.known, quiet, fired)
             changes += lane.judge(block, start)
             if self._listener is not None:
@@ -137,9 +140,9 @@ class SurgeDetector:
         self._done = end
         return sorted(changes, key=lambda change: (change.step, change.series, change.surge.signal))
 
-    def _today(self, lane: Lane) -> Day:
+    def _today(self, stream: str) -> Day:
         counts = self._followed.counts
-        return Day(self._day, counts[STREAMS[lane.signal]], counts["stories"])
+        return Day(self._day, counts[stream], counts["stories"])
 
     def _take_in(self, counts: Counts) -> None:
         """Put `counts` into the rows, and open rows for the series that are worth following now."""
@@ -198,7 +201,9 @@ class SurgeDetector:
         born = np.array([candidate.born for _, _, candidate in found], np.int64)
         # a series alone is no newcomer: there are none to compare it with
         warm = (followed >= self._began + warmup) & (self._learnt > 1)
-        crowded = np.isin(followed, [step for step in np.unique(followed[warm]).tolist() if self._births.crowded(step)])
+        crowded = warm.copy()
+        if warm.any():
+            crowded[warm] = self._births.crowded(followed[warm])
         new = warm & ~crowded
         born = np.where(new, np.maximum(born - warmup, self._began), born)
         ready = np.maximum(np.where(crowded, followed, born) + warmup, followed)
@@ -230,7 +235,8 @@ class SurgeDetector:
         per_day = self.shape.steps_per_day
         self._quiet_days = 0 if self._ingest.messages[0, per_day:].any() else self._quiet_days + 1
         for lane in self._lanes:
-            lane.learn(self._today(lane), self._followed.known, self._ingest.silent)
+            lane.learn(self._days[STREAMS[lane.signal]], self._followed.known, self._ingest.silent)
+        self._days = {}  # their counts move on now
         self._births.learn(self._ingest.silent, usual=self.position - per_day >= self._began + self.shape.warmup)
         self._ingest.learn(self._day)
         heard = self._ingest.baseline.age[0] > 0

@@ -10,6 +10,10 @@ _DEAD, _GAPS, _UNREAD = f"{_RUNBOOKS}DeadLetters.md", f"{_RUNBOOKS}LedgerGaps.md
 
 
 def losses() -> list[Built]:
+    return [*_over_time(), *_lists()]
+
+
+def _over_time() -> list[Built]:
     return [
         lines(
             About(
@@ -72,6 +76,11 @@ def losses() -> list[Built]:
             ),
             bars=True,
         ),
+    ]
+
+
+def _lists() -> list[Built]:
+    return [
         listing(
             About("Newest dead letters", "Those that were not replayed.", "short", _DEAD, 12, 9),
             rows(_LETTERS),

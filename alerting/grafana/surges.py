@@ -19,7 +19,7 @@ def board() -> Board:
         description="Incidents, scores, deliveries, and pages against the budget.",
         refresh="30s",
         since="now-7d",
-        variables=[of("kind", "Kind of series", "all", "topic", "entity")],
+        variables=[of("kind", "Kind of series", "all", "topic", "entity", "outage")],
     )
     made.row("Now", *_now())
     made.row("Incidents", *_incidents())
@@ -39,7 +39,7 @@ def _now() -> list[Built]:
         figure(
             About(
                 "Pages of the last week",
-                "Incidents of seven days of event time that nobody called useful.",
+                "Incidents of seven days of event time that nobody called useful, without outages of the feeds.",
                 "short",
                 _BUDGET,
                 4,
@@ -52,7 +52,14 @@ def _now() -> list[Built]:
             over_time("max(newstide_budget_pages_per_week)"),
         ),
         figure(
-            About("Called false", "Of the incidents in the range that somebody judged.", "percentunit", _BUDGET, 4, 4),
+            About(
+                "Called false",
+                "Of the incidents in the range that somebody judged, without outages of the feeds.",
+                "percentunit",
+                _BUDGET,
+                4,
+                4,
+            ),
             rows(_FALSE_SHARE),
             limits=Limits(0.5, 0.8),
         ),
@@ -220,7 +227,7 @@ _FALSE_SHARE = f"""
         SELECT (SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1)
                AS verdict
         FROM incident
-        WHERE $__timeFilter(opened_at) AND state <> 'withdrawn' AND {_CHOSEN}
+        WHERE $__timeFilter(opened_at) AND state <> 'withdrawn' AND kind <> 'outage' AND {_CHOSEN}
     )
     SELECT avg((verdict = 'false')::int)::float8 AS share FROM said WHERE verdict IS NOT NULL
 """

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 
 from core.text import story_form
 
@@ -50,18 +51,11 @@ def distinctive_words(
 
 
 def _holders(texts: Iterable[str]) -> tuple[Counter[str], int]:
-    counter: Counter[str] = Counter()
-    size = 0
-    for text in texts:
-        size += 1
-        counter.update(_words_of(text))
-    return counter, size
+    words = [_words_of(text) for text in texts]
+    return Counter(chain.from_iterable(words)), len(words)
 
 
 @lru_cache(maxsize=4096)  # alerts of one day are compared with the same headlines
 def _words_of(text: str) -> frozenset[str]:
-    return frozenset(word for word in story_form(text).split() if len(word) > 1 and not _ordinary(word))
-
-
-def _ordinary(word: str) -> bool:
-    return word in _COMMON or word.isdigit()
+    words = set(story_form(text).split()) - _COMMON
+    return frozenset(word for word in words if len(word) > 1 and not word.isdigit())

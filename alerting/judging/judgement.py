@@ -19,6 +19,10 @@ from core.settings import AlertingSettings
 log = logging.getLogger(__name__)
 
 
+class Stopped(Exception):
+    """The process ends while the detector learns. Half learnt, it would judge otherwise: nothing is kept."""
+
+
 @dataclass
 class Outcome:
     """What a step of judging did. `done`: there is nothing left to judge now. `late`: messages in minutes that were
@@ -32,9 +36,9 @@ class Outcome:
 
 
 class Judgement:
-    """The progress and the projection of one database, in the caller's transactions.
+    """The progress and the projection of one database, in the caller's transactions. `stopping`: the process ends.
 
-    What fails half way leaves it in no good state: it has to be read back.
+    What fails half way, or raises Stopped, leaves it in no good state: it has to be read back.
     """
 
     def __init__(
@@ -180,13 +184,15 @@ class Judgement:
         self.progress = replace(self.progress, since=since)
 
     def _learn(self, connection: Connection, until: int) -> None:
-        """Judge up to the step `until` without a word, for the detector's state alone."""
+        """Judge up to the step `until` without a word, for the detector's state alone. Raises Stopped."""
         since = self._steps.of(self.progress.since)
         merged = store.read_merged_until(connection)
         if merged is not None:
             since = min(max(since, self._steps.of(merged)), until)
         self.projection = self.projection.anew(since)
-        while self.projection.position < until and not self._stopping():
+        while self.projection.position < until:
+            if self._stopping():
+                raise Stopped
             end = self.projection.block_end(until)
             self.projection.advance(connection, end, self.projection.last_days(until))
         self._unsettled = True

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
 from alerting.judging.watermark import Ends
+from core.health import Beat
 from core.kafka import client_options
 from core.settings import Settings
 
@@ -24,14 +24,19 @@ _METADATA_MS = 30_000
 
 
 class PartitionEnds(threading.Thread):
-    """Keeps `latest`, None while the brokers do not answer, until `stop` is set.
+    """Keeps `latest`, None while the brokers do not answer, until `stop` is set. `knowing` notes whether they do.
 
     The ends are the high watermarks of fetches: the answers to ListOffsets are wrong on some brokers. A fetch of one
     round may be answered in the next, so the ends of a round are those at the beginning of the round before, or later.
     """
 
     def __init__(
-        self, settings: Settings, pause_s: float, stop: threading.Event, clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        pause_s: float,
+        stop: threading.Event,
+        clock: Callable[[], datetime],
+        knowing: Beat | None = None,
     ) -> None:
         super().__init__(name="partition-ends", daemon=True)
         self._settings = settings
@@ -39,6 +44,8 @@ class PartitionEnds(threading.Thread):
         self._pause_s = pause_s
         self._halt = stop
         self._clock = clock
+        self._knowing = knowing or Beat()
+        self._fault = ""
         self._known: dict[TopicPartition, int] = {}
         self.latest: Ends | None = None
 
@@ -46,10 +53,8 @@ class PartitionEnds(threading.Thread):
         while not self._halt.is_set():
             try:
                 self._follow()
-            except (KafkaError, OSError, ValueError) as error:
-                if self.latest is not None:
-                    log.warning("the brokers do not say how far they are (%s); judging waits for them", error)
-                self.latest = None
+            except Exception as error:  # a client of Kafka raises many kinds, and its options may have lost a file
+                self._note_failure(f"{type(error).__name__}: {error}")
             self._halt.wait(self._pause_s)
 
     def _follow(self) -> None:
@@ -69,14 +74,22 @@ class PartitionEnds(threading.Thread):
             while not self._halt.is_set():
                 begun = self._clock()
                 ends = self._ask(consumer)
-                if ends is not None and before is not None:
-                    self.latest = Ends(before, ends)
-                elif ends is None:
-                    self.latest = None
+                if ends is None:
+                    self._note_failure(f"they do not name all ends of the topic {self._topic}")
+                elif before is not None:
+                    self.latest, self._fault = Ends(before, ends), ""
+                    self._knowing.good()
                 before = begun if ends is not None else None
                 self._halt.wait(self._pause_s)
         finally:
             consumer.close(autocommit=False)
+
+    def _note_failure(self, reason: str) -> None:
+        self.latest = None
+        self._knowing.bad(f"the brokers do not say how far the partitions reach: {reason}")
+        if reason != self._fault:
+            log.warning("the brokers do not say how far they are (%s); judging waits for them", reason)
+        self._fault = reason
 
     def _ask(self, consumer: KafkaConsumer) -> dict[int, int] | None:
         """The end of every partition, or None if the brokers did not name all of them in time."""

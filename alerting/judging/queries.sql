@@ -27,9 +27,11 @@ SELECT max(merged_until) AS at FROM trend_rollup
 DELETE FROM trend_change RETURNING minutes, messages
 
 -- name: counts
--- A row for each series: its steps, and what was counted in each.
-SELECT kind, name, array_agg(step) AS steps, array_agg(messages) AS messages, array_agg(negative) AS negative,
-       array_agg(neutral) AS neutral, array_agg(positive) AS positive
+-- A row for each series: its cells as float8 in network byte order, which are read without an object for each: the
+-- step, messages, and negative, neutral and positive stories.
+SELECT kind, name,
+       string_agg(float8send(step) || float8send(messages) || float8send(negative) || float8send(neutral)
+                  || float8send(positive), '') AS cells
 FROM (
     SELECT kind, name, floor(extract(epoch FROM minute) / %(step_s)s)::float8 AS step,
            sum(negative + neutral + positive + unread)::float8 AS messages, sum(negative_stories)::float8 AS negative,
@@ -72,5 +74,5 @@ FROM incident
 LEFT JOIN LATERAL (
     SELECT verdict FROM feedback WHERE feedback.incident = incident.id ORDER BY feedback.id DESC LIMIT 1
 ) AS said ON true
-WHERE opened_at > %(until)s - interval '7 days' AND opened_at <= %(until)s AND state <> 'withdrawn'
+WHERE opened_at > %(until)s - interval '7 days' AND opened_at <= %(until)s AND state <> 'withdrawn' AND kind <> 'outage'
 GROUP BY 1

@@ -21,7 +21,7 @@ from alerting.detection.detector import Reading, Series
 from alerting.incidents.sentence import figures
 from alerting.judging.clock import SteadyClock, utc_now
 from alerting.judging.judge import Judge
-from alerting.judging.judgement import Outcome
+from alerting.judging.judgement import Outcome, Stopped
 from alerting.judging.sql import fetch
 from alerting.judging.watermark import (
     Ends,
@@ -39,6 +39,7 @@ from core import metrics
 from core.health import Beat
 from core.settings import DEFAULT_LATENESS_S, Settings
 from core.store.connection import connect
+from core.store.faults import is_outage
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Runner:
         self._settings = settings
         self._stop = stop
         self._clock = SteadyClock(clock)
+        self._begun = self._clock()
         self._ends = ends
         self._judging = judging or Beat()
         self._seen_ends = SeenEnds()
@@ -101,7 +103,11 @@ class Runner:
                         if drained and until_drained:
                             return True
                         self._stop.wait(self._settings.alerting.poll_s)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except Stopped:
+                break
+            except psycopg.Error as error:
+                if not is_outage(error):
+                    raise
                 self.leading.clear()
                 self._judging.bad("the database fails")
                 log.warning("the database failed: %s; next try in %.1f s", str(error).strip().split("\n")[0], pause)
@@ -110,7 +116,7 @@ class Runner:
         return False
 
     def run_once(self) -> bool:
-        """Judge what is final now; returns as `advance` does. Raises psycopg.Error if the database fails."""
+        """Judge what is final now; returns as `advance` does. Raises psycopg.Error if the database fails, Stopped."""
         with self._lead() as connection:
             return self.advance(connection)
 
@@ -135,6 +141,7 @@ class Runner:
             self._take_lead(connection)
             if not self._stop.is_set():
                 self._judge.recall(connection)
+                self._show_watermark()
             yield connection
 
     def _take_lead(self, connection: Connection) -> None:
@@ -197,18 +204,25 @@ class Runner:
                 figures(alert, alert.evidence),
                 alert.score,
             )
+        if outcome.moved:
+            self._show_watermark()
         judgement = self._judge.judgement
         if judgement is None:
             return
         progress, detector = judgement.progress, judgement.projection.detector
         metrics.UNJUDGED.set(progress.unjudged)
         if outcome.moved:
-            metrics.WATERMARK_SECONDS.labels(self._settings.alerting.clock).set(progress.judged_until.timestamp())
             followed, noted, refused = detector.sizes()
             metrics.SERIES_FOLLOWED.set(followed)
             metrics.SERIES_NOTED.set(noted)
             metrics.SERIES_REFUSED.set(refused)
             self._show_readings(detector.readings())
+
+    def _show_watermark(self) -> None:
+        """How far trends are judged; where none are, as if all before this process were, so that a standstill shows."""
+        judgement = self._judge.judgement
+        at = self._begun if judgement is None else judgement.progress.judged_until
+        metrics.WATERMARK_SECONDS.labels(self._settings.alerting.clock).set(at.timestamp())
 
     def _show_readings(self, readings: list[Reading]) -> None:
         for series, score, observed, expected in readings:

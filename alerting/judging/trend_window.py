@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,15 +85,15 @@ class TrendWindow:
             rows = cursor.execute(QUERIES["counts"], {**span, "step_s": step_s}).fetchall()
         if not rows:
             return _NOTHING
-        kinds, names, numbers, *counts = zip(*rows, strict=True)
-        cells = [len(each) for each in numbers]
+        kinds, names, packed = zip(*rows, strict=True)
         keys = list(zip(kinds, names, strict=True))
         self._name(key for key in keys if key not in self._places)
         places = [self._places[key] for key in keys]
-        step, *counted = (np.fromiter(chain.from_iterable(each), np.float64, sum(cells)) for each in (numbers, *counts))
-        order = np.argsort(step, kind="stable")
-        series = np.repeat(np.array(places, np.int32), cells)
-        return Cells(step[order].astype(np.int64), series[order], np.stack(counted)[:, order])
+        cells = np.frombuffer(b"".join(packed), ">f8").reshape(-1, 1 + _COUNTS)
+        series = np.repeat(np.array(places, np.int32), [len(each) // cells.strides[0] for each in packed])
+        order = np.argsort(cells[:, 0], kind="stable")
+        counted = np.array(cells[order, 1:].T, np.float64, order="C")  # each count lies together
+        return Cells(cells[order, 0].astype(np.int64), series[order], counted)
 
     def _name(self, new: Iterable[tuple[str, str]]) -> None:
         """Give a place to the series of these kinds and names; a tuple of the two is equal to it, and soon made."""

@@ -65,8 +65,11 @@ class SeenEnds:
         return len(self._seen)
 
     def add(self, ends: Ends) -> None:
-        if self._seen and self._seen[-1].at >= ends.at:
-            return
+        """Take note of what was seen last. What was seen before it at a later time was so by a clock that was ahead."""
+        while self._seen and self._seen[-1].at >= ends.at:
+            self._seen.pop()
+        if self._complete is not None and self._complete > ends.at:
+            self._complete = None
         self._seen.append(ends)
         if len(self._seen) > self._limit:
             del self._seen[1 : self._limit // 2 : 2]  # fewer of the old ones: the watermark moves in larger steps there

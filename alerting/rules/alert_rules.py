@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-from alerting.detection.detector import Signal
+from alerting.detection.detector import OUTAGE, Signal
 from alerting.rules.policy import Policy, Watch
 from alerting.rules.schedule import Hold, Schedule
 from alerting.rules.secret import Secret
@@ -72,11 +72,16 @@ class AlertRules:
     link: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def outages(self) -> Rule:
+        """The rule behind all others: an outage that none of them names is told to every receiver."""
+        return Rule("", Watch((str(OUTAGE),)), receivers=tuple(receiver.name for receiver in self.receivers))
+
     def matching(self, series: str, signal: Signal) -> list[Rule]:
         """The first rule for a signal of a series; those after it too, as long as each goes on."""
         found = []
-        for rule in self.rules:
-            if signal in rule.watch.signals and rule.watch.matches(series):
+        for rule in (*self.rules, self.outages):
+            if rule.watch.takes(series, signal):
                 found.append(rule)
                 if not rule.continues:
                     break

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alerting.rules.alert_rules import AlertRules, Receiver, Rule
 from alerting.rules.fields import Fields
-from alerting.rules.policy import KINDS, TIERS, Policy, Watch
-from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, is_web_address, read_receiver, read_rule
+from alerting.rules.policy import KINDS, TIERS, Policy, Watch, names_outages
+from alerting.rules.tables import RECEIVER_KEYS, RULE_KEYS, read_receiver, read_rule
 from alerting.rules.templates import LINK_FIELDS, template_fault
 from core.budget import DEFAULT, budget_per_week, rules_file
 from core.columns import closest_hint
@@ -17,6 +17,7 @@ from core.errors import InputError
 from core.settings import Settings
 from core.taxonomy import load_taxonomy
 from core.toml_file import read_toml
+from core.web import is_web_address
 
 RESERVED = ("kafka", "webhook")
 """Names of the receivers that the settings ask for, which get every change."""
@@ -24,11 +25,16 @@ RESERVED = ("kafka", "webhook")
 
 def load_rules(settings: Settings) -> AlertRules:
     """The rules in force; without a file, all series are judged within the default budget, and no receiver is
-    notified but those of the settings. Raises InputError naming each fault."""
+    notified but those of the settings. A budget of the settings is in force in the place of the file's. Raises
+    InputError naming each fault."""
     path = rules_file(settings)
-    if path is None:
-        return AlertRules()
-    return read_rules(path, load_taxonomy(settings.taxonomy).tasks.get("topic", ()))
+    rules = AlertRules()
+    if path is not None:
+        rules = read_rules(path, load_taxonomy(settings.taxonomy).tasks.get("topic", ()))
+    if settings.alerting.budget:
+        budget = budget_per_week(settings.alerting.budget, "alerting.budget")
+        rules = replace(rules, policy=replace(rules.policy, budget_per_week=budget))
+    return rules
 
 
 def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
@@ -61,7 +67,8 @@ def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
 
 
 def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:
-    """Each rule watches what it names; tiers that no rule reaches leave their share to the others."""
+    """Each rule watches what it names, but for outages, which are always found and cost no budget; tiers that no rule
+    reaches leave their share to the others."""
     budget = 1.0
     try:
         budget = budget_per_week(fields.given("budget", DEFAULT))
@@ -69,7 +76,8 @@ def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:
         fields.fault(str(error))
     table = fields.table("tiers", KINDS)
     tiers = {kind: table.number(kind, share) for kind, share in TIERS.items()}
-    watches = tuple(rule.watch for rule in rules) or (Watch(),)
+    named = [(rule.watch, [glob for glob in rule.watch.series if not names_outages(glob)]) for rule in rules]
+    watches = tuple(replace(watch, series=tuple(series)) for watch, series in named if series) or (Watch(),)
     reached = {kind for kind in KINDS for watch in watches for glob in watch.series if _may_be(glob, kind)}
     tiers = {kind: share if kind in reached else 0.0 for kind, share in tiers.items()}
     if rules and not any(share > 0 for share in tiers.values()):
@@ -113,5 +121,7 @@ def _unknown_topics(rules: Iterable[Rule], topics: Sequence[str]) -> list[str]:
 
 def _warnings(rules: Sequence[Rule], receivers: Iterable[Receiver]) -> list[str]:
     used = {name for rule in rules for name in rule.receivers}
-    idle = [f"receiver `{each.name}` is named by no rule; nothing is sent to it" for each in receivers]
+    ruled = any(names_outages(glob) for rule in rules for glob in rule.watch.series)
+    told = "nothing is sent to it" if ruled else "it is told of outages alone"
+    idle = [f"receiver `{each.name}` is named by no rule; {told}" for each in receivers]
     return [text for text, each in zip(idle, receivers, strict=True) if each.name not in used]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from alerting.detection.detector import Series, Signal
+from alerting.detection.detector import OUTAGE, Series, Signal
 
 KINDS = ("all", "topic", "entity")
 TIERS: Mapping[str, float] = MappingProxyType({"all": 0.2, "topic": 0.4, "entity": 0.4})
@@ -26,6 +26,7 @@ class Watch:
     """What one rule asks to be judged: `signals` of the series that one of the globs `series` matches.
 
     A glob is matched against `all`, `topic=NAME` or `entity=NAME`; `weight` is relative to other series of the tier.
+    One of `outage=ingest` asks for nothing to be judged: outages always are.
     """
 
     series: tuple[str, ...] = ("*",)
@@ -35,6 +36,17 @@ class Watch:
     def matches(self, series: str) -> bool:
         """Whether the series of that name is one of those meant."""
         return any(fnmatchcase(series, glob) for glob in self.series)
+
+    def takes(self, series: str, signal: Signal) -> bool:
+        """Whether a surge of the signal of that series is meant; an outage is only where a glob names its kind."""
+        if series == str(OUTAGE):
+            return any(names_outages(glob) and fnmatchcase(series, glob) for glob in self.series)
+        return signal in self.signals and self.matches(series)
+
+
+def names_outages(glob: str) -> bool:
+    """Whether the glob is one of outages."""
+    return glob.startswith(f"{OUTAGE.kind}=")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, tzinfo
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
-from urllib.parse import urlsplit
+from typing import get_args
 from zoneinfo import ZoneInfo
 
-from alerting.detection.detector import Signal
+from alerting.detection.detector import OUTAGE, Signal
 from alerting.rules.alert_rules import (
     DEFAULT_BODY,
     DEFAULT_TITLE,
@@ -19,11 +19,12 @@ from alerting.rules.alert_rules import (
     Rule,
 )
 from alerting.rules.fields import Fields
-from alerting.rules.policy import DEFAULT_SIGNALS, KINDS, Watch
+from alerting.rules.policy import DEFAULT_SIGNALS, KINDS, Watch, names_outages
 from alerting.rules.schedule import Schedule
 from alerting.rules.secret import ENVIRONMENT, Secret
 from alerting.rules.templates import template_fault
 from core.columns import closest_hint
+from core.web import is_header, is_web_address
 
 RULE_KEYS = (
     "name",
@@ -114,24 +115,12 @@ def _headers(fields: Fields, receiver_type: str) -> dict[str, Secret]:
     given = fields.given("headers", {})
     if given and receiver_type == "apprise":
         fields.fault("`headers` are of no use to `apprise`; its addresses say what a service needs")
-    if not isinstance(given, dict) or not all(_is_header(name, value) for name, value in given.items()):
+    if not isinstance(given, dict) or not all(
+        is_header(name, value) and value and name.replace("-", "").isalnum() for name, value in given.items()
+    ):
         fields.fault('`headers` is no table of plain texts, for example headers = { Authorization = "env:DESK_TOKEN" }')
         return {}
     return {name: Secret.written(value) for name, value in given.items()}
-
-
-def _is_header(name: str, value: Any) -> bool:
-    is_plain = isinstance(value, str) and all(text and text.isascii() and text.isprintable() for text in (name, value))
-    return is_plain and name.replace("-", "").isalnum()
-
-
-def is_web_address(url: str) -> bool:
-    """Whether `url` is an address of HTTP with a host."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
 
 
 def _glob_fault(glob: str) -> str:
@@ -140,11 +129,14 @@ def _glob_fault(glob: str) -> str:
         return "a `[` of the glob is not closed; write [[] for the character itself"
     if glob in ("*", "all"):
         return ""
+    if names_outages(glob):
+        return "" if fnmatchcase(str(OUTAGE), glob) else f"the only series of its kind is `{OUTAGE}`"
     if not equals:
-        return "expected `all`, `topic=NAME`, `entity=NAME` or `*`, where * ? and [] match parts of a name"
+        known = f"`all`, `topic=NAME`, `entity=NAME`, `{OUTAGE}` or `*`"
+        return f"expected {known}, where * ? and [] match parts of a name"
     if kind not in KINDS or kind == "all":
-        hint = closest_hint(kind, KINDS)
-        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME` or `entity=NAME`{hint}"
+        hint = closest_hint(kind, (*KINDS, OUTAGE.kind))
+        return f"there is no kind of series `{kind}`; expected `all`, `topic=NAME`, `entity=NAME` or `{OUTAGE}`{hint}"
     return "" if name else f"the name after `{kind}=` is empty; write {kind}=* for all of them"
 
 

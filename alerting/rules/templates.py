@@ -9,8 +9,8 @@ from core.columns import closest_hint
 
 FIELDS: dict[str, str] = {
     "sentence": "what happened, in one sentence",
-    "series": "all, topic=NAME or entity=NAME",
-    "kind": "all, topic or entity",
+    "series": "all, topic=NAME, entity=NAME or outage=ingest",
+    "kind": "all, topic, entity or outage",
     "name": "name of the company or topic",
     "signal": "negative, share, positive or volume",
     "severity": "info, warning or critical",

@@ -16,10 +16,10 @@ import pytest
 
 from alerting.delivery.channels import open_channel
 from alerting.delivery.trial import send_trial
-from newstide.embedded.process import free_port
 from tests.alerting.delivery_desk import Clock, Desk, document, rows, rules_of
 from tests.alerting.surge_streams import MakeSettings
 from tests.alerting.webhook_receiver import Receiver
+from tests.ports import free_port
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 pytestmark = pytest.mark.skipif(

@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import orjson
 import pytest
+import requests
 from aiosmtpd.controller import Controller
+from apprise.plugins.pushover import NotifyPushover
 
 from alerting.delivery.channel import Channel, Delivery, DeliveryFailed, Notice
 from alerting.delivery.channels import open_channel
 from core.errors import InputError
-from newstide.embedded.process import free_port
 from tests.alerting.delivery_desk import document, rules_of
 from tests.alerting.webhook_receiver import Receiver
+from tests.ports import free_port
 
 HOSTILE = "Bank <!channel> <@U123> @everyone [a](http://evil.test) <b>x</b><script>y</script>\nBcc: a@evil.test\u202e"
 
@@ -59,6 +63,27 @@ def every_log() -> Iterator[io.StringIO]:
     yield handler.stream
     root.setLevel(level)
     root.removeHandler(handler)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What goes out over HTTP, wherever to."""
+    bodies: list[dict[str, Any]] = []
+
+    def request(session: Any, method: str, url: str, data: Any = None, json: Any = None, **more: Any) -> Any:
+        if isinstance(data, dict):
+            bodies.append(data)
+        elif json is not None or data.startswith(("{", b"{")):
+            bodies.append(json or orjson.loads(data))
+        else:
+            bodies.append({name: value for name, (value,) in parse_qs(data).items()})
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b'{"ok": true}'
+        return answer
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    monkeypatch.setattr(NotifyPushover, "request_rate_per_sec", 0)  # seconds to wait
+    return bodies
 
 
 def opened(directory: Path, url: str, more: str = "") -> Channel:
@@ -102,6 +127,47 @@ def test_a_message_is_title_and_body_by_the_receiver_s_templates(tmp_path: Path,
         document(2, series="topic=Earnings")["sentence"],
         "https://news.test/a?b=1",
     ]
+
+
+_SHORT = [  # a service, its limit, and its name for the text
+    (f"discord://{'1' * 10}/{'a' * 64}", 2000, "content"),
+    (f"tgram://123456789:{'a' * 35}/12315544", 4096, "text"),
+    (f"pover://{'u' * 30}@{'a' * 30}", 1024, "message"),
+    (f"twilio://AC{'a' * 32}:{'b' * 32}@15551233456/15551233457", 160, "Body"),
+]
+
+
+@pytest.mark.parametrize(("url", "limit", "text"), _SHORT, ids=[url.partition(":")[0] for url, _, _ in _SHORT])
+def test_a_message_is_as_short_as_its_service_wants_it(
+    tmp_path: Path, sent: list[dict[str, Any]], url: str, limit: int, text: str
+) -> None:
+    channel = opened(tmp_path, url)
+    where = "https://news.test/" + "a" * 700
+    stories = [{"headline": f"Bank & {i}: 万科🙂", "url": where + str(i), "sources": ["Wire"]} for i in range(9)]
+    channel.send(delivery(document(severity="warning", evidence={"stories": stories})))
+    (page,) = sent
+    assert len(page[text].encode("utf-16-le")) // 2 <= limit
+    title = page.get("title") or page[text].splitlines()[0]
+    assert "[warning] BANK: opened" in title
+    assert document()["sentence"] in page[text]
+    assert page[text].count(where + "0") == (2 if limit >= 2000 else 1 if limit > 1000 else 0), "no address in part"
+    opened(tmp_path, url).send(delivery(*(document(number) for number in range(1, 61)), held="digest"))
+    digest = sent[1]
+    assert len(digest[text].encode("utf-16-le")) // 2 <= limit
+    assert "60 incidents since the last digest" in (digest.get("title") or digest[text].splitlines()[0])
+    assert document()["sentence"] in digest[text]
+    if limit > 1000:
+        shown = digest[text].count(document()["sentence"])
+        assert shown >= 5
+        assert digest[text].rstrip().endswith(f"and {60 - shown} more: newstide alerts list")
+    assert len(sent) == 2
+
+
+def test_a_message_may_be_split_instead(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+    channel = opened(tmp_path, _SHORT[2][0] + "?overflow=split")
+    channel.send(delivery(*(document(number) for number in range(1, 41)), held="digest"))
+    assert sum(each["message"].count(document()["sentence"]) for each in sent) == 40
+    assert all(len(each["message"]) <= 1024 for each in sent)
 
 
 def test_mail_arrives_with_nothing_in_it_that_a_feed_could_forge(tmp_path: Path, mail: tuple[Mailbox, str]) -> None:

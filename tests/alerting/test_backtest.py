@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,10 +14,11 @@ from click.testing import CliRunner
 
 from alerting.backtest import html
 from alerting.backtest.panel import make_panel
-from alerting.backtest.run import backtest
+from alerting.backtest.run import Recorder, backtest, find, one_series, weekly
 from alerting.backtest.table import Table, as_counts, read_table
+from alerting.backtest.watcher import open_detector
 from alerting.backtest.windows import Window, read_windows, score_windows
-from alerting.detection.detector import ALL, Trace
+from alerting.detection.detector import ALL, Counts, Trace
 from alerting.steps import Steps
 from core.errors import InputError
 from core.settings import AlertingSettings
@@ -277,6 +279,38 @@ def test_a_file_too_short_to_judge_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(write(tmp_path / "series.csv", make_table(days=2)))])
     assert json.loads(result.stdout) == []
     assert "nothing was judged: the file covers 2 days" in result.stderr
+
+
+def test_a_series_that_was_forgotten_meanwhile_is_drawn_in_its_place() -> None:
+    days, silence = 50, slice(20 * 288, 40 * 288)
+    values = make_table(days=days).values
+    values[silence] = 0
+    values[-3 * 288 :] = 0
+    counts = Counts.of(0, {ALL: values}, {ALL: values})
+    recorder, steps = Recorder([ALL]), Steps(5)
+    find(open_detector(AlertingSettings(), one_series(1.0), 0, recorder), weekly(counts, steps), steps)
+    (trace,) = recorder.joined().values()
+    assert trace.start + len(trace.score) == len(values)
+    silent = np.isnan(trace.expected[silence.start - trace.start : silence.stop - trace.start])
+    assert silent[:288].sum() == 0, "not yet forgotten"
+    assert silent[-5 * 288 :].all()
+    panel = make_panel(trace, values, 0, steps, [])
+    assert len(panel.score) == len(panel.times) == len(panel.counts)
+    html.render("t", [panel])
+    short = Trace(ALL, "negative", 5, *[np.full(10, 2.0)] * 4)
+    html.render("t", [make_panel(short, np.ones(4_000), 0, steps, [])])
+
+
+@pytest.mark.parametrize(
+    ("step", "begins"), [(60, START.replace(minute=30)), (1440, START.replace(hour=5))], ids=["half past", "local days"]
+)
+def test_times_are_those_of_the_rows(step: int, begins: datetime) -> None:
+    table = replace(make_table(days=120, step=step), start=begins)
+    table.values[90 * 1440 // step] += 4_000
+    found = backtest(table, AlertingSettings(), 1.0)
+    rows = {begins + timedelta(minutes=step) * i for i in range(len(table.values))}
+    assert begins + timedelta(days=90) in {each.start for each in found}
+    assert {at for each in found for at in (each.start, each.peak, each.end)} <= rows
 
 
 def test_a_threshold_that_nothing_reaches_is_not_drawn() -> None:

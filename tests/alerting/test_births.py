@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from alerting.detection.codec import pack
+from alerting.detection.codec import pack, unpack
 from alerting.detection.detector import Series, SurgeChange
 from alerting.detection.surges import SurgeDetector
 from benchmarks.detection import births
@@ -123,3 +123,13 @@ def test_the_births_of_the_benchmark_are_what_it_says() -> None:
     counts = births.counts_of(list(groups.values()), 0, births.PER_WEEK)
     stories = sum((steps < births.PER_WEEK).sum() for group in groups.values() for steps in group.stories)
     assert counts.negative[counts.series < len(counts.names) - 1].sum() == stories
+
+
+def test_a_state_that_knows_more_of_births_is_read() -> None:
+    """An earlier version kept sequential tests of births, which nobody read."""
+    detector = SurgeDetector(SETTINGS, START)
+    detector.judge(with_newborn().counts.cut(START, START + 3 * PER_DAY))
+    header, arrays = unpack(detector.dump())
+    more = {"births.sequential.statistic": np.zeros((1, 4)), "births.sequential.awake": np.zeros(1, np.bool_)}
+    assert not set(more) & set(arrays)
+    assert SurgeDetector.restored(SETTINGS, pack(header, arrays | more)).dump() == detector.dump()

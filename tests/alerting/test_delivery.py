@@ -18,12 +18,13 @@ from kafka import KafkaConsumer
 
 from alerting.delivery.alerts_topic import AlertsTopic
 from alerting.delivery.channel import Delivery, DeliveryFailed, Notice
-from alerting.delivery.channels import open_channels
+from alerting.delivery.channels import open_channel, open_channels
 from alerting.delivery.courier import Courier, orphans, pause_before_retry
 from alerting.delivery.webhook import DEDUPE_HEADER, Webhook
 from alerting.process import run_alerting
 from alerting.rules.alert_rules import AlertRules
 from alerting.rules.unseen import unseen_entities
+from core.errors import InputError
 from core.settings import Settings
 from newstide.embedded.broker import EmbeddedBroker
 from tests.alerting.delivery_desk import Clock, rules_of
@@ -113,15 +114,28 @@ def test_an_alert_s_changes_arrive_in_order_and_others_go_on(
 def test_a_delivery_is_given_up_when_it_is_too_old(make_settings: MakeSettings, connection: Connection) -> None:
     enqueue(connection, "old:open", age="3 hours")
     enqueue(connection, "young:open", alert=2, age="1 hour")
+    connection.execute("UPDATE outbox SET attempts = 7")
     url = "http://user:secret@127.0.0.1:1/token"
     carrier = courier(make_settings(delivery_max_age_hours=2), Webhook(url, 1))
     assert carrier.deliver_due(connection) == 0
-    assert state(connection) == [("old:open", 0, False, True), ("young:open", 0, False, False)]
+    assert state(connection) == [("old:open", 7, False, True), ("young:open", 7, False, False)]
     errors = connection.execute("SELECT string_agg(last_error, ' ') FROM outbox").fetchone()
     assert errors is not None
     assert "ConnectError" in errors[0]
     assert "secret" not in errors[0]
     assert "token" not in errors[0]
+
+
+def test_what_waited_untried_for_long_is_not_given_up_at_a_passing_fault(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver
+) -> None:
+    enqueue(connection, "old:open", age="100 hours")
+    carrier = courier(make_settings(), Webhook(receiver.url, 5))
+    receiver.statuses = [503] * 3
+    for _ in range(4):
+        due_now(connection)
+        carrier.deliver_due(connection)
+    assert state(connection) == [("old:open", 4, True, False)]
 
 
 def test_a_webhook_that_never_answers_times_out() -> None:
@@ -320,3 +334,30 @@ def test_the_process_tells_receivers_by_rules(
 
 def series_of(document: dict[str, Any]) -> set[str]:
     return {each["series"] for each in [document, *document["alerts"]]}
+
+
+@pytest.mark.parametrize("kind", ["webhook", "alertmanager"])
+@pytest.mark.parametrize(
+    ("url", "token", "fault"),
+    [
+        ("hooks.test/s3cret", "Bearer a", "the `url` in env:DESK_URL is no web address"),
+        ("http://hooks.test/s3\ncret", "Bearer a", "the `url` in env:DESK_URL is no web address"),
+        ("http://hooks.test/", "Bearer s3crét", "the header `Authorization` in env:DESK_TOKEN has characters"),
+        ("http://hooks.test/", "Bearer\ns3cret", "the header `Authorization` in env:DESK_TOKEN has characters"),
+        ("http://hooks.test/", None, "the environment variable DESK_TOKEN is not set"),
+    ],
+)
+def test_a_secret_of_no_use_is_named_by_where_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, url: str, token: str | None, fault: str
+) -> None:
+    monkeypatch.setenv("DESK_URL", url)
+    if token:
+        monkeypatch.setenv("DESK_TOKEN", token)
+    rules = rules_of(
+        tmp_path,
+        f"[[receiver]]\nname = 'desk'\ntype = '{kind}'\nurl = 'env:DESK_URL'\n"
+        "headers = { Authorization = 'env:DESK_TOKEN' }\n",
+    )
+    with pytest.raises(InputError, match=f"receiver `desk`: {fault}") as raised:
+        open_channel(rules.receivers[0], "")
+    assert "cret" not in str(raised.value)

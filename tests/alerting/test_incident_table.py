@@ -12,9 +12,10 @@ import psycopg
 import pytest
 
 from alerting.delivery.outbox import Outbox
-from alerting.detection.detector import Series, Surge
+from alerting.detection.detector import OUTAGE, Series, Surge
 from alerting.incidents.alert_states import FoundSurge
 from alerting.incidents.alert_table import AlertTable
+from alerting.judging.sql import fetch
 from alerting.steps import Steps
 from core.settings import load_settings
 from core.store.connection import open_engine
@@ -177,5 +178,23 @@ def test_what_is_withdrawn_is_told_and_listed_with_its_ground(
         assert [alert.series for alert in gone.alerts] == ["entity=BANK", "all"]
         measured = measure_false_alarms(engine)
         assert (measured.incidents, measured.per_week, measured.false_share) == (0, 0, None)
+    finally:
+        engine.dispose()
+
+
+def test_an_outage_is_told_and_is_no_page_of_the_budget(
+    make_settings: MakeSettings, table: AlertTable, connection: Connection
+) -> None:
+    judge(table, connection, [surge(BANK, START + 1, 20), surge(OUTAGE, START + 2, 0, 40)], START, START + 3)
+    assert sorted(series for _, series, _ in changes(connection)) == ["entity=BANK", "outage=ingest"]
+    until = time_of(START + 3)
+    assert [tuple(row) for row in fetch(connection, "pages", {"until": until})] == [("none", 1)]
+    connection.execute(
+        "INSERT INTO alerting_progress (since, judged_until, drained, unjudged) VALUES (%s, %s, false, 0)",
+        (time_of(START), until),
+    )
+    engine = open_engine(make_settings())
+    try:
+        assert measure_false_alarms(engine).incidents == 1
     finally:
         engine.dispose()

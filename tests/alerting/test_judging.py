@@ -356,6 +356,36 @@ def test_a_clock_that_was_years_ahead_does_not_stop_judging(
     assert BANK.name in {row[2] for row in alerts(connection)}
 
 
+def test_a_process_that_ends_while_it_learns_judges_nothing_by_what_it_learnt_so_far(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    settings = make_settings(clock="wall", history_days=4)
+    now, merged = MONDAY + timedelta(days=8), MONDAY + timedelta(days=6)
+    reach(connection, MONDAY)
+    judge(settings, MONDAY)
+    arrive(connection, [cell for cell in cells_of(fortnight()) if time_of(cell[1]) < now])
+    judge(settings, now)
+    judge(settings, MONDAY + timedelta(days=150))
+    found = alerts(connection)
+    assert BANK.name in {row[2] for row in found}
+    connection.execute("DELETE FROM trend WHERE minute < %s", (merged,))
+    connection.execute("INSERT INTO trend_rollup (merged_until) VALUES (%s)", (merged,))
+    stop = threading.Event()
+
+    def stopping() -> bool:
+        stop.set()
+        return True
+
+    runner = Runner(settings, ["webhook"], stop, clock=lambda: now)
+    runner._judge._stopping = stopping
+    assert not runner.run()
+    assert stop.is_set()
+    assert alerts(connection) == found
+    judge(settings, now)
+    assert alerts(connection) == [row for row in found if row[1] != "outage"], "that of the wrong clock"
+    assert connection.execute("SELECT judged_until FROM alerting_progress").fetchone() == (now,)
+
+
 def test_a_first_start_with_a_clock_ahead_is_forgotten(make_settings: MakeSettings, connection: Connection) -> None:
     settings = make_settings(clock="wall")
     reach(connection, MONDAY)

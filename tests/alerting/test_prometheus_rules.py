@@ -14,7 +14,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from core.metrics import PROCESSES, Process
-from core.settings import field_names
+from core.settings import MetricsSettings, field_names
 from newstide.cli import newstide
 from tests.alerting.promql import metrics_in
 
@@ -46,6 +46,13 @@ EXPOSED = {name + part for name, kind in DESCRIBED.items() for part in PARTS.get
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     ended = subprocess.run(["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_process_is_scraped_at_its_default_port() -> None:
+    jobs = load("prometheus.yml")["scrape_configs"]
+    targets = {target for job in jobs for group in job["static_configs"] for target in group["targets"]}
+    ports = {value for name, value in MetricsSettings().model_dump().items() if name.endswith("_port")}
+    assert targets >= {f"127.0.0.1:{port}" for port in ports}
 
 
 @promtool

@@ -14,6 +14,7 @@ from alerting.rules.alerts_file import load_rules, read_rules
 from alerting.rules.policy import Policy
 from alerting.rules.schedule import Schedule
 from alerting.rules.secret import Secret
+from core.budget import stated_budget
 from core.errors import InputError
 from core.settings import PROJECT, AlertingSettings, Settings
 from core.taxonomy import load_taxonomy
@@ -57,6 +58,12 @@ def test_without_a_file_or_a_rule_everything_is_judged(read, tmp_path: Path, mon
     assert load_rules(Settings()).policy == Policy.default()
     (tmp_path / "alerts.toml").write_text('budget = "2 per day"', encoding="utf-8")
     assert load_rules(Settings()).policy == Policy(14.0)
+    given = Settings(alerting=AlertingSettings(budget="1 per day"))
+    assert load_rules(given).policy == Policy(7.0)
+    assert stated_budget(Settings()) == 14
+    assert stated_budget(given) == 7
+    with pytest.raises(InputError, match=r"`alerting.budget` is 'few'; expected a positive rate"):
+        load_rules(Settings(alerting=AlertingSettings(budget="few")))
     with pytest.raises(InputError, match=r"other\.toml can.t be read: .*; write one"):
         load_rules(Settings(alerting=AlertingSettings(rules=tmp_path / "other.toml")))
 
@@ -97,6 +104,24 @@ def test_the_first_rule_that_matches_decides_unless_it_goes_on(read) -> None:
     assert rules.policy.signals(ALL) == {"negative": 1, "positive": 1}
 
 
+def test_an_outage_is_told_to_every_receiver_unless_a_rule_says_otherwise(read) -> None:
+    silence = [("outage=ingest", "volume")]
+    sms = "[[receiver]]\nname = 'sms'\ntype = 'webhook'\nurl = 'http://127.0.0.1:2/'\n" + RECEIVERS
+    for rule in ("[[rule]]\nname = 'a'\nreceivers = 'desk'\nquiet_hours = '00:00-23:00'\nsignals = 'volume'\n", ""):
+        rules = read(rule + sms)
+        routes = rules.routes(silence)
+        assert set(routes) == {"sms", "desk"}, "the pager takes what is critical only"
+        assert rules.severity(silence) == "warning"
+        assert rules.hold(routes["desk"].rules, "warning", datetime(2026, 7, 1, 12, tzinfo=UTC)) is None
+    named = "[[rule]]\nname = 'down'\nseries = 'outage=ingest'\nseverity = 'critical'\nreceivers = 'pager'\n"
+    rules = read(named + sms)
+    assert rules.routes(silence) == {"pager": Route("critical", ("down",))}
+    assert rules.policy == Policy.default(), "everything is judged, as without a rule"
+    muted = read("[[rule]]\nname = 'a'\nseries = ['all', 'outage=*']\n" + sms)
+    assert muted.routes(silence) == {}
+    assert muted.policy.fingerprint == read("[[rule]]\nname = 'a'\nseries = 'all'\n").policy.fingerprint
+
+
 def test_a_message_waits_only_if_every_rule_that_asks_for_it_lets_it(read) -> None:
     rules = read(
         """
@@ -122,7 +147,9 @@ def test_tiers_that_no_rule_reaches_leave_their_share_to_the_others(read) -> Non
 
 
 def test_an_unused_receiver_is_a_warning(read) -> None:
-    assert read(RECEIVERS).warnings[0] == "receiver `desk` is named by no rule; nothing is sent to it"
+    assert read(RECEIVERS).warnings[0] == "receiver `desk` is named by no rule; it is told of outages alone"
+    muted = RECEIVERS + "[[rule]]\nname = 'a'\nseries = ['*', 'outage=*']"
+    assert read(muted).warnings[0] == "receiver `desk` is named by no rule; nothing is sent to it"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +171,7 @@ def test_an_unused_receiver_is_a_warning(read) -> None:
         ("[[rule]]\nname = 'a'\nreceivers = 'x'", "there is no receiver `x`; there is no .* in the file"),
         ("[[rule]]\nname = 'a'\nseries = 'source=Reuters'", "there is no kind of series `source`"),
         ("[[rule]]\nname = 'a'\nseries = 'entiy=A'", "did you mean `entity`"),
+        ("[[rule]]\nname = 'a'\nseries = 'outage=feed'", "the only series of its kind is `outage=ingest`"),
         ("[[rule]]\nname = 'a'\nseries = 'AAPL'", "expected `all`, `topic=NAME`, `entity=NAME`"),
         ("[[rule]]\nname = 'a'\nseries = 'entity=[AB'", "a `.` of the glob is not closed"),
         ("[[rule]]\nname = 'a'\nseries = 'topic=Earning'", "matches no topic of the taxonomy; did you mean `Earnings`"),

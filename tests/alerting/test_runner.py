@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from alerting.judging.runner import Runner
 from core import metrics
@@ -231,6 +232,29 @@ def test_a_failing_transaction_changes_nothing_and_is_tried_again(
     assert runner.alerts == len(whole)
 
 
+def test_a_server_that_is_read_only_is_waited_for(
+    make_settings: MakeSettings, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a standby before it takes over."""
+    fill_trends(connection, fortnight())
+    declare_replay(connection, END)
+    name = connection.info.dbname
+    runner = Runner(make_settings(), ["webhook"], threading.Event())
+    judging = threading.Thread(target=runner.run, args=(True,))
+    connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+    judging.start()
+    deadline = time.monotonic() + 60
+    while "the database failed: cannot execute" not in caplog.text:
+        assert judging.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert alerts(connection) == []
+    connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")  # type: ignore[arg-type]
+    judging.join(120)
+    assert not judging.is_alive()
+    assert alerts(connection)
+
+
 def test_a_second_runner_stands_by_and_takes_over(make_settings: MakeSettings, connection: Connection) -> None:
     ledger(connection, MONDAY)
     stops = [threading.Event(), threading.Event()]
@@ -286,6 +310,13 @@ def test_live_feeds_are_judged_from_the_first_start_on(make_settings: MakeSettin
         assert not runner.run_once()
         row = connection.execute("SELECT since, judged_until FROM alerting_progress").fetchone()
         assert row == (now, clock)
+
+
+def test_a_watermark_that_never_began_to_move_is_seen_to_stand_still(make_settings: MakeSettings) -> None:
+    metrics.WATERMARK_SECONDS.clear()
+    runner = Runner(make_settings(clock="wall"), [], threading.Event(), clock=lambda: MONDAY, ends=lambda: None)
+    assert not runner.run_once()
+    assert metrics.WATERMARK_SECONDS.labels("wall")._value.get() == MONDAY.timestamp()
 
 
 def wipe(connection: Connection) -> None:

@@ -103,6 +103,19 @@ def test_the_wall_clock_stands_still_while_something_is_not_read() -> None:
     assert live(read, seen.complete_at(read)).at == T + 58 * MINUTE, "a partition the ledger does not know"
 
 
+def test_what_was_seen_by_a_clock_that_was_ahead_makes_nothing_final() -> None:
+    partitions = [Partition(0, 5, 5, T)]
+    seen = SeenEnds()
+    seen.add(Ends(T, {0: 5}))
+    seen.add(Ends(T + HOUR, {0: 5}))
+    assert seen.complete_at(partitions) == T + HOUR
+    seen.add(Ends(T + MINUTE, {0: 9}))
+    assert live(partitions, seen.complete_at(partitions)).at is None, "the worker is down, and the clock right again"
+    seen.add(Ends(T + 2 * MINUTE, {0: 9}))
+    read = [Partition(0, 9, 9, T)]
+    assert live(read, seen.complete_at(read)).at == T + MINUTE
+
+
 def test_weeks_without_workers_cost_little_memory_and_no_precision_at_the_end() -> None:
     seen = SeenEnds(limit=64)
     for minute in range(20_000):
