@@ -29,7 +29,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import read_tokenizer
 from trainer.material import SPLIT_SEED, Material
 
-NEW_LABELS = 0.7  # weight of a new text's true label; the rest, and all of a text rehearsed, is the bundle's answer
+NEW_LABELS = 0.7  # weight of a new text's true label; the rest is the bundle's answer
 REPEATED = 3  # times that a new text comes in an epoch
 REHEARSED = 8  # texts rehearsed for each new one, and at least:
 LEAST_REHEARSED = 4_000
@@ -53,7 +53,7 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
     examples = new * REPEATED + known
     length = min(recipe.max_length, network.architecture.positions)
     answers = ask(Learned(network, tokenizer, bundle.name, recipe), examples, length, quiet=True)
-    soft = _targets(answers, examples, network, len(new) * REPEATED)
+    soft = _targets(answers, examples, network, len(new) * REPEATED, recipe.known_labels)
     choice = random.Random(SPLIT_SEED).sample(material.choice, min(JUDGED, len(material.choice)))
     return Course(
         bundle.manifest.backbone,
@@ -89,10 +89,12 @@ def _begin(directory: Path, material: Material) -> tuple[Bundle, Network, Tokeni
     return bundle, network, tokenizer
 
 
-def _targets(answers: Answers, examples: Sequence[Example], network: Network, new: int) -> dict[str, Tensor]:
-    """What is to be answered to each text, and for each company that one names: `answers`, and of the first `new`
-    texts the true labels too."""
-    shares = torch.where(torch.arange(len(examples)) < new, NEW_LABELS, 0.0)
+def _targets(
+    answers: Answers, examples: Sequence[Example], network: Network, new: int, known_labels: float
+) -> dict[str, Tensor]:
+    """What is to be answered to each text, and for each company that one names: `answers`, and the true labels, which
+    weigh NEW_LABELS in the first `new` texts and `known_labels` in the others."""
+    shares = torch.where(torch.arange(len(examples)) < new, NEW_LABELS, known_labels)
     given = {task: [_number(names, e.labels.get(task)) for e in examples] for task, names in network.labels.items()}
     weights = dict.fromkeys(given, shares)
     if ENTITY in answers:

@@ -117,17 +117,26 @@ def make_bundle(
         unseen=_unseen(classifier, material, unseen),
         streams=judge_streams(classifier, material.split.test, material.streams),
     )
-    card = model_card(manifest, material.removed, origin.summary)
+    card = model_card(
+        manifest, material.removed, origin.summary, material.options, begun.name if begun is not None else ""
+    )
     bundle = write_bundle(path, manifest, final.model, final.tokenizer, card)
     Classifier(bundle).self_test()
     return bundle
 
 
 def _learnt(material: Material, begun: Manifest | None) -> list[DataSource]:
-    """Sources of `material`, and those that only the bundle it `begun` with has learnt from."""
-    own = material.sources()
+    """Sources of `material`, and those that only the bundle it `begun` with has learnt from. Of a source without a text
+    to learn from here, what that bundle learnt counts."""
+    before = {source.name: source for source in (begun.data if begun is not None else [])}
+    own = [
+        source
+        if source.train or source.name not in before
+        else msgspec.structs.replace(source, train=before[source.name].train)
+        for source in material.sources()
+    ]
     names = {source.name for source in own}
-    return own + [source for source in (begun.data if begun is not None else []) if source.name not in names]
+    return own + [source for name, source in before.items() if name not in names]
 
 
 def _languages(material: Material) -> list[str]:

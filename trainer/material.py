@@ -14,6 +14,7 @@ from core.taxonomy import Taxonomy
 from trainer.data.corpora import licence
 from trainer.data.dataset import Dataset
 from trainer.data.examples import Example, merge_duplicates
+from trainer.data.spec import Options
 from trainer.data.splits import Split, split_examples
 
 SPLIT_SEED = 0  # fixed, so that runs with different training seeds are judged on the same texts
@@ -29,7 +30,7 @@ class Material(msgspec.Struct, frozen=True):
     its recipe alone. `unseen`: texts of sources that are in no part, to choose epochs, recipes and students by.
     `entity_labels`: what companies in the texts are labelled with, empty where they are not. `language`: what a model
     of it is for, though it may learn from texts in others; "" where the texts tell. `streams`: sources that are samples
-    of a stream.
+    of a stream. `options`: how near-duplicates were told, and the parts dealt.
     """
 
     split: Split
@@ -42,6 +43,7 @@ class Material(msgspec.Struct, frozen=True):
     unseen: list[Example] = []
     language: str = ""
     streams: tuple[str, ...] = ()
+    options: Options = Options()
 
     @property
     def choice(self) -> list[Example]:
@@ -66,8 +68,9 @@ def prepare(examples: Sequence[Example], taxonomy: Taxonomy) -> Material:
     for task in labels:
         if len(seen[task]) < 2:
             raise InputError(f"every text has the same label for {task!r}; a classifier needs at least two")
-    split = split_examples(merged, SPLIT_SEED)
-    return Material(split, labels, removed, entity_labels=taught_entities(split, labels))
+    options = Options(seed=SPLIT_SEED)
+    split = split_examples(merged, options.seed, options.fractions, options.similarity)
+    return Material(split, labels, removed, entity_labels=taught_entities(split, labels), options=options)
 
 
 def from_dataset(dataset: Dataset) -> Material:
@@ -81,6 +84,7 @@ def from_dataset(dataset: Dataset) -> Material:
         taught_entities(dataset.split, dataset.labels),
         dataset.record.agreement or {},
         streams=tuple(dataset.record.streams or ()),
+        options=dataset.options,
     )
 
 

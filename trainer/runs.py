@@ -11,7 +11,7 @@ import torch
 from core.bundle import Manifest
 from trainer.continuing import continued, is_bundle
 from trainer.course import from_backbone
-from trainer.learn.averaging import mean_of
+from trainer.learn.averaging import between, mean_of
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.finetune import fine_tune
 from trainer.learn.network import Learned, load_network, save_network
@@ -57,16 +57,17 @@ def train(
 ) -> Trained:
     """Fine-tune `backbone`, a model directory or a bundle, `recipe.runs` times from consecutive seeds.
 
-    A bundle keeps what it knows, see `trainer.continuing`. With a directory `weights`, each run's network is kept
-    there, and a later call with the same recipe and data takes it from there; one that was interrupted goes on. Raises
-    InputError for a backbone that can't be used, BundleError for a bundle.
+    A bundle keeps what it knows, see `trainer.continuing`, the more the larger `recipe.old_weights`. With a directory
+    `weights`, each run's network is kept there as it was learned, and a later call with the same recipe and data takes
+    it from there; one that was interrupted goes on. Raises InputError for a backbone that can't be used, BundleError
+    for a bundle.
     """
     begin = continued if is_bundle(backbone) else from_backbone
     course = begin(backbone, material, recipe)
     mask_id = mask_number(course.tokenizer, backbone)
     learned = []
     for seed in range(recipe.seed, recipe.seed + recipe.runs):
-        single = msgspec.structs.replace(recipe, seed=seed, runs=1)
+        single = msgspec.structs.replace(recipe, seed=seed, runs=1, old_weights=0.0)
         torch.manual_seed(seed)  # of heads that know nothing yet
         network = course.network()
         kept = None
@@ -94,4 +95,12 @@ def train(
         learned.append(Learned(network, course.tokenizer, course.backbone, single))
         if kept is not None:
             save_network(learned[-1], kept)
+    if course.begun is not None and recipe.old_weights:
+        old = course.network().state_dict()
+        for one in learned:
+            one.network.load_state_dict(between(old, one.network.state_dict(), recipe.old_weights))
+        learned = [
+            msgspec.structs.replace(one, recipe=msgspec.structs.replace(one.recipe, old_weights=recipe.old_weights))
+            for one in learned
+        ]
     return Trained(learned, material, course.begun)

@@ -15,7 +15,7 @@ from core.labelled import SENTIMENT
 from core.unseen import SourceScore
 from trainer.data.examples import Example
 from trainer.data.splits import Split
-from trainer.data.unseen import taught_tasks, without_sources
+from trainer.data.unseen import stands_alone, taught_tasks, without_sources
 from trainer.export import served_bundle
 from trainer.judge.sources import judge_sources
 from trainer.learn.backbone import backbone_name, load_encoder, packaged_backbone
@@ -59,7 +59,7 @@ def source_groups(asked: str, material: Material) -> list[tuple[str, ...]]:
     """The sources of each training that `asked` names: "a,b" leaves out a, then b; "a+b" both at once; "all" each of
     `material` that the others can stand in for. Raises InputError where it names one twice."""
     if asked == ALL:
-        return [(source.name,) for source in material.sources() if not _standing_alone(material, (source.name,))]
+        return [(source.name,) for source in material.sources() if _is_judged(material, (source.name,))]
     groups = [tuple(name.strip() for name in part.split("+")) for part in asked.split(",")]
     names = [name for group in groups for name in group]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -137,21 +137,21 @@ def _check_group(material: Material, group: tuple[str, ...]) -> None:
     unknown = sorted(set(group) - set(names))
     if unknown:
         raise InputError(f"there is no source {unknown[0]!r} among the texts; there are {', '.join(names)}")
-    alone = _standing_alone(material, group)
-    if alone:
-        shown = " and ".join(repr(name) for name in group)
-        raise InputError(f"only source {shown} labels {', '.join(alone)}; an unseen source needs another that does")
+    if not _is_judged(material, group):
+        raise stands_alone(group, _tasks_of(material, group))
 
 
-def _standing_alone(material: Material, group: tuple[str, ...]) -> list[str]:
-    """Tasks of `group`, if no other source labels any of them."""
+def _is_judged(material: Material, group: tuple[str, ...]) -> bool:
+    """Whether the other sources teach a task that `group` labels, near-duplicates aside."""
+    split = material.split
+    left = Split(*([e for e in part if e.source not in group] for part in (split.train, split.validation, split.test)))
+    return not _tasks_of(material, group).isdisjoint(taught_tasks(left, material.labels))
+
+
+def _tasks_of(material: Material, group: tuple[str, ...]) -> set[str]:
+    """Tasks that `group` labels: none where it labels companies alone."""
     parts = (material.split.train, material.split.validation, material.split.test)
-    own: set[str] = set()
-    others: set[str] = set()
-    for part in parts:
-        for example in part:
-            (own if example.source in group else others).update(example.labels)
-    return [] if own & others else sorted(own)
+    return {task for part in parts for example in part if example.source in group for task in example.labels}
 
 
 def _fitting(recipe: Recipe, material: Material) -> Recipe:

@@ -133,6 +133,8 @@ def test_the_command_writes_a_bundle_and_a_report(
         assert (tmp_path / "small-report" / name).stat().st_size > 500
     card = (tmp_path / "small" / "MODEL_CARD.md").read_text()
     assert "cut to 1 layers" in card
+    assert "--layers 1 " in card
+    assert "--probes" not in card, "the command would be refused"
     assert "1 variants of each labelled one" in card
     assert str(tmp_path) not in (tmp_path / "small" / "MODEL_CARD.md").read_text()
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from core.bundle import Bundle, SelfTest, load_bundle, write_bundle
+from core.bundle import Bundle, DataSource, SelfTest, load_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError
 from newstide.commands.train import train as train_command
@@ -28,6 +28,7 @@ from trainer.continuing import continued, unfit
 from trainer.data.dataset import load_dataset
 from trainer.data.entities import EntityLabel
 from trainer.data.examples import Example
+from trainer.data.spec import Options
 from trainer.data.splits import Split
 from trainer.export import Origin, calibration_texts, make_bundle, plain_bundle
 from trainer.learn.backbone import load_encoder
@@ -176,6 +177,38 @@ def test_new_labels_are_learnt_and_the_rest_is_kept(tmp_path: Path, live: Path, 
     assert "gone on from live" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
 
 
+def test_the_card_tells_what_was_measured_on_this_bundle(tmp_path: Path, live: Path, material: Material) -> None:
+    """Its thresholds are those of another bundle, a source that it learnt from is in the test part alone, and its texts
+    were dealt otherwise than others."""
+    before = load_bundle(live)
+    judged = [msgspec.structs.replace(e, source="judged") for e in material.split.test]
+    told = msgspec.structs.replace(
+        material,
+        split=msgspec.structs.replace(material.split, test=judged),
+        options=Options(fractions=(0.5, 0.25, 0.25), similarity=0.9),
+    )
+    learnt = [*before.manifest.data, DataSource("judged", "MIT", 70, 10, 20), DataSource("gone", "MIT", 30, 5, 5)]
+    begun = msgspec.structs.replace(before.manifest, data=learnt)
+    network, tokenizer = read_network(before), Tokenizer.from_str(before.tokenizer.decode())
+    after = make_bundle(network, tokenizer, told, tmp_path / "next", Origin("next", "", "", "{}"), begun=begun)
+    rows = {source.name: (source.train, source.test) for source in after.manifest.data}
+    assert rows == {"wire": (len(told.split.train), 0), "judged": (70, len(judged)), "gone": (30, 5)}
+    assert set(Classifier(after).learnt) == {"wire", "judged", "gone"}
+
+    card = (tmp_path / "next" / "MODEL_CARD.md").read_text()
+    for needed in ("at\nleast 0.9,", "dealt 50/25/25 into", "thresholds are those of live", "validation part of live:"):
+        assert needed in card
+    (score,) = [one for one in after.manifest.evaluation["int8"] if one.task == "sentiment"]
+    kept = before.manifest.tasks["sentiment"].uses["dashboards"]
+    found = score.uses["dashboards"]
+    assert found.threshold == kept.threshold
+    shown = f"| {found.precision:.3f} | {found.recall:.3f} | {found.accuracy:.4f} |"
+    assert f"| sentiment | dashboards | negative | {kept.threshold:.4f} {shown}" in card
+    first = (live / "MODEL_CARD.md").read_text()
+    assert "dealt 80/10/10 into" in first
+    assert "thresholds were chosen on validation" in first
+
+
 def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbone: Path, material: Material) -> None:
     """Of texts that are rehearsed the bundle's own answers are the target, and so are those about companies."""
 
@@ -210,6 +243,17 @@ def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbon
         continued(path, lacking, Recipe())
 
 
+def test_labels_of_texts_that_the_bundle_knows_can_be_learnt_beside_its_answers(live: Path, material: Material) -> None:
+    def loss(known_labels: float) -> float:
+        course = continued(live, material, Recipe(label_smoothing=0.0, known_labels=known_labels))
+        batch = make_batch(course.train, list(range(len(course.train.ids))))
+        assert course.objective is not None
+        return float(course.objective(course.network().eval(), batch, batch.ids).detach())
+
+    none, some, most = loss(0.0), loss(0.5), loss(0.9)
+    assert none < 1e-3 < some < most
+
+
 def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, material: Material) -> None:
     labels = {task: names for task, names in material.labels.items() if task != "topic"}
     with pytest.raises(InputError, match=r"answers topic, which no text is labelled for.* add the corpora"):
@@ -229,6 +273,20 @@ def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, mate
     tokenizer.add_tokens(["zzz"])
     write_bundle(live, bundle.manifest, bundle.model, tokenizer.to_str().encode(), "")
     assert "tokenizer does not fit its word vectors" in (unfit(live, material) or "")
+
+
+def test_weights_can_stay_on_the_way_from_the_bundle(tmp_path: Path, live: Path, material: Material) -> None:
+    recipe, kept = Recipe(epochs=1, encoder_rate=1e-3, known_labels=0.9), tmp_path / "kept"
+    first = read_network(load_bundle(live)).state_dict()
+    (whole,) = train(material, live, recipe, kept, quiet=True).learned
+    part = msgspec.structs.replace(recipe, old_weights=0.75)
+    (near,) = train(material, live, part, kept, quiet=True).learned
+    assert len(list(kept.glob("*.safetensors"))) == 1  # what is learnt is the same
+    moved = {name: value for name, value in whole.network.state_dict().items() if not torch.equal(value, first[name])}
+    assert len(moved) > 10
+    for name, value in moved.items():
+        expected = 0.75 * first[name] + 0.25 * value
+        assert torch.allclose(near.network.state_dict()[name], expected, atol=1e-6)
 
 
 def test_a_correction_of_a_text_that_the_bundle_learnt_is_new(live: Path, material: Material) -> None:
@@ -259,11 +317,18 @@ def test_a_bundle_as_the_backbone_of_the_command(
     for words in (("--search", 2), ("--fusion", "f.json"), ("--leave-out", "wire")):
         with pytest.raises(InputError, match=f"goes on from a bundle has no use for {words[0]}"):
             run(*words)
+    with pytest.raises(InputError, match="--known-labels belongs to a training that goes on from a bundle"):
+        run("--backbone", tmp_path, "--known-labels", 0.3)
+    with pytest.raises(InputError, match="--old-weights belongs to a training that goes on from a bundle"):
+        run("--backbone", tmp_path, "--old-weights", 0.5)
     done = run()
     assert done.stderr.count("epoch ") == 1
     code = load_bundle(tmp_path / "out").manifest.code
     recipe = json.loads(code["recipe"])
     assert (recipe["epochs"], recipe["label_smoothing"], recipe["class_weights"]) == (1, 0.0, "none")
     assert "--backbone live --epochs 1 --smoothing 0.0" in code["command"]
-    run("--epochs", 2)
-    assert json.loads(load_bundle(tmp_path / "out").manifest.code["recipe"])["epochs"] == 2
+    run("--epochs", 2, "--known-labels", 0.3)
+    code = load_bundle(tmp_path / "out").manifest.code
+    recipe = json.loads(code["recipe"])
+    assert (recipe["epochs"], recipe["known_labels"]) == (2, 0.3)
+    assert "--known-labels 0.3" in code["command"]

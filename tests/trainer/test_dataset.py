@@ -176,6 +176,80 @@ def test_what_resembles_the_frozen_test_is_held_out(tmp_path: Path, build: Build
     assert third.split.test == first.split.test
 
 
+def test_a_text_stays_in_its_part(tmp_path: Path, build: Build) -> None:
+    write_lines(tmp_path / "wire.jsonl", lines_of(300))
+    first = build(corpus())
+    chosen = first.split.validation[0]
+    resembling = [{"text": f"{chosen.text} too", "sentiment": "neutral"}]
+    write_lines(tmp_path / "more.jsonl", [*lines_of(200, seed=1), *resembling])
+    second = build(corpus("more", "more.jsonl") + corpus())
+    assert set(texts(first.split.train)) <= set(texts(second.split.train))
+    assert set(texts(first.split.validation)) <= set(texts(second.split.validation))
+    assert resembling[0]["text"] in texts(second.split.validation)
+    assert len(second.split.validation) > len(first.split.validation) + 10
+    assert len(everything(second)) == 501
+    third = build(corpus("more", "more.jsonl", part='"train"') + corpus())
+    assert resembling[0]["text"] in texts(third.split.train)  # what is for train alone is there
+    assert third.split.test == second.split.test == first.split.test
+
+
+def test_texts_that_a_new_one_joins_are_learnt(tmp_path: Path, build: Build) -> None:
+    shared = [[f"s{number}x{word}" for word in range(14)] for number in range(60)]
+    sides = [[[*words, *(f"{side}{i}" for i in range(6))] for side in "ab"] for words in shared]
+    lines = [{"text": " ".join(words), "sentiment": "positive"} for pair in sides for words in pair]
+    write_lines(tmp_path / "wire.jsonl", [*lines_of(300), *lines])
+    first = build(corpus())
+    parts = {text: part for part in ("train", "validation") for text in texts(getattr(first.split, part))}
+    apart = [pair for pair in sides if {parts.get(" ".join(words)) for words in pair} == {"train", "validation"}]
+    assert apart
+    bridge = " ".join([*apart[0][0][:17], *apart[0][1][14:17]])
+    write_lines(tmp_path / "more.jsonl", [{"text": bridge, "sentiment": "positive"}])
+    second = build(corpus() + corpus("more", "more.jsonl"))
+    assert {bridge, *(" ".join(words) for words in apart[0])} <= set(texts(second.split.train))
+
+
+def test_a_damaged_part_is_dealt_anew(tmp_path: Path, build: Build) -> None:
+    write_lines(tmp_path / "wire.jsonl", lines_of(300))
+    first = build(corpus())
+    validation = tmp_path / "out" / "validation.jsonl"
+    validation.write_bytes(validation.read_bytes()[:-9])
+    (tmp_path / "out" / "train.jsonl").unlink()
+    said: list[str] = []
+    second = build(corpus(), report=said.append)
+    assert [line for line in said if "dealt anew" in line] == said[:2]
+    assert second.split == first.split
+
+
+def test_a_build_elsewhere_follows_the_parts_of_another(tmp_path: Path, build: Build) -> None:
+    write_lines(tmp_path / "wire.jsonl", lines_of(300))
+    first = build(corpus(), "first")
+    write_lines(tmp_path / "more.jsonl", lines_of(200, seed=1))
+    both = corpus("more", "more.jsonl") + corpus()
+    second = build(both, "second", following=[tmp_path / "first"])
+    for part in ("train", "validation", "test"):
+        before, after = set(texts(getattr(first.split, part))), set(texts(getattr(second.split, part)))
+        assert before < after, f"{part} keeps its texts and takes new ones"
+    frozen = tmp_path / "frozen.jsonl"
+    frozen.write_bytes((tmp_path / "first" / "validation.jsonl").read_bytes())
+    third = build(both, "third", following=[tmp_path / "first"], test=frozen)
+    assert third.split.test == first.split.validation
+    assert set(texts(first.split.train)) <= set(texts(third.split.train))
+    assert set(texts(first.split.test)) <= {*texts(third.split.train), *texts(third.split.validation)}
+
+    # Left out of the last build, it is still what a model has learned.
+    learned = texts(first.split.train)[0]
+    write_lines(tmp_path / "less.jsonl", [line for line in lines_of(300) if line["text"] != learned])
+    build(corpus("wire", "less.jsonl"), "less", following=[tmp_path / "first"])
+    again = build(corpus(), "again", following=[tmp_path / "first", tmp_path / "less"])
+    assert learned in texts(again.split.train)
+
+    record = tmp_path / "first" / "dataset.json"
+    record.write_bytes(record.read_bytes()[:-9])
+    said: list[str] = []
+    assert build(both, "fourth", following=[tmp_path / "first"], report=said.append).split == build(both, "fifth").split
+    assert "dealt anew" in said[0]
+
+
 def test_a_story_is_told_once_where_it_is_capped(tmp_path: Path, build: Build) -> None:
     stories = [line for number, line in enumerate(lines_of(200)) if number % 5 != 4]
     reworded = [{**line, "text": f"{line['text']} again"} for line in stories[:30]]

@@ -89,6 +89,7 @@ Treasury auction draws strong bids from abroad
 """
 THEMES = [text.strip().splitlines() for text in (CANAL, COCOA, GRIDS)]
 NEWS = NOISE.strip().splitlines()
+CHINESE = ["央行维持利率不变，市场反应平淡", "新能源汽车销量创下历史新高", "铜价连续第六周下跌，库存减少"]
 TEXTS = [*THEMES[0], *THEMES[1], *THEMES[2], *NEWS]
 TRUTH = np.repeat([0, 1, 2, -1], [len(theme) for theme in THEMES] + [len(NEWS)])
 
@@ -188,12 +189,12 @@ def test_vectors_without_any_difference() -> None:
         cluster(np.ones((50, 8), dtype=np.float32), 1)
 
 
-def store_unsure(settings: Settings, texts: list[str], first: int = 0, top: float = 0.4) -> None:
+def store_unsure(settings: Settings, texts: list[str], first: int = 0, top: float = 0.4, language: str = "") -> None:
     """Store `texts` with a topic of probability `top`."""
     topic = np.full((len(texts), len(TOPICS)), (1 - top) / (len(TOPICS) - 1), dtype=np.float32)
     topic[:, 1] = top
     sentiment = np.full((len(texts), len(SENTIMENTS)), 1 / 3, dtype=np.float32)
-    store_messages(settings, texts, {"sentiment": sentiment, "topic": topic}, "words", first=first)
+    store_messages(settings, texts, {"sentiment": sentiment, "topic": topic}, "words", first=first, language=language)
 
 
 def test_only_unsure_stories_are_taken_each_once(settings: Settings, engine: Engine) -> None:
@@ -201,10 +202,10 @@ def test_only_unsure_stories_are_taken_each_once(settings: Settings, engine: Eng
     store_unsure(settings, TEXTS[10:20], first=10, top=0.95)
     store_unsure(settings, [TEXTS[3]] * 25, first=20)  # copies of a story
     store_unsure(settings, TEXTS[20:22], first=60, top=0.62)  # sure by itself and by its lead
-    assert count_stories(engine, None) == 22
+    assert count_stories(engine, ["en"], None) == 22
 
     def texts(**change: object) -> list[str]:
-        parameters = {"since": None, "limit": 100, "confidence": 0.6, "margin": 0.2} | change
+        parameters = {"languages": ["en"], "since": None, "limit": 100, "confidence": 0.6, "margin": 0.2} | change
         return [entry.message.text for entry in read_unsure(engine, **parameters)]  # type: ignore[arg-type]
 
     assert texts() == TEXTS[:10][::-1]
@@ -213,6 +214,15 @@ def test_only_unsure_stories_are_taken_each_once(settings: Settings, engine: Eng
     assert len(texts(confidence=0.0, margin=0.0)) == 0
     assert sorted(texts(confidence=0.7)) == sorted([*TEXTS[:10], *TEXTS[20:22]])
     assert texts(since=START + timedelta(days=900)) == []
+
+
+def test_a_model_is_shown_stories_that_it_reads(settings: Settings, engine: Engine) -> None:
+    store_unsure(settings, TEXTS[:6])
+    store_unsure(settings, CHINESE, first=20, language="zh")
+    for languages, expected in ((["en"], TEXTS[:6]), (["zh"], CHINESE), (["zh", "en"], [*TEXTS[:6], *CHINESE])):
+        found = read_unsure(engine, languages, None, 100, 0.6, 0.2)
+        assert [entry.message.text for entry in found] == expected[::-1]
+        assert count_stories(engine, languages, None) == len(expected)
 
 
 def test_the_themes_of_a_store(

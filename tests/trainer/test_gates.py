@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from core.bundle import load_bundle
+from core.bundle import DataSource, load_bundle, sign_bundle, write_bundle
 from core.classifier import Classifier
 from core.errors import BundleError, InputError, RegistryError
 from core.rollback import go_back
 from core.settings import Settings, load_settings
+from core.shelf import open_shelf
 from core.store.models import State, find_model, list_models, list_proven, move_model, read_history
 from core.store.worker_models import RunningModel, report_worker
 from core.taxonomy import load_taxonomy
 from core.unseen import SourceScore
+from tests.core.test_signatures import Keys
 from tests.tiny_bundles import write_tiny
 from trainer.data.examples import Example
 from trainer.judge.compare import TaskComparison, compare_scores
@@ -163,6 +165,13 @@ def lost_class(old: Path, new: Path, texts: int) -> list[Example]:
     return examples
 
 
+def learn_from(path: Path, source: str) -> None:
+    """Let the manifest of the bundle at `path` say that it learned from `source`."""
+    bundle = load_bundle(path)
+    manifest = msgspec.structs.replace(bundle.manifest, data=[DataSource(source, "", 9, 1, 1)])
+    write_bundle(path, manifest, bundle.model, bundle.tokenizer, f"# {bundle.name}\n")
+
+
 def states(engine: Engine) -> dict[str, str]:
     return {row.name: row.state for row in list_models(engine)}
 
@@ -266,6 +275,17 @@ def test_one_class_lost_outweighs_a_gain_over_all(settings: Settings, engine: En
     assert read_history(engine, "candidate")[0].reason == "refused as live: classes"
 
 
+def test_a_class_is_lost_wherever_its_texts_come_from(settings: Settings, engine: Engine, candidate: Path) -> None:
+    """Both learned from one text's source alone: what the rest says of the classes counts all the same."""
+    for path in (settings.bundle_directory, candidate):
+        learn_from(path, "wire")
+    examples = lost_class(settings.bundle_directory, candidate, texts=LIMITS.class_support)
+    wire = msgspec.structs.replace(examples[0], source="wire")
+    with pytest.raises(PromotionRefused, match="by 1 of 7 gates:\n  classes: "):
+        promote(settings, engine, candidate, examples=[wire, *examples[1:]], actor="ann")
+    assert states(engine) == {"configured": "live", "candidate": "candidate"}
+
+
 def test_an_equal_and_smaller_bundle_passes(settings: Settings, engine: Engine, tmp_path: Path) -> None:
     write_tiny(tmp_path / "configured", "configured", seed=1, padding=5000)
     write_tiny(tmp_path / "smaller", "smaller", seed=1)
@@ -296,6 +316,55 @@ def test_a_broken_directory_registers_nothing(settings: Settings, engine: Engine
     with pytest.raises(BundleError, match="has SHA-256"):
         promote(settings, engine, candidate, actor="ann")
     assert list_models(engine) == []
+
+
+def trusting(settings: Settings, keys: Keys, **change: Any) -> Settings:
+    """These settings, with a key that is trusted."""
+    models = {"trusted_keys": [keys.public]} | change
+    return settings.model_copy(update={"models": settings.models.model_copy(update=models)})
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Keys:
+    return Keys(tmp_path, "mine")
+
+
+def test_a_bundle_that_nobody_signed_stands_in_the_way_of_its_own_language_alone(
+    settings: Settings, engine: Engine, tmp_path: Path, candidate: Path, mine: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = tmp_path / "shipped"
+    write_tiny(shipped / "default", "default", seed=1)
+    write_tiny(shipped / "chinese", "chinese", seed=3, languages=["zh"])
+    write_tiny(tmp_path / "both", "both", seed=4, languages=["en", "zh"])
+    for path in (shipped / "default", candidate, tmp_path / "both"):
+        sign_bundle(path, mine.private)
+    stream = settings.stream.model_copy(update={"bundle": shipped})
+    strict = trusting(settings.model_copy(update={"stream": stream}), mine)
+    assert promote(strict, engine, candidate, to="shadow", actor="ann").state == "shadow"
+    assert states(engine) == {"candidate": "shadow", "default": "live"}
+    assert "the bundle of the settings for zh is not registered" in caplog.text
+    with pytest.raises(BundleError, match="chinese is not signed"):
+        promote(strict, engine, tmp_path / "both", to="shadow", actor="ann")
+    sign_bundle(shipped / "chinese", mine.private)
+    promote(strict, engine, tmp_path / "both", to="shadow", actor="ann")
+    assert states(engine)["chinese"] == "live"
+
+
+def test_a_signed_bundle_is_signed_under_its_new_name(
+    settings: Settings, engine: Engine, candidate: Path, mine: Keys
+) -> None:
+    sign_bundle(settings.bundle_directory, mine.private)
+    strict = trusting(settings, mine, signing_key=mine.private)
+    with pytest.raises(BundleError, match="candidate is not signed"):
+        promote(strict, engine, candidate, to="shadow", name="renamed", actor="ann")
+    sign_bundle(candidate, mine.private)
+    with pytest.raises(InputError, match=r"set `models\.signing_key`"):
+        promote(trusting(settings, mine), engine, candidate, to="shadow", name="renamed", actor="ann")
+    assert states(engine) == {}
+    promote(strict, engine, candidate, to="shadow", name="renamed", actor="ann")
+    row = find_model(engine, name="renamed")
+    assert row is not None
+    assert open_shelf(strict).fetch(row.location, row.checksum).name == "renamed"
 
 
 def test_settings_that_are_not_the_workers(settings: Settings, engine: Engine, candidate: Path) -> None:

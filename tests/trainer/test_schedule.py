@@ -160,6 +160,22 @@ def test_a_run_from_the_reason_to_the_row(settings: Settings, engine: Engine) ->
     assert len(list_runs(engine)) == 2
 
 
+def test_a_run_follows_the_datasets_of_its_language(settings: Settings, engine: Engine) -> None:
+    def build(work: Work) -> None:
+        work.dataset.mkdir()
+        if work.run != 2:  # which was cut off
+            (work.dataset / "dataset.json").touch()
+
+    recorder = Recorder()
+    steps = msgspec.structs.replace(recorder.steps, build=build)
+    for number in range(4):
+        language = "zh" if number == 2 else "en"
+        options = ScheduleOptions(Policy(min_labels=0, rest_hours=0), window=200, language=language)
+        run_schedule(settings, options, steps, once=True)
+    datasets = [work.dataset for work in recorder.works]
+    assert [work.following for work in recorder.works] == [(), (datasets[0],), (), (datasets[0],)]
+
+
 def test_drift_is_a_reason(settings: Settings, engine: Engine, bundle: Bundle) -> None:
     texts = random_texts(250, range(300, 540), 3)
     store_messages(settings, texts, Classifier(bundle).predict(texts), bundle.name)
@@ -257,6 +273,28 @@ def test_in_the_loop_a_failure_ends_nothing(settings: Settings, engine: Engine) 
     run_schedule(settings, options, recorder.steps, stop=stop, report=report)
     assert [check.outcome for check in looks] == ["failed", "shadow", "idle"]
     assert [run.outcome for run in list_runs(engine)] == ["shadow", "failed"]
+
+
+def test_a_place_that_can_not_be_written_fails_the_run_and_not_the_schedule(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    add_labels(engine, 5)
+    recorder, stop, looks = Recorder(), threading.Event(), []
+    blocked = tmp_path / "runs"
+    blocked.write_text("no directory")
+
+    def report(check: ScheduleCheck) -> None:
+        looks.append(check.outcome)
+        if len(looks) == 1:
+            blocked.unlink()
+        else:
+            stop.set()
+
+    options = ScheduleOptions(policy=Policy(min_labels=5, rest_hours=0), every_s=0.01, window=200, directory=blocked)
+    run_schedule(settings, options, recorder.steps, stop=stop, report=report)
+    assert looks == ["failed", "shadow"]
+    assert [run.outcome for run in list_runs(engine)] == ["shadow", "failed"]
+    assert list_runs(engine)[1].detail["error"].startswith("NotADirectoryError")
 
 
 def test_one_at_a_time(settings: Settings, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from core.bundle import load_bundle
 from core.classifier import Classifier
+from core.errors import InputError
 from core.settings import Settings, load_settings
 from core.shelf import Shelf
 from core.store.labels import Label, add_labels
@@ -20,8 +21,12 @@ from core.store.models import find_model, list_models
 from core.store.training import list_runs
 from core.taxonomy import Taxonomy
 from newstide.commands.train import train
+from newstide.scheduled.promotion import promote_run
+from newstide.scheduled.schedule import RunPromotion, Work
 from tests.tiny_bundles import write_tiny
+from trainer.data.build import build_dataset
 from trainer.data.dataset import load_dataset
+from trainer.data.examples import Example
 from trainer.learn.recipe import Recipe
 from trainer.material import from_dataset
 from trainer.pipeline import train_bundle
@@ -113,6 +118,63 @@ def test_without_a_backbone_a_run_goes_on_from_the_live_model(
     assert found["outcome"] == "shadow", found["note"]
     card = settings.embedded.directory / "training" / f"run-{found['run']}" / "bundle" / "MODEL_CARD.md"
     assert "gone on from live" in card.read_text()
+
+
+def test_a_run_is_judged_on_the_test_set_that_it_was_built_around(
+    settings: Settings, engine: Engine, check: ScheduleCheck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is another one by the time that a run is due, and once more when it is over."""
+    test_set = tmp_path / "frozen.jsonl"
+    monkeypatch.setenv("NEWSTIDE_MODELS__TEST_SET", str(test_set))
+
+    def freeze(word: str) -> None:
+        lines = [{"text": f"{word} {n} bank", "topic": "Banks", "sentiment": "neutral"} for n in range(4)]
+        test_set.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def built(*given: Any, **named: Any) -> Any:
+        freeze("second")
+        found = build_dataset(*given, **named)
+        freeze("third")
+        return found
+
+    judged: list[str] = []
+
+    def gated(work: Work, bundle: Path, go_live: bool, examples: list[Example]) -> RunPromotion:
+        judged.extend(example.text for example in examples)
+        return promote_run(work, bundle, go_live, examples)
+
+    freeze("first")
+    monkeypatch.setattr("trainer.data.build.build_dataset", built)
+    monkeypatch.setattr("newstide.scheduled.promotion.promote_run", gated)
+    add_labels(engine, [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)])
+    check()
+    assert judged == [f"second {n} bank" for n in range(4)]
+
+
+def test_texts_that_leak_into_the_test_set_can_be_left_out(
+    settings: Settings,
+    engine: Engine,
+    check: ScheduleCheck,
+    tiny_data: Path,
+    tiny_spec: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = tiny_data.read_text().splitlines()
+    test_set = tmp_path / "frozen.jsonl"
+    test_set.write_text("\n".join(lines[:20]))
+    monkeypatch.setenv("NEWSTIDE_MODELS__TEST_SET", str(test_set))
+    (tmp_path / "more.jsonl").write_text("\n".join(lines[:5]))
+    spec = tmp_path / "spec.toml"
+    more = '[[corpus]]\nname = "more"\npath = "./more.jsonl"\nlicence = "MIT"\npart = "train"\n'
+    more += 'fields = { text = "text", sentiment = "sentiment?", topic = "topic?" }\n'
+    spec.write_text(f'include = ["{tiny_spec}"]\n{more}')
+    add_labels(engine, [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)])
+    words = ("--spec", spec, "--base", tiny_data.parent)
+    with pytest.raises(InputError, match=r"texts that are for train alone .*--drop-leaks"):
+        check(*words)
+    monkeypatch.setattr("newstide.scheduled.schedule._last_run_at", lambda runs: None)  # no rest after the failure
+    assert check(*words, "--drop-leaks")["outcome"] in ("shadow", "refused")
 
 
 def test_a_run_that_can_not_go_on_from_the_live_model_trains_anew(

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -15,11 +16,14 @@ from benchmarks import unseen as benchmark
 from core.bundle import load_bundle
 from core.errors import InputError
 from core.taxonomy import Taxonomy
+from newstide.commands import train as train_module
 from newstide.commands.classify import evaluate
 from newstide.commands.model_report import show_models
 from newstide.commands.train import train
 from trainer.data.build import build_dataset
 from trainer.data.dataset import load_dataset
+from trainer.data.entities import EntityLabel
+from trainer.data.examples import Example
 from trainer.data.spec import load_spec
 from trainer.data.splits import Split
 from trainer.material import Material, from_dataset
@@ -187,6 +191,27 @@ def test_holding_out_and_leaving_out(material: Material) -> None:
     for asked in ("desk,desk", "desk,", "+"):
         with pytest.raises(InputError, match="expected names of sources"):
             source_groups(asked, material)
+
+
+def test_a_source_that_labels_companies_alone_is_no_yardstick(
+    run: Any, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = Example("acme1 bank wins", {}, "names", entities=(EntityLabel(((0, 5),), "positive"),))
+    told = msgspec.structs.replace(
+        material, split=Split(*([*part, named] for part in _parts(material.split))), streams=()
+    )
+    assert source_groups("all", told) == [(name,) for name in SOURCES]
+    with pytest.raises(InputError, match="source 'names' labels companies alone"):
+        hold_out(told, ["names"])
+    # Of one label alone nothing is learnt, so that no other source's texts of that task can be judged.
+    plain = [e for part in _parts(material.split) for e in part if e.labels.get("sentiment") in (None, "neutral")]
+    few = msgspec.structs.replace(material, split=Split(plain, plain, plain), labels={"sentiment": ("neutral",)})
+    assert source_groups("all", few) == []
+
+    monkeypatch.setattr(train_module, "load_material", lambda *given: told)
+    with pytest.raises(InputError, match="source 'names' labels companies alone"):
+        run("--unseen", "desk,names", "--weights", tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()  # said before the first training
 
 
 def _parts(split: Split) -> tuple[Any, ...]:

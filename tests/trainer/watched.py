@@ -89,8 +89,10 @@ def store_messages(
     *,
     first: int = 0,
     minutes: float = 1.0,
+    language: str = "",
 ) -> None:
-    """Commit `texts`, one every `minutes` of event time, as a worker that gave them `scores` would."""
+    """Commit `texts`, one every `minutes` of event time, as a worker that gave them `scores` would; `language` is what
+    their source states."""
     received = datetime.now(UTC)
     records = []
     for number, text in enumerate(texts, start=first):
@@ -101,6 +103,7 @@ def store_messages(
             published_at=START + timedelta(minutes=minutes * number),
             received_at=received,
             text=text,
+            language=language,
         )
         records.append(Record("newstide.messages", 0, number, message.id.encode(), encode(message)))
     items, rejected = link(decode_records(records)[0], load_watchlist())

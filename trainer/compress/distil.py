@@ -10,6 +10,7 @@ from core.bundle import ENTITY
 from trainer.learn.batches import Batch
 from trainer.learn.network import Network
 from trainer.learn.objectives import Objective, labelled_loss
+from trainer.learn.precision import half_precision
 
 
 class Mixture(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ def distillation(
         guide.eval()
 
     def objective(network: Network, batch: Batch, ids: Tensor) -> Tensor:
-        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+        with half_precision(ids.device):
             hidden = network.encoder(ids, batch.mask)
             logits = network.classify(hidden, batch.mask, batch.mentions)
         towards = logits.pop(ENTITY, None)
@@ -47,7 +48,7 @@ def distillation(
             if ENTITY in soft:
                 loss = loss + (1 - share) * _divergence(towards, soft[ENTITY][batch.mentions.numbers], mixture)
         if guide is not None and mixture.hidden:
-            with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
+            with torch.no_grad(), half_precision(ids.device):
                 target = guide.encoder(batch.ids, batch.mask)
             gap = (hidden.float() - target.float())[batch.mask == 1]
             loss = loss + mixture.hidden * gap.square().mean()

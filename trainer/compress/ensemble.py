@@ -18,6 +18,7 @@ from trainer.learn.averaging import predict_logits
 from trainer.learn.batches import encode
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.network import Learned
+from trainer.learn.precision import half_precision
 from trainer.learn.tensors import load_tensors, save_tensors
 from trainer.learn.training_loop import best_device
 from trainer.progress import progress_bar
@@ -60,7 +61,7 @@ def ask(
     device = best_device()
     network.to(device)
     # Half precision: the third digit of a soft label teaches nothing.
-    with progress_bar(quiet) as progress, torch.autocast(device.type, dtype=torch.bfloat16):
+    with progress_bar(quiet) as progress, half_precision(device):
         bar = progress.add_task(f"asking {teacher.backbone}", total=len(examples))
         answers = predict_logits(network, data, on_batch=lambda count: progress.update(bar, advance=count))
     network.cpu()

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import InputError
+from core.labelled import read_objects
 from core.store.labels import Label
 from core.taxonomy import Taxonomy
 from core.text import word_form
@@ -31,6 +32,7 @@ from trainer.data.dataset import (
     count_labels,
     example_lines,
     fingerprint,
+    is_dataset,
     load_dataset,
     read_bytes,
     read_examples,
@@ -64,6 +66,7 @@ def build_dataset(
     labels: Sequence[Label] = (),
     *,
     test: Path | None = None,
+    following: Sequence[Path] = (),
     drop_leaks: bool = False,
     locate: Locate = nowhere,
     report: Callable[[str], None] = lambda stage: None,
@@ -71,12 +74,19 @@ def build_dataset(
     """Build the dataset of `spec`, paths of corpora relative to `base`, joined with analysts' `labels`, into `out`.
 
     A test set is frozen: that of an earlier build in `out`, or the file `test`, stays byte for byte, and no text that
-    resembles one of its texts comes into train or validation. The record is written last. `locate` finds companies that
-    labels know by their series. `report` is called with each stage.
+    resembles one of its texts comes into train or validation. What an earlier build in `out` had in train or validation
+    stays there. So does what builds in the directories `following`, the oldest first, had there, and in their test
+    parts where no test set is frozen; what was ever learned stays in train. The record is written last. `locate` finds
+    companies that labels know by their series. `report` is called with each stage.
     Raises InputError for whatever in the files, the classes or the directory stands in the way; with `drop_leaks`,
     texts of corpora for train alone that touch the frozen test are left out instead of refused.
     """
     frozen_bytes = _frozen_test(out, test)
+    parts = (TRAIN, VALIDATION, TEST) if frozen_bytes is None else (TRAIN, VALIDATION)
+    earlier: dict[str, int] = {}
+    for directory in (*following, out):
+        found = _earlier_parts(directory, parts, report)
+        earlier |= {form: part for form, part in found.items() if earlier.get(form) != TRAIN}
     report("reading corpora")
     pool = _gather(spec, base, taxonomy, labels, locate)
     frozen = None
@@ -88,7 +98,7 @@ def build_dataset(
     names = labels_seen([*pool.examples, *(frozen or [])], taxonomy)
     check_classes(pool.examples, names, spec.options.least_texts)
     report("looking for near-duplicates")
-    placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks, pool.analysts)
+    placed = place(pool.examples, frozen, pool.train_only, spec.options, drop_leaks, pool.analysts, earlier)
     check_train(placed.split.train, names)
     report("writing")
     split = placed.split
@@ -110,9 +120,8 @@ def build_dataset(
 def _frozen_test(out: Path, test: Path | None) -> bytes | None:
     """The bytes of the test set that must not change; None for the first build of a dataset without `test`."""
     kept = out / TEST_FILE
-    if (out / RECORD).is_file():
-        vouched = read_record(out).files.get(TEST_FILE)
-        if not kept.is_file() or hashlib.sha256(read_bytes(kept)).hexdigest() != vouched:
+    if is_dataset(out):
+        if not _is_as_built(kept, read_record(out)):
             raise InputError(
                 f"{kept} is missing or was altered since it was frozen; put the file back, "
                 "or build into another directory"
@@ -126,6 +135,33 @@ def _frozen_test(out: Path, test: Path | None) -> bytes | None:
             raise InputError(f"{out} has a frozen test set that differs from {test}; build into another directory")
         return own
     return given
+
+
+def _earlier_parts(out: Path, parts: Sequence[int], report: Callable[[str], None]) -> dict[str, int]:
+    """The part of each story form in these `parts` of an earlier build in `out`; none where there was none.
+
+    What is not as that build left it, or is of another version, tells nothing and is reported: its texts are dealt
+    anew.
+    """
+    if not is_dataset(out):
+        return {}
+    found: dict[str, int] = {}
+    try:
+        record = read_record(out)
+    except InputError as error:
+        report(f"{error}; its texts are dealt anew")
+        return {}
+    for part in parts:
+        path = out / FILES[part]
+        if not _is_as_built(path, record):
+            report(f"{path} is missing or was altered: its texts are dealt anew")
+            continue
+        found |= {word_form(entry["text"]): part for _, entry in read_objects(path)}
+    return found
+
+
+def _is_as_built(path: Path, record: Record) -> bool:
+    return path.is_file() and hashlib.sha256(read_bytes(path)).hexdigest() == record.files.get(path.name)
 
 
 def _gather(spec: Spec, base: Path, taxonomy: Taxonomy, labels: Sequence[Label], locate: Locate) -> _Pool:

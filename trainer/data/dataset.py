@@ -98,6 +98,11 @@ def load_dataset(directory: Path) -> Dataset:
     )
 
 
+def is_dataset(directory: Path) -> bool:
+    """Whether `directory` holds a dataset that was written to its end: its record is written last."""
+    return (directory / RECORD).is_file()
+
+
 def read_record(directory: Path) -> Record:
     """The record of the dataset in `directory`, its fingerprint verified.
 

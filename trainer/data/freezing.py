@@ -37,17 +37,20 @@ def place(
     options: Options,
     drop_leaks: bool = False,
     spared: Collection[str] = (),
+    earlier: Mapping[str, int] | None = None,
 ) -> Placed:
     """Split merged `examples` by groups of near-duplicates; groups with a story form in `train_only` go to train.
 
     Of a group, at most `options.story_cap` texts with the same labels are kept; frozen texts, and those with a story
     form in `spared`, are never left out.
 
-    With `frozen`, the test part is `frozen` as it stands, and a group that touches it is in no other part. The same
-    `examples` split again around the test part of a first split come out as they did then.
+    With `frozen`, the test part is `frozen` as it stands, and a group that touches it is in no other part. Story forms
+    in `earlier` stay in the part they are in there, with all that resembles them: what a model learned is not what the
+    next one is chosen by. Where a new text joins both parts, all of the group is train.
     Raises InputError when a part comes out empty, or (unless `drop_leaks`) when a text of `train_only` is in a group
     that touches `frozen`.
     """
+    earlier = earlier or {}
     by_form = _forms_of(frozen or (), {word_form(example.text) for example in examples})
     current = {word_form(example.text): example for example in examples}
     pool = {form: by_form.get(form, example) for form, example in current.items()}
@@ -67,7 +70,9 @@ def place(
             f"{len(leaks)} texts that are for train alone are in the frozen test set or resemble one of its texts "
             f"({shown}); take them out of the corpus, or give --drop-leaks to leave them out"
         )
-    fixed = dict.fromkeys(pinned, TRAIN) | dict.fromkeys(touched, TEST)
+    parts = [(earlier[form], number) for form, number in zip(forms, numbers, strict=True) if form in earlier]
+    stays = {number: part for part, number in sorted(parts, reverse=True)}  # of two, train comes last
+    fixed = stays | dict.fromkeys(pinned, TRAIN) | dict.fromkeys(touched, TEST)
     kept = _within_cap(pool, numbers, options.story_cap or 0, by_form, spared)
     thinned = len(texts) - len(kept)
     texts, numbers = [texts[row] for row in kept], [numbers[row] for row in kept]

@@ -99,7 +99,8 @@ def split_groups(
     fixed: Mapping[int, int] | None = None,
     test_closed: bool = False,
 ) -> Split:
-    """Split `examples`, the group of each in `numbers`; a group in `fixed` goes to that part (0 train, 2 test).
+    """Split `examples`, the group of each in `numbers`; a group in `fixed` goes to that part (0 train,
+    1 validation, 2 test).
 
     With `test_closed`, the test part takes the fixed groups only. Groups come in the same order whatever is fixed, so a
     second split, its test groups fixed to what they were in the first, deals the others as the first one did.

@@ -51,6 +51,18 @@ def without_sources(
         if example.source in names and known:
             held_out.append(msgspec.structs.replace(example, labels=known))
     if not held_out:
-        own = sorted({task for example in everything if example.source in names for task in example.labels})
-        raise InputError(f"only source {shown} labels {', '.join(own)}; an unseen source needs another that does")
+        raise stands_alone(names, {task for e in everything if e.source in names for task in e.labels})
     return Split(*left), held_out
+
+
+def stands_alone(names: Collection[str], tasks: Collection[str]) -> InputError:
+    """Why sources `names`, which label `tasks`, can't be judged by what the others teach."""
+    shown = " and ".join(repr(name) for name in sorted(names))
+    if not tasks:
+        return InputError(
+            f"source {shown} labels companies alone, and unseen sources are judged by labels of texts; leave it out"
+        )
+    return InputError(
+        f"without source {shown} too little is labelled for {', '.join(sorted(tasks))}; an unseen source needs another "
+        "that labels the same"
+    )

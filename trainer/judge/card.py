@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.bundle import Manifest
+from core.bundle import SERVED, Manifest
 from core.labelled import SENTIMENT
 from core.scoring import PRECISION, TaskScore
 from core.unseen import MeanScore, SourceScore, mean_scores
+from trainer.data.spec import Options
 
 _TEXT = """# Model card: {name}
 
@@ -27,9 +28,10 @@ It reads at most {length} tokens of a text, after URLs and user names are remove
 ## Data
 
 Texts are cleaned and copies merged (left out: {removed}). Near-duplicates, with a Jaccard index of their words of at
-least 0.7, are kept on one side of the split, and each source, task and label is dealt 80/10/10 into train, validation
-and test. The weights are the mean of those after several epochs; which ones was chosen on {choice}, temperatures and
-thresholds on validation. The figures below are from test, which nothing was chosen on.
+least {similarity:g}, are kept on one side of the split, and each source, task and label is dealt {fractions} into
+train, validation and test, but for parts that were frozen before. The weights are the mean of those after several
+epochs; which ones was chosen on {choice}. Temperatures and thresholds {fitted}. The figures below are from test, which
+nothing was chosen on.
 
 | corpus | licence | train | validation | test |
 |---|---|---|---|---|
@@ -92,9 +94,10 @@ _LABEL_EACH = (
 _VARIANT_NAMES = {"teacher": "teacher, 32-bit floats", "fp32": "32-bit floats", "int8": "eight bits (this bundle)"}
 
 
-def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> str:
+def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str, options: Options, begun: str = "") -> str:
     """The card of the bundle described by `manifest`; `removed` counts what was taken out of its data, `summary` says
-    in a few words how the network came from its backbone."""
+    in a few words how the network came from its backbone, `options` are those of its split, `begun` is the name of the
+    bundle that it went on from, if of any."""
     tasks = [f"`{task}` ({len(spec.labels)} labels)" for task, spec in manifest.tasks.items()]
     versions = {name: value for name, value in manifest.code.items() if name not in ("command", "recipe")}
     return _TEXT.format(
@@ -111,12 +114,15 @@ def model_card(manifest: Manifest, removed: Mapping[str, int], summary: str) -> 
         versions=", ".join(f"{name} {value}" for name, value in versions.items()),
         removed=", ".join(f"{count} {reason}" for reason, count in removed.items()),
         data="\n".join(f"| {s.name} | {s.licence} | {s.train} | {s.validation} | {s.test} |" for s in manifest.data),
+        similarity=options.similarity,
+        fractions="/".join(f"{100 * share:g}" for share in options.fractions),
         choice="the sources that were left out" if _chose_by_unseen(manifest) else "validation",
+        fitted=f"are those of {begun}, chosen on the validation part it had" if begun else "were chosen on validation",
         summary=_summary(manifest),
         heads="" if manifest.entity is None else ", and one on the tokens that name a company",
         several=_ONE_LABEL if manifest.entity is None else _LABEL_EACH,
         streams=_streams(manifest),
-        uses=_uses(manifest),
+        uses=_uses(manifest, begun),
         unseen=_unseen(manifest),
         details=_entities(manifest)
         + "\n".join(_details(variant, score) for variant, scores in manifest.evaluation.items() for score in scores),
@@ -181,15 +187,22 @@ def _streams(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _uses(manifest: Manifest) -> str:
-    """What the thresholds of the manifest come to, or why there are none."""
-    points = [(task, use, point) for task, spec in manifest.tasks.items() for use, point in spec.uses.items()]
+def _uses(manifest: Manifest, begun: str) -> str:
+    """What the thresholds of the manifest come to, or why there are none. Where they are those of the bundle `begun`,
+    validation is no part to judge them by: in it are texts which that one learnt from."""
+    if begun:
+        found = [(score.task, score.uses) for score in manifest.evaluation[SERVED]]
+    else:
+        found = [(task, spec.uses) for task, spec in manifest.tasks.items()]
+    points = [(task, use, point) for task, uses in found for use, point in uses.items()]
     if not points:
         return "None: no task of this model tells bad news, or it was made before they were chosen."
+    where = f"On the validation part of {begun}" if begun else "On the validation part"
     lines = [
-        "The likeliest label counts, unless a use asks for more. On the validation part: for alerts, as much bad news "
+        f"The likeliest label counts, unless a use asks for more. {where}: for alerts, as much bad news "
         f"as can be had with a precision of {PRECISION:g}; for dashboards, the most labels right. The label is said "
-        "from its threshold on, and below it the likeliest of the others.",
+        "from its threshold on, and below it the likeliest of the others."
+        + (" The figures are what this model makes of the test part with them." if begun else ""),
         "",
         "| task | use | label | threshold | precision | recall | accuracy of all labels |",
         "|---|---|---|---|---|---|---|",

@@ -23,6 +23,7 @@ from trainer.learn.backbone_file import check_savable, save_backbone
 from trainer.learn.batches import UNLABELLED, Batch, Encoded, encode, grouped, make_batch
 from trainer.learn.checkpoint import Checkpoint, fingerprint
 from trainer.learn.encoder import Encoder
+from trainer.learn.precision import half_precision
 from trainer.learn.tokenizer import load_tokenizer, mask_number
 from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
@@ -171,7 +172,7 @@ def guessing_loss(
     """Mean cross-entropy of the guesses of one batch, 0 where nothing was asked."""
     ids, target = ask(batch, generator)
     asked = target != UNLABELLED
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with half_precision(device):
         logits = masked_model(ids.to(device), batch.mask.to(device), asked.to(device))
     if not len(logits):
         return masked_model.bias.sum() * 0.0

@@ -17,6 +17,7 @@ from core.scoring import TaskScore, score_task, softmax
 from trainer.data.examples import Example
 from trainer.learn.batches import UNLABELLED, Encoded, bucketed, encode
 from trainer.learn.network import Network
+from trainer.learn.precision import half_precision
 
 State = dict[str, Tensor]
 
@@ -65,7 +66,7 @@ def judge_all(network: Network, data: Encoded) -> dict[str, TaskScore]:
         return {}
     labelled = [task for task, targets in data.targets.items() if any(number != UNLABELLED for number in targets)]
     # Half precision: these figures choose between epochs, and are taken after each of them.
-    with torch.autocast(next(network.parameters()).device.type, dtype=torch.bfloat16):
+    with half_precision(next(network.parameters()).device):
         logits = predict_logits(network, data)
     scores = {
         task: (_apart if data.apart else judge)(task, network.labels[task], logits[task], data) for task in labelled
@@ -103,6 +104,14 @@ def average(states: Sequence[State]) -> State:
         same = all(torch.equal(value, first) for value in values[1:])
         mean[name] = first.clone() if same else torch.stack(values).mean(0)
     return mean
+
+
+def between(old: State, new: State, share: float) -> State:
+    """The weights at `share` of the way from `new` back to `old`: they keep more of what the old ones knew than they
+    lose of what is new (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
+    return {
+        name: torch.lerp(value, old[name], share) if value.is_floating_point() else value for name, value in new.items()
+    }
 
 
 def blend(network: Network, states: Sequence[State], validation: Encoded) -> list[int]:

@@ -20,6 +20,7 @@ from trainer.learn.averaging import judge_all
 from trainer.learn.batches import UNLABELLED, Encoded, hide_words, make_batch
 from trainer.learn.checkpoint import Checkpoint
 from trainer.learn.network import Network, pool
+from trainer.learn.precision import half_precision
 from trainer.learn.recipe import Recipe
 from trainer.learn.training_loop import Epoch, Rates, TrainingLoop, best_device
 
@@ -63,7 +64,7 @@ def learn_from_few(
         batch = make_batch(train, rows)
         hidden, batch = hide_words(batch, mask_id, recipe.masked_words).to(device), batch.to(device)
         mask = torch.cat([batch.mask, batch.mask])
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with half_precision(device):
             states = network.encoder(torch.cat([batch.ids, hidden]), mask)
         vectors = network.dropout(pool(states, mask))
         losses = [contrast(vectors, torch.cat([target, target])) for target in batch.targets.values()]

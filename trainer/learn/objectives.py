@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.errors import InputError
 from trainer.learn.batches import UNLABELLED, Batch, Encoded
 from trainer.learn.network import Network
+from trainer.learn.precision import half_precision
 from trainer.learn.recipe import ClassWeights, Recipe
 
 SourceSmoothing = dict[str, dict[str, float]]  # per source and task
@@ -26,7 +27,7 @@ def cross_entropy(
     per task, and a smoothing `by_source` (sources,) per task in place of `smoothing`."""
 
     def objective(network: Network, batch: Batch, ids: Tensor) -> Tensor:
-        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+        with half_precision(ids.device):
             logits = network(ids, batch.mask, batch.mentions, batch.sources)
         return labelled_loss(logits, batch, smoothing, weights, by_source)
 

@@ -47,6 +47,8 @@ class Recipe(msgspec.Struct, frozen=True):
     source_balance: float = 0.0  # 0: sources as large as they are; 1: all alike in each batch; n ** (1 - this) between
     source_smoothing: dict[str, dict[str, float]] = {}
     fusion: dict[str, dict[str, str]] = {}
+    known_labels: float = 0.0  # going on from a bundle: weight of the true label of a text that it knows,
+    old_weights: float = 0.0  # and the share of the bundle's own weights in those of the result
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
@@ -56,7 +58,7 @@ class Recipe(msgspec.Struct, frozen=True):
         for name in ("weight_decay", "seed", "lora_rank", "frozen_layers"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must not be negative")
-        for name in ("warmup", "dropout", "masked_words", "label_smoothing"):
+        for name in ("warmup", "dropout", "masked_words", "label_smoothing", "known_labels", "old_weights"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be from 0 to below 1")
         if not 0 <= self.source_balance <= 1:

@@ -111,7 +111,8 @@ def _compare(
         old = Classifier(shelf.fetch(rival.location, rival.checksum), cache_texts=0)
         report(f"comparing with {rival.name} on {len(examples)} texts")
         fresh, known = _parted(examples, old, candidate)
-        comparisons = compare(old, candidate, known) if known else []
+        whole = compare(old, candidate, examples)
+        comparisons = whole if not fresh else compare(old, candidate, known) if known else []
         unseen = compare(old, candidate, fresh) if fresh else []
         by_source = (
             (judge_sources(old, fresh), judge_sources(candidate, fresh))
@@ -125,7 +126,7 @@ def _compare(
     return [
         judge_improvement(comparisons, rival.size_bytes, row.size_bytes, limits, unseen),
         judge_unseen(*by_source, limits),
-        judge_classes(comparisons or unseen, limits),
+        judge_classes(whole, limits),
         judge_speed(*speeds, limits),
     ]
 

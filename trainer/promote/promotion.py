@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from core.bundle import MANIFEST, load_bundle
+from core.bundle import MANIFEST, load_bundle, sign_bundle
 from core.errors import BundleError, InputError, NewstideError
 from core.serving import configured_models, in_service
 from core.settings import Settings
-from core.shelf import Shelf, bundle_checksum, open_shelf, rename_bundle
+from core.shelf import Shelf, bundle_checksum, open_shelf, rename_bundle, trusted_bundle
 from core.store.models import (
     ModelRow,
     check_name,
@@ -84,9 +84,9 @@ def check(
     """
     shelf = open_shelf(settings)
     report(f"reading {what}")
-    _check_argument(engine, what, name)
-    _register_configured(settings, engine, shelf, actor)
-    row = _find_candidate(engine, shelf, what, name, actor)
+    languages = _check_argument(settings, engine, what, name)
+    _register_configured(settings, engine, shelf, languages, actor)
+    row = _find_candidate(settings, engine, shelf, what, name, actor)
     if row.state == "live":
         return Promotion(row.name, row.state, None, [], changed=False)
     live = list_models(engine, "live")
@@ -123,9 +123,9 @@ def promote(
         raise InputError("--force needs --reason: the history must say why a gate was overruled")
     shelf = open_shelf(settings)
     report(f"reading {what}")
-    _check_argument(engine, what, name)
-    _register_configured(settings, engine, shelf, actor)
-    row = _find_candidate(engine, shelf, what, name, actor)
+    languages = _check_argument(settings, engine, what, name)
+    _register_configured(settings, engine, shelf, languages, actor)
+    row = _find_candidate(settings, engine, shelf, what, name, actor)
     if row.state == to:
         return Promotion(row.name, row.state, None, [], changed=False)
     live = list_models(engine, "live")
@@ -154,14 +154,23 @@ def _evidence(gates: Sequence[Gate], against: str | None, forced: bool) -> dict[
     return {"gates": msgspec.to_builtins(gates), "forced": forced, "against": against}
 
 
-def _check_argument(engine: Engine, what: str | Path, name: str | None) -> None:
-    """Before anything is registered: `what` is a whole bundle or a registered model."""
+def _check_argument(settings: Settings, engine: Engine, what: str | Path, name: str | None) -> Sequence[str]:
+    """Before anything is registered: `what` is a whole bundle, signed as the settings ask, or a registered model. The
+    languages that it reads."""
     if _is_directory(engine, what):
-        load_bundle(Path(what))
-    elif find_model(engine, name=str(what)) is None:
+        bundle = trusted_bundle(settings, Path(what))
+        if name not in (None, bundle.name) and settings.models.trusted_keys and settings.models.signing_key is None:
+            raise InputError(
+                f"under the name {name} it is another bundle, which `models.trusted_keys` wants signed too; set "
+                "`models.signing_key` (NEWSTIDE_MODELS__SIGNING_KEY) to a private key of theirs, or leave --name out"
+            )
+        return bundle.languages
+    known = find_model(engine, name=str(what))
+    if known is None:
         raise InputError(f"{what} is neither a bundle directory nor a registered model; see `newstide models`")
-    elif name is not None and name != str(what):
+    if name is not None and name != str(what):
         raise InputError(f"{what} is registered, and a registered model keeps its name; leave --name out")
+    return known.languages
 
 
 def _is_directory(engine: Engine, what: str | Path) -> bool:
@@ -170,7 +179,9 @@ def _is_directory(engine: Engine, what: str | Path) -> bool:
     return path.is_dir() and ((path / MANIFEST).is_file() or find_model(engine, name=str(what)) is None)
 
 
-def _find_candidate(engine: Engine, shelf: Shelf, what: str | Path, name: str | None, actor: str) -> ModelRow:
+def _find_candidate(
+    settings: Settings, engine: Engine, shelf: Shelf, what: str | Path, name: str | None, actor: str
+) -> ModelRow:
     path = Path(what)
     if not _is_directory(engine, what):
         known = find_model(engine, name=str(what))
@@ -181,6 +192,9 @@ def _find_candidate(engine: Engine, shelf: Shelf, what: str | Path, name: str | 
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             path = scratch / "bundle"
             rename_bundle(Path(what), name, path)
+            # Only what was signed by a trusted key is signed again: no other bundle gets a signature by a new name.
+            if settings.models.trusted_keys and settings.models.signing_key is not None:
+                sign_bundle(path, settings.models.signing_key)
         return _register(engine, shelf, path, actor, f"registered from {Path(what).name}")
 
 
@@ -199,9 +213,15 @@ def _register(engine: Engine, shelf: Shelf, path: Path, actor: str, reason: str)
     )
 
 
-def _register_configured(settings: Settings, engine: Engine, shelf: Shelf, actor: str) -> None:
+def _register_configured(
+    settings: Settings, engine: Engine, shelf: Shelf, languages: Sequence[str], actor: str
+) -> None:
     """Before the first promotion in a language the workers run a bundle of the settings: it is what must be beaten, and
-    what a rollback goes back to. None where it can't be read."""
+    what a rollback goes back to. None where it can't be read.
+
+    One that no worker would use either (it is broken, or no trusted key signed it) is left out. Raises BundleError
+    where it is for one of the `languages` that the candidate reads.
+    """
     live = list_models(engine, "live")
     try:
         configured = [model for model in in_service(live, configured_models(settings)) if model.row is None]
@@ -218,5 +238,11 @@ def _register_configured(settings: Settings, engine: Engine, shelf: Shelf, actor
         )
     for model in configured:
         assert model.path is not None
-        row = _register(engine, shelf, model.path, actor, "in use before the first promotion")
+        try:
+            row = _register(engine, shelf, model.path, actor, "in use before the first promotion")
+        except BundleError as error:
+            if model.language in languages:
+                raise
+            log.warning("the bundle of the settings for %s is not registered: %s", model.language, error)
+            continue
         move_model(engine, row.name, "live", actor=actor, reason="in use before the first promotion")

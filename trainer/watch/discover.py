@@ -62,12 +62,13 @@ def discover(
     seed: int = 0,
     quiet: bool = True,
 ) -> Discovery:
-    """Themes among the newest `limit` stories since `since` whose topic is unsure, embedded by `classifier`.
+    """Themes among the newest `limit` stories since `since` whose topic is unsure, in the languages of
+    `classifier`, which embeds them.
 
     A theme has at least `min_size` stories (2 or more). The same store, bundle and seed give the same themes. Raises
     BundleError for a bundle whose network gives no embeddings.
     """
-    sample = read_unsure(engine, since, limit, CONFIDENCE, MARGIN, newest)
+    sample = read_unsure(engine, classifier.languages, since, limit, CONFIDENCE, MARGIN, newest)
     bodies = [entry.message.body for entry in sample]
     with Progress(
         TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True, disable=quiet
@@ -76,7 +77,8 @@ def discover(
         vectors = embed_all(classifier, bodies, lambda done: progress.update(bar, completed=done))
     groups = cluster(vectors, min_size, seed)
     themes = describe(sample, vectors, groups)
-    return Discovery(count_stories(engine, since, newest), len(sample), int(np.sum(groups == _OUTSIDE)), themes)
+    stories = count_stories(engine, classifier.languages, since, newest)
+    return Discovery(stories, len(sample), int(np.sum(groups == _OUTSIDE)), themes)
 
 
 def embed_all(
