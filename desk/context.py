@@ -32,6 +32,7 @@ class Desk:
     sessions: Sessions
     requests: RateLimit
     logins: RateLimit
+    shared_logins: RateLimit  # of an address that may be everybody's
     events: Events
     provider: Provider | None
     queue: LabelQueue

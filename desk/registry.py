@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine
 
-from core.bundle import SERVED
-from core.store.models import ModelEvent, ModelRow, find_model
+from core.bundle import SERVED, read_manifest
+from core.errors import BundleError
+from core.labelled import SENTIMENT
+from core.settings import Settings
+from core.store.models import ModelEvent, ModelRow, find_model, list_models
 from desk.problems import Problem
 
 HISTORY = 200  # events of one model that are looked at
@@ -86,10 +91,34 @@ def objection(model: ModelRow, against: str | None, verdict: Verdict | None, to:
 
 def served_figures(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Figures per task of the variant that a bundle holds; a bundle of another make may have one of its own."""
-    evaluation: dict[str, list[dict[str, Any]]] = manifest.get("evaluation") or {}
+    return _served(manifest) or []
+
+
+def known_manifests(engine: Engine, settings: Settings, names: Set[str]) -> dict[str, dict[str, Any]]:
+    """Of the models of those `names`, by name: as registered, else in the bundles of the settings, which serve before
+    any is promoted."""
+    found = {row.name: row.manifest for row in list_models(engine) if row.name in names}
+    for path in settings.bundle_directories if names - found.keys() else ():
+        with suppress(BundleError):  # workers tell of it
+            manifest = read_manifest(path)
+            found.setdefault(manifest.name, msgspec.to_builtins(manifest))
+    return found
+
+
+def card_figures(manifest: dict[str, Any], task: str, companies: bool) -> dict[str, Any] | None:
+    """What the model card says of one task, or with `companies` of sentiment towards companies; None where it says
+    nothing."""
+    if not companies:
+        return next((figures for figures in served_figures(manifest) if figures["task"] == task), None)
+    scores = _served(manifest.get("entity") or {}) if task == SENTIMENT else None
+    return scores["mentions"] if scores else None
+
+
+def _served(judged: dict[str, Any]) -> Any:
+    evaluation: dict[str, Any] = judged.get("evaluation") or {}
     if SERVED in evaluation:
         return evaluation[SERVED]
-    return next(reversed(evaluation.values()), [])
+    return next(reversed(evaluation.values()), None)
 
 
 def _gate(gate: dict[str, Any]) -> GateVerdict:

@@ -56,7 +56,7 @@ def run_desk(settings: Settings, stop: threading.Event, ready: Callable[[str], N
             events, rollup = app.state.desk.events, Rollup(engine)
             events.start()
             rollup.start()
-            limits = _PROXIED if settings.desk.public_url else _LIMITS
+            limits = _PROXIED if settings.desk.public_url or settings.desk.proxy_addresses else _LIMITS
             loop = Beat(_LOOP_SILENT_S)
             health.alive("event loop", loop)
             health.essential([events.thread_name, rollup.thread_name])

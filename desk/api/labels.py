@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -17,8 +17,9 @@ from core.labelled import SENTIMENT
 from core.records import MAX_ENTITIES
 from desk.api.parameters import AccountName, Cursor, TaskName, Words
 from desk.context import Desk, desk_of
+from desk.labelling.alike import share_words
 from desk.labelling.figures import count_by_hour, read_history
-from desk.labelling.steps import Saved, check_words, resolve, save, steps_left, undo
+from desk.labelling.steps import Saved, check_words, is_done, keep_for_evaluation, resolve, save, steps_left, undo
 from desk.paging import decode_cursor, encode_cursor
 from desk.problems import Problem, responses
 from desk.security.audit import note
@@ -31,18 +32,10 @@ router = APIRouter(
 MOST_ITEMS = 500
 _BY_TASK = "Label by task; null takes back what you said."
 _BY_COMPANY = "Sentiment by company, one of the `entities` of the story; null takes back what you said."
-LabelByTask = Annotated[
-    dict[str, str | None],
-    Field(min_length=1, max_length=20, description=_BY_TASK, examples=[{"sentiment": "negative"}]),
-]
 _Company = Annotated[str, Field(min_length=1, max_length=MAX_ENTITY_CHARACTERS)]
 
 
-class LabelItem(BaseModel):
-    """What you say of a story, and of the companies in it: name it, or any message of it."""
-
-    uid: UUID | None = None
-    story: UUID | None = None
+class _Words(BaseModel):
     labels: dict[str, str | None] = Field(
         default_factory=dict, max_length=20, description=_BY_TASK, examples=[{"sentiment": "negative"}]
     )
@@ -50,33 +43,43 @@ class LabelItem(BaseModel):
         default_factory=dict, max_length=MAX_ENTITIES, description=_BY_COMPANY, examples=[{"AAPL": "positive"}]
     )
 
+    @property
+    def words(self) -> dict[Subject, str | None]:
+        """All that is said."""
+        return {Subject(task): label for task, label in self.labels.items()} | {
+            Subject(SENTIMENT, company): label for company, label in self.entities.items()
+        }
+
+
+class LabelItem(_Words):
+    """What you say of a story, and of the companies in it: name it, or any message of it."""
+
+    uid: UUID | None = None
+    story: UUID | None = None
+
     @model_validator(mode="after")
     def _one_key(self) -> LabelItem:
         if (self.uid is None) == (self.story is None):
             raise ValueError("expected one of `uid` and `story`")
         return self
 
-    @property
-    def words(self) -> dict[Subject, str | None]:
-        """All that is said of it."""
-        return {Subject(task): label for task, label in self.labels.items()} | {
-            Subject(SENTIMENT, company): label for company, label in self.entities.items()
-        }
-
 
 class NewLabels(BaseModel):
     """One step: done once for each `request`, and taken back as one."""
 
     request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
+    model_hidden: bool = Field(
+        False, description="What the model says was not on the screen, as in the queue: only so are stories labelled "
+        "that judge it.",
+    )  # fmt: skip
     items: list[LabelItem] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
-class BulkLabels(BaseModel):
-    """The same labels for many messages, as one step."""
+class BulkLabels(_Words):
+    """The same labels for many messages, and for the companies in them, as one step."""
 
     request: UUID | None = Field(None, description="An id of your own; sent again with it, nothing is done twice.")
     uids: list[UUID] = Field(min_length=1, max_length=MOST_ITEMS)
-    labels: LabelByTask
 
 
 class Undo(BaseModel):
@@ -99,6 +102,13 @@ class SavedLabels(BaseModel):
     rows: int = Field(description="Rows added; what you had said already adds none.")
     again: bool = Field(description="It was done before, and was not done again.")
     undoable: int = Field(description="Steps that you can take back now.")
+    kept: list[UUID] = Field([], description="Stories not labelled: they judge the model, and you saw what it says.")
+
+
+class SavedAlike(SavedLabels):
+    """What a step did to many stories, and to which it did nothing."""
+
+    without: list[UUID] = Field(description="Stories in which none of the companies is.")
 
 
 class LabelEvent(BaseModel):
@@ -152,29 +162,42 @@ class LabelFigures(BaseModel):
     undoable: int = Field(description="Steps that you can take back.")
 
 
-@router.post("", summary="Label stories", responses=responses(HTTPStatus.NOT_FOUND))
+@router.post("", summary="Label stories", responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
 def add_labels(given: NewLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
-    """A label is of the story, whatever message of it is named; one of a company is of what the story says of it."""
+    """A label is of the story, whatever message of it is named; one of a company is of what the story says of it.
+
+    Stories of the evaluation share are labelled with `model_hidden` alone, and else left out: 409 where nothing is
+    left. What you said of them you may take back all the same."""
     for place, item in enumerate(given.items):
         check_words(item.words, desk.taxonomy, f"items.{place}")
     with desk.engine.begin() as connection:
         keys = [item.uid or item.story for item in given.items]
         stories = resolve(connection, [key for key in keys if key is not None])
-        words: dict[UUID, dict[Subject, str | None]] = {}
+        said: dict[UUID, dict[Subject, str | None]] = {}
         for key, item in zip(keys, given.items, strict=True):
             assert key is not None  # checked by the model
-            words.setdefault(stories[key], {}).update(item.words)
-        return _save(connection, principal.name, given.request or uuid4(), words, "label")
+            said.setdefault(stories[key], {}).update(item.words)
+        request = given.request or uuid4()
+        words, kept = keep_for_evaluation(said, lambda story: not given.model_hidden and desk.queue.is_hidden(story))
+        if kept and not words and not is_done(connection, principal.name, request):
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "this story is one of those that judge the model, and the model's label of it was on the screen; label "
+                "it in the queue, or change what you said in the history, which do not show it",
+            )
+        return _save(connection, principal.name, request, words, "label", kept)
 
 
 @router.post("/bulk", summary="Label many messages alike", responses=responses(HTTPStatus.NOT_FOUND))
-def add_labels_alike(given: BulkLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedLabels:
-    words = {Subject(task): label for task, label in given.labels.items()}
-    check_words(words, desk.taxonomy, "labels")
+def add_labels_alike(given: BulkLabels, principal: Analyst, desk: Annotated[Desk, Depends(desk_of)]) -> SavedAlike:
+    """The same of each story; of a company in those that have it. Stories of the evaluation share are left out: they
+    are labelled without seeing what the model said, and who chooses many saw it."""
+    check_words(given.words, desk.taxonomy, "labels")
     with desk.engine.begin() as connection:
         stories = resolve(connection, given.uids)
-        by_story = dict.fromkeys(stories.values(), words)
-        return _save(connection, principal.name, given.request or uuid4(), by_story, "label in bulk")
+        alike = share_words(connection, stories.values(), given.words, desk.queue.is_hidden)
+        done = _save(connection, principal.name, given.request or uuid4(), alike.words, "label in bulk", alike.kept)
+    return SavedAlike(**done.model_dump(), without=alike.without)
 
 
 @router.post("/undo", summary="Take back your latest step", responses=responses(HTTPStatus.NOT_FOUND))
@@ -240,11 +263,14 @@ def _save(
     request: UUID,
     words: Mapping[UUID, Mapping[Subject, str | None]],
     action: str,
+    kept: Sequence[UUID],
 ) -> SavedLabels:
     done = save(connection, analyst, request, words)
-    if not done.again:
+    if done.again:  # the first time it may have labelled what would be kept now
+        kept = [story for story in kept if not any(done.stories.get(story, {}).values())]
+    else:
         note(connection, analyst, action, _subject(done), _detail(request, done))
-    return _answer(request, done, steps_left(connection, analyst))
+    return _answer(request, done, steps_left(connection, analyst), kept)
 
 
 def _subject(done: Saved) -> str:
@@ -258,12 +284,12 @@ def _detail(request: UUID, done: Saved) -> dict[str, object]:
     return {"request": str(request), "rows": done.rows, **said}
 
 
-def _answer(request: UUID, done: Saved, left: int) -> SavedLabels:
+def _answer(request: UUID, done: Saved, left: int, kept: Sequence[UUID] = ()) -> SavedLabels:
     items = [
         SavedStory(story=story, labels=_of_text(words), entities=_of_companies(words))
         for story, words in done.stories.items()
     ]
-    return SavedLabels(request=request, items=items, rows=done.rows, again=done.again, undoable=left)
+    return SavedLabels(request=request, items=items, rows=done.rows, again=done.again, undoable=left, kept=list(kept))
 
 
 def _of_text(words: Mapping[Subject, str | None]) -> dict[str, str | None]:

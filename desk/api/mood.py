@@ -57,7 +57,9 @@ class Strip(BaseModel):
     watermark: datetime | None = Field(description="The least of the highest event times read of each partition.")
     judged_until: datetime | None = Field(description="Event time up to which alerting has judged.")
     complete_until: datetime | None = Field(description="Event time before which nothing more is expected.")
-    pages_7d: int = Field(description="Incidents that opened in the seven days before `until`.")
+    pages_7d: int = Field(
+        description="Incidents that opened in the seven days before `until`, without outages of the feeds."
+    )
     budget_per_week: float = Field(description="False pages a week that the rules allow.")
 
 

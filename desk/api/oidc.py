@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from core.errors import InputError
-from desk.api.session import begin_session
+from desk.api.session import begin_session, limit_logins
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
 from desk.security.oidc import Person, Provider, new_verifier
@@ -34,6 +34,7 @@ _NAMES = 20  # tried for somebody whose name is taken
 )
 def begin(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> RedirectResponse:
     provider = _provider(desk)
+    limit_logins(request, desk, "oidc")
     state, nonce, verifier = new_token(), new_token(), new_verifier()
     address = provider.authorization_url(_redirect(request, desk), state, nonce, verifier)
     values = {"state": token_hash(state), "nonce": nonce, "verifier": verifier, "minutes": _MINUTES}
@@ -62,6 +63,7 @@ def finish(
     error: Annotated[str, Query(max_length=200)] = "",
 ) -> RedirectResponse:
     provider = _provider(desk)
+    limit_logins(request, desk, "oidc-callback")
     cookie = request.cookies.get(_COOKIE, "")
     if not state or not secrets.compare_digest(cookie.encode(), state.encode()):
         raise Problem(HTTPStatus.FORBIDDEN, "this login did not begin in this browser; begin it again")

@@ -83,7 +83,7 @@ def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotate
     refusal = objection(row, against, verdict, wanted.to, wanted.force)
     if refusal is not None and row.state != wanted.to:
         raise Problem(HTTPStatus.CONFLICT, refusal)
-    forced = bool(verdict and verdict.failed and wanted.to == "live")
+    forced = objection(row, against, verdict, wanted.to, force=False) is not None
     reason = wanted.reason.strip() or "every gate passed"
 
     def record(connection: Connection, change: StateChange) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from desk.context import Desk, desk_of
 from desk.problems import Problem, responses
+from desk.security.addresses import client_of
 from desk.security.audit import note
 from desk.security.identity import cookie_name, identify, refuse_foreign_origin
 from desk.security.roles import Role
@@ -59,7 +60,7 @@ def log_in(login: Login, request: Request, response: Response, desk: Annotated[D
     refuse_foreign_origin(request, desk)
     if not desk.settings.desk.local_accounts:
         raise Problem(HTTPStatus.FORBIDDEN, "nobody logs in with a password here; see `desk.local_accounts`")
-    _limit_logins(request, desk, login.name)
+    limit_logins(request, desk, "password", login.name)
     if not desk.accounts.verify(login.name, login.password):
         raise Problem(HTTPStatus.UNAUTHORIZED, "no account has this name and password")
     return begin_session(desk, request, response, login.name, "password")
@@ -72,7 +73,7 @@ def log_in(login: Login, request: Request, response: Response, desk: Annotated[D
 )
 def follow_link(link: LinkLogin, request: Request, response: Response, desk: Annotated[Desk, Depends(desk_of)]) -> Me:
     refuse_foreign_origin(request, desk)
-    _limit_logins(request, desk, "link")
+    limit_logins(request, desk, "link")
     account = desk.sessions.take_link(link.token)
     if account is None:
         raise Problem(HTTPStatus.UNAUTHORIZED, "this link was used or is too old; make another: newstide desk link")
@@ -109,10 +110,14 @@ def begin_session(desk: Desk, request: Request, response: Response, account: str
     return Me(name=principal.name, role=principal.role, csrf=principal.csrf)
 
 
-def _limit_logins(request: Request, desk: Desk, name: str) -> None:
-    peer = request.client.host if request.client else ""
-    for key in (f"peer {peer}", f"name {name}"):
-        wait = desk.logins.take(key)
-        if wait is not None:
-            retry = {"Retry-After": str(max(1, round(wait)))}
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many logins were tried; wait a moment", retry)
+def limit_logins(request: Request, desk: Desk, way: str, name: str | None = None) -> None:
+    """Take a login in this `way`, and as `name` where it says one, into account. Raises Problem 429 where too many
+    were tried from where it comes, or by that name."""
+    client = client_of(request, desk)
+    logins = desk.shared_logins if client.shared else desk.logins
+    wait = logins.take(f"{way} {client.address}")
+    if wait is None and name is not None:
+        wait = desk.logins.take(f"name {name}")
+    if wait is not None:
+        retry = {"Retry-After": str(max(1, round(wait)))}
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many logins were tried; wait a moment", retry)

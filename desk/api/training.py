@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from core.intervals import difference_interval
 from core.language import ENGLISH
 from core.store import training
 from desk.api.parameters import LanguageCode, Share
 from desk.context import Desk, desk_of
+from desk.labelling.evaluation import Accuracy as Judged
 from desk.problems import responses
+from desk.registry import card_figures, known_manifests
 from desk.security.identity import Viewer
 
 router = APIRouter(
@@ -40,6 +44,22 @@ class Training(BaseModel):
     runs: list[TrainingRun]
 
 
+class CardFigures(BaseModel):
+    """What the model card says of the same, on the model's own test set."""
+
+    accuracy: Share
+    macro_f1: Share
+    support: int = Field(description="Texts of the test set, or companies in them.")
+
+
+class FromCard(BaseModel):
+    """A difference of shares with its 95% interval (Newcombe 1998): more than chance where 0 lies outside."""
+
+    by: float
+    low: float
+    high: float
+
+
 class Accuracy(BaseModel):
     """How often a model gave the label that counts, with the 95% Wilson interval."""
 
@@ -51,6 +71,12 @@ class Accuracy(BaseModel):
     share: Share
     low: Share
     high: Share
+    macro_f1: Share = Field(description="Plain mean of F1 over the labels that occur.")
+    confusion: dict[str, dict[str, int]] = Field(
+        description="Texts by the label that counts, then by what they got; zeros are left out."
+    )
+    card: CardFigures | None = Field(description="Null where the model is not known here, or its card is silent.")
+    change: FromCard | None = Field(description="From the card's accuracy; null without a card.")
 
 
 class Evaluation(BaseModel):
@@ -89,7 +115,16 @@ def read_training(
 def read_evaluation(principal: Viewer, desk: Annotated[Desk, Depends(desk_of)]) -> Evaluation:
     """Over the stories of the evaluation share that were labelled last: drawn at random, so that they speak for all."""
     found = desk.evaluation.read()
-    return Evaluation(
-        evaluation_share=desk.settings.desk.evaluation_share,
-        items=[Accuracy.model_validate(one, from_attributes=True) for one in found],
-    )
+    manifests = known_manifests(desk.engine, desk.settings, {one.model for one in found})
+    items = [_beside_card(one, manifests.get(one.model, {})) for one in found]
+    return Evaluation(evaluation_share=desk.settings.desk.evaluation_share, items=items)
+
+
+def _beside_card(found: Judged, manifest: dict[str, Any]) -> Accuracy:
+    figures = card_figures(manifest, found.task, found.companies)
+    if figures is None:
+        return Accuracy(**asdict(found), card=None, change=None)
+    right = round(figures["accuracy"] * figures["support"])
+    low, high = difference_interval((found.right, found.texts), (right, figures["support"]))
+    change = FromCard(by=found.share - figures["accuracy"], low=low, high=high)
+    return Accuracy(**asdict(found), card=CardFigures.model_validate(figures), change=change)

@@ -1,4 +1,5 @@
-"""How often the model was right where nobody saw what it said: on the share of stories that is kept for evaluation."""
+"""How often the model was right on the share of stories that is kept for evaluation, which the queue shows without what
+the model said."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from core.intervals import wilson_interval
 from core.label_lines import Subject
-from core.store.shadows import wilson_interval
+from core.scoring import macro_f1
 from core.story_shares import is_for_evaluation
 from desk.labelling.items import read_guesses
 from desk.labelling.sql import QUERIES
@@ -34,7 +36,8 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Accuracy:
     """How often `model` gave the label that counts, over `texts` stories, with the 95% Wilson interval of the share;
-    with `companies`, over so many companies in stories."""
+    with `companies`, over so many companies in stories. `confusion`: for each label that counts, how many of its texts
+    got which label, zeros left out."""
 
     model: str
     task: str
@@ -44,6 +47,8 @@ class Accuracy:
     share: float
     low: float
     high: float
+    macro_f1: float
+    confusion: dict[str, dict[str, int]]
 
 
 class Evaluation:
@@ -96,16 +101,19 @@ def decide(said: Mapping[tuple[UUID, Subject], Counter[str]]) -> list[Verdict]:
 
 def score(verdicts: Iterable[Verdict], guesses: Mapping[UUID, tuple[str, Mapping[Subject, str]]]) -> list[Accuracy]:
     """Verdicts against what models said of those stories; what no model labelled is left out."""
-    texts: Counter[tuple[str, str, bool]] = Counter()
-    right: Counter[tuple[str, str, bool]] = Counter()
+    pairs: defaultdict[tuple[str, str, bool], Counter[tuple[str, str]]] = defaultdict(Counter)
     for verdict in verdicts:
         model, said = guesses.get(verdict.story, ("", {}))
         guess = said.get(verdict.subject)
         if guess is not None:
-            key = model, verdict.subject.task, bool(verdict.subject.entity)
-            texts[key] += 1
-            right[key] += guess == verdict.label
-    return [
-        Accuracy(*key, count, right[key], right[key] / count, *wilson_interval(right[key], count))
-        for key, count in sorted(texts.items())
-    ]
+            pairs[model, verdict.subject.task, bool(verdict.subject.entity)][verdict.label, guess] += 1
+    return [_accuracy(*key, counts) for key, counts in sorted(pairs.items())]
+
+
+def _accuracy(model: str, task: str, companies: bool, pairs: Counter[tuple[str, str]]) -> Accuracy:
+    confusion: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for (label, got), count in sorted(pairs.items()):
+        confusion[label][got] = count
+    texts, right = pairs.total(), sum(count for (label, got), count in pairs.items() if label == got)
+    figures = (right / texts, *wilson_interval(right, texts), macro_f1(confusion))
+    return Accuracy(model, task, companies, texts, right, *figures, dict(confusion))

@@ -119,7 +119,7 @@ RETURNING free.place, lease.story, lease.reason, lease.blind
 -- What the analyst has and did not label yet; having asked for it again, they have it for as long as at first.
 WITH own AS (
     SELECT story FROM label_lease
-    WHERE analyst = :analyst AND expires_at > now() AND NOT skipped
+    WHERE analyst = :analyst AND expires_at > now() AND NOT skipped AND reason = ANY(CAST(:reasons AS text[]))
       AND (story = ANY(CAST(:holding AS uuid[])) OR
            (SELECT count(*) = 0 FROM label_word AS word
             WHERE word.story = label_lease.story AND word.entity = '' AND word.analyst = :analyst
@@ -138,12 +138,14 @@ WHERE story = :story AND analyst = :analyst AND expires_at > now()
 RETURNING story
 
 -- name: take_again
+-- A row that was only reserved has no reason yet.
 INSERT INTO label_lease (story, analyst, reason, blind, skipped, expires_at)
 SELECT story, :analyst, :reason, false, false, now() + make_interval(secs => :seconds)
 FROM unnest(CAST(:stories AS uuid[])) AS wanted (story)
 ORDER BY story
 ON CONFLICT (story) DO UPDATE
-SET analyst = excluded.analyst, skipped = false, expires_at = excluded.expires_at
+SET analyst = excluded.analyst, skipped = false, expires_at = excluded.expires_at,
+    reason = coalesce(nullif(label_lease.reason, ''), excluded.reason)
 WHERE label_lease.expires_at <= now() OR label_lease.analyst = excluded.analyst
 
 -- name: forget_leases

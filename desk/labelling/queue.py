@@ -99,8 +99,8 @@ class LabelQueue:
 
     def _held(self, connection: Connection, analyst: str, task: str | None, holding: Sequence[UUID]) -> list[Choice]:
         values = {"analyst": analyst, "task": task, "holding": list(holding), "most": MOST_HELD}
-        rows = connection.execute(QUERIES["held"], {**values, "seconds": self._lease_s})
-        return [Choice(row.story, row.reason, row.blind) for row in rows if row.reason in REASONS]
+        rows = connection.execute(QUERIES["held"], {**values, "seconds": self._lease_s, "reasons": list(REASONS)})
+        return [Choice(row.story, row.reason, row.blind) for row in rows]
 
     def _lease(
         self, analyst: str, count: int, task: str | None, source: str | None, besides: set[UUID]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -48,6 +48,25 @@ def check_words(words: Words, taxonomy: Taxonomy, where: str) -> None:
             raise InputError(f"{where}: {task} is no task for companies; they have a {SENTIMENT} alone")
         if label is not None and label not in taxonomy.tasks[task]:
             raise InputError(f"{where}: {subject} is {label[:80]!r}; expected one of {', '.join(taxonomy.tasks[task])}")
+
+
+def keep_for_evaluation(
+    given: Mapping[UUID, Words], is_for_evaluation: Callable[[UUID], bool]
+) -> tuple[dict[UUID, Words], list[UUID]]:
+    """What of `given` may be said by who saw what the model says, and the stories not labelled since they judge it.
+
+    A word may be taken back all the same.
+    """
+    allowed: dict[UUID, Words] = {}
+    kept = []
+    for story, said in given.items():
+        judges = is_for_evaluation(story)
+        words = {subject: label for subject, label in said.items() if label is None or not judges}
+        if len(words) < len(said):
+            kept.append(story)
+        if words:
+            allowed[story] = words
+    return allowed, kept
 
 
 def resolve(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, UUID]:
@@ -118,6 +137,11 @@ def undo(connection: Connection, analyst: str, request: UUID) -> Saved | None:
     former = records(Label, connection.execute(QUERIES["former_labels"], {"step": last.id}))
     rows = append_labels(connection, former, step)
     return Saved(_by_story(former), rows)
+
+
+def is_done(connection: Connection, analyst: str, request: UUID) -> bool:
+    """Whether that request of `analyst` was done before."""
+    return connection.execute(QUERIES["step_of"], {"analyst": analyst, "request": request}).one_or_none() is not None
 
 
 def steps_left(connection: Connection, analyst: str) -> int:

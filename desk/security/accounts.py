@@ -68,7 +68,11 @@ class Accounts:
     def change(
         self, name: str, *, role: str | None = None, password: str | None = None, disabled: bool | None = None
     ) -> bool:
-        """Change what is given, and end the account's sessions; False if there is no such account."""
+        """Change what is given, and end the account's sessions; False if there is no such account.
+
+        A new password, disabling and enabling end its API tokens and login links too. A role does not: no token may do
+        more than its account.
+        """
         values = {
             "name": name,
             "role": None if role is None else checked_role(role),
@@ -79,6 +83,8 @@ class Accounts:
             if connection.execute(QUERIES["change_account"], values).first() is None:
                 return False
             connection.execute(QUERIES["end_sessions_of"], {"name": name})
+            if password is not None or disabled is not None:
+                connection.execute(QUERIES["end_tokens_of"], {"name": name})
             return True
 
     def verify(self, name: str, password: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,10 +10,10 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from core.errors import InputError, SettingsError
-from core.settings import DeskSettings
+from core.errors import InputError
 from desk.context import Desk, desk_of
 from desk.problems import Problem
+from desk.security.addresses import client_of, is_of_proxy
 from desk.security.roles import Role, may_act_as
 from desk.security.sessions import Principal
 
@@ -22,22 +21,6 @@ COOKIE = "newstide_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"  # browsers take it over https alone, and from this very host
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
-
-
-def proxy_networks(settings: DeskSettings) -> Networks:
-    """Where the trusted proxy may be. Raises SettingsError for an address that is none, or a header without one."""
-    if settings.proxy_header and not settings.proxy_addresses:
-        raise SettingsError(
-            "setting `desk.proxy_header` needs `desk.proxy_addresses`: without them anybody could name anybody"
-        )
-    try:
-        return [ipaddress.ip_network(address) for address in settings.proxy_addresses]
-    except ValueError as error:
-        raise SettingsError(
-            f"setting `desk.proxy_addresses`: {error}; expected addresses such as 10.0.0.7 or 10.0.0.0/24"
-        ) from None
 
 
 def cookie_name(request: Request) -> str:
@@ -99,7 +82,7 @@ def _of_token(request: Request, desk: Desk) -> Principal | None:
         return None
     principal = desk.sessions.of_api_token(token.strip())
     if principal is None:
-        limit_rate(desk, f"token {_peer(request)}")
+        limit_rate(desk, f"token {client_of(request, desk).address}")
         raise Problem(HTTPStatus.UNAUTHORIZED, "this API token is not valid", {"WWW-Authenticate": "Bearer"})
     return principal
 
@@ -120,7 +103,7 @@ def _of_session(request: Request, desk: Desk) -> Principal | None:
 def _of_proxy(request: Request, desk: Desk) -> Principal | None:
     header = desk.settings.desk.proxy_header
     name = request.headers.get(header, "") if header else ""
-    if not name or not _is_in(_peer(request), desk.proxies):
+    if not name or not is_of_proxy(request, desk):
         return None
     refuse_foreign_origin(request, desk)
     account = desk.accounts.find(name)
@@ -133,15 +116,3 @@ def _of_proxy(request: Request, desk: Desk) -> Principal | None:
     if account is None or account.disabled_at is not None:
         raise Problem(HTTPStatus.FORBIDDEN, "this account is disabled")
     return Principal(account.name, account.role)
-
-
-def _peer(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-def _is_in(address: str, networks: Networks) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(found in network for network in networks)

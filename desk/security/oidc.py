@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +32,8 @@ SCOPE = "openid profile email"
 _DISCOVERY = "/.well-known/openid-configuration"
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]  # none of them symmetric, nor `none`
 _TIMEOUT_S = 10.0
+_PATIENCE_S = 1.0  # while another login waits for the provider
+_AWAY_S = 5.0  # that a provider which does not answer is not asked again
 _LEEWAY_S = 60  # that the clocks of desk and provider may differ
 
 
@@ -44,13 +47,18 @@ class Person:
 
 
 class Provider:
-    """One provider; what it publishes of itself is read at the first login, its keys again when they change."""
+    """One provider; what it publishes of itself is read at the first login, its keys again when they change.
+
+    One that does not answer is not asked again for some seconds, and until it is known by one login at a time, so that
+    waiting for it does not take all threads of the desk.
+    """
 
     def __init__(self, settings: DeskSettings) -> None:
         self._settings = settings
         self._issuer = (settings.oidc_issuer or "").rstrip("/")
-        self._lock = threading.Lock()
+        self._discovering = threading.Lock()
         self._metadata: dict[str, Any] = {}
+        self._away_until = 0.0  # by the monotonic clock
 
     def authorization_url(self, redirect: str, state: str, nonce: str, verifier: str) -> str:
         """Where to send the browser. Raises Problem 502 where the provider does not answer."""
@@ -67,6 +75,7 @@ class Provider:
         Raises Problem 502 for a provider that fails, 403 for a token that does not hold or a person without a role.
         """
         metadata = self._discover()
+        self._refuse_while_away()
         try:
             with self._client(redirect) as client:
                 token = client.fetch_token(
@@ -117,23 +126,43 @@ class Provider:
         )
 
     def _discover(self) -> dict[str, Any]:
-        with self._lock:
-            if not self._metadata:
-                try:
-                    answer = _fetch(self._issuer + _DISCOVERY)
-                    needed = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
-                    found = {name: str(answer[name]) for name in needed}
-                except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-                    raise self._away(error) from error
-                if found["issuer"].rstrip("/") != self._issuer:
-                    log.warning("%s calls itself %s", self._issuer, found["issuer"])
-                    raise Problem(HTTPStatus.BAD_GATEWAY, "the identity provider is not the one of `desk.oidc_issuer`")
-                self._metadata = found
-            return self._metadata
+        if not self._metadata:
+            self._refuse_while_away()
+            if not self._discovering.acquire(timeout=_PATIENCE_S):
+                raise _no_answer()
+            try:
+                self._refuse_while_away()
+                self._metadata = self._metadata or self._read_metadata()
+            finally:
+                self._discovering.release()
+        return self._metadata
+
+    def _read_metadata(self) -> dict[str, Any]:
+        try:
+            answer = _fetch(self._issuer + _DISCOVERY)
+            needed = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
+            found = {name: str(answer[name]) for name in needed}
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise self._away(error) from error
+        if found["issuer"].rstrip("/") != self._issuer:
+            log.warning("%s calls itself %s", self._issuer, found["issuer"])
+            raise Problem(HTTPStatus.BAD_GATEWAY, "the identity provider is not the one of `desk.oidc_issuer`")
+        return found
+
+    def _refuse_while_away(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise _no_answer()
 
     def _away(self, error: Exception) -> Problem:
         log.warning("the identity provider %s fails: %s: %s", self._issuer, type(error).__name__, error)
-        return Problem(HTTPStatus.BAD_GATEWAY, "the identity provider does not answer as it should; try again soon")
+        # Not for an answer that is an error: a login that somebody made up may bring it about.
+        if isinstance(error, (requests.ConnectionError, requests.Timeout)):
+            self._away_until = time.monotonic() + _AWAY_S
+        return _no_answer()
+
+
+def _no_answer() -> Problem:
+    return Problem(HTTPStatus.BAD_GATEWAY, "the identity provider does not answer as it should; try again soon")
 
 
 def _fetch(address: str) -> Any:

@@ -24,6 +24,10 @@ RETURNING name
 -- name: end_sessions_of
 DELETE FROM desk_session WHERE account = :name
 
+-- name: end_tokens_of
+WITH links AS (DELETE FROM login_link WHERE account = :name)
+UPDATE api_token SET revoked_at = now() WHERE account = :name AND revoked_at IS NULL
+
 -- name: begin_session
 INSERT INTO desk_session (token, account, csrf, expires_at)
 VALUES (:token, :account, :csrf, now() + make_interval(hours => :hours))

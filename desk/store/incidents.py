@@ -169,7 +169,7 @@ def alerts_within(connection: Connection, kind: str, name: str, since: datetime,
 
 
 def count_pages(connection: Connection, since: datetime, until: datetime) -> int:
-    """Incidents that opened in the span and were not withdrawn."""
+    """Incidents that opened in the span and were not withdrawn; outages of the feeds are no pages."""
     return int(connection.execute(_QUERIES["pages"], {"since": since, "until": until}).one().incidents)
 
 

@@ -64,7 +64,7 @@ LIMIT :limit
 
 -- name: pages
 SELECT count(*) AS incidents FROM incident
-WHERE opened_at > :since AND opened_at <= :until AND state <> 'withdrawn'
+WHERE opened_at > :since AND opened_at <= :until AND state <> 'withdrawn' AND kind <> 'outage'
 
 -- name: swaps
 SELECT model, at, actor, reason FROM model_event

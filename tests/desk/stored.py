@@ -155,9 +155,9 @@ def label(
     entities: Mapping[str, str | None] | None = None,
     **labels: str | None,
 ) -> Any:
-    """Label a story, and companies in it, by one of its copies; the answer."""
+    """Label a story, and companies in it, by one of its copies, as in the queue; the answer."""
     item = {"uid": str(uid_of(number, copy)), "labels": labels, "entities": entities or {}}
-    body: dict[str, Any] = {"items": [item]}
+    body: dict[str, Any] = {"items": [item], "model_hidden": True}
     answer = browser.post(LABELS, json={**body, "request": request} if request else body)
     assert answer.status_code == 200, answer.text
     return answer.json()

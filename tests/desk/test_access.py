@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +17,8 @@ from desk.context import Desk
 from desk.security.headers import CONTENT_POLICY
 from desk.security.identity import COOKIE, CSRF_HEADER
 from desk.security.rate_limit import RateLimit
+from desk.server import _LIMITS
+from tests.core.test_http import say, served
 from tests.desk.people import ADDRESS, PASSWORD, Login
 
 
@@ -74,6 +78,34 @@ def test_a_disabled_account_is_out_at_once(login: Login, desk: Desk) -> None:
     assert ann.get("/api/v1/session").status_code == 401
     assert ann.get("/api/v1/session", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     assert not desk.accounts.verify("ann", PASSWORD)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"password": PASSWORD[::-1]}])
+def test_a_lost_account_is_taken_back_whole(
+    login: Login, stranger: TestClient, desk: Desk, change: dict[str, Any]
+) -> None:
+    ann, bob = login("ann", password=PASSWORD), login("bob")
+    mine, theirs = (one.post("/api/v1/tokens", json={"name": "export"}).json()["token"] for one in (ann, bob))
+    link = desk.sessions.make_link("ann", 60)
+    desk.accounts.change("ann", **change)
+    desk.accounts.change("ann", disabled=False)
+    statuses = [
+        stranger.get("/api/v1/session", headers={"Authorization": f"Bearer {token}"}).status_code
+        for token in (mine, theirs)
+    ]
+    assert statuses == [401, 200]
+    assert stranger.post("/api/v1/session/link", json={"token": link}).status_code == 401
+    assert [token.revoked_at is None for token in desk.sessions.api_tokens("ann")] == [False]
+
+
+def test_a_new_role_keeps_tokens_and_links(login: Login, stranger: TestClient, desk: Desk) -> None:
+    ann = login("ann")
+    token = ann.post("/api/v1/tokens", json={"name": "export", "role": "analyst"}).json()["token"]
+    link = desk.sessions.make_link("ann", 60)
+    desk.accounts.change("ann", role="viewer")
+    program = {"Authorization": f"Bearer {token}"}
+    assert stranger.get("/api/v1/session", headers=program).json()["role"] == "viewer"
+    assert stranger.post("/api/v1/session/link", json={"token": link}).json()["role"] == "viewer"
 
 
 def test_a_link_logs_in_once(stranger: TestClient, desk: Desk) -> None:
@@ -154,6 +186,23 @@ def test_a_proxy_is_believed_from_its_address_alone(settings: Settings, engine: 
     elsewhere = TestClient(app, base_url=ADDRESS, client=("10.0.1.7", 1))
     assert elsewhere.get("/api/v1/session", headers=named).status_code == 401
     assert behind.get("/api/v1/session", headers={"X-Forwarded-User": "<script>"}).status_code == 403
+
+
+@pytest.mark.parametrize(("proxies", "status"), [(["10.0.0.0/24"], 401), (["127.0.0.1"], 200)])
+def test_nobody_takes_a_proxys_place_by_a_header(
+    settings: Settings, engine: Engine, proxies: list[str], status: int
+) -> None:
+    """Over a socket: a peer is not the proxy that it names, and a proxy not the client that it names."""
+    chosen = DeskSettings(proxy_header="X-Forwarded-User", proxy_addresses=proxies)
+    app = create_app(settings.model_copy(update={"desk": chosen}), engine)
+    named = b"x-forwarded-user: carl\r\nx-forwarded-for: 10.0.0.7\r\n"
+    said = b"GET /api/v1/session HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + named + b"\r\n"
+
+    async def scene() -> bytes:
+        async with asyncio.timeout(60), served(app, _LIMITS) as port:
+            return await say(port, said)
+
+    assert int(asyncio.run(scene()).split(b" ", 2)[1]) == status
 
 
 def test_a_proxy_without_an_address_is_refused(settings: Settings, engine: Engine) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
+from core.bundle import SERVED, read_manifest
 from core.label_lines import Subject
 from core.settings import Settings
 from core.store.labels import read_labels
 from core.store.training import count_new_labels
+from core.story_shares import is_for_evaluation
 from desk.app import create_app
 from desk.labelling.agreement import Word, pair_agreements
 from tests.desk.people import Login, log_in
@@ -19,6 +22,13 @@ from tests.desk.stored import LABELS, add_story, body_of, label, story_of, uid_o
 
 ADJUDICATIONS = "/api/v1/adjudications"
 TWO = {"ACME": "positive", "BETA": None}  # what the model says of each; null as of the message
+
+
+@pytest.fixture
+def unseen(engine: Engine, settings: Settings) -> TestClient:
+    """An analyst at a desk that keeps no story for evaluation."""
+    desk = settings.desk.model_copy(update={"evaluation_share": 0.0})
+    return log_in(create_app(settings.model_copy(update={"desk": desk}), engine), "ann")
 
 
 def rows(engine: Engine) -> list[tuple[str, str, str | None]]:
@@ -184,6 +194,98 @@ def test_models_are_judged_on_companies_apart(engine: Engine, settings: Settings
     label(ann, 1, entities={"BETA": "neutral"})
     found = ann.get("/api/v1/models/evaluation").json()["items"]
     assert [(one["companies"], one["texts"], one["right"]) for one in found] == [(False, 1, 0), (True, 3, 2)]
+    assert [one["confusion"] for one in found] == [
+        {"neutral": {"negative": 1}},
+        {"negative": {"negative": 1}, "neutral": {"negative": 1}, "positive": {"positive": 1}},
+    ]
+    assert [one["macro_f1"] for one in found] == pytest.approx([0, (2 / 3 + 0 + 1) / 3])
+    assert [one["card"] for one in found] == [None, None], "nobody knows the card of that model"
+
+
+def test_the_card_stands_beside_what_analysts_say(engine: Engine, settings: Settings) -> None:
+    """Also that of a bundle of the settings, which serves before any model is registered."""
+    shipped = read_manifest(settings.bundle_directory)
+    desk = settings.desk.model_copy(update={"evaluation_share": 1.0})
+    ann = log_in(create_app(settings.model_copy(update={"desk": desk}), engine), "ann")
+    add_story(engine, 0, towards=TWO, model=shipped.name)
+    label(ann, 0, sentiment="negative", topic="Macro", entities={"ACME": "positive"})
+    found = ann.get("/api/v1/models/evaluation").json()["items"]
+    assert shipped.entity is not None
+    cards = [*shipped.evaluation[SERVED], shipped.entity.evaluation[SERVED].mentions]
+    expected = {
+        ("sentiment" if card.task == "entity" else card.task, card.task == "entity"): {
+            "accuracy": card.accuracy, "macro_f1": card.macro_f1, "support": card.support,
+        }
+        for card in cards
+    }  # fmt: skip
+    assert {(one["task"], one["companies"]): one["card"] for one in found} == expected
+    for one in found:
+        change = one["change"]
+        assert change["by"] == pytest.approx(one["share"] - one["card"]["accuracy"])
+        assert change["low"] < change["by"] < change["high"], "one text tells little"
+
+
+def test_many_stories_are_labelled_towards_one_company(unseen: TestClient, engine: Engine) -> None:
+    for number, towards in enumerate((TWO, {"ACME": None}, {"BETA": "neutral"})):
+        add_story(engine, number, copies=2, towards=towards)
+    label(unseen, 1, entities={"ACME": "positive"})
+    uids = [str(uid_of(number, copy)) for number in range(3) for copy in range(2)]
+    bulk = {"uids": uids, "entities": {"ACME": "negative"}, "request": str(uuid4())}
+    done = unseen.post(f"{LABELS}/bulk", json=bulk).json()
+    assert done["items"] == [
+        {"story": str(story_of(number)), "labels": {}, "entities": {"ACME": "negative"}} for number in range(2)
+    ]
+    assert (done["rows"], done["kept"], done["without"]) == (2, [], [str(story_of(2))])
+    again = unseen.post(f"{LABELS}/bulk", json=bulk).json()
+    assert again == {**done, "again": True}
+    undone = unseen.post(f"{LABELS}/undo", json={}).json()
+    assert {one["story"]: one["entities"] for one in undone["items"]} == {
+        str(story_of(0)): {"ACME": None},
+        str(story_of(1)): {"ACME": "positive"},
+    }
+    assert current(unseen)["sentiment", True, "positive"] == 1
+
+
+def test_bulk_says_of_each_story_what_fits_it(unseen: TestClient, engine: Engine) -> None:
+    add_story(engine, 0, towards=TWO)
+    add_story(engine, 1)
+    both = {"labels": {"sentiment": "neutral"}, "entities": {"ACME": "negative"}}
+    bulk = {"uids": [str(uid_of(0)), str(uid_of(1))], **both}
+    done = unseen.post(f"{LABELS}/bulk", json=bulk).json()
+    assert done["items"] == [{"story": str(story_of(0)), **both}, {"story": str(story_of(1)), **both, "entities": {}}]
+    assert done["without"] == []
+
+
+@pytest.mark.parametrize("said", [{"GAMMA": "negative"}, {"ACME": "negative", "GAMMA": "neutral"}, {"ACME": "glad"}])
+def test_a_company_in_none_of_many_stories_is_a_fault(unseen: TestClient, engine: Engine, said: dict[str, str]) -> None:
+    add_story(engine, 0, towards=TWO)
+    answer = unseen.post(f"{LABELS}/bulk", json={"uids": [str(uid_of(0))], "entities": said})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert rows(engine) == []
+
+
+def test_what_judges_the_model_is_not_labelled_in_bulk(engine: Engine, settings: Settings) -> None:
+    """Whoever chooses many stories sees what the model says of them."""
+    desk = settings.desk.model_copy(update={"evaluation_share": 0.5})
+    ann = log_in(create_app(settings.model_copy(update={"desk": desk}), engine), "ann")
+    for number in range(12):
+        add_story(engine, number, towards=TWO)
+    hidden = [str(story_of(number)) for number in range(12) if is_for_evaluation(story_of(number), 0.5)]
+    uids = [str(uid_of(number)) for number in range(12)]
+    for said in ({"labels": {"sentiment": "negative"}}, {"entities": {"ACME": "negative"}}):
+        done = ann.post(f"{LABELS}/bulk", json={"uids": uids, **said}).json()
+        assert 0 < len(hidden) == len(done["kept"]) < 12
+        assert done["kept"] == hidden
+        assert done["rows"] == len(done["items"]) == 12 - len(hidden)
+    assert ann.get("/api/v1/models/evaluation").json()["items"] == []
+    done = ann.post(f"{LABELS}/bulk", json={"uids": [str(uid_of(number)) for number in range(12) if
+                    str(story_of(number)) in hidden], "labels": {"sentiment": "neutral"}}).json()  # fmt: skip
+    assert (done["rows"], done["items"], done["undoable"]) == (0, [], 2), "no step, then, that could be taken back"
+    given = next(number for number in range(12) if str(story_of(number)) in hidden)
+    label(ann, given, sentiment="negative")
+    back = {"uids": [str(uid_of(given))], "labels": {"sentiment": None}}
+    done = ann.post(f"{LABELS}/bulk", json=back).json()
+    assert (done["rows"], done["kept"]) == (1, []), "a label may be taken back in any way"
 
 
 def test_the_companies_of_a_text_are_one_new_label(login: Login, engine: Engine) -> None:

@@ -90,7 +90,7 @@ def test_an_undo_that_comes_twice_is_done_once(login: Login, engine: Engine) -> 
 
 
 def test_bulk_is_one_step(login: Login, engine: Engine) -> None:
-    ann = login("ann")
+    ann = login("ann")  # none of these stories is of the share that judges the model
     for number in range(3):
         add_story(engine, number, copies=2)
     uids = [str(uid_of(number, copy)) for number in range(3) for copy in range(2)]

@@ -23,7 +23,7 @@ from tests.desk.people import log_in
 from tests.desk.stored import NOW, add_story, label, uid_of
 from tests.tiny_bundles import register_tiny, write_tiny
 from trainer.data.examples import Example
-from trainer.promote.promotion import check
+from trainer.promote.promotion import check, promote
 
 MODELS = "/api/v1/models"
 
@@ -121,6 +121,28 @@ def test_gates_that_failed_are_overruled_with_a_reason_alone(
     done = boss.post(f"{MODELS}/second/promote", json={"force": True, "reason": "the test set is old"})
     assert (done.status_code, state_of(engine, "second")) == (200, "live")
     assert boss.get(f"{MODELS}/second").json()["history"][0]["forced"] is True
+
+
+@pytest.mark.usefixtures("models")
+def test_going_live_without_a_test_set_is_on_record_as_forced(
+    boss: TestClient, settings: Settings, engine: Engine
+) -> None:
+    promote(settings, engine, "second", to="shadow", actor="test")
+    assert boss.post(f"{MODELS}/second/promote", json={"reason": "no test set yet"}).status_code == 409
+    wanted = {"force": True, "reason": "no test set yet"}
+    assert boss.post(f"{MODELS}/second/promote", json=wanted).status_code == 200
+    assert [event["forced"] for event in boss.get(f"{MODELS}/second").json()["history"]][:2] == [True, False]
+    event = boss.get("/api/v1/audit", params={"action": "promote model"}).json()["items"][0]
+    assert event["detail"]["forced"] is True
+
+
+@pytest.mark.usefixtures("models")
+def test_force_that_nothing_needed_is_no_force(
+    boss: TestClient, settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    judge(settings, engine, "second", tmp_path)
+    boss.post(f"{MODELS}/second/promote", json={"force": True, "reason": "in a hurry"}).raise_for_status()
+    assert boss.get(f"{MODELS}/second").json()["history"][0]["forced"] is False
 
 
 @pytest.mark.usefixtures("models")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import oidc_provider_mock
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -16,6 +19,7 @@ from sqlalchemy import Engine
 from core.errors import SettingsError
 from core.settings import DeskSettings, Settings
 from desk.app import create_app
+from desk.security import oidc
 from tests.desk.conftest import ADDRESS
 
 CALLBACK = "/api/v1/session/oidc/callback"
@@ -97,6 +101,61 @@ def test_a_provider_that_is_away_is_named(settings: Settings, engine: Engine) ->
         browser = TestClient(create_app(settings.model_copy(update={"desk": desk}), engine), base_url=ADDRESS)
         answer = browser.get("/api/v1/session/oidc", follow_redirects=False)
     assert (answer.status_code, "identity provider" in answer.json()["detail"]) == (502, True)
+
+
+def test_a_provider_that_says_nothing_holds_up_few(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(oidc, "_AWAY_S", 600.0)
+    waited: list[float] = []
+
+    def begin(app: FastAPI, number: int) -> None:
+        browser = TestClient(app, base_url=ADDRESS, client=(f"203.0.113.{number}", 1))
+        since = time.monotonic()
+        assert browser.get("/api/v1/session/oidc", follow_redirects=False).status_code == 502
+        waited.append(time.monotonic() - since)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        desk = DeskSettings(oidc_issuer=f"http://127.0.0.1:{silent.getsockname()[1]}", oidc_client_id="desk")
+        app = create_app(settings.model_copy(update={"desk": desk}), engine)
+        threads = [threading.Thread(target=begin, args=(app, number)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        begin(app, 8)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # one alone asked
+            silent.accept()
+    assert len(waited) == 9
+    assert sum(seconds > 2.9 for seconds in waited) == 1
+
+
+def test_a_provider_that_comes_back_is_asked_again(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_AWAY_S", 0.2)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    desk = DeskSettings(oidc_issuer=f"http://localhost:{port}", oidc_client_id="desk")
+    browser = TestClient(create_app(settings.model_copy(update={"desk": desk}), engine), base_url=ADDRESS)
+    assert browser.get("/api/v1/session/oidc", follow_redirects=False).status_code == 502
+    with oidc_provider_mock.run_server_in_thread(port=port):
+        time.sleep(0.2)
+        assert browser.get("/api/v1/session/oidc", follow_redirects=False).status_code == 303
+
+
+def test_logins_at_a_provider_can_not_be_begun_for_ever(chosen: Settings, engine: Engine) -> None:
+    app = create_app(chosen, engine)
+    app.state.desk.logins._clock = lambda: 0.0
+    one, other = (TestClient(app, base_url=ADDRESS, client=(f"203.0.113.{number}", 1)) for number in range(2))
+    for address, status in (("/api/v1/session/oidc", 303), (f"{CALLBACK}?state=made-up", 403)):
+        statuses = [one.get(address, follow_redirects=False).status_code for _ in range(11)]
+        assert statuses == [status] * 10 + [429]
+        assert other.get(address, follow_redirects=False).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.desk.people import Login
 
+if TYPE_CHECKING:
+    import schemathesis
+
 ENDLESS = "/api/v1/events"
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
 EXAMPLES = 6
 
 
@@ -34,6 +24,18 @@ def admin(newsroom: None, login: Login) -> TestClient:
 
 
 def test_every_answer_is_one_that_is_documented(admin: TestClient) -> None:
+    # Seconds of imports, in each process that collects tests.
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    promised = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+    ]
     token = admin.post("/api/v1/tokens", json={"name": "fuzz", "role": "admin"}).json()["token"]
     app = admin.app
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
@@ -47,7 +49,7 @@ def test_every_answer_is_one_that_is_documented(admin: TestClient) -> None:
         @examples(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def conforms(case: schemathesis.Case) -> None:
-            case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS)
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=promised)
 
         try:
             conforms()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
@@ -93,8 +93,22 @@ def test_what_is_held_comes_again_until_it_is_labelled(login: Login, engine: Eng
     assert {item["story"] for item in take(ann, 2)} == set(first)
     others = [item["story"] for item in take(ann, 2, holding=first)]
     assert not set(others) & set(first)
-    ann.post("/api/v1/labels", json={"items": [{"story": first[0], "labels": {"sentiment": "neutral"}}]})
+    said = {"model_hidden": True, "items": [{"story": first[0], "labels": {"sentiment": "neutral"}}]}
+    ann.post("/api/v1/labels", json=said).raise_for_status()
     assert first[0] not in {item["story"] for item in take(ann, 5)}
+
+
+def test_what_was_labelled_without_being_leased_comes_back_to_be_labelled(login: Login, engine: Engine) -> None:
+    for number in range(3):
+        add_story(engine, number)
+    ann, bob = login("ann"), login("bob")
+    taken = {item["story"] for item in take(ann, 1)}  # the others were reserved for that
+    left = next(number for number in range(3) if str(story_of(number)) not in taken)
+    label(ann, left, sentiment="negative")
+    ann.post("/api/v1/labels/undo", json={}).raise_for_status()
+    mine = {item["story"]: item["reason"] for item in take(ann, 2)}
+    assert mine[str(story_of(left))] == "random"
+    assert str(story_of(left)) not in {item["story"] for item in take(bob, 3)}
 
 
 def test_a_lease_ends_with_its_time(login: Login, engine: Engine) -> None:
@@ -222,3 +236,35 @@ def test_labels_of_the_evaluation_share_judge_the_model(engine: Engine, settings
         expected,
     )
     assert found["low"] < found["share"] < found["high"]
+
+
+def test_what_judges_the_model_is_labelled_in_the_queue_alone(engine: Engine, settings: Settings) -> None:
+    """Elsewhere the model's label is on the screen, and people label there what they see is wrong."""
+    desk = settings.desk.model_copy(update={"evaluation_share": 0.5})
+    ann = log_in(create_app(settings.model_copy(update={"desk": desk}), engine), "ann")
+    for number in range(12):
+        add_story(engine, number)
+    hidden = [number for number in range(12) if is_for_evaluation(story_of(number), 0.5)]
+    others = [number for number in range(12) if number not in hidden]
+
+    def say(numbers: list[int], said: str | None, request: str | None = None) -> Any:
+        items = [{"uid": str(uid_of(number)), "labels": {"sentiment": said}} for number in numbers]
+        return ann.post("/api/v1/labels", json={"items": items, "request": request})
+
+    refused = say(hidden[:1], "negative")
+    assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+    assert "judge the model" in refused.json()["detail"]
+    request = str(uuid4())
+    some = say([hidden[0], *others], "negative", request).json()
+    assert (some["rows"], some["kept"]) == (len(others), [str(story_of(hidden[0]))])
+    again = say([hidden[0], *others], "negative", request).json()
+    assert (again["again"], again["items"], again["kept"]) == (True, some["items"], some["kept"])
+    assert ann.get("/api/v1/models/evaluation").json()["items"] == []
+    assert str(story_of(hidden[0])) in {item["story"] for item in take(ann, 20)}, "and it still comes to the queue"
+
+    label(ann, hidden[0], sentiment="neutral")
+    (found,) = ann.get("/api/v1/models/evaluation").json()["items"]
+    assert (found["texts"], found["right"]) == (1, 0)
+    assert say(hidden[:1], "negative").status_code == 409
+    assert say(hidden[:1], None).json()["rows"] == 1
+    assert ann.get("/api/v1/models/evaluation").json()["items"] == [], "a label may be taken back anywhere"

@@ -20,7 +20,7 @@ from desk.security.accounts import Accounts
 from desk.server import run_desk
 from newstide.embedded.postgres import EmbeddedPostgres
 from tests.conftest import a_database
-from tests.desk.browser.invented_models import add_labels, add_models
+from tests.desk.browser.invented_models import add_judgements, add_labels, add_models
 from tests.desk.browser.invented_store import fill_store
 
 PASSWORD = "a long password of theirs"
@@ -49,6 +49,7 @@ def served(postgres: EmbeddedPostgres, current: str, tmp_path_factory: pytest.Te
         fill_store(url)
         add_models(engine, tmp_path_factory.mktemp("models"))
         add_labels(engine)
+        add_judgements(engine)
         accounts = Accounts(engine)
         for person, role in PEOPLE.items():
             accounts.add(person, role, PASSWORD)

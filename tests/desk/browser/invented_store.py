@@ -17,6 +17,8 @@ from uuid import UUID
 
 import psycopg
 
+from core.bundle import read_manifest
+from core.settings import PROJECT
 from core.store.partitions import ensure_partitions
 from newstide.scenario import BANK, SURGE_AFTER, generate_feed
 
@@ -24,7 +26,7 @@ TROUBLE_FOR = timedelta(hours=5)
 FORTNIGHT = timedelta(days=14)
 WINDOW = 60  # minutes
 _BEFORE, _NOW = 11, 7  # seeds of the two feeds
-MODEL = "newstide-2026.11.3"
+MODEL = read_manifest(PROJECT / "models" / "default").name  # the English bundle that is shipped
 SENTIMENTS = ("negative", "neutral", "positive")
 RIVAL = "HRBR"  # what is bad for others is good for it
 HOSTILE = '<img src=x onerror="document.title=`owned`"><script>document.title="owned"</script> shares fall'

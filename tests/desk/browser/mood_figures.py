@@ -83,7 +83,7 @@ def _strip(page: Page, store: Connection, until: datetime) -> Pairs:
     yield under[0].split()[0], f"{now[0]:,}"
     yield values[1][0], points(round(mood[0] - mood[1], 4))
     yield under[1].split()[0], points(round(mood[0], 4) - round(mood[2], 4))
-    yield " ".join(values[2]) in _ages(page, store), True
+    yield " ".join(values[2]) in _ages(store), True
     yield " ".join(values[3]), moment(page, judged)
     yield under[3], f"judged {moment(page, judged)}"
     yield f"{judged:%Y-%m-%d %H:%M} UTC" in (figures.nth(3).get_attribute("title") or ""), True
@@ -91,17 +91,13 @@ def _strip(page: Page, store: Connection, until: datetime) -> Pairs:
     yield under[4].split()[0], percent(pages[0] / BUDGET)
 
 
-def _ages(page: Page, store: Connection) -> set[str]:
-    """How long ago a worker stored anything when the strip was asked for, give or take two seconds."""
-    since_asked = page.evaluate(
-        """() => performance.now() - performance.getEntriesByType("resource")
-            .filter(entry => /^.api.v1.mood(.overview)?$/.test(new URL(entry.name).pathname)).at(-1).responseEnd"""
-    )
+def _ages(store: Connection) -> set[str]:
+    """How long ago a worker stored anything, as the strip may show it: it looks at the clock every 15 s, and was read a
+    few seconds ago."""
     (stored,) = row_of(
         store, "SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float FROM offset_ledger"
     )
-    asked = max(0.0, stored - since_asked / 1000)
-    return {duration(max(0.0, asked + give)) for give in (-2, -1, 0, 1, 2)}
+    return {duration(max(0.0, stored - before)) for before in range(-2, 25)}
 
 
 def moment(page: Page, at: datetime) -> str:

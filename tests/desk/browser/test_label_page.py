@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.desk.browser.conftest import ServedDesk, VisitAs
+from tests.desk.browser.invented_store import RIVAL
 
 
 def _said(served: ServedDesk, analyst: str) -> list[Any]:
@@ -119,6 +120,47 @@ def test_chosen_messages_are_labelled_alike(visit: VisitAs, served: ServedDesk) 
     assert {label for _, label in added} == {"positive"}
 
 
+def test_chosen_messages_are_labelled_towards_a_company(visit: VisitAs, served: ServedDesk, pictures: Path) -> None:
+    desk = visit("ben")
+    page = desk.open(f"/label/bulk?series=entity%3D{RIVAL}")
+    companies = page.get_by_role("group", name="Companies")
+    rival = companies.get_by_role("button").first
+    expect(rival).to_be_visible()
+    page.keyboard.press("c")
+    expect(rival).to_have_attribute("aria-pressed", "true")
+    expect(rival).to_contain_text(RIVAL)
+    expect(page.get_by_role("group", name=f"Sentiment, {RIVAL}")).to_be_visible()
+    assert f"of={RIVAL}" in page.url
+    page.keyboard.press("*")
+    expect(companies).to_contain_text(re.compile(rf"\d+ of the chosen stories mean for {RIVAL}"))
+    page.screenshot(path=pictures / "bulk-company-chosen-wide-light.png")
+    with page.expect_response("**/labels/bulk") as answered:
+        page.keyboard.press("1")
+    done = answered.value.json()
+    assert done["kept"], "the fixture has some of the share that judges the model"
+    expect(page.get_by_text(re.compile(rf"stories labelled: {RIVAL} Negative · \d+ judge the model"))).to_be_visible()
+    expect(page.get_by_text(f"you: {RIVAL} Negative").first).to_be_visible()
+    page.screenshot(path=pictures / "bulk-company-done-wide-light.png")
+    said = [(RIVAL, "negative")] * len(done["items"])
+    assert _said_of_companies(served, "ben") == said
+
+    with page.expect_response("**/labels/undo"):
+        page.keyboard.press("z")
+    expect(page.get_by_text(f"you: {RIVAL} Negative")).to_have_count(0)
+    assert _said_of_companies(served, "ben") == said + [(RIVAL, None)] * len(done["items"])
+    page.keyboard.press("Escape")
+    expect(page.locator(".labels")).to_have_accessible_name("Sentiment")
+    assert "of=" not in page.url
+
+
+def test_companies_have_no_topic(visit: VisitAs) -> None:
+    page = visit("ben").open(f"/label/bulk?series=entity%3D{RIVAL}&of={RIVAL}")
+    expect(page.get_by_role("group", name=f"Sentiment, {RIVAL}")).to_be_visible()
+    page.keyboard.press("]")
+    expect(page.get_by_role("group", name="Topic", exact=True)).to_be_visible()
+    expect(page.get_by_role("group", name="Companies")).to_have_count(0)
+
+
 def test_an_explanation_marks_the_words(visit: VisitAs) -> None:
     desk = visit("boss")
     page = desk.open("/label")
@@ -191,3 +233,63 @@ def test_a_company_is_chosen_and_labelled_by_keys(visit: VisitAs, served: Served
     _wait_for_companies(
         served, "boss", [(names[0], "positive"), (names[1], "negative"), (names[1], None), (names[0], "neutral")]
     )
+
+
+def test_two_quick_presses_take_two_steps_back(visit: VisitAs, served: ServedDesk) -> None:
+    page = visit("ben").open("/label")
+    said, shown = _said(served, "ben"), []
+    for key in ("1", "3"):
+        page.wait_for_selector(".item")
+        shown.append(_shown(page))
+        page.keyboard.press(key)
+        page.wait_for_function("text => document.querySelector('.item')?.innerText !== text", arg=shown[-1])
+    _wait_for_rows(served, "ben", len(said) + 2)
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    expect(page.locator(".figure .value").first).to_have_text("0")
+    first, second, *back = _said(served, "ben")[len(said) :]
+    assert back == [(second[0], None), (first[0], None)]
+    assert _shown(page) == shown[0]
+    expect(page.locator(".upcoming").first).to_be_visible()
+    assert page.locator(".upcoming").first.inner_text() in shown[1], "each of them is there again"
+
+
+_HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_stories_on_the_screen_stay_ones_own(visit: VisitAs) -> None:
+    """Asked for again before the lease ends: also after a refusal, and at once when somebody looks again."""
+    desk = visit("ben")
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 2:
+            route.fulfill(status=503, json={"detail": "busy"})
+        else:
+            told = route.fetch()
+            route.fulfill(response=told, json={**told.json(), "lease_seconds": 1})
+
+    def renewed(page: Page) -> None:
+        with page.expect_response(lambda found: "/api/v1/queue" in found.url and found.ok, timeout=5_000):
+            pass
+
+    desk.page.route("**/api/v1/queue?*", answer)
+    page = desk.open("/label")
+    page.wait_for_selector(".item")
+    story = _shown(page)
+    renewed(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.evaluate(_HIDE, True)
+    page.wait_for_timeout(1000)
+    before = len(asked)
+    page.wait_for_timeout(1000)
+    assert len(asked) == before, "nobody looks"
+    page.evaluate(_HIDE, False)
+    renewed(page)
+    renewed(page)
+    assert _shown(page) == story
+    desk.complaints[:] = [each for each in desk.complaints if "503" not in each]

@@ -252,3 +252,58 @@ def test_a_live_update_moves_neither_focus_nor_scroll(visit: VisitAs, served: Se
     desk.settle()
     assert page.evaluate("[scrollY, document.activeElement.dataset.story]") == before
     assert set(asked) == {"/api/v1/mood/overview"}, "all views take the one answer"
+
+
+def test_a_refused_stream_of_news_is_asked_for_again(visit: VisitAs) -> None:
+    desk = visit()
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 2:
+            route.continue_()
+        else:
+            route.fulfill(status=503, json={"detail": "busy"})
+
+    desk.page.route("**/api/v1/events", answer)
+    page = desk.open("/")
+    expect(page.locator(".live.lost")).to_be_visible()
+    expect(page.locator(".live:not(.lost)")).to_be_visible(timeout=10_000)
+    assert len(asked) == 3
+    desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
+
+
+def test_freshness_grows_while_nothing_is_stored(visit: VisitAs) -> None:
+    desk = visit()
+
+    def answer(route: Route) -> None:
+        told = route.fetch()
+        found = told.json()
+        found["strip"]["freshness_s"] = 60
+        route.fulfill(response=told, json=found)
+
+    desk.page.route("**/api/v1/mood/overview*", answer)
+    desk.page.clock.install()
+    page = desk.open("/")
+    fresh = page.locator(".strip .figure", has_text="Freshness")
+    expect(fresh).to_contain_text("behind the news")
+    page.clock.fast_forward(20 * 60 * 1000)
+    expect(fresh).to_contain_text("check the feeds")
+    expect(fresh.locator(".value")).to_contain_text("21 min")
+
+
+def test_a_held_key_moves_on_but_labels_once(visit: VisitAs) -> None:
+    desk = visit("ben")
+    page = desk.open("/")
+    said: list[str] = []
+    page.on("request", lambda request: request.method == "POST" and said.append(urlsplit(request.url).path))
+    page.locator(".story").first.focus()
+    for _ in range(4):
+        page.keyboard.down("j")
+    page.keyboard.up("j")
+    assert page.locator(".story").nth(4).evaluate("story => story === document.activeElement")
+    for _ in range(3):
+        page.keyboard.down("1")
+    page.keyboard.up("1")
+    expect(page.get_by_text("Labelled: Negative")).to_have_count(1)
+    assert said == ["/api/v1/labels"]

@@ -19,6 +19,7 @@ PAGES = {
     "alerts": "/alerts",
     "label": "/label",
     "bulk": "/label/bulk?q=bank",
+    "bulk-company": f"/label/bulk?q=deposits&series=entity%3D{BANK.ticker}&of={BANK.ticker}",
     "history": "/label/history?who=all",
     "disputes": "/label/adjudication",
     "agreement": "/label/agreement",
@@ -61,7 +62,7 @@ def test_pages_are_open_to_everybody(visit: VisitAs, pictures: Path) -> None:
 
 def test_pages_speak_chinese(visit: VisitAs, pictures: Path) -> None:
     desk = visit("boss", language="zh-CN")
-    for name in ("mood", "alerts", "label"):
+    for name in ("mood", "alerts", "bulk-company", "models", "label"):
         page = desk.open(PAGES[name] or "/")
         page.screenshot(path=pictures / f"{name}-wide-chinese.png", full_page=True)
     assert page.locator("html").get_attribute("lang") == "zh-Hans"

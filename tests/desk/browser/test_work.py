@@ -6,10 +6,14 @@ import re
 from typing import Any
 
 import psycopg
+import pytest
 from playwright.sync_api import expect
 
+from core.bundle import load_bundle
+from core.settings import PROJECT
 from tests.desk.browser.conftest import ServedDesk, VisitAs
 from tests.desk.browser.invented_models import CANDIDATE
+from tests.desk.browser.invented_store import MODEL
 
 
 def _row(served: ServedDesk, query: str) -> Any:
@@ -33,6 +37,30 @@ def test_an_incident_is_opened_acknowledged_and_marked(visit: VisitAs, served: S
     marked = _row(served, "SELECT verdict, analyst, note FROM feedback ORDER BY id DESC LIMIT 1")
     assert marked == ("useful", "ann", "a run on the bank")
     assert _row(served, "SELECT account, acknowledged FROM incident_handling ORDER BY id LIMIT 1") == ("ann", True)
+
+
+def test_what_others_do_about_an_incident_is_shown_after_ones_own_deeds(visit: VisitAs, served: ServedDesk) -> None:
+    page = visit("ann").open("/alerts")
+    page.locator(".row", has_text="TSLA").click()
+    expect(page.locator(".incident h2")).to_contain_text("TSLA")
+    page.wait_for_selector(".incident .evidence")
+    latest = page.locator(".history li").first
+    page.keyboard.press("s")
+    expect(latest).to_contain_text("ann snoozed it")
+    page.keyboard.press("c")
+    expect(latest).to_contain_text("ann acknowledged it")
+    assert _row(
+        served, "SELECT snoozed_until > now(), acknowledged FROM incident_handling ORDER BY id DESC LIMIT 1"
+    ) == (
+        True,
+        True,
+    ), "what was snoozed stays so"
+    with psycopg.connect(served.database_url) as connection:
+        connection.execute(
+            "INSERT INTO feedback (incident, verdict, analyst, note) "
+            "SELECT incident, 'useful', 'ben', 'seen by me too' FROM incident_handling ORDER BY id DESC LIMIT 1"
+        )
+    expect(page.locator(".history")).to_contain_text("seen by me too")
 
 
 def test_a_viewer_has_no_buttons_for_incidents(visit: VisitAs) -> None:
@@ -61,6 +89,41 @@ def test_an_admin_promotes_the_candidate_and_goes_back(visit: VisitAs, served: S
     assert actions == (["promote model", "roll back model"],)
 
 
+def test_models_are_judged_beside_their_cards(visit: VisitAs) -> None:
+    """The model is wrong about every third story, which is worse than its card says, and about every ninth company."""
+    page = visit("vic").open("/models")
+    judged = page.get_by_role("region", name="Judged by analysts")
+    story, company = judged.get_by_role("group", name="Judged by analysts").locator("tbody tr").all()
+    expect(story).to_contain_text(re.compile(rf"^Sentiment{re.escape(MODEL)} Live\d\d"))
+    card = load_bundle(PROJECT / "models" / "default").manifest
+    assert card.entity is not None
+    figures = [*card.evaluation["int8"], card.entity.evaluation["int8"].mentions]
+    promised = {one.task: f"{100 * one.accuracy:.1f}%" for one in figures}
+    expect(story).to_contain_text(re.compile(rf"6\d\.\d% \d+–\d+%{re.escape(promised['sentiment'])}−1\d\.\d worse"))
+    expect(company).to_contain_text(re.compile(rf"^Sentiment of companies{re.escape(MODEL)} Live\d\d"))
+    expect(company).to_contain_text(promised["entity"])
+    judged.locator("summary", has_text=re.compile(r"gets wrong: Sentiment$")).click()
+    texts = int(story.locator("td").nth(1).inner_text())
+    table = judged.get_by_role("group", name=f"What {MODEL} gets wrong: Sentiment", exact=True)
+    cells = [int(each) for each in table.locator("td").all_inner_texts() if each != "·"]
+    assert sum(cells) == texts > 50
+    judged.get_by_label("Take along: evaluation").click()
+    with page.expect_download() as download:
+        judged.get_by_role("button", name="CSV").click()
+    header, *lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert header == "task,model,texts,accuracy,card_accuracy,change,macro_f1,card_macro_f1,low,high,card_texts"
+    assert lines[0].startswith(f"Sentiment,{MODEL},{texts},")
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.05, "5.0% of the stories"), (0, "desk.evaluation_share")])
+def test_without_judgements_the_page_says_what_to_do(visit: VisitAs, share: float, words: str) -> None:
+    desk = visit("vic")
+    answer = {"evaluation_share": share, "items": []}
+    desk.page.route("**/api/v1/models/evaluation", lambda route: route.fulfill(json=answer))
+    expect(desk.open("/models").get_by_role("region", name="Judged by analysts")).to_contain_text(words)
+
+
 def test_a_label_is_changed_in_the_history(visit: VisitAs, served: ServedDesk) -> None:
     desk = visit("ben")
     page = desk.open("/")
@@ -73,6 +136,50 @@ def test_a_label_is_changed_in_the_history(visit: VisitAs, served: ServedDesk) -
     page.wait_for_function("() => document.querySelector('tbody select')?.value === 'positive'")
     query = "SELECT label FROM label WHERE analyst = 'ben' ORDER BY id DESC LIMIT 1"
     assert _row(served, query) == ("positive",)
+
+
+_HISTORY = """rows => rows.map(row => [
+    row.cells[0].innerText, row.cells[1].innerText, row.cells[3].innerText, row.querySelector("time").dateTime])"""
+_CHANGEABLE = """rows => rows.map(row => [
+    row.cells[3].innerText, row.cells[5].innerText, row.querySelector("select") !== null])"""
+
+
+def test_only_ones_own_labels_are_changed_in_the_history(visit: VisitAs) -> None:
+    desk = visit("ben")
+    desk.open("/").locator(".story").nth(5).focus()
+    desk.page.keyboard.press("2")
+    expect(desk.page.get_by_text("Labelled: Neutral")).to_be_visible()
+    page = desk.open("/label/adjudication")
+    neutral = page.get_by_role("button", name="Neutral").first
+    for other in page.locator(".upcoming button").all():
+        if neutral.is_enabled():
+            break
+        other.click()  # nobody decides what they have said something of
+    neutral.click()
+    expect(desk.page.get_by_role("status").get_by_text("Neutral")).to_be_visible()
+    rows = desk.open("/label/history?who=all").locator("tbody tr").evaluate_all(_CHANGEABLE)
+    assert {("ben", "✓"), ("ben", "verdict"), ("dana", "✓")} <= {(analyst, counts) for analyst, counts, _ in rows}
+    assert [change for *_, change in rows] == [(analyst, counts) == ("ben", "✓") for analyst, counts, _ in rows]
+
+
+def test_no_row_is_lost_between_pages_when_others_come(visit: VisitAs) -> None:
+    page = visit("ben").open("/label/history?who=all")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="More").click()
+    expect(rows).to_have_count(100)
+    before = rows.evaluate_all(_HISTORY)
+    page.evaluate(
+        """async () => {
+            const { csrf } = await (await fetch("/api/v1/session")).json();
+            const story = (await (await fetch("/api/v1/stories?limit=50")).json()).items.at(-1).id;
+            const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+            const said = { model_hidden: true, items: [{ story, labels: { sentiment: "negative" } }] };
+            await fetch("/api/v1/labels", { method: "POST", headers, body: JSON.stringify(said) });
+        }"""
+    )
+    page.wait_for_function("at => document.querySelector('tbody time').dateTime !== at", arg=before[0][-1])
+    assert rows.evaluate_all(_HISTORY)[1:] == before[:-1]
 
 
 def test_a_pinned_series_is_compared(visit: VisitAs) -> None:

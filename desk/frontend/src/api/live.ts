@@ -5,6 +5,8 @@ import { API } from "./client";
 export type Topic = "trends" | "incidents" | "labels" | "models";
 
 const LEAST_BETWEEN_MS = 1000;
+const LEAST_PAUSE_MS = 1000;
+const MOST_PAUSE_MS = 30_000;
 
 /** Counts changes by what they are of. */
 export const changes: Record<Topic, Signal<number>> = {
@@ -19,26 +21,39 @@ const unseen = new Set<Topic>(); // what changed while nobody looked
 const waiting = new Map<Topic, number>();
 const lastAt = new Map<Topic, number>();
 let source: EventSource | null = null;
+let pause = LEAST_PAUSE_MS; // before the next try, after one that was refused
+let retry = 0; // the timer of it
 let first = true; // no connection of this page was lost yet
 
 export function listen(): void {
   if (source) return;
   document.addEventListener("visibilitychange", catchUp);
-  source = new EventSource(`${API}/events`);
-  source.onopen = () => {
+  connect();
+}
+
+function connect(): void {
+  const opened = new EventSource(`${API}/events`);
+  source = opened;
+  opened.onopen = () => {
     connected.value = true;
+    pause = LEAST_PAUSE_MS;
   };
-  source.onerror = () => {
-    connected.value = false; // the browser tries again by itself
+  opened.onerror = () => {
+    connected.value = false;
     first = false;
+    if (opened.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    retry = window.setTimeout(connect, pause); // after an answer with an error it never does
+    pause = Math.min(MOST_PAUSE_MS, 2 * pause);
   };
-  source.onmessage = (event: MessageEvent<string>) => hear(event.data);
+  opened.onmessage = (event: MessageEvent<string>) => hear(event.data);
 }
 
 export function stopListening(): void {
   document.removeEventListener("visibilitychange", catchUp);
+  clearTimeout(retry);
   source?.close();
   source = null;
+  pause = LEAST_PAUSE_MS;
   connected.value = false;
 }
 

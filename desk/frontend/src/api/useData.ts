@@ -10,6 +10,8 @@ export interface Loaded<T> {
   error: Error | undefined;
   loading: boolean;
   reload: () => void;
+  /** Show what another request told of it, and ask for it again all the same. */
+  show: (data: T) => void;
 }
 
 const MOST_KEPT = 60;
@@ -103,5 +105,11 @@ export function useData<T>(address: string | null, news: readonly (Topic | Signa
     const wanted = state.peek().address;
     if (wanted) load(wanted);
   }, []);
-  return { data, error, loading, reload };
+  const show = useCallback((told: T) => {
+    const wanted = state.peek().address;
+    if (!wanted) return;
+    keep(wanted, told);
+    load(wanted);
+  }, []);
+  return { data, error, loading, reload, show };
 }

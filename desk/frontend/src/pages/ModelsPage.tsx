@@ -12,6 +12,7 @@ import { DataTable, type Column } from "../ui/DataTable";
 import { Export } from "../ui/Export";
 import { Dialog, Empty, Failed, Panel, Skeleton, Time } from "../ui/parts";
 import { say, sayError } from "../ui/toasts";
+import { EvaluationPanel } from "./models/EvaluationPanel";
 import { ModelPanel } from "./models/ModelPanel";
 
 type Summary = Models["items"][number];
@@ -26,6 +27,7 @@ export function ModelsPage(): JSX.Element {
     <>
       <h1 class="hidden">{t("nav.models")}</h1>
       {Object.keys(live).length > 0 ? Object.entries(live).map(([code, name]) => <TrainingStrip key={code} language={code} live={name} />) : <TrainingStrip live={null} />}
+      <EvaluationPanel states={new Map(items.map((item) => [item.name, item.state]))} />
       <div class="two-columns">
         <div class="column">
           <Panel

@@ -10,6 +10,8 @@ export interface Key {
   /** Of a label; it stands in place of the text. */
   name?: string;
   run: (event: KeyboardEvent) => void;
+  /** It goes on while the key is held down: for keys that only move. */
+  repeats?: boolean;
 }
 
 interface Scope {
@@ -38,6 +40,18 @@ export function useKeys(title: Text, keys: readonly Key[], on = true): void {
   }, [on, names]);
 }
 
+/** Keys that move on and back as long as they are held: by default those of a list. */
+export function stepKeys(
+  step: (by: number) => void,
+  [next, previous]: readonly [string, string] = ["j", "k"],
+  [onward, backward]: readonly [Text, Text] = ["keys.next", "keys.previous"],
+): Key[] {
+  return [
+    { key: next, text: onward, repeats: true, run: () => step(1) },
+    { key: previous, text: backward, repeats: true, run: () => step(-1) },
+  ];
+}
+
 function typing(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target instanceof HTMLInputElement) return !["checkbox", "radio", "button", "submit"].includes(target.type);
@@ -50,12 +64,15 @@ export function listenToKeys(): void {
     if (event.key === "Escape" && typing(event.target)) (event.target as HTMLElement).blur();
     if (typing(event.target) || document.querySelector("dialog[open]")) return;
     const onControl = event.target instanceof HTMLElement && event.target.matches("button, a, summary");
-    if (onControl && (event.key === "Enter" || event.key === " ")) return;
+    if (onControl && (event.key === "Enter" || event.key === " ")) {
+      if (event.repeat) event.preventDefault(); // else the browser would press it again and again
+      return;
+    }
     for (const scope of scopes.peek()) {
       const found = scope.keys.find((key) => key.key === event.key);
       if (found) {
         event.preventDefault();
-        found.run(event);
+        if (!event.repeat || found.repeats) found.run(event);
         return;
       }
     }

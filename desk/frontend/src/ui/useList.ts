@@ -1,7 +1,7 @@
 // Walking through a list with j and k: the item that has the focus is the one that keys act on.
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
-import { useKeys } from "./keys";
+import { stepKeys, useKeys } from "./keys";
 
 export interface List {
   box: RefObject<HTMLOListElement | null>;
@@ -19,8 +19,7 @@ export function useList(selector = ".story"): List {
     all[Math.min(all.length - 1, Math.max(0, place))]?.focus();
   };
   useKeys("keys.stories", [
-    { key: "j", text: "keys.next", run: () => focus(focused() + 1) },
-    { key: "k", text: "keys.previous", run: () => focus(focused() - 1) },
+    ...stepKeys((by) => focus(focused() + by)),
     { key: "o", text: "keys.open", run: () => items()[focused()]?.querySelector<HTMLElement>("a[target]")?.click() },
   ]);
   return { box, focused, focus };

@@ -10,7 +10,7 @@ import { t } from "../../i18n";
 import { go, href, place, queryOf, setQuery } from "../../router";
 import type { Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
-import { useKeys } from "../../ui/keys";
+import { stepKeys, useKeys } from "../../ui/keys";
 import { useMore } from "../../ui/useMore";
 import { Choice, Empty, Failed, More, Panel, Skeleton, Time } from "../../ui/parts";
 import { IncidentPanel } from "./IncidentPanel";
@@ -35,10 +35,7 @@ export function AlertsPage(): JSX.Element {
     open(items[Math.min(items.length - 1, Math.max(0, index + by))]?.id);
   };
   useEffect(() => box.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }), [chosen]);
-  useKeys("keys.alerts", [
-    { key: "j", text: "keys.next", run: () => step(1) },
-    { key: "k", text: "keys.previous", run: () => step(-1) },
-  ]);
+  useKeys("keys.alerts", stepKeys(step));
 
   return (
     <>

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { address, post } from "../../api/client";
 import { nameOf, sentenceOf, seriesOf } from "../../api/incidents";
-import type { IncidentDetail } from "../../api/types";
+import type { Handling, IncidentDetail } from "../../api/types";
 import { useData } from "../../api/useData";
 import { duration, iso, number } from "../../format";
 import { named, t } from "../../i18n";
@@ -20,13 +20,11 @@ const SNOOZES = [1, 4, 24];
 
 export function IncidentPanel({ id }: { id: string }): JSX.Element {
   const found = useData<IncidentDetail>(address(`/incidents/${id}`), ["incidents"]);
-  const changed = useSignal<IncidentDetail | null>(null);
   const note = useSignal("");
   const change = async (what: string, body: unknown, done: string): Promise<void> => {
     try {
-      changed.value = await post<IncidentDetail>(`/incidents/${id}/${what}`, body);
+      found.show(await post<IncidentDetail>(`/incidents/${id}/${what}`, body));
       say(done);
-      found.reload();
     } catch (error) {
       sayError(error);
     }
@@ -46,7 +44,7 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
   );
 
   if (found.error) return <Failed error={found.error} retry={found.reload} />;
-  const detail = changed.value ?? found.data;
+  const detail = found.data;
   if (!detail) return <Skeleton rows={10} />;
   const { incident } = detail;
   const from = Date.parse(incident.opened_at) - 6 * HOUR;
@@ -109,13 +107,18 @@ function Fact({ name, value, help }: { name: string; value: JSX.Element | string
   );
 }
 
+/** Whether this row snoozed it, rather than acknowledged it: what a deed leaves alone is as in the row before. */
+function isSnooze({ acknowledged, snoozed_until }: Handling, before: Handling | undefined): boolean {
+  return !acknowledged || snoozed_until !== (before?.snoozed_until ?? null);
+}
+
 /** All notifications, what people did and what they said, the latest first. */
 function History({ detail }: { detail: IncidentDetail }): JSX.Element {
   const lines = [
     ...detail.history.map((each) => ({ at: each.at, text: t("history.notified", { change: named("change", each.change) }) })),
-    ...detail.handling.map((each) => ({
+    ...detail.handling.map((each, place) => ({
       at: each.at,
-      text: each.snoozed_until ? t("history.snoozed", { who: each.account }) : t("history.acknowledged", { who: each.account }),
+      text: t(isSnooze(each, detail.handling[place + 1]) ? "history.snoozed" : "history.acknowledged", { who: each.account }),
     })),
     ...detail.feedback.map((each) => ({ at: each.at, text: `${t("history.marked", { who: each.analyst, verdict: t(`verdict.${each.verdict}`) })}${each.note ? `: ${each.note}` : ""}` })),
   ].sort((one, other) => other.at.localeCompare(one.at));

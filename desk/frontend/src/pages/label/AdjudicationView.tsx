@@ -6,11 +6,11 @@ import type { Dispute, Page } from "../../api/types";
 import { useData } from "../../api/useData";
 import { named, t } from "../../i18n";
 import { me } from "../../state/session";
-import { useKeys } from "../../ui/keys";
+import { stepKeys, useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
 import { LabelButtons } from "./LabelButtons";
-import { subject } from "./subject";
+import { subject } from "../../ui/subject";
 import { useTask } from "./useTask";
 
 const keyOf = (one: Dispute): string => `${one.story}${one.task}${one.entity}`;
@@ -26,10 +26,7 @@ export function AdjudicationView(): JSX.Element {
   const step = (by: number): void => {
     place.value = Math.min(Math.max(0, items.length - 1), Math.max(0, place.peek() + by));
   };
-  useKeys("keys.stories", [
-    { key: "j", text: "keys.next", run: () => step(1) },
-    { key: "k", text: "keys.previous", run: () => step(-1) },
-  ]);
+  useKeys("keys.stories", stepKeys(step));
   const decide = async (label: string): Promise<void> => {
     if (!current) return;
     const key = keyOf(current);

@@ -10,7 +10,7 @@ import { DataTable, type Column } from "../../ui/DataTable";
 import { Export } from "../../ui/Export";
 import { Empty, Failed, Panel, Skeleton } from "../../ui/parts";
 import { Confusion } from "../../ui/Confusion";
-import { subjects } from "./subject";
+import { subjects } from "../../ui/subject";
 
 export function AgreementView(): JSX.Element {
   const pairs = useData<{ items: PairOfAnalysts[] }>(address("/agreement"), ["labels"]);

@@ -1,9 +1,10 @@
-// Many at once: search, choose, and the same keys label all that is chosen.
+// Many at once: search, choose, and the same keys label all that is chosen, or one company in all of it.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { labelled } from "../../api/labels";
+import { useRef } from "preact/hooks";
+import { showSaved } from "../../api/labels";
 import { post } from "../../api/client";
-import type { Found, Page, SavedLabels } from "../../api/types";
+import type { Found, Page, SavedAlike, SavedLabels } from "../../api/types";
 import { useData } from "../../api/useData";
 import { number } from "../../format";
 import { named, t } from "../../i18n";
@@ -14,18 +15,24 @@ import { say, sayError } from "../../ui/toasts";
 import { useList } from "../../ui/useList";
 import { useMore } from "../../ui/useMore";
 import { searchAddress, SearchForm } from "../SearchForm";
+import { BulkCompanies, companyOf } from "./BulkCompanies";
 import { LabelButtons } from "./LabelButtons";
 import { useTask } from "./useTask";
 
 export function BulkView(): JSX.Element {
   const { task, tasks, labels, choose } = useTask();
+  const company = companyOf(task);
   const wanted = searchAddress(100);
   const found = useData<Page<Found>>(wanted);
   const { items, more } = useMore(wanted, wanted ? found.data : undefined);
   const chosen = useSignal<ReadonlySet<string>>(new Set());
+  const saving = useRef<Promise<void>>(Promise.resolve());
   const { box, focused, focus } = useList();
   const marked = items.filter((item) => chosen.value.has(item.uid));
 
+  const inTurn = (deed: () => Promise<void>): void => {
+    saving.current = saving.current.then(deed); // else a step that is being saved would not be the latest to take back
+  };
   const toggle = (uid: string): void => {
     const next = new Set(chosen.peek());
     if (!next.delete(uid)) next.add(uid);
@@ -42,12 +49,11 @@ export function BulkView(): JSX.Element {
   const label = async (name: string): Promise<void> => {
     if (marked.length === 0) return say(t("bulk.choose"), true);
     try {
-      const done = await post<SavedLabels>("/labels/bulk", { request: crypto.randomUUID(), uids: marked.map((item) => item.uid), labels: { [task]: name } });
-      const now = new Map(labelled.peek());
-      for (const item of marked) now.set(item.story, { ...now.get(item.story), [task]: name });
-      labelled.value = now;
+      const said = company ? { entities: { [company]: name } } : { labels: { [task]: name } };
+      const done = await post<SavedAlike>("/labels/bulk", { request: crypto.randomUUID(), uids: marked.map((item) => item.uid), ...said });
+      showSaved(done.items);
       chosen.value = new Set();
-      say(t("bulk.done", { n: number(done.items.length), label: named("sentiment", name) }));
+      say(summary(done, company ? `${company} ${named("sentiment", name)}` : named("sentiment", name)));
     } catch (error) {
       sayError(error);
     }
@@ -55,9 +61,7 @@ export function BulkView(): JSX.Element {
   const undo = async (): Promise<void> => {
     try {
       const done = await post<SavedLabels>("/labels/undo", { request: crypto.randomUUID() });
-      const now = new Map(labelled.peek());
-      for (const item of done.items) now.delete(item.story);
-      labelled.value = now;
+      showSaved(done.items);
       say(t("label.undone", { n: number(done.items.length) }));
     } catch (error) {
       sayError(error);
@@ -66,7 +70,7 @@ export function BulkView(): JSX.Element {
   useKeys("keys.bulk", [
     { key: " ", text: "keys.choose", run: toggleFocused },
     { key: "*", text: "keys.choose.all", run: all },
-    { key: "z", text: "keys.undo", run: () => void undo() },
+    { key: "z", text: "keys.undo", run: () => inTurn(undo) },
   ]);
 
   return (
@@ -77,12 +81,13 @@ export function BulkView(): JSX.Element {
       tools={tasks.length > 1 && <Choice<string> label={t("label.task")} value={task} options={tasks.map((value) => ({ value, text: named("task", value) }))} onChange={choose} />}
     >
       <SearchForm />
-      <LabelButtons task={task} labels={labels} onLabel={(name) => void label(name)} />
+      {task === "sentiment" && <BulkCompanies found={items} marked={marked} chosen={company} />}
+      <LabelButtons task={task} of={company} labels={labels} onLabel={(name) => inTurn(() => label(name))} />
       <p class="buttons queue-tools">
         <button type="button" onClick={all} disabled={items.length === 0}>
           {t("keys.choose.all")} <kbd>*</kbd>
         </button>
-        <button type="button" onClick={() => void undo()}>
+        <button type="button" onClick={() => inTurn(undo)}>
           {t("keys.undo")} <kbd>z</kbd>
         </button>
       </p>
@@ -107,4 +112,12 @@ export function BulkView(): JSX.Element {
       <More more={more} />
     </Panel>
   );
+}
+
+/** What was done, and what was left out and why. */
+function summary(done: SavedAlike, label: string): string {
+  const parts = [t("bulk.done", { n: number(done.items.length), label })];
+  if (done.kept.length > 0) parts.push(t("bulk.kept", { n: number(done.kept.length) }));
+  if (done.without.length > 0) parts.push(t("bulk.without", { n: number(done.without.length) }));
+  return parts.join(" · ");
 }

@@ -1,18 +1,18 @@
 // The companies of the story on the screen: which of them the keys label, and what is said of each.
 import type { JSX } from "preact";
+import { towards } from "../../api/labels";
 import type { QueueItem } from "../../api/types";
 import { t } from "../../i18n";
-import { useKeys } from "../../ui/keys";
+import { stepKeys, useKeys } from "../../ui/keys";
 import { Sentiment } from "../../ui/parts";
-import { chooseCompany, company, stepCompany, towards } from "./labelling";
+import { chooseCompany, company, stepCompany } from "./labelling";
 
 export function CompanyChoice({ item }: { item: QueueItem }): JSX.Element | null {
   const chosen = company();
   useKeys(
     "keys.companies",
     [
-      { key: "c", text: "keys.company.next", run: () => stepCompany(1) },
-      { key: "C", text: "keys.company.previous", run: () => stepCompany(-1) },
+      ...stepKeys(stepCompany, ["c", "C"], ["keys.company.next", "keys.company.previous"]),
       { key: "Escape", text: "keys.company.none", run: () => chooseCompany(undefined) },
     ],
     item.entities.length > 0,

@@ -5,15 +5,18 @@ import type { LabelEvent, Page } from "../../api/types";
 import { useData } from "../../api/useData";
 import { named, t } from "../../i18n";
 import { queryOf, setQuery } from "../../router";
-import { may } from "../../state/session";
+import { may, me } from "../../state/session";
 import { labelsOf, taxonomy } from "../../state/taxonomy";
 import { Export } from "../../ui/Export";
 import { ImportButton } from "./ImportButton";
-import { subject } from "./subject";
+import { subject } from "../../ui/subject";
 import { useMore } from "../../ui/useMore";
 import { DataTable, type Column } from "../../ui/DataTable";
 import { Choice, Empty, Failed, More, Panel, Skeleton, Time } from "../../ui/parts";
 import { say, sayError } from "../../ui/toasts";
+
+/** What was said by oneself can be changed; a verdict, or what others said, only by another verdict. */
+const isOwn = (event: LabelEvent): boolean => may("analyst") && event.analyst === me.value?.name && !event.final;
 
 export function HistoryView(): JSX.Element {
   const everyone = queryOf("who") === "all" || !may("analyst");
@@ -23,10 +26,12 @@ export function HistoryView(): JSX.Element {
   const { items, more } = useMore(wanted, list.data);
   const change = async (event: LabelEvent, label: string): Promise<void> => {
     try {
-      await post("/labels", { items: [{ story: event.story, [event.entity ? "entities" : "labels"]: { [event.entity || event.task]: label || null } }] });
+      // Nothing here tells what the model says.
+      await post("/labels", { model_hidden: true, items: [{ story: event.story, [event.entity ? "entities" : "labels"]: { [event.entity || event.task]: label || null } }] });
       say(label ? t("label.saved", { label: named("sentiment", label) }) : t("label.taken"));
       list.reload();
     } catch (error) {
+      list.reload(); // the row shows again what is stored
       sayError(error);
     }
   };
@@ -38,7 +43,7 @@ export function HistoryView(): JSX.Element {
       title: t("column.label"),
       value: (event) => event.label,
       render: (event) =>
-        may("analyst") && event.counts ? (
+        isOwn(event) && event.counts ? (
           <select aria-label={t("history.change", { text: event.text.slice(0, 60) })} value={event.label ?? ""} onChange={(change_) => void change(event, change_.currentTarget.value)}>
             <option value="">{t("label.none")}</option>
             {labelsOf(event.task).map((label) => (

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { percent } from "../../format";
 import { named } from "../../i18n";
 import { keyOf } from "../../state/taxonomy";
-import { subject } from "./subject";
+import { subject } from "../../ui/subject";
 import { useLabelKeys } from "./useLabelKeys";
 
 interface Props {

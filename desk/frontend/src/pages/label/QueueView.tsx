@@ -38,7 +38,7 @@ export function QueueView(): JSX.Element {
   const suggested = of ? item?.suggested_entities?.[of] : suggestion?.label;
   useKeys("keys.queue", [
     { key: "Enter", text: "keys.accept", run: () => suggested && label(suggested) },
-    { key: "z", text: "keys.undo", run: () => void undo() },
+    { key: "z", text: "keys.undo", run: undo },
     { key: "s", text: "keys.skip", run: () => void skip() },
     { key: "x", text: "keys.explain", run: () => (explained.value = !explained.value) },
   ]);
@@ -79,7 +79,7 @@ export function QueueView(): JSX.Element {
         )}
         <LabelButtons task={of ? "sentiment" : task} of={of} labels={of ? labelsOf("sentiment") : labels} scores={suggestion?.scores} suggested={suggested} disabled={!item} onLabel={label} />
         <p class="buttons queue-tools">
-          <button type="button" onClick={() => void undo()} disabled={undoable.value === 0}>
+          <button type="button" onClick={undo} disabled={undoable.value === 0}>
             {t("keys.undo")} <kbd>z</kbd>
           </button>
           <button type="button" onClick={() => void skip()} disabled={!item}>

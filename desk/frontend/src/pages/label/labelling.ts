@@ -1,6 +1,7 @@
 // The queue as the browser holds it: the next stories are here before they are wanted, labels are saved behind the
 // analyst's back, in their order, and each step can be taken back.
 import { batch, signal } from "@preact/signals";
+import { showSaved, towards } from "../../api/labels";
 import { ApiError, address, post, remove, request } from "../../api/client";
 import type { Queue, QueueItem, SavedLabels } from "../../api/types";
 import { t } from "../../i18n";
@@ -8,8 +9,10 @@ import { say, sayError } from "../../ui/toasts";
 
 const AHEAD = 8; // stories held at most, the one on the screen included
 const LEAST = 5; // stories held, or more are asked for: nobody labels as fast as a server answers four times
+const MOST_ASKED = 20; // at once, as the server has it
 const KEPT = 50;
 const RENEWED_AFTER = 0.7; // of a lease
+const RETRIED_AFTER = 0.1; // of a lease, where it could not be renewed
 
 interface Step {
   request: string;
@@ -28,8 +31,6 @@ export const empty = signal(false);
 export const problem = signal<Error | null>(null);
 /** The company that keys label now, in which story; that of a story that is no longer on the screen is none. */
 const chosenCompany = signal({ story: "", name: "" });
-/** What the analyst said of companies since the page was opened, by story. */
-export const towards = signal<ReadonlyMap<string, Readonly<Record<string, string>>>>(new Map());
 /** When each label of this visit was given. */
 export const given = signal<readonly number[]>([]);
 
@@ -37,7 +38,8 @@ let chosen = { task: "", source: "" };
 let saving: Promise<unknown> = Promise.resolve();
 const unsaved = new Map<string, QueueItem>(); // by step: the server does not know yet that these are labelled, or left
 let filling: Promise<void> | null = null;
-let renewal = 0;
+let leaseMs = 0;
+let renewal = 0; // the timer of the next one
 
 addEventListener("beforeunload", (event) => {
   if (unsaved.size > 0) event.preventDefault(); // the browser asks whether to leave
@@ -77,8 +79,8 @@ async function ask(): Promise<void> {
     if (news.length > 0 && items.peek().length <= LEAST) again(); // some were labelled meanwhile
     empty.value = items.peek().length === 0;
     problem.value = null;
-    clearTimeout(renewal);
-    renewal = window.setTimeout(() => void renew(), found.lease_seconds * 1000 * RENEWED_AFTER);
+    leaseMs = found.lease_seconds * 1000;
+    renewLater(RENEWED_AFTER);
   } catch (error) {
     problem.value = error as Error;
   } finally {
@@ -86,19 +88,42 @@ async function ask(): Promise<void> {
   }
 }
 
-/** Keep what is held: asked for again without naming it, the server gives it again. */
+/** After that share of a lease. */
+function renewLater(share: number): void {
+  clearTimeout(renewal);
+  renewal = window.setTimeout(() => void renew(), leaseMs * share);
+}
+
+/** Keep what is held, as long as somebody looks: asked for again without naming it, the server gives it again. */
 async function renew(): Promise<void> {
-  const held = items.peek().length;
-  if (held === 0 || document.hidden) return;
+  if (document.hidden) {
+    document.addEventListener("visibilitychange", () => void renew(), { once: true });
+    return;
+  }
+  const wanted = chosen;
+  const held = items.peek().map((item) => item.story);
+  const asked = new Set(held.slice(0, MOST_ASKED));
+  const holding = [...held, ...[...unsaved.values()].map((item) => item.story)].filter((story) => !asked.has(story));
+  let next = RENEWED_AFTER;
   try {
-    const found = await request<Queue>("GET", address("/queue", { ...chosen, count: held }));
-    const still = new Map(found.items.map((item) => [item.story, item]));
-    const kept = items.peek().filter((item) => still.delete(item.story));
-    items.value = [...kept, ...still.values()];
-    renewal = window.setTimeout(() => void renew(), found.lease_seconds * 1000 * RENEWED_AFTER);
+    if (asked.size > 0) {
+      const found = await request<Queue>("GET", address("/queue", { ...wanted, count: asked.size, holding }));
+      if (wanted === chosen) keep(found.items, asked);
+      problem.value = null;
+    }
   } catch (error) {
     problem.value = error as Error;
+    next = RETRIED_AFTER;
   }
+  renewLater(next);
+}
+
+/** Of what was asked for, only what was given again, and what came in place of it; what was labelled since is no more. */
+function keep(given: readonly QueueItem[], asked: ReadonlySet<string>): void {
+  const still = new Set(given.map((item) => item.story));
+  const kept = items.peek().filter(({ story }) => still.has(story) || !asked.has(story));
+  const known = new Set([...asked, ...kept.map((item) => item.story)]);
+  items.value = [...kept, ...given.filter(({ story }) => !known.has(story))];
 }
 
 /** Once the browser has drawn what was changed: what can wait until then must not delay it. */
@@ -139,7 +164,7 @@ export function label(name: string): void {
   });
   if (of) stepCompany(1);
   const said = of ? { entities: { [of]: name } } : { labels: { [chosen.task]: name } };
-  const body = { request: step.request, items: [{ story: item.story, ...said }] };
+  const body = { request: step.request, model_hidden: true, items: [{ story: item.story, ...said }] };
   unsaved.set(step.request, item);
   saving = Promise.all([saving, drawn()])
     .then(() => post<SavedLabels>("/labels", body))
@@ -169,18 +194,21 @@ function lastOf({ item, company }: Step): string | undefined {
   return steps.peek().findLast((each) => each.item.story === item.story && each.company === company)?.label;
 }
 
-/** Take the latest step back; its story is on the screen again. */
-export async function undo(): Promise<void> {
-  await saving;
+/** Take the latest step back, once all before it is saved; its story is on the screen again. */
+export function undo(): void {
+  saving = saving.then(takeBack);
+}
+
+async function takeBack(): Promise<void> {
   const last = steps.peek().at(-1);
   try {
     const done = await post<SavedLabels>("/labels/undo", { request: crypto.randomUUID() });
     undoable.value = done.undoable;
-    if (last && done.items.some((each) => each.story === last.item.story)) {
-      steps.value = steps.peek().slice(0, -1);
+    showSaved(done.items); // the step may have been one of another page
+    if (last && done.items.some((each) => each.story === last.item.story && (last.company ? last.company in each.entities : chosen.task in each.labels))) {
+      steps.value = steps.peek().filter((each) => each !== last); // others may have been labelled meanwhile
       given.value = given.peek().slice(0, -1);
-      if (last.company) sayOf(last.item, last.company, lastOf(last));
-      else items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
+      if (!last.company) items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
     }
     empty.value = false;
     say(t("label.undone", { n: done.items.length }));

@@ -11,7 +11,7 @@ import { queryOf, setQuery } from "../../router";
 import { may } from "../../state/session";
 import { series, shown } from "../../state/view";
 import { Export, fileOf } from "../../ui/Export";
-import { useKeys } from "../../ui/keys";
+import { stepKeys, useKeys } from "../../ui/keys";
 import { Choice, Empty, Failed, More, Panel, Skeleton } from "../../ui/parts";
 import { sayError } from "../../ui/toasts";
 import { answered, storiesAt } from "./answers";
@@ -83,8 +83,7 @@ export function Stories(): JSX.Element {
   };
 
   useKeys("keys.stories", [
-    { key: "j", text: "keys.next", run: () => focusItem(focused() + 1) },
-    { key: "k", text: "keys.previous", run: () => focusItem(focused() - 1) },
+    ...stepKeys((by) => focusItem(focused() + by)),
     { key: "o", text: "keys.open", run: () => items()[focused()]?.querySelector<HTMLElement>("a[target]")?.click() },
     { key: ".", text: "keys.fresh", run: take },
   ]);

@@ -1,14 +1,20 @@
 // The mood in five figures.
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import type { Mood } from "../../api/types";
 import { duration, moment, number, percent, signed, utc } from "../../format";
 import { t } from "../../i18n";
 import { href } from "../../router";
 
 const STALE_S = 15 * 60;
+const TICK_MS = 15_000;
+
+const answeredAt = new WeakMap<Mood, number>(); // by the clock of the browser, in ms
 
 export function Strip({ mood }: { mood: Mood }): JSX.Element {
-  const late = (mood.freshness_s ?? 0) > STALE_S;
+  const fresh = useFreshness(mood);
+  const late = (fresh ?? 0) > STALE_S;
   const complete = mood.complete_until ? Date.parse(mood.complete_until) : null;
   const used = mood.budget_per_week > 0 ? mood.pages_7d / mood.budget_per_week : 0;
   return (
@@ -20,8 +26,8 @@ export function Strip({ mood }: { mood: Mood }): JSX.Element {
       <Figure name={t("strip.change")} value={signed(mood.change === null ? null : mood.change * 100, 0)} unit={t("unit.points")} help={t("strip.change.help")}>
         {t("strip.change.usual", { n: signed(mood.mood === null || mood.usual === null ? null : (mood.mood - mood.usual) * 100, 0) })}
       </Figure>
-      <Figure name={t("strip.fresh")} value={mood.freshness_s === null ? "–" : duration(mood.freshness_s * 1000)} help={t("strip.fresh.help")} bad={late}>
-        {t(mood.freshness_s === null ? "strip.fresh.none" : late ? "strip.fresh.late" : "strip.fresh.good")}
+      <Figure name={t("strip.fresh")} value={fresh === null ? "–" : duration(fresh * 1000)} help={t("strip.fresh.help")} bad={late}>
+        {t(fresh === null ? "strip.fresh.none" : late ? "strip.fresh.late" : "strip.fresh.good")}
       </Figure>
       <Figure name={t("strip.watermark")} value={complete === null ? "–" : moment(complete)} help={t("strip.watermark.help", { time: complete === null ? "–" : utc(complete) })} small>
         {mood.judged_until ? t("strip.judged", { time: moment(Date.parse(mood.judged_until)) }) : t("strip.judged.not")}
@@ -34,6 +40,25 @@ export function Strip({ mood }: { mood: Mood }): JSX.Element {
       </Figure>
     </section>
   );
+}
+
+/** Seconds since a worker stored anything, as far as this page knows: while none does, nothing asks the server again. */
+function useFreshness(mood: Mood): number | null {
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const tick = (): void => {
+      if (!document.hidden) now.value = Date.now();
+    };
+    const timer = setInterval(tick, TICK_MS);
+    document.addEventListener("visibilitychange", tick);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", tick);
+    };
+  }, []);
+  const at = answeredAt.get(mood) ?? Date.now();
+  answeredAt.set(mood, at);
+  return mood.freshness_s === null ? null : mood.freshness_s + Math.max(0, now.value - at) / 1000;
 }
 
 function Figure(props: { name: string; value: string; unit?: string; help: string; bad?: boolean; small?: boolean; children?: ComponentChildren }): JSX.Element {

@@ -1,5 +1,5 @@
 // What labels are of, in words: texts in one task, or companies in them.
-import { named, t } from "../../i18n";
+import { named, t } from "../i18n";
 
 /** Of one label; `of` is empty where it is of the text itself. */
 export function subject(task: string, of: string): string {
