@@ -47,6 +47,10 @@ REFUSED = {
         "a batch and a rebalance take up to 76 s",
     ),
     "push without a token": (["--set", "push.enabled=true"], "set `push.existingSecret`"),
+    "a budget that the desk does not see": (
+        ["--set", "files.alerts.existingSecret=newstide-alerts"],
+        "say its budget in `settings.alerting.budget`",
+    ),
     "ingress without a host": (["--set", "desk.ingress.enabled=true"], "set `desk.ingress.host`"),
     "two shelves": (["--set", "models.shelf=s3://a/b,models.volume.enabled=true"], "`models.shelf` and `models.volume"),
     "models that reach nobody": (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import kubernetes_validate
 import yaml
 
 from core.settings import load_settings
+from newstide.embedded.postgres import _SETTINGS as EMBEDDED
 from tests.deploy.charts import (
     EXAMPLES,
     HELM_3,
@@ -79,6 +81,38 @@ def test_each_pod_has_the_passwords_that_it_needs_and_no_others() -> None:
     assert secrets["trainer"] == secrets["retention"] == {database}
 
 
+def test_ingest_asks_the_database_where_a_commit_is_to_confirm() -> None:
+    wanted = ("--set", "push.enabled=true,push.existingSecret=newstide-push,settings.ingest.push_confirms=commit")
+    for example_of, names in (("minimal", {"ingest", "push"}), ("production", {"ingest-blogs", "push"})):
+        templates = {
+            owner["metadata"]["name"].removeprefix("news-newstide-"): template
+            for owner, template in pod_templates(rendered(HELM_4, *values_of(example_of), *wanted))
+        }
+        for name in names:
+            waiting = [each["name"] for each in templates[name]["spec"]["initContainers"]]
+            assert waiting == ["await-topics", "await-migrate"]
+            [container] = templates[name]["spec"]["containers"]
+            assert "newstide-database" in references(container["env"], "Secret")
+
+
+def test_datasets_of_earlier_runs_outlive_the_trainers_pod() -> None:
+    def claimed(manifests: tuple[Manifest, ...]) -> str:
+        spec = named(manifests, "CronJob", "news-newstide-trainer")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        [state] = [each for each in spec["volumes"] if each["name"] == "state"]
+        [container] = spec["containers"]
+        [mount] = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "state"]
+        assert container["args"][container["args"].index("--runs-in") + 1].startswith(f"{mount}/")
+        name: str = state["persistentVolumeClaim"]["claimName"]
+        return name
+
+    assert claimed(example("production")) == "newstide-training"  # the user's
+    own = rendered(HELM_4, *values_of("production"), "--set", "trainer.workClaim=,trainer.workStorageClass=fast")
+    claim = named(own, "PersistentVolumeClaim", claimed(own))
+    kubernetes_validate.validate(claim, "1.25", strict=True)
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_requests_fit_what_was_measured() -> None:
     def memory(component: str) -> tuple[int, int]:
         [container] = deployment("minimal", component)["spec"]["template"]["spec"]["containers"]
@@ -135,6 +169,13 @@ def test_workers_are_scaled_in_one_way_and_never_past_the_partitions() -> None:
         behavior = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
         assert behavior["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 600}]
         named(example(name), "TriggerAuthentication", trigger["authenticationRef"]["name"])
+    secrets = named(example("keda"), "TriggerAuthentication", "news-newstide-worker")["spec"]["secretTargetRef"]
+    assert {each["parameter"]: (each["name"], each["key"]) for each in secrets} == {
+        "ca": ("kafka-ca", "ca.crt"),
+        "cert": ("kafka-client", "tls.crt"),
+        "key": ("kafka-client", "tls.key"),
+        "keyPassword": ("kafka-client", "password"),
+    }
     [operators] = found["operators"]
     assert operators["spec"]["maxReplicaCount"] == 8  # as many as fit
 
@@ -213,6 +254,8 @@ def test_operators_make_what_newstide_connects_to() -> None:
     password = given["NEWSTIDE_KAFKA__SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
     assert password == {"name": user["metadata"]["name"], "key": "password"}
     database = named(manifests, "Cluster", "news-newstide-db")
+    locks = database["spec"]["postgresql"]["parameters"]["max_locks_per_transaction"]
+    assert locks == EMBEDDED["max_locks_per_transaction"]
     address = given["NEWSTIDE_DATABASE__URL"]["valueFrom"]["secretKeyRef"]
     assert address == {"name": f"{database['metadata']['name']}-app", "key": "uri"}
     for kind in ("Kafka", "KafkaNodePool", "Cluster"):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from core.settings import load_settings
+from newstide.embedded.postgres import _SETTINGS as EMBEDDED
 from tests.deploy.charts import ROOT
 from tests.deploy.command_line import parse, settings_from
 from tests.stream.harness import needs_kafka
@@ -25,14 +26,14 @@ METRICS_PORTS = {"ingest": "ingest_port", "worker": "worker_port", "alerts": "al
 
 
 def test_what_runs() -> None:
-    assert OURS == ["migrate", "topics", "ingest", "worker", "alerts", "desk"]
+    assert OURS == ["migrate", "topics", "ingest", "worker", "alerts", "retention", "desk"]
     assert SERVICES.keys() - set(OURS) == {"kafka", "postgres", "prometheus", "alertmanager", "grafana"}
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_commands_and_settings_are_those_of_newstide(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = SERVICES[name]
-    assert parse(service["command"])
+    assert parse(service["command"]) if name != "retention" else service["restart"] == "unless-stopped"
     settings = settings_from(service["environment"], monkeypatch)
     assert settings.kafka.bootstrap_servers == "kafka:9092"
     assert str(settings.database.url).endswith("@postgres:5432/newstide")
@@ -40,8 +41,39 @@ def test_commands_and_settings_are_those_of_newstide(name: str, monkeypatch: pyt
         port = getattr(settings.metrics, METRICS_PORTS[name])
         assert service["healthcheck"]["test"] == ["CMD", "python", "/opt/newstide/healthcheck.py", str(port)]
     else:
-        assert service["restart"] == "on-failure"
+        assert name == "retention" or service["restart"] == "on-failure"
         assert service["healthcheck"] == {"disable": True}
+
+
+def test_retention_runs_daily_and_again_soon_where_it_failed(tmp_path: Path) -> None:
+    """The loop as the shell runs it, between a newstide that fails once and a sleep that ends it after three."""
+    log = tmp_path / "log"
+    for name, text in {
+        "newstide": f'echo "$0 $*" >> {log}; test $(grep -c newstide {log}) -gt 1',
+        "sleep": f'echo "$0 $*" >> {log}; test $(grep -c sleep {log}) -lt 3 || kill $PPID',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    command = [*SERVICES["retention"]["entrypoint"], *SERVICES["retention"]["command"]]
+    subprocess.run(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=60, check=False)
+    ran = [line.removeprefix(f"{tmp_path}/") for line in log.read_text().splitlines()]
+    assert ran == [
+        "newstide retention",
+        "sleep 60",
+        "newstide retention",
+        "sleep 86400",
+        "newstide retention",
+        "sleep 86400",
+    ]
+    assert parse(ran[0].split()[1:]) == "retention"
+
+
+def test_postgres_has_the_locks_of_the_embedded_one() -> None:
+    program, *options = SERVICES["postgres"]["command"]
+    assert program == "postgres"
+    assert set(options[::2]) == {"-c"}
+    given = dict(setting.split("=") for setting in options[1::2])
+    assert given["max_locks_per_transaction"] == EMBEDDED["max_locks_per_transaction"]
 
 
 def test_every_image_is_pinned_and_nothing_listens_to_the_world() -> None:
@@ -147,12 +179,15 @@ def test_kafka_accepts_its_configuration(tmp_path: Path) -> None:
     assert f"cluster.id={cluster}" in (tmp_path / "data" / "meta.properties").read_text()
 
 
-def test_alerting_reads_its_rules_and_grafana_its_sources() -> None:
+def test_alerting_reads_its_rules_and_grafana_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     from alerting.rules.alerts_file import load_rules
 
     settings = load_settings(alerting={"rules": ROOT / "deploy/compose/alerts.toml"})
     rules = load_rules(settings)
     assert [receiver.name for receiver in rules.receivers] == ["alertmanager"]
+    for name in ("alerts", "desk"):
+        assert settings_from(SERVICES[name]["environment"], monkeypatch).alerting.budget == "1 per week"
+    assert not any("alerts.toml" in mount for mount in SERVICES["desk"]["volumes"])
     assert not rules.warnings
     wanted = (ROOT / "alerting/grafana/provisioning/datasources/newstide.yml").read_text("utf-8")
     assert set(re.findall(r"\$(NEWSTIDE_\w+)", wanted)) <= SERVICES["grafana"]["environment"].keys()

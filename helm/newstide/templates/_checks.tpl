@@ -66,6 +66,9 @@
 {{- if and $values.push.enabled (not $values.push.existingSecret) -}}
 {{- $faults = append $faults "`push.enabled`: set `push.existingSecret` to a Secret with the bearer token" -}}
 {{- end -}}
+{{- if and $values.desk.enabled (include "newstide.hasFile" $values.files.alerts) (not (default dict $values.settings.alerting).budget) -}}
+{{- $faults = append $faults "`files.alerts`: the desk is not given this file, which may hold secrets; say its budget in `settings.alerting.budget`, such as \"1 per week\"" -}}
+{{- end -}}
 {{- if and $values.desk.ingress.enabled (not $values.desk.ingress.host) -}}
 {{- $faults = append $faults "`desk.ingress.enabled`: set `desk.ingress.host`" -}}
 {{- end -}}

@@ -120,6 +120,12 @@ labels:
 {{- if or .content .existingConfigMap .existingSecret }}true{{ end -}}
 {{- end -}}
 
+{{/* What a process of ingest needs, as YAML: with `push_confirms: commit` it asks Postgres for its messages. */}}
+{{- define "newstide.ingestNeeds" -}}
+{{- $ingest := default dict .Values.settings.ingest -}}
+{{- if eq (default "" $ingest.push_confirms) "commit" }}[kafka, database]{{ else }}[kafka]{{ end -}}
+{{- end -}}
+
 {{- define "newstide.maxReplicas" -}}
 {{- $fit := div (int .Values.kafka.partitions) (int .Values.worker.processes) -}}
 {{- default $fit (int .Values.worker.autoscaling.maxReplicas) -}}

@@ -88,7 +88,7 @@ volumes:
     {{- if .state }}
     persistentVolumeClaim: {claimName: {{ .state }}}
     {{- else }}
-    emptyDir: {sizeLimit: {{ .stateSize | default "1Gi" }}}
+    emptyDir: {sizeLimit: 1Gi}
     {{- end }}
   {{- $files := include "newstide.projected" . }}
   {{- if $files }}
