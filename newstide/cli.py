@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -11,6 +12,8 @@ from core.errors import NewstideError, SettingsError
 from core.logs import configure_logging, log_uncaught, report_error
 from core.settings import Settings, load_settings
 from newstide.commands.lazy import LazyGroup
+
+_NEW_OBJECTS = 50_000  # between two looks for cycles
 
 # `newstide trends` does not pay for ONNX Runtime.
 _COMMANDS = {
@@ -61,6 +64,8 @@ def newstide(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error newstide can explain is one message on standard error and exit status 1."""
+    # imports and rows of a database make many objects and hardly a cycle: Python looks for them after every 700
+    gc.set_threshold(_NEW_OBJECTS)
     log_uncaught()
     try:
         return newstide.main(arguments, prog_name="newstide")

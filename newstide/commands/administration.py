@@ -76,7 +76,7 @@ def audit(as_json: bool) -> None:
     """
     settings = load_settings()
     with store(settings) as engine:
-        found = audit_store(engine, settings.topic("dead-letters"))
+        found = audit_store(engine)
         counts = totals(engine)
     if as_json:
         click.echo(json.dumps({**counts, **audit_document(found)}))

@@ -10,7 +10,6 @@ from types import FrameType
 import click
 
 from core.settings import DEFAULT_LATENESS_S, Settings, load_settings
-from ingest.feeds_file import load_feeds_file
 from newstide.commands.lazy import LazyGroup
 from newstide.stack.resources import amended, database_address, with_broker
 
@@ -58,6 +57,8 @@ def with_lateness(settings: Settings) -> Settings:
         return settings
     lateness = DEFAULT_LATENESS_S
     if settings.ingest.feeds.is_file():
+        from ingest.feeds_file import load_feeds_file  # the whole of `ingest.feeds`, for those who have feeds
+
         lateness += min(load_feeds_file(settings.ingest.feeds).longest_interval_s, _LONGEST_WAIT_S)
     return amended(settings, alerting={"allowed_lateness_s": lateness})
 

@@ -20,7 +20,6 @@ from alerting.backtest.windows import Window, read_windows, score_windows
 from alerting.detection.detector import ALL
 from alerting.rules.alerts_file import load_rules
 from alerting.rules.policy import Policy
-from alerting.steps import Steps
 from core.errors import InputError
 from core.settings import AlertingSettings, Settings, load_settings
 from core.store.connection import connect
@@ -145,14 +144,13 @@ def _of_file(
         )
     if windows:
         click.echo(_of_windows(found, windows, table, settings), err=True)
-    steps = Steps(table.step_minutes)
-    start = steps.of(table.start)
+    start = table.steps.of(table.start)
     traces = recorder.joined().values()
-    return found, [make_panel(trace, table.values, start, steps, found, windows) for trace in traces]
+    return found, [make_panel(trace, table.values, start, table.steps, found, windows) for trace in traces]
 
 
 def _of_windows(found: Sequence[Found], windows: Sequence[Window], table: Table, settings: AlertingSettings) -> str:
-    steps = Steps(table.step_minutes)
+    steps = table.steps
     start = steps.of(table.start)
     judged_from = steps.start(start + round(settings.warmup_days * steps.per_day))
     scored = score_windows([each.start for each in found], windows, judged_from, steps.start(start + len(table.values)))

@@ -25,6 +25,7 @@ from core.settings import Settings, load_settings
 from core.shelf import open_shelf, trusted_bundle
 from core.slices import Slice
 from core.taxonomy import load_taxonomy
+from newstide.commands.option_conflicts import refuse_without
 from newstide.commands.output import counted_lines, open_console
 from newstide.commands.source_table import describe_sources, show_sources
 from newstide.stack.resources import store
@@ -123,6 +124,7 @@ def evaluate(
     """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
     if (data is None) == (corpora is None):
         raise InputError("--data FILE.jsonl or --corpora SPEC.toml says what to judge on; give one of them")
+    refuse_without("corpora", "base")
     classifier = _classifier(bundle, threads)
     if corpora is not None:
         if slices:

@@ -23,6 +23,7 @@ from newstide.commands.labelled_options import (
     load_material,
     need_trainer,
 )
+from newstide.commands.option_conflicts import refuse_beside, refuse_without
 from newstide.commands.options import Command, with_options
 from newstide.commands.output import open_console
 
@@ -38,6 +39,7 @@ DEFAULT_BUDGET = "accuracy-drop<=1,size<=12MB"
 DEFAULT_VOCABULARY = 16_000
 MOST_UNLABELLED = 15_000
 STUDENTS = "students"  # in the directory of the teachers' weights, where nothing takes them for teachers
+_SHAPE = ("layers", "heads", "inner", "activation", "rank")  # options that describe one student
 _WIDE = 190  # columns of a terminal that holds a row of the report
 _LEFT_OUT = {"parameters (M)", "against the first", "macro-F1", "ECE"}  # of narrower ones; they are in the report
 _STUDENT_OPTIONS = (
@@ -117,6 +119,9 @@ def student_options(command: Command) -> Command:
 def compress(**options: Any) -> None:
     """Search for the smallest and fastest student that keeps a budget, and write it as an eight-bit bundle."""
     need_trainer()
+    refuse_without("unlabelled", "most")
+    for option in _SHAPE:
+        refuse_beside(option, ("probes",), "it describes the only plan there is;")
     import torch
 
     from trainer.compress.plan import parse_budget
@@ -198,7 +203,7 @@ def choose_plans(trained: Trained, options: dict[str, Any]) -> list[Plan]:
     from trainer.compress.plan import Plan, candidates
 
     words = options["vocabulary"]
-    if not any(options[name] for name in ("layers", "heads", "inner", "activation", "rank")):
+    if not any(options[name] for name in _SHAPE):
         return candidates(trained.learned[0].network.architecture, words)
     shape = {name: options[name] for name in ("layers", "heads", "inner", "activation")}
     return [Plan(**shape, vocabulary=words, rank_share=options["rank"] or 1.0)]
@@ -312,7 +317,8 @@ def _command_line(options: dict[str, Any]) -> str:
         "variants",
         "seed",
     ):
-        words += [f"--{name.replace('_', '-')}", str(options[name])]
+        if name != "probes" or not any(options[each] for each in _SHAPE):
+            words += [f"--{name.replace('_', '-')}", str(options[name])]
     return shlex.join([*words, "--out", options["out"].name])
 
 

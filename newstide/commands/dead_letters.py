@@ -56,6 +56,8 @@ def replay(names: tuple[str, ...], every: bool, as_json: bool) -> None:
     """
     if not names and not every:
         raise InputError("name the letters to replay by their origin (`newstide dead-letters list`), or give --all")
+    if names and every:
+        raise InputError("--all replays every letter; leave it or the names out")
     settings = with_broker(load_settings())
     with store(settings) as engine:
         ids = list(dict.fromkeys(_named(engine, names))) if names else open_dead_letters(engine)

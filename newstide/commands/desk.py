@@ -14,6 +14,7 @@ from core.settings import load_settings
 from desk.security.accounts import Accounts
 from desk.security.roles import ROLES
 from desk.security.sessions import Sessions
+from newstide.commands.option_conflicts import refuse_before
 from newstide.commands.output import open_console
 from newstide.stack.desk import desk_address, login_address
 from newstide.stack.resources import amended, database_address, store
@@ -27,6 +28,7 @@ _LINK_MINUTES = 60
 @click.pass_context
 def desk(context: click.Context, host: str | None, port: int | None) -> None:
     """Serve the web desk until stopped (SIGTERM, Ctrl-C), or manage its accounts."""
+    refuse_before(context.invoked_subcommand)
     if context.invoked_subcommand is not None:
         return
     from desk.server import run_desk
@@ -76,7 +78,10 @@ def add(name: str, role: str, with_password: bool) -> None:
 @click.option("--password", "with_password", is_flag=True, help="Ask for a new password.")
 @click.option("--disable/--enable", "disabled", default=None, help="Whether the account may be used.")
 def change(name: str, role: str | None, with_password: bool, disabled: bool | None) -> None:
-    """Change the account called NAME; that ends its sessions."""
+    """Change the account called NAME; that ends its sessions.
+
+    Unless its role alone changes, its API tokens and login links end too.
+    """
     password = click.prompt("password", hide_input=True, confirmation_prompt=True) if with_password else None
     with store(load_settings()) as engine:
         if not Accounts(engine).change(name, role=role, password=password, disabled=disabled):

@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.settings import load_settings
 from core.shelf import trusted_bundle
 from core.terminal import PlainConsole
+from newstide.commands.option_conflicts import refuse_beside
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
 from newstide.scheduled.schedule import serving_bundle
@@ -32,6 +33,7 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _LANGUAGE = click.option(
     "--language", metavar="CODE", help="Of the models in service, the one that reads this; the first by default."
 )
+_NAMED = ("bundle", ("language",), "it is the model itself, not one of those in service;")
 _COLOURS = {"large": "red", "moderate": "yellow", "stable": "green"}
 
 
@@ -53,6 +55,7 @@ def discover_themes(
     as_json: bool,
 ) -> None:
     """List emerging themes among recent messages whose topic the model is unsure of."""
+    refuse_beside(*_NAMED)
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("discovery needs scikit-learn; run `pip install newstide[trainer]`")
     from trainer.watch.discover import discover
@@ -80,6 +83,7 @@ def discover_themes(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show_drift(window: int, bundle: Path | None, language: str | None, seed: int, as_json: bool) -> None:
     """Measure how far recent messages lie from those the model was made with."""
+    refuse_beside(*_NAMED)
     settings = load_settings()
     with store(settings) as engine:
         judged = trusted_bundle(settings, bundle) if bundle else serving_bundle(settings, engine, language)

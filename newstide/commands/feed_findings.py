@@ -42,7 +42,7 @@ def show_findings(found: Sequence[Finding]) -> None:
             *([finding.error] if finding.error else []),
             *(f"unreadable: {reason}" for reason in finding.reasons),
             *([f"{finding.encodings_doubtful} texts in a doubtful encoding"] if finding.encodings_doubtful else []),
-            *([f"{finding.passed_over} without any of the `words`"] if finding.passed_over else []),
+            *([f"{finding.passed_over} not asked for (`words`, `where`)"] if finding.passed_over else []),
             *finding.notes,
             *(f"“{example}”" for example in finding.examples),
         ]

@@ -23,6 +23,7 @@ from core.store import models as registry
 from core.taxonomy import load_taxonomy
 from core.terminal import PlainConsole
 from newstide.commands.model_report import describe_models, show_gates, show_models
+from newstide.commands.option_conflicts import refuse_before
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from trainer.judge.compare import read_examples
@@ -40,6 +41,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.pass_context
 def models(context: click.Context, history: int, as_json: bool) -> None:
     """Registered models, what the workers run, how shadows agree, and who changed what, when and why."""
+    refuse_before(context.invoked_subcommand)
     if context.invoked_subcommand is not None:
         return
     with store(load_settings()) as engine:
@@ -77,8 +79,8 @@ def promote(
     examples = read_examples(data, load_taxonomy(settings.taxonomy).tasks) if data is not None else None
     quiet = as_json or not sys.stderr.isatty()
     if check:
-        if shadow or force:
-            raise InputError("--check changes nothing; leave --shadow and --force out")
+        if shadow or force or reason:
+            raise InputError("--check changes nothing; leave --shadow, --force and --reason out")
         with store(settings) as engine, _progress(quiet) as status:
             judged = check_model(
                 settings, engine, what, examples=examples, name=name, actor=_who(), report=_reporter(status)

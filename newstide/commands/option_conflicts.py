@@ -1,4 +1,4 @@
-"""Options of `newstide train` that leave no use for others, or mean nothing without another."""
+"""Options that leave no use for others, or mean nothing without another."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from click.core import ParameterSource
 from core.errors import InputError
 
 _JUDGES = "it only judges, and writes no bundle; train without it afterwards, or"
-# An option, others that it would pass over, and why.
+# Of `newstide train`: an option, others that it would pass over, and why.
 _APART = (
     ("schedule", ("data", "dataset", "corpora"), "a scheduled training builds its dataset of --spec;"),
     ("schedule", ("out", "name", "weights"), "a scheduled training names its models and works under --runs-in;"),
     ("schedule", ("unseen", "seeds"), "a scheduled training makes a model, these only judge;"),
-    ("unseen", ("compress", "out"), _JUDGES),
+    ("unseen", ("compress", "out", "name"), _JUDGES),
     ("unseen", ("search",), "a recipe searched with a source has seen it; search first, with --leave-out, and"),
-    ("seeds", ("compress", "out"), _JUDGES),
+    ("seeds", ("compress", "out", "name"), _JUDGES),
 )
 # An option, and those that are read beside it alone.
 _OWNED = (
     ("compress", ("unlabelled", "variants", "students")),
     ("adapt", ("adapt_epochs", "adapt_most")),
     ("lora", ("lora_rate",)),
-    ("schedule", ("spec", "base", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
+    ("schedule", ("spec", "base", "drop_leaks", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
 )
 # What a training that goes on from a bundle has no use for.
 _FROM_THE_BEGINNING = (
@@ -57,14 +57,32 @@ def from_the_beginning() -> list[str]:
     return [given[name] for name in _FROM_THE_BEGINNING if name in given]
 
 
-def refuse_idle_options() -> None:
-    """Raise InputError for an option of the running command that was given and would be passed over, naming both."""
+def refuse_without(owner: str, *owned: str) -> None:
+    """Raise InputError for an option of the running command, one of `owned`, that was given without --`owner`."""
     given = given_options()
+    for option in owned:
+        if option in given and owner not in given:
+            raise InputError(f"{given[option]} belongs to --{owner}; add --{owner}, or leave out {given[option]}")
+
+
+def refuse_beside(option: str, others: tuple[str, ...], why: str) -> None:
+    """Raise InputError for an option of the running command, one of `others`, that was given beside `option`."""
+    given = given_options()
+    for other in others:
+        if option in given and other in given:
+            raise InputError(f"{given[option]} has no use for {given[other]}: {why} leave out {given[other]}")
+
+
+def refuse_before(subcommand: str | None) -> None:
+    """Raise InputError for an option that was given to the running group and that its `subcommand` would not see."""
+    if subcommand is not None and (given := given_options()):
+        group, option = click.get_current_context().info_name, next(iter(given.values()))
+        raise InputError(f"{option} is of `newstide {group}` alone: `{subcommand}` has no use for it; leave it out")
+
+
+def refuse_idle_options() -> None:
+    """Raise InputError for an option of `newstide train` that was given and would be passed over, naming both."""
     for option, others, why in _APART:
-        for other in others:
-            if option in given and other in given:
-                raise InputError(f"{given[option]} has no use for {given[other]}: {why} leave out {given[other]}")
+        refuse_beside(option, others, why)
     for owner, owned in _OWNED:
-        for option in owned:
-            if option in given and owner not in given:
-                raise InputError(f"{given[option]} belongs to --{owner}; add --{owner}, or leave out {given[option]}")
+        refuse_without(owner, *owned)

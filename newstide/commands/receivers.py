@@ -14,7 +14,7 @@ from alerting.delivery.channels import open_channel, open_channels
 from alerting.delivery.trial import send_trial
 from alerting.rules.alert_rules import AlertRules, Rule
 from alerting.rules.alerts_file import load_rules, rules_file
-from alerting.rules.policy import Watch
+from alerting.rules.policy import Watch, names_outages
 from alerting.rules.unseen import unseen_entities
 from core.columns import closest_hint
 from core.errors import InputError
@@ -126,9 +126,10 @@ def _matched(settings: Settings, watch: Watch) -> list[str]:
     """What the globs match: topics by name, entities as they are written, for any may come."""
     topics = [f"topic={name}" for name in load_taxonomy(settings.taxonomy).tasks.get("topic", ())]
     entities = [glob for glob in watch.series if glob.startswith("entity=")]
+    outages = [glob for glob in watch.series if names_outages(glob)]
     if "*" in watch.series:
-        return ["everything"]
-    return [*(["all"] if watch.matches("all") else []), *filter(watch.matches, topics), *entities]
+        return ["everything", *outages]
+    return [*(["all"] if watch.matches("all") else []), *filter(watch.matches, topics), *entities, *outages]
 
 
 def _rule_table(settings: Settings, rules: AlertRules) -> Table:

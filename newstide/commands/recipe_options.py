@@ -42,6 +42,8 @@ _FIELDS = {
     "lora_rate": "lora_rate",
     "source_bias": "source_bias",
     "source_balance": "source_balance",
+    "known_labels": "known_labels",
+    "old_weights": "old_weights",
     "seed": "seed",
     "runs": "runs",
 }
@@ -95,6 +97,20 @@ _OPTIONS = (
         help="Label smoothing by source: `agreement`, by that of the dataset's annotators, or a JSON file.",
     ),
     click.option("--fusion", help="A learnt vector for each kind, group or language of sources, named by a JSON file."),
+    click.option(
+        "--known-labels",
+        type=_SHARE,
+        default=0.0,
+        show_default=True,
+        help="Going on from a bundle: weight of the true label of a text that it knows, beside its own answer.",
+    ),
+    click.option(
+        "--old-weights",
+        type=_SHARE,
+        default=0.0,
+        show_default=True,
+        help="Going on from a bundle: share of its own weights in those of the result.",
+    ),
     click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides."),
     click.option(

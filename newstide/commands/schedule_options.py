@@ -30,7 +30,7 @@ _OPTIONS = (
     ),
     click.option(
         "--max-age-days",
-        type=click.FloatRange(0),
+        type=click.FloatRange(0, 36_500),
         default=_DEFAULT.max_age_days,
         show_default=True,
         help="Age of the live model that is a reason to train; 0 for none.",
@@ -45,7 +45,7 @@ _OPTIONS = (
     click.option(
         "--every",
         metavar="MINUTES",
-        type=click.FloatRange(0, min_open=True),
+        type=click.FloatRange(0, 525_600, min_open=True),
         default=60,
         show_default=True,
         help="Pause between two looks.",

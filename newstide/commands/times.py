@@ -19,9 +19,9 @@ class Moment(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        if match := _AGO.fullmatch(str(value)):
-            return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
         try:
+            if match := _AGO.fullmatch(str(value)):
+                return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
             moment = datetime.fromisoformat(str(value))
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from core.bundle import Bundle, check_target
 from core.errors import InputError
-from core.settings import load_settings
 from newstide.commands.classify import show_scores
 from newstide.commands.compress import (
     DEFAULT_VOCABULARY,
@@ -26,22 +25,21 @@ from newstide.commands.compress import (
 )
 from newstide.commands.compress import write as write_report
 from newstide.commands.labelled_options import (
-    for_language,
     labelled_options,
     labelled_words,
     language_option,
     leave_out_option,
     load_material,
     need_trainer,
-    without_choice,
 )
-from newstide.commands.option_conflicts import from_the_beginning, refuse_idle_options
+from newstide.commands.option_conflicts import from_the_beginning, given_options, refuse_idle_options
 from newstide.commands.output import open_console
 from newstide.commands.preparation import preparation_options, preparation_words, prepare_training
 from newstide.commands.recipe_options import choose_recipe, going_on, recipe_options, recipe_words
-from newstide.commands.schedule_options import schedule_options, show_check
+from newstide.commands.schedule_options import schedule_options
+from newstide.commands.scheduled_training import run_scheduled
 from newstide.commands.source_table import describe_sources, show_sources
-from newstide.scheduled.schedule import ScheduleOptions, Steps, Work, live_directory, run_schedule
+from newstide.scheduled.schedule import ScheduleOptions
 
 if TYPE_CHECKING:
     from trainer.judge.spread import TaskSpread
@@ -77,6 +75,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seeds", type=click.IntRange(1), help="Judge this many seeds, mean and spread; writes no bundle.")
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
 @click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
+@click.option("--drop-leaks", is_flag=True, help="With --schedule: leave out texts for train that touch the test set.")
 @preparation_options
 @recipe_options
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
@@ -94,7 +93,7 @@ def train(schedule: ScheduleOptions | None, once: bool, **options: Any) -> None:
         options = going_on(options)
     wanted = choose_recipe(options)
     if schedule is not None:
-        _scheduled(wanted, schedule, once, options)
+        run_scheduled(wanted, schedule, once, options, _fit, _log)
         return
     judging = options["unseen"] or options["seeds"]
     if not judging:
@@ -115,10 +114,15 @@ COMMANDS = [train]
 
 
 def _begins_with_bundle(backbone: str | None) -> bool:
-    """Whether --backbone names a bundle. Raises InputError where it does, beside options for other trainings."""
+    """Whether --backbone names a bundle. Raises InputError for options that such a training, or any other, lacks a use
+    for."""
     from trainer.continuing import is_bundle
 
     if backbone is None or not is_bundle(Path(backbone)):
+        given = given_options()
+        idle = [given[name] for name in ("known_labels", "old_weights") if name in given]
+        if idle and (backbone is not None or "schedule" not in given or from_the_beginning()):
+            raise InputError(f"{idle[0]} belongs to a training that goes on from a bundle; name one with --backbone")
         return False
     idle = from_the_beginning()
     if idle:
@@ -200,79 +204,6 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
         click.echo(json.dumps({"tasks": msgspec.to_builtins(found)}))
         return
     _show_spread(found)
-
-
-def _scheduled(recipe: Recipe, schedule: ScheduleOptions, once: bool, options: dict[str, Any]) -> None:
-    """Train whenever there is a reason to: dataset, fine-tuning, compression where asked for, gates, shadow.
-
-    A run goes on from the live model, unless a backbone is named, an option is there for trainings from one, or the
-    model does not fit what is to be learnt.
-    """
-    from core.store.connection import open_engine
-    from core.store.labels import read_labels
-    from core.store.training import learned_texts
-    from core.taxonomy import load_taxonomy
-    from newstide.scheduled.promotion import promote_run
-    from stream.entities import load_watchlist
-    from trainer.compress.plan import parse_budget
-    from trainer.data.build import build_dataset
-    from trainer.data.dataset import load_dataset
-    from trainer.data.spec import load_spec
-    from trainer.judge.compare import read_examples
-    from trainer.material import from_dataset
-
-    if options["compress"]:  # not hours later, at the first run that is due
-        parse_budget(options["compress"])
-    if options["spec"] is None:
-        raise InputError("--schedule builds a dataset for each run; say of which corpora with --spec SPEC.toml")
-    settings = load_settings()
-    taxonomy = load_taxonomy(settings.taxonomy)
-    spec = load_spec(options["spec"], taxonomy)
-    base = options["base"] or options["spec"].parent
-    test_set = settings.models.test_set
-    if schedule.promote and test_set is None:
-        raise InputError(
-            "--promote needs a frozen test set to prove a model on; set `models.test_set` "
-            "(NEWSTIDE_MODELS__TEST_SET), or leave out --promote"
-        )
-    examples = read_examples(test_set, taxonomy.tasks) if test_set is not None else None
-    goes_on = options["backbone"] is None and not from_the_beginning()
-
-    def build(work: Work) -> None:
-        engine = open_engine(work.settings, pool_size=1)
-        try:
-            labels = read_labels(engine)
-            learned = learned_texts(engine, [label.text for label in labels], work.language)
-            labels = [label for at, label in enumerate(labels) if at in learned]
-        finally:
-            engine.dispose()
-        locate = load_watchlist(work.settings.stream.watchlist).locate
-        build_dataset(spec, base, work.dataset, taxonomy, labels, test=test_set, locate=locate, report=_log)
-
-    def fit(work: Work) -> Path:
-        material = without_choice(from_dataset(load_dataset(work.dataset)), options["leave_out"])
-        material = for_language(material, options["language"])
-        command = "newstide train --schedule"
-        live = _live_if_fit(work, material) if goes_on else None
-        chosen = going_on(options) | {"backbone": str(live)} if live else options
-        taught = choose_recipe(chosen) if live else recipe
-        _fit(material, taught, work.weights, work.bundle, work.name, command, chosen, work.backbones)
-        return work.bundle
-
-    steps = Steps(build, fit, lambda work, path, go_live: promote_run(work, path, go_live, examples))
-    run_schedule(settings, schedule, steps, once=once, report=lambda check: show_check(check, options["as_json"]))
-
-
-def _live_if_fit(work: Work, material: Material) -> Path | None:
-    """The live model's bundle where a training on `material` can go on from it; else it is logged why not."""
-    from trainer.continuing import unfit
-
-    live = live_directory(work.settings, work.language)
-    why = unfit(live, material) if live is not None else None
-    if why is not None:
-        _log(f"the run trains anew from a backbone: {why}")
-        return None
-    return live
 
 
 def _log(line: str) -> None:

@@ -17,6 +17,7 @@ from core.quantification import Rates, corrected_counts
 from core.settings import Settings, load_settings
 from core.store.model_rates import ModelRates, models_of
 from core.store.trends import Bucket, SeriesTotal, TrendRow, parse_series, read_series, read_trends, series_name
+from newstide.commands.option_conflicts import refuse_without
 from newstide.commands.output import open_console
 from newstide.commands.times import Moment
 from newstide.stack.resources import store
@@ -30,12 +31,18 @@ _BAR = 24
 )
 @click.option("--since", type=Moment(), help="From this time on: 2014-09-19, 2014-09-19T12:00Z, 36h, 7d.")
 @click.option("--until", type=Moment(), help="Before this time.")
-@click.option("--bucket", type=click.Choice(get_args(Bucket)), help="Width of a row; minute for JSON, else day.")
+@click.option(
+    "--bucket",
+    type=click.Choice(get_args(Bucket)),
+    help="With --series or --json: width of a row; minute for JSON, else day.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object a row and line.")
 def trends(
     series: str | None, since: datetime | None, until: datetime | None, bucket: Bucket | None, as_json: bool
 ) -> None:
     """Show trends in event time: messages and stories by sentiment."""
+    if not as_json:
+        refuse_without("series", "bucket")
     chosen = parse_series(series) if series else None
     settings = load_settings()
     with store(settings) as engine:
@@ -46,7 +53,7 @@ def trends(
             rows = list(read_trends(engine, chosen, since, until, bucket or "day"))
             _print_series(series or "", rows, rates, models)
         else:
-            _print_totals(read_series(engine, since))
+            _print_totals(read_series(engine, since, until), narrowed=bool(since or until))
 
 
 def _print_json(rows: Iterable[TrendRow]) -> None:
@@ -84,7 +91,7 @@ def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models
         title=series,
         box=None,
     )
-    most = max((row.stories for row in rows), default=1)
+    most = max((row.stories for row in rows), default=0) or 1  # all may be copies of stories that began before
     for row in rows:
         red = round(_BAR * row.negative_stories / most)
         green = round(_BAR * row.positive_stories / most)
@@ -104,7 +111,7 @@ def _print_series(series: str, rows: list[TrendRow], rates: Rates | None, models
         console.print(f"corrected: negative stories, less the known mistakes of {', '.join(models)}")
 
 
-def _print_totals(totals: list[SeriesTotal]) -> None:
+def _print_totals(totals: list[SeriesTotal], narrowed: bool) -> None:
     unread = any(total.unread for total in totals)
     table = Table(
         Column("series", no_wrap=True),
@@ -122,9 +129,8 @@ def _print_totals(totals: list[SeriesTotal]) -> None:
         counts += [total.unread] if unread else []
         times = (f"{moment:%Y-%m-%d %H:%M}" for moment in (total.first, total.last))
         table.add_row(series_name(total.kind, total.name), *map(str, counts), *times)
-    open_console().print(
-        table if totals else "nothing is stored yet; `newstide up` or `newstide demo` brings something in"
-    )
+    nothing = "nothing is stored yet; `newstide up` or `newstide demo` brings something in"
+    open_console().print(table if totals else "nothing is stored in that time" if narrowed else nothing)
 
 
 COMMANDS = [trends]

@@ -19,6 +19,7 @@ from core.settings import load_settings
 from core.terminal import PlainConsole
 from ingest.replay_plan import plan_replay
 from newstide.commands.file_options import as_arguments, file_options, replay_options
+from newstide.commands.option_conflicts import refuse_without
 from newstide.commands.replay_notes import noted
 from newstide.stack.desk import desk_port
 from newstide.stack.loop import run, summarise
@@ -53,6 +54,7 @@ def up(
     """Run everything: broker and database (embedded unless configured), workers, alerting, ingest."""
     if until_drained and replay is None:
         raise InputError("--until-drained needs --replay FILE: a live feed never ends")
+    refuse_without("replay", "speed", *given)
     settings = load_settings()
     arguments = [*as_arguments(given), "--speed", speed]
     if replay is not None:

@@ -9,6 +9,7 @@ import click
 
 from core.logs import configure_logging
 from core.settings import load_settings
+from newstide.commands.option_conflicts import refuse_beside
 from newstide.stack.plan import worker_children
 from newstide.stack.reachability import is_reachable
 from newstide.stack.resources import database_address, kept_database, with_broker
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 @click.option("--index", type=click.IntRange(0), help="Run as worker number INDEX in this process, unsupervised.")
 def worker(workers: int | None, index: int | None) -> None:
     """Read messages from Kafka, classify them, commit them to Postgres."""
+    refuse_beside("index", ("workers",), "it is one worker;")
     settings = with_broker(load_settings())
     count = workers or settings.stream.workers
     if index is not None or count == 1:

@@ -25,11 +25,16 @@ def bind_to_parent(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid()), *argv]  # noqa: PTH100
 
 
-def _become(parent: int, argv: list[str]) -> int:
+def die_with(parent: int) -> bool:
+    """Ask Linux to kill this process when `parent`, its parent, dies; False if it died before the request."""
     import ctypes
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-    if os.getppid() != parent:  # it died before the request above was in force
+    return os.getppid() == parent
+
+
+def _become(parent: int, argv: list[str]) -> int:
+    if not die_with(parent):
         return 1
     try:
         os.execvp(argv[0], argv)

@@ -29,12 +29,14 @@ from core.store import training
 from core.store.connection import open_engine
 from core.store.models import find_model, list_models
 from newstide.stack.resources import database
+from trainer.data.dataset import is_dataset
 from trainer.watch.drift import WINDOW, DriftReport, measure_drift
 from trainer.watch.schedule import Policy, Reason, ScheduleState, describe_waiting, reasons_to_train
 
 log = logging.getLogger(__name__)
 
 _INTERRUPTIONS = 3  # in a row, before the next run has to wait
+_RUNS, _DATASETS = 1_000, 10  # runs back that datasets are looked for, and datasets that are followed
 
 
 class ScheduleError(NewstideError):
@@ -60,7 +62,8 @@ class ScheduleOptions(msgspec.Struct, frozen=True):
 
 class Work(msgspec.Struct, frozen=True):
     """One run: its number, the name for its model and what language it is for, settings whose database answers, and its
-    directories.
+    directories. `following`: datasets of the last runs, the oldest first, whose parts hold: what a model of theirs
+    learned is not what the next one is judged by.
 
     `weights` outlives a run that was interrupted or failed, so that the next one takes up what it has learned;
     `backbones`, those adapted to unlabelled texts, outlives all.
@@ -74,6 +77,7 @@ class Work(msgspec.Struct, frozen=True):
     weights: Path
     backbones: Path
     language: str = ENGLISH
+    following: tuple[Path, ...] = ()
 
 
 class RunPromotion(msgspec.Struct, frozen=True):
@@ -197,9 +201,10 @@ def _check(
         return ScheduleCheck("idle", describe_waiting(state, options.policy), drift=state.drift)
     run = training.open_run(engine, [msgspec.to_builtins(reason) for reason in reasons], options.language)
     log.info("training run %d begins: %s", run, "; ".join(reason.text for reason in reasons))
-    work = _work(settings, options, run, state.now)
+    name = f"{options.name}-{state.now:%Y%m%d}-{run}"
     detail: dict[str, Any] = {"drift": msgspec.to_builtins(state.drift)}
     try:
+        work = _work(settings, options, engine, run, name)
         with breakable():
             steps.build(work)
             bundle = steps.train(work)
@@ -214,7 +219,7 @@ def _check(
         return ScheduleCheck("interrupted", f"run {run} was stopped and can be taken up again", reasons, run)
     except Exception as error:
         # A promotion may fail once the model is registered, and a person may promote it all the same.
-        made = work.name if find_model(engine, name=work.name) is not None else None
+        made = name if find_model(engine, name=name) is not None else None
         training.close_run(engine, run, "failed", made, {**detail, "error": f"{type(error).__name__}: {error}"[:2000]})
         if once:
             raise
@@ -256,19 +261,24 @@ def _last_run_at(runs: Sequence[training.TrainingRun]) -> datetime | None:
     return runs[0].ended_at
 
 
-def _work(settings: Settings, options: ScheduleOptions, run: int, now: datetime) -> Work:
+def _work(settings: Settings, options: ScheduleOptions, engine: Engine, run: int, name: str) -> Work:
+    """What run number `run` works with, its directory made. Raises OSError where that can't be."""
     base = options.directory or settings.embedded.directory / "training"
     home = base / f"run-{run}"
     home.mkdir(parents=True, exist_ok=True)
+    runs = training.list_runs(engine, _RUNS, options.language)
+    earlier = [base / f"run-{one.id}" / "dataset" for one in runs if one.id != run]
+    found = [dataset for dataset in earlier if is_dataset(dataset)][:_DATASETS]
     return Work(
         run=run,
-        name=f"{options.name}-{now:%Y%m%d}-{run}",
+        name=name,
         settings=settings,
         dataset=home / "dataset",
         bundle=home / "bundle",
         weights=base / f"unfinished-{options.language}",
         backbones=base / "backbones",
         language=options.language,
+        following=tuple(reversed(found)),
     )
 
 

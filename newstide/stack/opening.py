@@ -20,14 +20,20 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def running(
-    settings: Settings, plan: Plan, say: Callable[[str], None] = log.warning, *, details: bool = True
+    settings: Settings,
+    plan: Plan,
+    say: Callable[[str], None] = log.warning,
+    *,
+    details: bool = True,
+    anew: bool = False,
 ) -> Iterator[Stack]:
     """A stack with its broker, database, topics and schema ready, and nothing started yet. It ends all it began.
 
     `say` takes one line for each thing that fails and comes back. Without `details` nothing is read for a display.
+    `anew`: what an earlier stack left in `embedded.directory` is removed first.
     """
     with (
-        exclusive(settings.embedded.directory),
+        exclusive(settings.embedded.directory, anew=anew),
         kept_database(settings, say, may_move=True) as (found, keeper),
         _open_broker(found) as broker,
     ):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.settings import Settings
+from pydantic import SecretStr
+
+from core.settings import Settings, variable
 from newstide.stack.supervisor import Child
 
 _MAX_LAG_PER_WORKER = 1000
@@ -93,6 +97,22 @@ def addresses(settings: Settings) -> dict[str, str]:
         # Several processes share the cores: a library that starts a thread per core would slow them all down.
         "OMP_NUM_THREADS": "1",
     }
+
+
+def hand_down(settings: Settings, *sections: str) -> None:
+    """Let our children see these `sections` as they are in `settings`, whatever newstide.toml says.
+
+    They stand in our environment from then on, which is the stronger, in the place of any of their settings there.
+    """
+    for name in sections:
+        whole = variable(name)
+        for given in [each for each in os.environ if each.upper() == whole or each.upper().startswith(f"{whole}__")]:
+            del os.environ[given]
+        os.environ[whole] = json.dumps(getattr(settings, name).model_dump(), default=_as_written)
+
+
+def _as_written(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _rules_of(settings: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -22,15 +23,17 @@ from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
 from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.postgres import EmbeddedPostgres
+from newstide.embedded.process import read_command_line, working_in
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_S = 0.5
 _LOOKERS_LEAVE_WITHIN_S = 0.5  # a command that looks whether a stack runs here holds the lock for a moment
+_KILLED_END_WITHIN_S = 2.0  # a server whose owner was killed
 
 
 class AlreadyRunning(NewstideError):
-    """Another `newstide up` uses this directory; stop it, or give this one a directory of its own."""
+    """Another stack or command uses this directory; stop it, or give this one a directory of its own."""
 
 
 def amended(settings: Settings, **sections: dict[str, Any]) -> Settings:
@@ -114,22 +117,53 @@ def withdraw(directory: Path) -> None:
 
 
 @contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
-    """Hold the directory for one stack. Raises AlreadyRunning naming the process that has it."""
+def exclusive(directory: Path, *, anew: bool = False) -> Iterator[None]:
+    """Hold the directory for one stack; `anew`: emptied of what another one left there.
+
+    Raises AlreadyRunning naming the process that has it, or that has the database which would be removed.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with _lock_file(directory).open("a+") as handle:
         if not _take(handle):
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise AlreadyRunning(
-                f"`newstide up` runs already in {directory.absolute()} (process {holder}); stop it, "
+                f"a stack runs already in {directory.absolute()} (process {holder}); stop it, "
                 "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             )
         handle.seek(0)
         handle.truncate()
         handle.write(str(os.getpid()))
         handle.flush()
+        if anew:
+            _empty(directory)
         yield
+
+
+def _empty(directory: Path) -> None:
+    """Remove everything but the lock file: with a new one a second stack would hold the same directory."""
+    deadline = time.monotonic() + _KILLED_END_WITHIN_S
+    while (server := _database_server(directory)) is not None:
+        if time.monotonic() > deadline:
+            raise AlreadyRunning(
+                f"a command uses the database in {directory.absolute()}, which would be removed (process {server}); "
+                "stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+            )
+        time.sleep(0.05)
+    try:
+        for entry in directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != _lock_file(directory):
+                entry.unlink()
+    except OSError as error:
+        raise NewstideError(f"{error.filename} can't be removed: {error.strerror}; remove it, and try again") from error
+
+
+def _database_server(directory: Path) -> int | None:
+    """The process of an embedded database in `directory`, as far as Linux shows it to us; None: there is none."""
+    data = EmbeddedPostgres(directory).data
+    return next((pid for pid in working_in(data.resolve()) if str(data) in read_command_line(pid)), None)
 
 
 def _take(handle: IO[str]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,8 @@ from typing import Any
 
 import httpx
 import yaml
+
+from tests.ports import free_port
 
 IS_HERE = shutil.which("prometheus") is not None
 RULES = Path(__file__).parents[2] / "alerting" / "prometheus" / "rules.yml"
@@ -76,12 +77,6 @@ def prometheus_server(folder: Path, targets: dict[str, Sequence[int]]) -> Iterat
     finally:
         process.terminate()
         process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _is_ready(address: str) -> bool:

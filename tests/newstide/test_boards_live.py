@@ -29,8 +29,9 @@ from alerting.grafana.macros import Selection
 from core.settings import Settings, load_settings
 from core.store.connection import connect, open_engine
 from core.store.models import move_model
-from tests.newstide.prometheus_server import IS_HERE, Prometheus, free_port, prometheus_server
+from tests.newstide.prometheus_server import IS_HERE, Prometheus, prometheus_server
 from tests.newstide.stacks import RunningStack
+from tests.ports import free_port
 from tests.tiny_bundles import register_tiny, write_tiny
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -14,7 +14,7 @@ import pytest
 from core.errors import EmbeddedPartError
 from newstide.embedded import account
 from newstide.embedded.postgres import EmbeddedPostgres
-from newstide.embedded.process import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

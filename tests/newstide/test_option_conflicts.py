@@ -1,4 +1,4 @@
-"""What `newstide train` refuses before it reads a text: options without effect, and places a bundle can't go to."""
+"""What commands refuse before they read anything: options without effect, and places a bundle can't go to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import BundleError, InputError
+from newstide.cli import newstide
 from newstide.commands.train import train
 
 Run = Callable[..., None]
@@ -50,6 +51,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         ("--seeds 2 --compress size<=1MB", "--seeds", "--compress"),
         ("--unseen wire --compress size<=1MB", "--unseen", "--compress"),
         ("--unseen wire --out o", "--unseen", "--out"),
+        ("--unseen wire --name n", "--unseen", "--name"),
+        ("--seeds 2 --name n", "--seeds", "--name"),
         ("--unseen --search 3", "--unseen", "--search"),
         ("--out o --unlabelled u.jsonl", "--unlabelled", "--compress"),
         ("--out o --variants 1", "--variants", "--compress"),
@@ -69,6 +72,40 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_an_option_without_effect_is_an_error(run: Run, words: str, first: str, second: str) -> None:
     with pytest.raises(InputError, match=f"{first} (has no use for|belongs to) {second}[:;].* leave out "):
         run(*words.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trends --bucket day", "--bucket belongs to --series;"),
+        ("up --map text=body", "--map belongs to --replay;"),
+        ("up --feeds feeds.toml --time-zone UTC", "--time-zone belongs to --replay;"),
+        ("up --speed 60", "--speed belongs to --replay;"),
+        ("evaluate --data d.jsonl --base b", "--base belongs to --corpora;"),
+        ("discover --bundle b --language zh", "--bundle has no use for --language:"),
+        ("drift --bundle b --language zh", "--bundle has no use for --language:"),
+        ("compress --teacher t --out o --most 5", "--most belongs to --unlabelled;"),
+        ("compress --teacher t --out o --heads 6 --probes 2", "--heads has no use for --probes:"),
+        ("worker --index 0 --workers 2", "--index has no use for --workers:"),
+        ("dead-letters replay a/b/1 --all", "leave it or the names out"),
+        ("promote b --check --reason better", "--check changes nothing;"),
+        ("models --json sign b --key k.pem", "--json is of `newstide models` alone: `sign` has no use for it"),
+        ("desk --port 80 link ada", "--port is of `newstide desk` alone: `link` has no use for it"),
+    ],
+)
+def test_other_commands_pass_over_none_either(words: str, said: str, tmp_path: Path) -> None:
+    own = {"NEWSTIDE_EMBEDDED__DIRECTORY": str(tmp_path / "newstide")}
+    refused = CliRunner().invoke(newstide, words.split(), env=own).exception
+    assert isinstance(refused, InputError), refused
+    assert said in str(refused)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", ["train --schedule --every 1e300", "train --max-age-days 1e300", "demo --seconds 1e10"]
+)
+def test_spans_that_no_clock_counts_are_refused(words: str) -> None:
+    assert "is not in the range" in CliRunner().invoke(newstide, words.split()).stderr
 
 
 def test_options_that_go_together_are_let_through(run: Run, tmp_path: Path) -> None:

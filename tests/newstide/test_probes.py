@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,15 +17,10 @@ import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.postgres import EmbeddedPostgres
+from tests.ports import free_port
 from tests.stream.harness import as_input, committed, make_settings, produce, scenario_messages, wait_until
 
 WATCHDOG_S = 5.1  # the least that the setting takes is 5
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -98,6 +92,16 @@ def test_alerting_follows_its_database(database_url: str, tmp_path: Path) -> Non
     here = {"DATABASE__URL": database_url, "METRICS__ALERTING_PORT": str(port)}
     with process("alerts", "run", folder=tmp_path, **here):
         assert wait_for(port, "/readyz", 200)["component"] == "alerts"
+
+
+def test_alerting_is_not_ready_while_the_brokers_do_not_say_how_far_they_are(database_url: str, tmp_path: Path) -> None:
+    port, broker_port = free_port(), free_port()
+    here = {"DATABASE__URL": database_url, "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{broker_port}"}
+    with process("alerts", "run", folder=tmp_path, METRICS__ALERTING_PORT=str(port), **here):
+        wait_until(lambda: wait_for(port, "/readyz", 503)["checks"].get("judging") == "ok", "it judges")
+        checks = wait_for(port, "/readyz", 503)["checks"]
+        assert checks["kafka"] != "ok"
+        assert wait_for(port, "/healthz", 200)["checks"]["thread partition-ends"] == "ok"
 
 
 def test_a_database_that_is_away_restarts_nobody(postgres: EmbeddedPostgres, database_url: str, tmp_path: Path) -> None:

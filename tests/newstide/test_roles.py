@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,13 +14,16 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from sqlalchemy.engine import make_url
 
+from alerting.grafana import boards
+from alerting.grafana.asked import chosen, queries
+from alerting.grafana.macros import Selection
 from core.label_lines import LabelLine
-from core.settings import Settings, load_settings
+from core.settings import PROJECT, Settings, load_settings
 from core.store.connection import connect, open_engine
 from core.store.labels import add_label_lines
-from core.store.migration import SchemaNotCurrent, migrate
+from core.store.migration import SchemaNotCurrent, migrate, migrate_store
 from core.store.models import move_model
-from core.store.roles import READER, ROLES, TRAINER, WRITER, RolesRefused, make_roles
+from core.store.roles import BOARDS, READER, ROLES, TRAINER, WRITER, RolesRefused, make_roles
 from core.store.training import close_run, open_run
 from desk.app import create_app
 from desk.rollup import Rollup
@@ -81,8 +87,9 @@ def test_rights_are_what_they_are_meant_to_be(owned: Settings) -> None:
     tables = {name for name, _, _ in rights[READER]}
     held = {role: {(name, right) for name, right, has in rows if has} for role, rows in rights.items()}
     assert {name for name, right in held[READER] if right == "SELECT"} == tables
-    for role in (WRITER, TRAINER):
+    for role in (WRITER, TRAINER, BOARDS):
         assert {name for name, _ in held[role]} & PEOPLE == set()
+    assert {right for _, right in held[BOARDS]} == {"SELECT"}
     assert {right for rows in held.values() for _, right in rows} == {"SELECT", "INSERT", "UPDATE", "DELETE"}
     counts = {name for name in tables if name.startswith(("trend", "message", "story", "offset_", "alert", "dead_"))}
     of_the_desk = {"trend_rolled", "trend_rolled_day", "trend_rolling", "trend_unrolled"}
@@ -135,7 +142,7 @@ def test_the_desk_runs_as_the_reader(owned: Settings, as_role: AsRole) -> None:
         ):
             assert ann.get(f"/api/v1/{address}").status_code == 200, address
         (story,) = [item["story"] for item in ann.get("/api/v1/queue").json()["items"]][:1]
-        labels = {"items": [{"story": story, "labels": {"sentiment": "negative"}}]}
+        labels = {"model_hidden": True, "items": [{"story": story, "labels": {"sentiment": "negative"}}]}
         assert ann.post("/api/v1/labels", json=labels).status_code == 200
         assert ann.post("/api/v1/labels/undo", json={}).status_code == 200
         (incident,) = [item["id"] for item in ann.get("/api/v1/incidents").json()["items"]][:1]
@@ -176,6 +183,53 @@ def test_data_sets_and_models_are_the_trainers(owned: Settings, as_role: AsRole,
     finally:
         engine.dispose()
     refused(trainer, "INSERT INTO message SELECT * FROM message", "DELETE FROM label", "SELECT * FROM desk_session")
+
+
+def test_boards_may_ask_what_they_show_and_nothing_else(owned: Settings, as_role: AsRole) -> None:
+    end = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    made = [json.loads(text) for text in boards.files().values()]
+    asked = [(board, each) for board in made for each in queries(board) if each.source == "postgres"]
+    with connect(as_role(BOARDS), autocommit=True) as grafana:
+        for board, query in asked:
+            names = {each.values_of: ["T1"] for each in queries(board) if each.values_of is not None}
+            for everything in (False, True):
+                choice = chosen(board, names, everything=everything)
+                grafana.execute(query.expand(Selection(end - timedelta(hours=1), end, choice)))
+    may_read = """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v')
+              AND has_table_privilege(%s, oid, 'SELECT')
+    """
+    with connect(owned, autocommit=True) as owner:
+        readable = {name for (name,) in owner.execute(may_read, (BOARDS,)).fetchall()}
+    words = {word for _, query in asked for word in re.findall(r"\w+", query.text)}
+    assert len(asked) > 20
+    assert readable - words == {"alembic_version"}
+    refused(
+        as_role(BOARDS),
+        *(f"SELECT * FROM {table}" for table in sorted(PEOPLE)),
+        "DELETE FROM message",
+        "INSERT INTO training_run (reasons) VALUES ('[]')",
+        "SELECT pg_read_file('/etc/hostname')",
+        "CREATE TABLE mine (a int)",
+    )
+
+
+def test_composes_account_for_grafana_gets_its_rights_with_the_tables(empty_database_url: str) -> None:
+    script = (PROJECT / "deploy" / "compose" / "grafana-role.sh").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"<<'SQL'\n(.*)^SQL$", script, re.DOTALL | re.MULTILINE)
+    with psycopg.connect(empty_database_url, autocommit=True) as owner:
+        owner.execute(statements.replace(":'password'", f"'{PASSWORD}'"))
+        try:
+            migrate_store(load_settings(database={"url": empty_database_url}))
+            url = make_url(empty_database_url).set(username="grafana", password=PASSWORD)
+            grafana = load_settings(database={"url": url.render_as_string(hide_password=False)})
+            with connect(grafana, autocommit=True) as connection:
+                assert connection.execute("SELECT count(*) FROM incident").fetchone() == (0,)
+            refused(grafana, "SELECT password_hash FROM account", "SELECT * FROM desk_session")
+        finally:
+            owner.execute(f"DROP OWNED BY {BOARDS}")
+            owner.execute(f"DROP ROLE grafana, {BOARDS}")
 
 
 def test_only_the_owner_changes_the_schema(database_url: str, as_role: AsRole) -> None:

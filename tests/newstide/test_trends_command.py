@@ -40,6 +40,23 @@ def test_totals_show_the_first_and_the_last_minute(stored: Engine) -> None:
     assert row.split() == ["source=[/x]", "12", "6", "2", "2", "2014-09-18", "08:01", "2014-09-20", "17:45"]
 
 
+def test_totals_are_of_the_time_asked_for(stored: Engine) -> None:
+    def shown(*arguments: str) -> str:
+        return CliRunner().invoke(trends, arguments, catch_exceptions=False).stdout
+
+    (row,) = shown("--until", "2014-09-20").splitlines()[1:]
+    assert row.split() == ["source=[/x]", "6", "3", "1", "1", "2014-09-18", "08:01", "2014-09-18", "08:01"]
+    assert shown("--since", "2014-09-19", "--until", "2014-09-20") == "nothing is stored in that time\n"
+
+
+def test_a_time_of_copies_alone_is_shown(stored: Engine) -> None:
+    """Their stories are counted where they began, which may be before --since."""
+    with stored.begin() as connection:
+        connection.execute(text("UPDATE trend SET negative_stories = 0, neutral_stories = 0, positive_stories = 0"))
+    shown = CliRunner().invoke(trends, ["--series", "source=[/x]"], catch_exceptions=False).stdout
+    assert shown.splitlines()[2].split() == ["2014-09-18", "00:00", "6", "0", "0", "0", "0"]
+
+
 def test_a_series_with_a_strange_name_is_shown(stored: Engine) -> None:
     shown = CliRunner().invoke(trends, ["--series", "source=[/x]"], catch_exceptions=False).stdout
     assert "source=[/x]" in shown
