@@ -33,6 +33,7 @@ WHOLE = {
     "roles.newstide_writer": "grants, which read no rows",
     "roles.newstide_reader": "grants, which read no rows",
     "roles.newstide_trainer": "grants, which read no rows",
+    "roles.newstide_boards": "grants, which read no rows",
     "alerting.still_open": "once a start: what one channel was told in the last `retention.delivery_days`",
     "desk.labelling.counts": "counts every label once a process; then those that come",
     "desk.labelling.rows": "counts the rows of an index, which people add one by one",

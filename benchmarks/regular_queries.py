@@ -121,8 +121,11 @@ def _of_commands(now: datetime, uids: list[Any]) -> list[Asked]:
         ("dead_letters.by_ids", {"ids": uids[:50]}),
         ("labels.messages", {"uids": uids[:50]}),
         ("samples.window", {"pool": 5000, "model": "m", "seed": 1, "size": 500}),
-        ("samples.unsure", {"pool": 5000, "since": None, "confidence": 0.5, "margin": 0.1, "limit": 100}),
-        ("samples.stories", {"pool": 5000, "since": None}),
+        (
+            "samples.unsure",
+            {"pool": 5000, "languages": ["en"], "since": None, "confidence": 0.5, "margin": 0.1, "limit": 100},
+        ),
+        ("samples.stories", {"pool": 5000, "languages": ["en"], "since": None}),
         ("shadows.disagreements", {"shadow": None, "task": None, "limit": 50}),
         ("training.new_labels", {"since": now - _DAY}),
     ]  # fmt: skip
@@ -225,7 +228,7 @@ def _of_labelling(stories: list[Any], uids: list[Any]) -> list[Asked]:
         ("desk.labelling.labelled_tasks", {"stories": stories}),
         ("desk.labelling.seconds", {"analyst": "bob", "pool": 100}),
         ("desk.labelling.lease", {**offered, **ann, "count": 3, "seconds": 900}),
-        ("desk.labelling.held", {**ann, "holding": [], "most": 50, "seconds": 900}),
+        ("desk.labelling.held", {**ann, "holding": [], "most": 50, "seconds": 900, "reasons": ["random"]}),
         ("desk.labelling.unlabelled_lease", {"story": stories[0], "analyst": "ann"}),
         ("desk.labelling.items", {"stories": stories[:20]}),
         ("desk.labelling.labelled_stories", {"uids": uids[:20]}),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
 
 
 def write_backbone(directory: Path, words: Iterable[str]) -> Path:
     """Two layers of 32 with random weights, that know `words` and nothing else; `directory`."""
+    # Seconds of imports, in each process that collects tests.
+    import torch
+    from transformers import BertConfig, BertModel
+
     known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     vocabulary = {word: number for number, word in enumerate(known)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))

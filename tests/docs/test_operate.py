@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from newstide.embedded.broker import EmbeddedBroker
-from newstide.embedded.process import free_port
 from newstide.stack.resources import amended
 from tests.docs.pages import run_blocks
+from tests.ports import free_port
 from tests.stream.harness import Workers, as_input, committed, make_settings, produce, scenario_messages, wait_until
 from tests.tiny_bundles import write_tiny
 
