@@ -28,7 +28,7 @@ READERS = {
     "taxonomy": {"stream": "worker", "alerting": "alerts", "desk": "desk", "trainer": "trainer"},
     "stream.watchlist": {"stream": "worker"},
 }
-"""Rooms that read a setting, and the pod that runs them. The trainer reads both: `newstide train` does."""
+"""Rooms that read a setting, and the pod that runs them. The trainer reads both: `newstide train --schedule` does."""
 
 
 @pytest.fixture
@@ -76,7 +76,8 @@ def test_own_taxonomy_and_companies_reach_every_pod_that_reads_them(
     for setting, readers in READERS.items():
         modules = [(room, path.read_text("utf-8")) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
         assert {room for room, text in modules if f"settings.{setting}" in text} == readers.keys()
-        assert f"settings.{setting}" in (ROOT / "newstide" / "commands" / "train.py").read_text("utf-8")
+        scheduled = ROOT / "newstide" / "commands" / "scheduled_training.py"
+        assert f"settings.{setting}" in scheduled.read_text("utf-8")
     topics = load_taxonomy(TAXONOMY).tasks["topic"]
     for component in READERS["taxonomy"].values():
         settings, _ = settings_of(component, manifests, tmp_path, monkeypatch)

@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         raise AssertionError("it went on")
 
     monkeypatch.setattr("newstide.commands.train.load_material", too_far)
-    monkeypatch.setattr("newstide.commands.train.run_schedule", too_far)
+    monkeypatch.setattr("newstide.commands.scheduled_training.run_schedule", too_far)
 
     def invoke(*words: Any) -> None:
         CliRunner().invoke(train, [str(word) for word in words], catch_exceptions=False)
