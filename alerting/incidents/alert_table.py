@@ -39,11 +39,15 @@ class AlertTable:
         self._rates = rates
         self._incidents = IncidentTable(outbox, self._rates)
 
-    def bring_in_line(self, connection: Connection, found: list[FoundSurge], start: int, end: int) -> list[StateChange]:
+    def bring_in_line(
+        self, connection: Connection, found: list[FoundSurge], start: int, end: int, changed_from: int
+    ) -> list[StateChange]:
         """Make the alerts what `found` says of the steps `start` to `end` (excluded), and the incidents with them.
 
-        An alert that opened in these steps and was not found is withdrawn. One that opened before and is not found, as
-        after a change of settings, is closed. What was judged of the time after `end` stands until it is judged again.
+        Counts of the steps from `changed_from` on may be others than when they were judged before, and so may the
+        evidence of an alert that peaked after them. An alert that opened in these steps and was not found is withdrawn.
+        One that opened before and is not found, as after a change of settings, is closed. What was judged of the time
+        after `end` stands until it is judged again.
         """
         span = {"start": self._steps.start(start), "end": self._steps.start(end)}
         with connection.cursor(row_factory=class_row(AlertRow)) as cursor:
@@ -54,7 +58,7 @@ class AlertTable:
             if row.id not in expected:
                 changes += self._end(connection, row, start, end)
         for alert, each in expected.items():
-            changes += self._bring_up_to_date(connection, each, stored.get(alert), end)
+            changes += self._bring_up_to_date(connection, each, stored.get(alert), end, changed_from)
         openings = {
             alert: self._row(FoundSurge(each.series, each.opening, closed=each.closed), {})
             for alert, each in expected.items()
@@ -80,7 +84,7 @@ class AlertTable:
         return [self._report(connection, gone, at)]
 
     def _bring_up_to_date(
-        self, connection: Connection, each: FoundSurge, known: AlertRow | None, end: int
+        self, connection: Connection, each: FoundSurge, known: AlertRow | None, end: int, changed_from: int
     ) -> list[StateChange]:
         if known is None and each.opening is None:
             return []  # it opened under other settings, and was not reported then
@@ -89,11 +93,12 @@ class AlertTable:
         row = self._row(
             each, known.evidence if known is not None else {}, known.incident if known is not None else None
         )
-        if known is None or (known.state, known.peak_at, known.window_minutes) != (
+        as_before = known is not None and (known.state, known.peak_at, known.window_minutes) == (
             row.state,
             row.peak_at,
             row.window_minutes,
-        ):
+        )
+        if not as_before or each.surge.peak >= changed_from:
             row = replace(row, evidence=evidence_of(connection, row, self._rates))
         if known == row:
             return []

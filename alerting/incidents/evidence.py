@@ -40,11 +40,13 @@ def gather_evidence(
 ) -> dict[str, Any]:
     """JSON-able evidence for the stories of `series` that `signal` counts, with `start` <= first message < `end`.
 
+    All of it as of `end`, whatever is stored by now: alerts judged again show the same.
+
     `stories`: those with the most messages, each with headline, url, kind, first_at, sources, messages, sentiment, and
-    entities with what it says of each (up to `end`). `words`: what sets them apart from the same series' stories of the
-    day before. `entities` and `sources`: what names they bear, with the number of stories. `kinds`: the share of news
-    and of comments in them. `models`: what labelled them, with the number of stories. All these look at 500 stories at
-    most, of the latest 5000.
+    entities with what it says of each. `words`: what sets them apart from the same series' stories of the day before.
+    `entities` and `sources`: what names they bear, with the number of stories. `kinds`: the share of news and of
+    comments in them. `models`: what labelled them, with the number of stories. All these look at 500 stories at most,
+    of the latest 5000.
 
     `counts`: all stories of the series in the window by sentiment, their sum `stories`, the `messages`, and as `reach`
     the messages that the signal counts. `corrected`: the stories by sentiment as they most likely are, given the
@@ -52,18 +54,20 @@ def gather_evidence(
     """
     sentiments = SENTIMENTS_OF[signal]
     window = {"kind": series.kind, "name": series.name, "sentiments": text_array(sentiments), "limit": _READ}
-    rows = fetch(connection, "window_stories", {**window, "start": start, "end": end, "most": _MOST})
+    # nothing is stored before it was published, but for a day of the clock's
+    stored = {"stored_from": start.date() - _ONE_DAY}
+    span = {**stored, "start": start, "end": end}
+    rows = fetch(connection, "window_stories", {**window, **span, "most": _MOST, "copies": _COPIES})
     earlier = {"start": start - _BEFORE, "end": start}
     background = fetch(connection, "latest_headlines", {**window, **earlier})
     anything = {"kind": "all", "name": "all", "sentiments": text_array(SENTIMENTS), "limit": _READ}
     language = fetch(connection, "latest_headlines", {**anything, **earlier})
     texts, before, usual = ([row.headline for row in found] for found in (rows, background, language))
     words = distinctive_words(texts, before, usual, limit=_NAMED + 3)
-    # nothing is stored before it was published, but for a day of the clock's
-    stored = {"stored_from": start.date() - _ONE_DAY}
     firsts = fetch(connection, "first_messages", {**stored, "uids": plain_array(row.uid for row in rows)})
     models = Counter(row.model for row in firsts)
-    named = fetch(connection, "story_names", {"stories": plain_array(row.story for row in rows), "limit": _NAMED + 1})
+    names = {"stories": plain_array(row.story for row in rows), "end": end, "limit": _NAMED + 1}
+    named = fetch(connection, "story_names", names)
     counts = _counts(connection, series, signal, start, end)
     return {
         "stories": _shown(connection, rows[:_SHOWN], {row.uid: row for row in firsts}, end, stored),

@@ -90,17 +90,25 @@ JOIN unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
 WHERE story = ANY(%(stories)s::uuid[]) AND sentiment = ANY(%(sentiments)s::text[]) AND first_at < %(until)s
 
 -- name: window_stories
--- Of the latest `most` stories of the window, those with the most messages.
-SELECT latest.story, latest.uid, latest.first_at, story.headline, story.messages
+-- Of the latest `most` stories of the window, those with the most messages by its end. Later messages do not count: how
+-- many of them are stored already depends on when this is asked.
+SELECT latest.story, latest.uid, latest.first_at, story.headline,
+       CASE WHEN story.messages = 1 THEN 1 ELSE (
+           SELECT count(*) FROM (
+               SELECT FROM message
+               WHERE message.story = latest.story AND published_at < %(end)s AND stored_on >= %(stored_from)s
+               LIMIT %(copies)s
+           ) AS member
+       ) END AS messages
 FROM unnest(%(sentiments)s::text[]) AS sentiment
 CROSS JOIN LATERAL (
     SELECT story, uid, first_at FROM story_series AS series
     WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
       AND first_at >= %(start)s AND first_at < %(end)s
-    ORDER BY first_at DESC LIMIT %(most)s
+    ORDER BY first_at DESC, story LIMIT %(most)s
 ) AS latest
 JOIN story ON story.id = latest.story
-ORDER BY story.messages DESC, latest.first_at, latest.uid
+ORDER BY messages DESC, latest.first_at, latest.uid
 LIMIT %(limit)s
 
 -- name: latest_headlines
@@ -110,7 +118,7 @@ FROM (
         SELECT story, first_at FROM story_series AS series
         WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
           AND first_at >= %(start)s AND first_at < %(end)s
-        ORDER BY first_at DESC LIMIT %(limit)s
+        ORDER BY first_at DESC, story LIMIT %(limit)s
     ) AS latest
     ORDER BY first_at DESC, story LIMIT %(limit)s
 ) AS latest
@@ -124,7 +132,8 @@ SELECT kind, coalesce(written.name, counted.name) AS name, stories
 FROM (
     SELECT kind, name, count(*) AS stories,
            row_number() OVER (PARTITION BY kind ORDER BY count(*) DESC, name) AS place
-    FROM story_series WHERE story = ANY(%(stories)s::uuid[]) AND kind IN ('entity', 'source')
+    FROM story_series
+    WHERE story = ANY(%(stories)s::uuid[]) AND kind IN ('entity', 'source') AND first_at < %(end)s
     GROUP BY kind, name
 ) AS counted
 LEFT JOIN source AS written ON counted.kind = 'source' AND written.key = counted.name

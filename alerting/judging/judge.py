@@ -137,7 +137,7 @@ class Judge:
             judgement.save(connection)
             return outcome
         since = self.steps.of(judgement.progress.since)
-        outcome.changes += self._alerts.bring_in_line(connection, [], since, judgement.judged)
+        outcome.changes += self._alerts.bring_in_line(connection, [], since, judgement.judged, since)
         store.forget_progress(connection)
         self.judgement = None
         return outcome

@@ -57,6 +57,7 @@ class Judgement:
         self.progress = progress
         self.projection = projection
         self._unsettled = False  # the alerts may not be what the projection says
+        self._changed_from: int | None = None  # while what is stale is judged again
 
     @property
     def judged(self) -> int:
@@ -101,13 +102,14 @@ class Judgement:
             self._begin_again(connection, self.progress.stale_from)
         else:
             self.projection.rewind(stale)
+        self._changed_from = stale if self._changed_from is None else min(stale, self._changed_from)
         self.progress = replace(self.progress, stale_from=None)
-        self._judge(connection, self.projection.block_end(target), outcome, self._lasting(target, drained))
+        self._judge_towards(connection, target, outcome, drained)
 
     def judge_on(self, connection: Connection, target: int, outcome: Outcome, drained: bool) -> None:
         """Judge on towards `target`, as far as one transaction goes."""
         if target > self.judged or self._unsettled:
-            self._judge(connection, self.projection.block_end(target), outcome, self._lasting(target, drained))
+            self._judge_towards(connection, target, outcome, drained)
 
     def go_back(self, connection: Connection, target: int, outcome: Outcome) -> None:
         """Take back what was judged of the time after `target`, when a clock was wrong."""
@@ -138,6 +140,11 @@ class Judgement:
         are read in a replay that goes on."""
         return self.projection.last_days(target) if drained or self._settings.clock == "wall" else target + 1
 
+    def _judge_towards(self, connection: Connection, target: int, outcome: Outcome, drained: bool) -> None:
+        self._judge(connection, self.projection.block_end(target), outcome, self._lasting(target, drained))
+        if self.judged >= target:
+            self._changed_from = None
+
     def _judge(
         self, connection: Connection, end: int, outcome: Outcome, lasting: int, until: int | None = None
     ) -> None:
@@ -146,7 +153,8 @@ class Judgement:
         before = self.projection.detector.open_surges()
         changes = self.projection.advance(connection, end, lasting)
         found = found_surges(before, changes, self.projection.detector.open_surges())
-        outcome.changes += self._alerts.bring_in_line(connection, found, start, max(end, until or end))
+        changed_from = start if self._changed_from is None else self._changed_from
+        outcome.changes += self._alerts.bring_in_line(connection, found, start, max(end, until or end), changed_from)
         outcome.moved, self._unsettled = True, False
         self.progress = replace(self.progress, judged_until=self._steps.start(self.projection.position))
 

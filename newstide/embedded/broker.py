@@ -7,7 +7,6 @@ data need a real Kafka.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from importlib.util import find_spec
@@ -18,10 +17,9 @@ from typing import Self
 
 from core.errors import EmbeddedPartError
 from newstide.embedded.launch import bind_to_parent
-from newstide.embedded.process import end, free_port, is_taken, prepare_log, read_tail
+from newstide.embedded.process import end, free_port, is_taken, listens, prepare_log, read_tail
 
 START_TIMEOUT_S = 20.0
-SETTLE_S = 0.15  # a broker whose port was taken in the meantime exits within this time, with status 0
 
 
 class EmbeddedBroker:
@@ -116,14 +114,10 @@ class EmbeddedBroker:
 
     def _wait_until_listening(self) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while self.pid is not None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.01)
-                continue
-            time.sleep(SETTLE_S)
-            return self.pid is not None
+        while (pid := self.pid) is not None and time.monotonic() < deadline:
+            if listens(pid, self.port):
+                return True
+            time.sleep(0.01)
         return False
 
 

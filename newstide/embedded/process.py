@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 MAX_LOG_BYTES = 20_000_000
 
 
@@ -31,6 +33,15 @@ def is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """True if the process itself listens on TCP `port`: who answers there may be another that was faster."""
+    try:
+        sockets = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False  # it has ended, or is about to
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
 
 
 def prepare_log(path: Path) -> Path:

@@ -225,6 +225,29 @@ def test_the_evidence_of_other_signals(make_settings: MakeSettings, news: Connec
     assert of_alert == gather(news, "negative")
 
 
+def test_what_came_after_the_window_changes_no_evidence(make_settings: MakeSettings, news: Connection) -> None:
+    """A process that was killed judges again when later messages are stored: it says what it would have said."""
+    before = gather(news, "negative")
+    late, first = NOON + timedelta(hours=2), NOON + timedelta(minutes=20)
+    story = uuid5(_NAMES, f"Mill and bank named in fraud probe {first}")
+    for copy in range(9):
+        news.execute(
+            "INSERT INTO message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, "
+            "author, language, entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, model) "
+            "SELECT %s, stored_on, 'late', %s, kind, %s, %s, title, text, url, "
+            "author, language, entities, marks, extra, story, sentiment, sentiment_scores, topic, topic_scores, model "
+            "FROM message WHERE story = %s LIMIT 1",
+            (uuid5(story, f"late {copy}"), f"late {copy}", late, late, story),
+        )
+    news.execute("UPDATE story SET messages = messages + 9 WHERE id = %s", (story,))
+    news.execute(
+        "INSERT INTO story_series (story, kind, name, first_at, uid, sentiment) "
+        "SELECT story, 'entity', 'LATE', %s, uid, sentiment FROM story_series WHERE story = %s AND kind = 'all'",
+        (late, story),
+    )
+    assert gather(news, "negative") == before
+
+
 def thousandfold(connection: Connection) -> None:
     connection.execute(
         "UPDATE trend SET negative_stories = 1000 * negative_stories, neutral_stories = 1000 * neutral_stories, "

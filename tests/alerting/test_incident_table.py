@@ -67,7 +67,7 @@ def later(found: FoundSurge, step: int, observed: float | None = None, *, closed
 
 def judge(table: AlertTable, connection: Connection, found: list[FoundSurge], start: int, end: int) -> None:
     with connection.transaction():
-        table.bring_in_line(connection, found, start, end)
+        table.bring_in_line(connection, found, start, end, start)
 
 
 def changes(connection: Connection) -> list[tuple[str, str, list[str]]]:

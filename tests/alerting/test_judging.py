@@ -44,7 +44,7 @@ def alerts(connection: Connection) -> list[Any]:
     """All that must not depend on how it came about."""
     return connection.execute(
         "SELECT id, kind, name, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, "
-        "score, incident FROM alert WHERE state <> 'withdrawn' ORDER BY opened_at, kind, name"
+        "score, evidence, incident FROM alert WHERE state <> 'withdrawn' ORDER BY opened_at, kind, name"
     ).fetchall()
 
 
@@ -223,6 +223,20 @@ def test_a_surge_whose_rows_come_late_is_found(
         "SELECT payload FROM outbox WHERE dedupe = %s", (f"{in_time[0][-1]}:opened",)
     ).fetchone()
     assert payload["opened_at"] == in_time[0][4].isoformat()
+
+
+def test_evidence_counts_what_came_late_though_the_surge_is_as_it_was(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    settings = make_settings(clock="wall")
+    cells, late_at = cells_of(fortnight()), time_of(TROUBLE + PER_DAY)
+    late = [(series, TROUBLE + step, 1, 0) for series in (ALL, BANK) for step in range(120)]
+    live_days(settings, connection, sorted([*cells, *late], key=lambda cell: cell[1]), [], late_at)
+    in_time = alerts(connection)
+    assert BANK.name in {row[2] for row in in_time}
+    wipe(connection)
+    live_days(settings, connection, cells, late, late_at)
+    assert alerts(connection) == in_time
 
 
 def test_what_comes_too_late_to_be_judged_is_said(
