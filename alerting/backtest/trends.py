@@ -12,7 +12,7 @@ import psycopg
 from alerting.backtest.panel import Panel, make_panel
 from alerting.backtest.run import Found, Key, Recorder, find
 from alerting.backtest.watcher import open_detector
-from alerting.detection.detector import Counts, Floats
+from alerting.detection.detector import OUTAGE, Counts, Floats
 from alerting.judging.progress import read_first_minute
 from alerting.judging.sql import fetch
 from alerting.judging.trend_window import TrendWindow
@@ -61,7 +61,7 @@ class TrendBacktest:
     def panels(self, found: list[Found], tick: Tick) -> list[Panel]:
         """The series of the strongest alerts in `found`, judged again to draw them."""
         chosen = list(dict.fromkeys((each.series, each.signal) for each in sorted(found, key=lambda each: -each.score)))
-        chosen = [key for key in chosen if key[1] in _DRAWN][:MOST_PANELS]
+        chosen = [key for key in chosen if key[0] != OUTAGE and key[1] in _DRAWN][:MOST_PANELS]
         recorder = Recorder({series for series, _ in chosen})
         kept = {key: np.zeros(self.end - self.start) for key in chosen}
         detector = open_detector(self._settings, self._policy, self.start, recorder)

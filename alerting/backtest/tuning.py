@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.backtest.watcher import open_detector
-from alerting.detection.detector import Counts, Floats, Series, SurgeChange
+from alerting.detection.detector import OUTAGE, Counts, Floats, Series, SurgeChange
 from alerting.rules.policy import Policy
 from alerting.steps import Steps
 from core.errors import InputError
@@ -86,7 +86,8 @@ def trade_offs(
     for budget in plan.budgets:
         asked = replace(policy, budget_per_week=budget)
         calm = _judge(counts, settings, asked, steps, tick)
-        pages = sum(change.kind == "opened" and change.step >= first for change in calm)
+        surges = (change for change in calm if change.series != OUTAGE)
+        pages = sum(change.kind == "opened" and change.step >= first for change in surges)
         changes = _judge(injection.counts, settings, asked, steps, tick)
         yield TradeOff(budget, pages / weeks, list(_caught(injection, changes, steps, plan)))
 

@@ -93,11 +93,7 @@ class AlertTable:
         row = self._row(
             each, known.evidence if known is not None else {}, known.incident if known is not None else None
         )
-        as_before = known is not None and (known.state, known.peak_at, known.window_minutes) == (
-            row.state,
-            row.peak_at,
-            row.window_minutes,
-        )
+        as_before = known is not None and _peak(known) == _peak(row)
         if not as_before or each.surge.peak >= changed_from:
             row = replace(row, evidence=evidence_of(connection, row, self._rates))
         if known == row:
@@ -143,6 +139,11 @@ class AlertTable:
             evidence=evidence,
             incident=incident,
         )
+
+
+def _peak(row: AlertRow) -> tuple[object, ...]:
+    """What evidence is of."""
+    return row.state, row.peak_at, row.window_minutes, row.observed, row.expected
 
 
 def _reaches_beyond(known: AlertRow, at: datetime) -> bool:

@@ -40,13 +40,14 @@ def gather_evidence(
 ) -> dict[str, Any]:
     """JSON-able evidence for the stories of `series` that `signal` counts, with `start` <= first message < `end`.
 
-    All of it as of `end`, whatever is stored by now: alerts judged again show the same.
+    All of it as of `end`, whatever is stored by now: alerts judged again show the same. Only how sources are spelled,
+    and what people say of the models' mistakes, is as it is known now.
 
-    `stories`: those with the most messages, each with headline, url, kind, first_at, sources, messages, sentiment, and
-    entities with what it says of each. `words`: what sets them apart from the same series' stories of the day before.
-    `entities` and `sources`: what names they bear, with the number of stories. `kinds`: the share of news and of
-    comments in them. `models`: what labelled them, with the number of stories. All these look at 500 stories at most,
-    of the latest 5000.
+    `stories`: those with the most messages, of which 5000 count, each with headline, url, kind, first_at, sources,
+    messages, sentiment, and entities with what it says of each. `words`: what sets them apart from the same series'
+    stories of the day before. `entities` and `sources`: what names they bear, with the number of stories. `kinds`: the
+    share of news and of comments in them. `models`: what labelled them, with the number of stories. All these look at
+    500 stories at most, of the latest 5000.
 
     `counts`: all stories of the series in the window by sentiment, their sum `stories`, the `messages`, and as `reach`
     the messages that the signal counts. `corrected`: the stories by sentiment as they most likely are, given the
@@ -54,23 +55,23 @@ def gather_evidence(
     """
     sentiments = SENTIMENTS_OF[signal]
     window = {"kind": series.kind, "name": series.name, "sentiments": text_array(sentiments), "limit": _READ}
-    # nothing is stored before it was published, but for a day of the clock's
-    stored = {"stored_from": start.date() - _ONE_DAY}
-    span = {**stored, "start": start, "end": end}
-    rows = fetch(connection, "window_stories", {**window, **span, "most": _MOST, "copies": _COPIES})
+    span = {"start": start, "end": end, "most": _MOST, "copies": _COPIES}
+    rows = fetch(connection, "window_stories", {**window, **span})
     earlier = {"start": start - _BEFORE, "end": start}
     background = fetch(connection, "latest_headlines", {**window, **earlier})
     anything = {"kind": "all", "name": "all", "sentiments": text_array(SENTIMENTS), "limit": _READ}
     language = fetch(connection, "latest_headlines", {**anything, **earlier})
     texts, before, usual = ([row.headline for row in found] for found in (rows, background, language))
     words = distinctive_words(texts, before, usual, limit=_NAMED + 3)
-    firsts = fetch(connection, "first_messages", {**stored, "uids": plain_array(row.uid for row in rows)})
+    # nothing is stored before it was published, but for a day of the clock's
+    known = {"uids": plain_array(row.uid for row in rows), "stored_from": start.date() - _ONE_DAY}
+    firsts = fetch(connection, "first_messages", known)
     models = Counter(row.model for row in firsts)
     names = {"stories": plain_array(row.story for row in rows), "end": end, "limit": _NAMED + 1}
     named = fetch(connection, "story_names", names)
     counts = _counts(connection, series, signal, start, end)
     return {
-        "stories": _shown(connection, rows[:_SHOWN], {row.uid: row for row in firsts}, end, stored),
+        "stories": _shown(connection, rows[:_SHOWN], {row.uid: row for row in firsts}, end),
         "words": [word for word in words if word.lstrip("$#") != series.name.lower()][:_NAMED],
         "entities": _names(named, "entity", series),
         "sources": _names(named, "source", series),
@@ -81,11 +82,9 @@ def gather_evidence(
     }
 
 
-def _shown(
-    connection: Connection, rows: list[Any], firsts: dict[Any, Any], end: datetime, stored: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _shown(connection: Connection, rows: list[Any], firsts: dict[Any, Any], end: datetime) -> list[dict[str, Any]]:
     """The stories with their copies folded."""
-    stories = {**stored, "stories": plain_array(row.story for row in rows), "end": end, "limit": _COPIES}
+    stories = {"stories": plain_array(row.story for row in rows), "end": end, "limit": _COPIES}
     spread = {row.story: row for row in fetch(connection, "story_reach", stories)}
     said = {row.story: row for row in fetch(connection, "story_sentiments", stories)}
     return [

@@ -70,16 +70,17 @@ FROM incident_history WHERE incident = %(incident)s AND change = %(change)s
 RETURNING times
 
 -- name: stories_within
+-- Of equal times the uid decides: the id of a story depends on what of it came first.
 SELECT wanted.kind, wanted.name, found.story, found.first_at
 FROM unnest(%(kinds)s::text[], %(names)s::text[]) AS wanted (kind, name)
 CROSS JOIN LATERAL (
     SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
-        SELECT story, first_at FROM story_series AS series
+        SELECT story, uid, first_at FROM story_series AS series
         WHERE series.kind = wanted.kind AND series.name = wanted.name AND series.sentiment = sentiment.sentiment
           AND first_at >= %(start)s AND first_at < %(end)s
-        ORDER BY first_at DESC, story LIMIT %(limit)s
+        ORDER BY first_at DESC, uid LIMIT %(limit)s
     ) AS latest
-    ORDER BY first_at DESC, story LIMIT %(limit)s
+    ORDER BY first_at DESC, uid LIMIT %(limit)s
 ) AS found
 
 -- name: stories_held
@@ -96,7 +97,7 @@ SELECT latest.story, latest.uid, latest.first_at, story.headline,
        CASE WHEN story.messages = 1 THEN 1 ELSE (
            SELECT count(*) FROM (
                SELECT FROM message
-               WHERE message.story = latest.story AND published_at < %(end)s AND stored_on >= %(stored_from)s
+               WHERE message.story = story.id AND published_at < %(end)s AND message.stored_on >= story.stored_on
                LIMIT %(copies)s
            ) AS member
        ) END AS messages
@@ -105,7 +106,7 @@ CROSS JOIN LATERAL (
     SELECT story, uid, first_at FROM story_series AS series
     WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
       AND first_at >= %(start)s AND first_at < %(end)s
-    ORDER BY first_at DESC, story LIMIT %(most)s
+    ORDER BY first_at DESC, uid LIMIT %(most)s
 ) AS latest
 JOIN story ON story.id = latest.story
 ORDER BY messages DESC, latest.first_at, latest.uid
@@ -115,12 +116,12 @@ LIMIT %(limit)s
 SELECT story.headline
 FROM (
     SELECT latest.* FROM unnest(%(sentiments)s::text[]) AS sentiment CROSS JOIN LATERAL (
-        SELECT story, first_at FROM story_series AS series
+        SELECT story, uid, first_at FROM story_series AS series
         WHERE kind = %(kind)s AND name = %(name)s AND series.sentiment = sentiment.sentiment
           AND first_at >= %(start)s AND first_at < %(end)s
-        ORDER BY first_at DESC, story LIMIT %(limit)s
+        ORDER BY first_at DESC, uid LIMIT %(limit)s
     ) AS latest
-    ORDER BY first_at DESC, story LIMIT %(limit)s
+    ORDER BY first_at DESC, uid LIMIT %(limit)s
 ) AS latest
 JOIN story ON story.id = latest.story
 
@@ -156,13 +157,14 @@ WHERE story = ANY(%(stories)s::uuid[]) AND kind IN ('all', 'entity') AND first_a
 GROUP BY story
 
 -- name: story_reach
-SELECT story, array_agg(DISTINCT coalesce(written.name, member.source) ORDER BY coalesce(written.name, member.source))
-           AS sources, count(*) AS messages
-FROM unnest(%(stories)s::uuid[]) AS wanted (story)
+SELECT story.id AS story, array_agg(DISTINCT coalesce(written.name, member.source)
+                                    ORDER BY coalesce(written.name, member.source)) AS sources, count(*) AS messages
+FROM story
 CROSS JOIN LATERAL (
     SELECT source FROM message
-    WHERE message.story = wanted.story AND published_at < %(end)s AND stored_on >= %(stored_from)s
-    LIMIT %(limit)s
+    WHERE message.story = story.id AND published_at < %(end)s AND message.stored_on >= story.stored_on
+    ORDER BY published_at, uid LIMIT %(limit)s
 ) AS member
 LEFT JOIN source AS written ON written.key = member.source
-GROUP BY story
+WHERE story.id = ANY(%(stories)s::uuid[])
+GROUP BY story.id

@@ -59,6 +59,21 @@ def test_the_past_is_told_as_it_would_have_been(
     assert json.loads(later.stdout) == [item for item in whole if item["start"] >= "2026-03-10"]
 
 
+def test_an_outage_is_no_series_to_draw_and_no_page_of_the_budget(
+    make_settings: MakeSettings, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    busy = daily(28, 40, np.random.default_rng(0))
+    busy[20 * PER_DAY : 22 * PER_DAY] = 0
+    fill_trends(connection, stream({BUSY: busy}))
+    plot = tmp_path / "plot.html"
+    found = json.loads(invoke(make_settings, backtest, "--trends", "--plot", str(plot)).stdout)
+    assert "outage=ingest" in {item["series"] for item in found}
+    assert "outage" not in plot.read_text()
+    arguments = ["tune", "--learn-days", "10", "--ratio", "5", "--budget", "0.001", "--json"]
+    [row] = json.loads(invoke(make_settings, alerts, *arguments).stdout)
+    assert row["pages_per_week"] == 0
+
+
 def test_without_trends_there_is_nothing_to_judge(make_settings: MakeSettings) -> None:
     for command, *arguments in ((backtest, "--trends"), (alerts, "tune")):
         with pytest.raises(InputError, match="no trends are stored yet"):
