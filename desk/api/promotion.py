@@ -84,7 +84,8 @@ def promote(name: ModelName, wanted: Promotion, principal: Admin, desk: Annotate
     if refusal is not None and row.state != wanted.to:
         raise Problem(HTTPStatus.CONFLICT, refusal)
     forced = objection(row, against, verdict, wanted.to, force=False) is not None
-    reason = wanted.reason.strip() or "every gate passed"
+    failed = [gate.name for gate in verdict.failed] if verdict is not None else []
+    reason = wanted.reason.strip() or (f"failed gates: {', '.join(failed)}" if failed else "every gate passed")
 
     def record(connection: Connection, change: StateChange) -> None:
         detail = {"to": change.state, "reason": reason, "displaced": change.displaced, "forced": forced}

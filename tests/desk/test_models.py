@@ -177,6 +177,9 @@ def test_a_shadow_is_compared_with_the_live_one(
 ) -> None:
     judge(settings, engine, "second", tmp_path, better=False)
     assert boss.post(f"{MODELS}/second/promote", json={"to": "shadow"}).status_code == 200
+    event = boss.get("/api/v1/audit", params={"action": "promote model"}).json()["items"][0]
+    assert event["detail"]["reason"].startswith("failed gates: ")
+    assert "improvement" in event["detail"]["reason"]
     rows = [
         ShadowRow(uid_of(number), "first", NOW, {"sentiment": "negative"}, {"sentiment": said}, 0.5)
         for number, said in enumerate(["negative", "negative", "positive"])
