@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -67,6 +68,8 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def open_client(kind: type[Client], **options: Any) -> Client:
     """A client of kafka-python, to be closed by the caller. Raises what its class raises, and leaves nothing open then:
     one that finds no broker would keep its sockets and its thread, and whoever waits for brokers tries for ever."""
+    timeout_ms: float = options.get("bootstrap_timeout_ms", kind.DEFAULT_CONFIG["bootstrap_timeout_ms"])
+    _find_listener(options["bootstrap_servers"], timeout_ms / 1000)
     connections: list[Any] = []
 
     def connect(**given: Any) -> Any:
@@ -79,6 +82,21 @@ def open_client(kind: type[Client], **options: Any) -> Client:
         for connection in connections:
             connection.close()
         raise
+
+
+def _find_listener(servers: list[str], timeout_s: float) -> None:
+    """Return where one of `servers` takes connections, else raise KafkaConnectionError with the reason of the last:
+    kafka-python leaves each socket that is refused to the collector of garbage."""
+    for place, server in enumerate(servers, start=1):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit():
+            return  # the client knows more ways to write an address
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
+            return
+        except OSError as error:
+            if place == len(servers):
+                raise kafka_errors.KafkaConnectionError(str(error)) from error
 
 
 def tls_context(kafka: KafkaSettings) -> ssl.SSLContext | None:

@@ -244,7 +244,7 @@ def test_a_server_that_is_read_only_is_waited_for(
     name = connection.info.dbname
     runner = Runner(make_settings(), ["webhook"], threading.Event())
     runner.leading = leading = Counted()
-    judging = threading.Thread(target=runner.run, args=(True,))
+    judging = threading.Thread(target=runner.run, args=(True,), daemon=True)
     connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
     judging.start()
     deadline = time.monotonic() + 60
