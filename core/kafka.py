@@ -8,9 +8,9 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any
+from typing import Any, TypeVar
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 
 from core.errors import BrokerUnreachable, NewstideError, SettingsError
@@ -25,6 +25,8 @@ _FIRST_TRY_S = 1.0
 _LONGEST_TRY_S = 10.0
 _CONNECT_S = 5.0
 _REFUSED_CREDENTIALS = (kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError)
+
+Client = TypeVar("Client", KafkaAdminClient, KafkaConsumer, KafkaProducer)
 
 
 class TopicError(NewstideError):
@@ -61,6 +63,40 @@ def client_options(settings: Settings) -> dict[str, Any]:
         }
     context = tls_context(kafka)
     return options if context is None else options | {"ssl_context": context}
+
+
+def open_client(kind: type[Client], **options: Any) -> Client:
+    """A client of kafka-python, to be closed by the caller. Raises what its class raises, and leaves nothing open then:
+    one that finds no broker would keep its sockets and its thread, and whoever waits for brokers tries for ever."""
+    timeout_ms: float = options.get("bootstrap_timeout_ms", kind.DEFAULT_CONFIG["bootstrap_timeout_ms"])
+    _find_listener(options["bootstrap_servers"], timeout_ms / 1000)
+    connections: list[Any] = []
+
+    def connect(**given: Any) -> Any:
+        connections.append(kind.DEFAULT_CONFIG["kafka_client"](**given))
+        return connections[-1]
+
+    try:
+        return kind(**options, kafka_client=connect)
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
+
+
+def _find_listener(servers: list[str], timeout_s: float) -> None:
+    """Return where one of `servers` takes connections, else raise KafkaConnectionError with the reason of the last:
+    kafka-python leaves each socket that is refused to the collector of garbage."""
+    for place, server in enumerate(servers, start=1):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit():
+            return  # the client knows more ways to write an address
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
+            return
+        except OSError as error:
+            if place == len(servers):
+                raise kafka_errors.KafkaConnectionError(str(error)) from error
 
 
 def tls_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
@@ -193,36 +229,16 @@ async def _log_in(server: str, options: dict[str, Any]) -> str | None:
 def connect_admin(settings: Settings) -> KafkaAdminClient:
     """An admin client, to be closed by the caller. Raises BrokerUnreachable."""
     try:
-        return _open_admin(client_options(settings), _CONNECT_S)
+        timeout_ms = int(_CONNECT_S * 1000)
+        return open_client(KafkaAdminClient, **client_options(settings), bootstrap_timeout_ms=timeout_ms)
     except (kafka_errors.KafkaError, OSError, ValueError) as error:
         raise BrokerUnreachable(
             f"no Kafka broker answers at {settings.kafka.bootstrap_servers}: {error}; check the address and the network"
         ) from error
 
 
-def _open_admin(options: dict[str, Any], timeout_s: float) -> KafkaAdminClient:
-    """An admin client, to be closed by the caller. Raises OSError where no broker is there, KafkaError as it does."""
-    _find_listener(options["bootstrap_servers"], timeout_s)
-    return KafkaAdminClient(**options, bootstrap_timeout_ms=int(timeout_s * 1000))
-
-
-def _find_listener(servers: list[str], timeout_s: float) -> None:
-    """Return where one of `servers` takes connections, else raise the OSError of the last: kafka-python would leave
-    the descriptors of a client open that finds none, and a courier tries for as long as an outage lasts."""
-    for place, server in enumerate(servers, start=1):
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdigit():
-            return  # the client knows more ways to write an address
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
-            return
-        except OSError:
-            if place == len(servers):
-                raise
-
-
 def _ask_for_topics(options: dict[str, Any], timeout_s: float) -> None:
-    admin = _open_admin(options, timeout_s)
+    admin = open_client(KafkaAdminClient, **options, bootstrap_timeout_ms=int(timeout_s * 1000))
     try:
         admin.list_topics()
     finally:

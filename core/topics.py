@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from core.kafka import client_options
+from core.kafka import client_options, open_client
 from core.settings import Settings
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -195,13 +195,15 @@ class _Connections:
 
     def _describe(self, topic: str) -> dict[str, Any] | None:
         if self._admin is None:
-            self._admin = KafkaAdminClient(**client_options(self._settings), bootstrap_timeout_ms=_CONNECT_MS)
+            options = client_options(self._settings)
+            self._admin = open_client(KafkaAdminClient, **options, bootstrap_timeout_ms=_CONNECT_MS)
         found: list[dict[str, Any]] = self._admin.describe_topics([topic])
         return found[0] if found and not found[0].get("error_code") else None
 
     def _connected(self) -> KafkaConsumer:
         if self._consumer is None:
-            self._consumer = KafkaConsumer(
+            self._consumer = open_client(
+                KafkaConsumer,
                 **client_options(self._settings),
                 enable_auto_commit=False,
                 auto_offset_reset="none",

@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from core import metrics
 from core.dead_letters import dead_letter
 from core.errors import BrokerUnreachable, InputError, UndecodableMessage
-from core.kafka import client_options
+from core.kafka import client_options, open_client
 from core.records import Kind
 from core.settings import Settings
 from ingest.mapping import FieldMap
@@ -228,7 +228,8 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
 
 def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:
     try:
-        return KafkaConsumer(
+        return open_client(
+            KafkaConsumer,
             **client_options(settings),
             group_id=group,
             enable_auto_commit=False,

@@ -15,7 +15,7 @@ from core import metrics
 from core.dead_letters import DeadLetter
 from core.errors import BrokerUnreachable, NewstideError
 from core.health import Beat
-from core.kafka import client_options
+from core.kafka import client_options, open_client
 from core.records import SCHEMA_HEADER, SCHEMA_VERSION, Message, encode
 from core.settings import Settings
 
@@ -130,7 +130,8 @@ class MessageProducer:
         timeout_ms = int(self._delivery_timeout_s * 1000)
         linger_ms = self._settings.ingest.linger_ms
         try:
-            return KafkaProducer(
+            return open_client(
+                KafkaProducer,
                 **client_options(self._settings),
                 acks="all",
                 enable_idempotence=True,

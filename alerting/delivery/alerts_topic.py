@@ -9,7 +9,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from alerting.delivery.channel import Delivery, DeliveryFailed
 from alerting.delivery.webhook import DEDUPE_HEADER
 from core.errors import NewstideError
-from core.kafka import client_options, ensure_topics
+from core.kafka import client_options, ensure_topics, open_client
 from core.settings import Settings
 
 
@@ -28,7 +28,8 @@ class AlertsTopic:
         try:
             if self._producer is None:
                 ensure_topics(self._settings)
-                self._producer = KafkaProducer(**client_options(self._settings), acks="all", linger_ms=0)
+                options = client_options(self._settings)
+                self._producer = open_client(KafkaProducer, **options, acks="all", linger_ms=0)
             self._producer.send(
                 self._settings.topic("alerts"),
                 key=delivery.key.encode(),

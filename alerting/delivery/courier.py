@@ -181,6 +181,7 @@ class Courier(threading.Thread):
         """Send it; returns whether it arrived. The rows are marked afterwards: a kill in between sends it again."""
         name = self._channel.name
         ids = [row.id for row in rows]
+        _check_writable(connection)
         try:
             self._channel.send(delivery)
         except Exception as fault:
@@ -199,11 +200,27 @@ class Courier(threading.Thread):
             connection.execute(QUERIES["mark_failed"], failed)
             metrics.DELIVERIES.labels(channel=name, outcome="failed").inc()
             log.warning("delivery %s to %s failed: %s; next try in %.0f s", delivery.dedupe, name, error, pause)
+            if error.unreachable and self._failures >= _LEAST_TRIES:
+                self._give_up_overdue(connection, error)
             return 0
         self._failures = 0
         connection.execute(QUERIES["mark_delivered"], {"ids": ids, "now": self._clock()})
         metrics.DELIVERIES.labels(channel=name, outcome="delivered").inc(len(ids))
         return 1
+
+    def _give_up_overdue(self, connection: Connection, error: DeliveryFailed) -> None:
+        """Give up all that is too old for a channel that can't be reached: each message is a try of the channel, and if
+        each had to fail as often itself, a backlog would last for days more."""
+        values = {"channel": self._channel.name, "error": str(error), "now": self._clock(), "longest": self._longest}
+        if overdue := len(fetch(connection, "give_up_overdue", values)):
+            metrics.DELIVERIES.labels(channel=self._channel.name, outcome="given-up").inc(overdue)
+            log.error(
+                "%d overdue deliveries to %s given up: it could not be reached %d times in a row (%s)",
+                overdue,
+                self._channel.name,
+                self._failures,
+                error,
+            )
 
     def _note_failure(self, error: DeliveryFailed) -> float:
         """Leave the channel alone if it asks for that or can't be reached; returns for how many seconds."""
@@ -214,6 +231,14 @@ class Courier(threading.Thread):
         if rest:
             self._rests_until = self._clock() + timedelta(seconds=rest)
         return rest
+
+
+def _check_writable(connection: Connection) -> None:
+    """Raise where the database answers and takes no writes, as a standby does: what it could not note as delivered
+    would be sent again and again."""
+    (found,) = fetch(connection, "takes_writes")
+    if not found.takes_writes:
+        raise psycopg.errors.ReadOnlySqlTransaction("it is read-only, so nothing is sent")
 
 
 def _unexpected(fault: Exception) -> DeliveryFailed:

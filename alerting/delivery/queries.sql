@@ -47,6 +47,9 @@ UPDATE outbox
 SET held = %(held)s, not_before = %(not_before)s, next_try_at = least(next_try_at, %(not_before)s)
 WHERE id = ANY(%(ids)s)
 
+-- name: takes_writes
+SELECT NOT current_setting('transaction_read_only')::boolean AS takes_writes
+
 -- name: mark_delivered
 UPDATE outbox SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL WHERE id = ANY(%(ids)s)
 
@@ -57,6 +60,12 @@ WHERE id = ANY(%(ids)s)
 
 -- name: give_up
 UPDATE outbox SET given_up_at = %(now)s, last_error = coalesce(%(error)s, last_error) WHERE id = ANY(%(ids)s)
+
+-- name: give_up_overdue
+UPDATE outbox SET given_up_at = %(now)s, last_error = %(error)s
+WHERE channel = %(channel)s AND delivered_at IS NULL AND given_up_at IS NULL
+  AND coalesce(not_before, created_at) < %(now)s - %(longest)s
+RETURNING id
 
 -- name: pending
 SELECT count(*) AS pending, count(*) FILTER (WHERE first AND NOT failing) AS untried,

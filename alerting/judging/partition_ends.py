@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from alerting.judging.watermark import Ends
 from core.health import Beat
-from core.kafka import client_options
+from core.kafka import client_options, open_client
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class PartitionEnds(threading.Thread):
             self._halt.wait(self._pause_s)
 
     def _follow(self) -> None:
-        consumer = KafkaConsumer(
+        consumer = open_client(
+            KafkaConsumer,
             **client_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="latest",

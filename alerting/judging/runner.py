@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,9 +55,11 @@ class Runner:
     """Judges the trends of one database until `stop` is set.
 
     `channels` names the outbox channels that each change goes to; `rules` add receivers. `clock` returns the
-    wall clock, aware UTC. `ends` tells how far the brokers say the partitions reach, None while they do not answer;
-    without it, the ledger is asked.
+    wall clock, aware UTC. `ends` tells how far the brokers say the partitions reach, by the same clock, None while they
+    do not answer; without it, the ledger is asked.
     `judging` notes whether judging succeeds; standing by while another runner judges counts as success.
+    `leading` is set while this runner judges, from its first step that was committed on: a standby that answers while
+    another server takes over gives the lock away, and could not note what was delivered.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Runner:
     ) -> None:
         self._settings = settings
         self._stop = stop
+        self._wall = clock
         self._clock = SteadyClock(clock)
         self._begun = self._clock()
         self._ends = ends
         self._judging = judging or Beat()
         self._seen_ends = SeenEnds()
+        self._told_ends: Ends | None = None  # the last of `ends`
         self._judge = Judge(settings, Outbox(channels, rules), stop.is_set, policy=rules.policy if rules else None)
         lateness = settings.alerting.allowed_lateness_s
         self._lateness = timedelta(seconds=DEFAULT_LATENESS_S if lateness is None else lateness)
@@ -129,6 +134,7 @@ class Runner:
                 now = self._now(connection)
                 watermark = self._find_watermark(connection, now)
                 outcome = self._judge.step(connection, watermark, now)
+            self.leading.set()
             self._judging.good()
             self._show(outcome)
             if outcome.done or self._stop.is_set():
@@ -149,7 +155,6 @@ class Runner:
         while not self._stop.is_set():
             (lock,) = fetch(connection, "try_lock", {"key": _LOCK})
             if lock.taken:
-                self.leading.set()
                 return
             if not standing_by:
                 log.info("another alerting process is at work; standing by")
@@ -171,11 +176,22 @@ class Runner:
             return self._beyond_event_times(
                 connection, event_watermark(partitions, replays, self._lateness, step), step
             )
-        ends = _noted_ends(partitions, now) if self._ends is None else self._ends()
-        if ends is not None:
-            self._seen_ends.add(ends)
+        self._see_ends(partitions, now)
         complete_at = self._seen_ends.complete_at(partitions)
         return wall_watermark(partitions, replays, complete_at, now, self._lateness, step)
+
+    def _see_ends(self, partitions: list[Partition], now: datetime) -> None:
+        """Take note of how far the partitions reach, as of a time that is reckoned as `now` is: where the wall clock is
+        ahead of that, what the brokers said was said earlier than the wall clock had it."""
+        if self._ends is None:
+            self._seen_ends.add(_noted_ends(partitions, now))
+            return
+        told = self._ends()
+        if told is None or told is self._told_ends:
+            return
+        self._told_ends = told
+        ahead = self._wall() - now
+        self._seen_ends.add(replace(told, at=min(told.at - ahead, now)))
 
     def _beyond_event_times(self, connection: Connection, found: Watermark, step: timedelta) -> Watermark:
         """The watermark of a replay, with what has no event time of its own in mind: assumed times move none."""

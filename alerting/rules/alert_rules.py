@@ -20,6 +20,8 @@ URGENT: Severity = "critical"
 ReceiverType = Literal["alertmanager", "apprise", "webhook"]
 RECEIVER_TYPES: tuple[ReceiverType, ...] = get_args(ReceiverType)
 
+_BUILT_IN = ""  # no rule of a file has this name
+
 DEFAULT_TITLE = "[$severity] $name: $change"
 DEFAULT_BODY = "$sentence\n$stories\n$link"
 
@@ -74,17 +76,20 @@ class AlertRules:
 
     @property
     def outages(self) -> Rule:
-        """The rule behind all others: an outage that none of them names is told to every receiver."""
-        return Rule("", Watch((str(OUTAGE),)), receivers=tuple(receiver.name for receiver in self.receivers))
+        """The rule behind all others: an outage that none of them names is told to every receiver, whatever is too
+        little for it otherwise."""
+        return Rule(_BUILT_IN, Watch((str(OUTAGE),)), receivers=tuple(receiver.name for receiver in self.receivers))
 
     def matching(self, series: str, signal: Signal) -> list[Rule]:
         """The first rule for a signal of a series; those after it too, as long as each goes on."""
         found = []
-        for rule in (*self.rules, self.outages):
+        for rule in self.rules:
             if rule.watch.takes(series, signal):
                 found.append(rule)
                 if not rule.continues:
                     break
+        if not found and self.outages.watch.takes(series, signal):
+            found.append(self.outages)
         return found
 
     def severity(self, surges: Iterable[tuple[str, Signal]]) -> Severity:
@@ -103,7 +108,7 @@ class AlertRules:
         return {
             receiver: Route(severity, tuple(rules))
             for receiver, rules in asking.items()
-            if at_least(severity := most_severe(rules.values()), least[receiver])
+            if at_least(severity := most_severe(rules.values()), least[receiver]) or _BUILT_IN in rules
         }
 
     def hold(self, rules: Iterable[str], severity: str, now: datetime) -> tuple[Hold, datetime] | None:

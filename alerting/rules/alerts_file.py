@@ -25,20 +25,18 @@ RESERVED = ("kafka", "webhook")
 
 def load_rules(settings: Settings) -> AlertRules:
     """The rules in force; without a file, all series are judged within the default budget, and no receiver is
-    notified but those of the settings. A budget of the settings is in force in the place of the file's. Raises
-    InputError naming each fault."""
+    notified but those of the settings. Raises InputError naming each fault."""
+    written = settings.alerting.budget
+    budget = budget_per_week(written, "alerting.budget") if written else None
     path = rules_file(settings)
-    rules = AlertRules()
-    if path is not None:
-        rules = read_rules(path, load_taxonomy(settings.taxonomy).tasks.get("topic", ()))
-    if settings.alerting.budget:
-        budget = budget_per_week(settings.alerting.budget, "alerting.budget")
-        rules = replace(rules, policy=replace(rules.policy, budget_per_week=budget))
-    return rules
+    if path is None:
+        return AlertRules() if budget is None else AlertRules(Policy(budget))
+    return read_rules(path, load_taxonomy(settings.taxonomy).tasks.get("topic", ()), budget)
 
 
-def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
-    """The rules in the file at `path`, `topics` being those of the taxonomy. Raises InputError naming each fault."""
+def read_rules(path: Path, topics: Sequence[str], budget: float | None = None) -> AlertRules:
+    """The rules in the file at `path`, `topics` being those of the taxonomy. `budget` of the settings, false pages a
+    week, is in force in the place of the file's. Raises InputError naming each fault."""
     document = read_toml(
         path, "rules file", "write one (alerts.example.toml shows how), or mend or leave out alerting.rules"
     )
@@ -63,7 +61,15 @@ def read_rules(path: Path, topics: Sequence[str]) -> AlertRules:
     policy = _policy(fields, rules)
     if faults:
         raise InputError("\n".join(f"{path}: {fault}" for fault in faults))
-    return AlertRules(policy, tuple(rules), tuple(receivers), link, tuple(_warnings(rules, receivers)))
+    warnings = _warnings(rules, receivers)
+    if budget is not None:
+        if "budget" in fields and policy.budget_per_week != budget:
+            warnings.append(
+                f"`budget` is {fields.given('budget')!r:.60} in {path}, and is passed over: alerting.budget of the "
+                f"settings is in force, {budget:.4g} false pages a week"
+            )
+        policy = replace(policy, budget_per_week=budget)
+    return AlertRules(policy, tuple(rules), tuple(receivers), link, tuple(warnings))
 
 
 def _policy(fields: Fields, rules: Sequence[Rule]) -> Policy:

@@ -196,7 +196,8 @@ where a desk shall show the budget and not read the rules, which may hold secret
     webhook_timeout_s: float = Field(10, gt=0)
     """How long a delivery may take."""
     delivery_max_age_hours: float = Field(72, gt=0)
-    """A delivery that still fails so long after it was due is given up after eight tries, and counted."""
+    """A delivery that still fails so long after it was due is given up after eight tries, its own or in a row of a \
+receiver that does not answer, and counted."""
 
 
 class RetentionSettings(Section):

@@ -31,6 +31,7 @@ from tests.alerting.delivery_desk import Clock, rules_of
 from tests.alerting.delivery_desk import courier as courier_by
 from tests.alerting.surge_streams import MONDAY, MakeSettings, declare_replay, fill_trends, fortnight
 from tests.alerting.webhook_receiver import Receiver
+from tests.ports import free_port
 
 Connection = psycopg.Connection[Any]
 
@@ -136,6 +137,51 @@ def test_what_waited_untried_for_long_is_not_given_up_at_a_passing_fault(
         due_now(connection)
         carrier.deliver_due(connection)
     assert state(connection) == [("old:open", 4, True, False)]
+
+
+def test_a_backlog_is_given_up_with_the_channel_that_can_t_be_reached(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    clock = Clock(datetime.now(UTC))
+    carrier = courier_by(make_settings(), Webhook(f"http://127.0.0.1:{free_port()}/", 1), clock=clock)
+    for number in range(20):
+        enqueue(connection, f"old-{number}:opened", alert=number, age="100 hours")
+    enqueue(connection, "young:opened", alert=20)
+    enqueue(connection, "other:opened", channel="other", alert=21, age="100 hours")
+    clock.move(minutes=1)
+    for _ in range(7):
+        carrier.deliver_due(connection)
+        clock.move(minutes=10)
+    assert not any(given_up for *_, given_up in state(connection)), "that may pass"
+    carrier.deliver_due(connection)
+    given_up = {dedupe for dedupe, _, _, given_up in state(connection) if given_up}
+    assert given_up == {f"old-{number}:opened" for number in range(20)}
+    assert connection.execute(
+        "SELECT count(*) FROM outbox WHERE given_up_at IS NOT NULL AND last_error <> ''"
+    ).fetchone() == (20,)
+
+
+def test_nothing_is_sent_while_the_database_is_read_only(
+    make_settings: MakeSettings, connection: Connection, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a standby before it takes over: what arrived could not be noted, and would be sent again and again."""
+    enqueue(connection, "a:opened")
+    name = connection.info.dbname
+    leading, stop = threading.Event(), threading.Event()
+    leading.set()
+    carrier = Courier(make_settings(), Webhook(receiver.url, 5), leading, stop)
+    connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    carrier.start()
+    try:
+        until(lambda: caplog.text.count("the database failed") >= 2)
+        assert receiver.documents == []
+        assert state(connection) == [("a:opened", 0, False, False)]
+        connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        until(lambda: state(connection) == [("a:opened", 1, True, False)])
+    finally:
+        stop.set()
+        carrier.join(20)
+    assert receiver.documents == [{"dedupe": "a:opened"}]
 
 
 def test_a_webhook_that_never_answers_times_out() -> None:

@@ -60,8 +60,15 @@ def test_without_a_file_or_a_rule_everything_is_judged(read, tmp_path: Path, mon
     assert load_rules(Settings()).policy == Policy(14.0)
     given = Settings(alerting=AlertingSettings(budget="1 per day"))
     assert load_rules(given).policy == Policy(7.0)
+    (warning,) = load_rules(given).warnings
+    assert warning.startswith(
+        "`budget` is '2 per day' in alerts.toml, and is passed over: alerting.budget of the settings"
+    )
+    assert load_rules(Settings(alerting=AlertingSettings(budget="14 per week"))).warnings == (), "it is the same"
     assert stated_budget(Settings()) == 14
     assert stated_budget(given) == 7
+    (tmp_path / "alerts.toml").write_text("", encoding="utf-8")
+    assert load_rules(given) == AlertRules(Policy(7.0))
     with pytest.raises(InputError, match=r"`alerting.budget` is 'few'; expected a positive rate"):
         load_rules(Settings(alerting=AlertingSettings(budget="few")))
     with pytest.raises(InputError, match=r"other\.toml can.t be read: .*; write one"):
@@ -110,13 +117,17 @@ def test_an_outage_is_told_to_every_receiver_unless_a_rule_says_otherwise(read) 
     for rule in ("[[rule]]\nname = 'a'\nreceivers = 'desk'\nquiet_hours = '00:00-23:00'\nsignals = 'volume'\n", ""):
         rules = read(rule + sms)
         routes = rules.routes(silence)
-        assert set(routes) == {"sms", "desk"}, "the pager takes what is critical only"
+        assert set(routes) == {"sms", "desk", "pager"}, "though the pager takes what is critical only"
         assert rules.severity(silence) == "warning"
         assert rules.hold(routes["desk"].rules, "warning", datetime(2026, 7, 1, 12, tzinfo=UTC)) is None
     named = "[[rule]]\nname = 'down'\nseries = 'outage=ingest'\nseverity = 'critical'\nreceivers = 'pager'\n"
     rules = read(named + sms)
     assert rules.routes(silence) == {"pager": Route("critical", ("down",))}
     assert rules.policy == Policy.default(), "everything is judged, as without a rule"
+    going_on = read(named + "continue = true\n[[rule]]\nname = 'rest'\nreceivers = 'desk'\n" + sms)
+    assert going_on.routes(silence) == {"pager": Route("critical", ("down",))}, "it decides instead all the same"
+    mild = read("[[rule]]\nname = 'down'\nseries = 'outage=ingest'\nreceivers = ['desk', 'pager']\n" + sms)
+    assert set(mild.routes(silence)) == {"desk"}, "a rule of the file goes by the receivers' least severity"
     muted = read("[[rule]]\nname = 'a'\nseries = ['all', 'outage=*']\n" + sms)
     assert muted.routes(silence) == {}
     assert muted.policy.fingerprint == read("[[rule]]\nname = 'a'\nseries = 'all'\n").policy.fingerprint

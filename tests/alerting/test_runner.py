@@ -15,9 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from alerting.judging.clock import utc_now
 from alerting.judging.runner import Runner
+from alerting.judging.watermark import Ends
 from core import metrics
 from core.settings import Settings
+from tests.alerting.delivery_desk import Clock
 from tests.alerting.surge_streams import (
     BANK,
     MONDAY,
@@ -235,12 +238,13 @@ def test_a_failing_transaction_changes_nothing_and_is_tried_again(
 def test_a_server_that_is_read_only_is_waited_for(
     make_settings: MakeSettings, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a standby before it takes over."""
+    """As a standby before it takes over: it gives the lock away, and yet nobody leads."""
     fill_trends(connection, fortnight())
     declare_replay(connection, END)
     name = connection.info.dbname
     runner = Runner(make_settings(), ["webhook"], threading.Event())
-    judging = threading.Thread(target=runner.run, args=(True,))
+    runner.leading = leading = Counted()
+    judging = threading.Thread(target=runner.run, args=(True,), daemon=True)
     connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
     judging.start()
     deadline = time.monotonic() + 60
@@ -249,10 +253,12 @@ def test_a_server_that_is_read_only_is_waited_for(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert alerts(connection) == []
+    assert leading.times == 0
     connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")  # type: ignore[arg-type]
     judging.join(120)
     assert not judging.is_alive()
     assert alerts(connection)
+    assert leading.is_set()
 
 
 def test_a_second_runner_stands_by_and_takes_over(make_settings: MakeSettings, connection: Connection) -> None:
@@ -317,6 +323,35 @@ def test_a_watermark_that_never_began_to_move_is_seen_to_stand_still(make_settin
     runner = Runner(make_settings(clock="wall"), [], threading.Event(), clock=lambda: MONDAY, ends=lambda: None)
     assert not runner.run_once()
     assert metrics.WATERMARK_SECONDS.labels("wall")._value.get() == MONDAY.timestamp()
+
+
+def test_a_host_whose_clock_is_ahead_has_read_no_more_for_that(
+    make_settings: MakeSettings, connection: Connection
+) -> None:
+    """The brokers are asked by the host's clock, the database says what the time is."""
+    clock = Clock(utc_now() + timedelta(minutes=10))
+    told = Ends(clock(), {0: 9})
+    settings = make_settings(clock="wall")
+    runner = Runner(settings, [], threading.Event(), clock=clock, ends=lambda: told)
+    ledger(connection, MONDAY)
+    begun = utc_now()
+    runner.run_once()
+    clock.move(minutes=5)
+    told = Ends(clock(), {0: 20})  # what came since is not read
+    now = begun + timedelta(minutes=5)
+    watermark = runner._find_watermark(connection, now)
+    assert watermark.at is not None
+    assert watermark.at <= begun + timedelta(seconds=30)
+
+
+class Counted(threading.Event):
+    """`times`: how often it was set."""
+
+    times = 0
+
+    def set(self) -> None:
+        self.times += 1
+        super().set()
 
 
 def wipe(connection: Connection) -> None:
