@@ -1,7 +1,8 @@
 """The workers' consumer group as the brokers keep it: whether every partition has a committed offset.
 
-Workers read where the ledger in Postgres stands and need no such offset. Autoscalers do: a partition without one looks
-to them like one that nobody reads.
+Autoscalers need one: a partition without one looks to them like one that nobody reads. Workers need none: they read on
+where the ledger in Postgres stands, or at their group's offset where that is behind, because what lies between the two
+may not be published yet. So an offset that stands in the place of none bears a mark, by which they know it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from dataclasses import dataclass
 from kafka import KafkaAdminClient, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import OffsetSpec
+from kafka.structs import OffsetAndMetadata
 
 from core.kafka import TopicError, connect_admin
 from core.settings import Settings
+
+START_MARK = "newstide: no worker has committed yet"
+"""Metadata of an offset that no worker has committed: the start of the log, for autoscalers."""
 
 _IDLE = ("Empty", "Dead")
 _PATIENCE_S = 20.0  # a new cluster makes the topic of offsets with the first question
@@ -45,7 +50,7 @@ def read_group(settings: Settings) -> GroupOffsets:
 
 
 def begin_group(settings: Settings) -> GroupOffsets:
-    """Commit the start of the log where the group has no offset yet, and say how things stand after that.
+    """Commit the start of the log, marked, where the group has no offset yet, and say how things stand after that.
 
     Brokers let nobody do so for a group that has members. Raises BrokerUnreachable, and TopicError.
     """
@@ -55,8 +60,11 @@ def begin_group(settings: Settings) -> GroupOffsets:
         found = _read(admin, settings)
         if found.missing or not found.without or found.active:
             return found
-        places = {TopicPartition(topic, partition): OffsetSpec.EARLIEST for partition in found.without}
-        admin.reset_group_offsets(settings.worker_group, places)
+        starts = admin.list_partition_offsets(
+            {TopicPartition(topic, partition): OffsetSpec.EARLIEST for partition in found.without}
+        )
+        marked = {place: OffsetAndMetadata(start.offset, START_MARK) for place, start in starts.items()}
+        admin.alter_group_offsets(settings.worker_group, marked)
         return _read(admin, settings)
 
     return _asked(settings, begin)

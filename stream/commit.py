@@ -26,6 +26,7 @@ from core.store.sql import load_queries
 from stream.batch import Batch, Classified, Labels, latest
 from stream.ledger import Tally, TopicLedger, Unread
 from stream.repeats import Repeats, count_repeats
+from stream.rereading import as_stored
 from stream.series import COLUMNS, TrendChanges, count
 from stream.story_records import Run
 from stream.story_store import (
@@ -43,12 +44,16 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(slots=True)
 class Committed:
-    """What a transaction changed: records that were read, uids stored for the first time, gaps by partition."""
+    """What a transaction changed: records that were read, uids stored for the first time, gaps by partition.
+
+    `classified` are the batch's messages that are to be published, as the store has them.
+    """
 
     unread: Unread
     stored: frozenset[UUID]
     gaps: dict[int, int]
     repeats: Repeats
+    classified: list[Classified]
 
 
 class Committer:
@@ -82,7 +87,8 @@ class Committer:
             stored = self._store_messages(connection, fresh, today)
             repeats = count_repeats(connection, fresh, stored)
             gaps = self._ledger.advance(connection, unread, _tallies(batch, unread, stored))
-        return Committed(unread, frozenset(stored), gaps, repeats)
+            classified = as_stored(connection, batch.classified, unread)
+        return Committed(unread, frozenset(stored), gaps, repeats, classified)
 
     def _store_messages(self, connection: Connection, classified: Sequence[Classified], today: date) -> set[UUID]:
         once = {item.item.uid: item for item in reversed(classified)}

@@ -33,7 +33,7 @@ from stream.backlog import Backlog
 from stream.batch import Record
 from stream.faust_app import create_app, size_of
 from stream.pipeline import Pipeline, timed
-from stream.progress import EndOffsets, LedgerWatch, Place, Position, ShownLag, find_positions
+from stream.progress import EndOffsets, LedgerWatch, Place, Position, ReadFrom, ShownLag, find_positions
 from stream.readiness import CommitProgress
 from stream.sending import Outgoing, Sender
 from stream.watchdog import EXIT_FAILED, EXIT_STALLED, Stall, end_process, watch
@@ -122,7 +122,7 @@ class Engine:
 
         return app
 
-    async def _find_positions(self, places: Sequence[TP]) -> dict[TP, int]:
+    async def _find_positions(self, places: Sequence[TP]) -> dict[TP, ReadFrom]:
         """Where to read each of `places` on: what the ledger says, asked until brokers and database answer."""
         loop = asyncio.get_running_loop()
         while True:
@@ -139,7 +139,7 @@ class Engine:
             epoch = self._epochs.setdefault(place, known[place].epoch)
             if epoch != known[place].epoch:
                 self._end_for_new_epoch([place])
-        return {place: known[place].offset for place in places}
+        return {place: known[place] for place in places}
 
     async def _pump(self, stream: Any) -> None:
         """Keep the pipeline's thread busy: Faust gathers a batch while the one before is classified and stored.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer, ensure_aiokafka_TP
 from faust.types import TP
@@ -22,7 +23,9 @@ from mode.utils.queues import ThrowableQueue
 
 from core.kafka import tls_context
 from core.settings import KafkaSettings, Settings
+from core.worker_group import START_MARK
 from stream.backlog import MAX_WAITING_BYTES
+from stream.progress import ReadFrom
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +33,8 @@ _FETCH_BYTES = 2**16
 _METADATA_AGE_MS = 30_000  # how soon a partition that was added is read
 _RETRY_S = 1.0
 
-FindPositions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
-"""Tells the offsets at which the ledger has partitions read on."""
+FindPositions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, ReadFrom]]]
+"""Tells where the ledger has partitions read on."""
 
 
 def use_uvloop() -> None:
@@ -129,19 +132,30 @@ class LedgerConsumer(Consumer):
             return {}
         return await super()._getmany(active_partitions, timeout)
 
-    async def _seek_all(self, ledger: Mapping[TP, int]) -> dict[TP, int]:
-        """Where reading goes on."""
-        consumer = self._thread._ensure_consumer()
-        group = {place: await consumer.committed(ensure_aiokafka_TP(place)) for place in ledger}
-        # A group without an offset begins at the ledger, and says so: it may be killed before it commits one.
-        if begun := {ensure_aiokafka_TP(place): ledger[place] for place, offset in group.items() if offset is None}:
-            await consumer.commit(begun)
-        positions = {
-            place: offset if group[place] is None else min(offset, group[place]) for place, offset in ledger.items()
-        }
-        for place, offset in positions.items():
-            consumer.seek(ensure_aiokafka_TP(place), offset)
-        return positions
+    async def _seek_all(self, ledger: Mapping[TP, ReadFrom]) -> dict[TP, int]:
+        return await seek_all(self._thread._ensure_consumer(), ledger)
+
+
+async def seek_all(consumer: AIOKafkaConsumer, ledger: Mapping[TP, ReadFrom]) -> dict[TP, int]:
+    """Have `consumer` read on from the ledger, or from its group's offset where that is behind; from which offsets.
+
+    Raises KafkaError.
+    """
+    places = {ensure_aiokafka_TP(place): read_from for place, read_from in ledger.items()}
+    committed = await consumer._coordinator.fetch_committed_offsets(list(places))
+    # `newstide topics` has committed the marked ones, in the place of none.
+    group = {place: found.offset for place, found in committed.items() if found.metadata != START_MARK}
+    # Below its start the log holds nothing. Faust would list each offset from there on, which can be millions.
+    positions = {
+        place: max(min(offset, group.get(place, offset)), log_start) for place, (_, offset, log_start) in places.items()
+    }
+    # The group says so before anything is read. A worker that is killed before it commits an offset would else leave
+    # none, or one ahead of the ledger (of another log, say), and what it had not published would not be read again.
+    if moved := {place: offset for place, offset in positions.items() if group.get(place) != offset}:
+        await consumer.commit(moved)
+    for place, offset in positions.items():
+        consumer.seek(place, offset)
+    return {TP(place.topic, place.partition): offset for place, offset in positions.items()}
 
 
 class ByteQueue(ThrowableQueue):

@@ -85,7 +85,9 @@ class Pipeline:
         self._classifiers = classifiers
 
     def process(self, records: Sequence[Record]) -> list[Classified]:
-        """Store `records`; the classified messages among them, new or not, in order.
+        """Store `records`; the classified messages among them that are to be published, new or not, in order.
+
+        Records that the ledger has passed already are what the store made of them: see `stream.rereading`.
 
         Raises whatever can't be handled by trying again or by setting one message aside.
         """
@@ -121,7 +123,7 @@ class Pipeline:
         _count(batch, committed)
         if self._observe is not None:
             self._observe(batch.classified, committed.stored)
-        return batch.classified
+        return committed.classified
 
     def _store_halves(self, batch: Batch, error: Exception) -> list[Classified]:
         """Postgres refused the content: find the message it refuses, set it aside, and store the others."""

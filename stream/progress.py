@@ -30,14 +30,22 @@ Place = tuple[str, int]
 
 
 class Position(NamedTuple):
-    """Where the ledger says a partition is to be read on, and in which epoch."""
+    """An offset of a partition, and the epoch in which it stands."""
 
     epoch: int
     offset: int
 
 
-def find_positions(reconciler: Reconciler) -> dict[Place, Position]:
-    """Positions of all partitions of all topics that are read, once the ledger knows their logs.
+class ReadFrom(NamedTuple):
+    """Where the ledger says a partition is to be read on, in which epoch, and the first offset that its log holds."""
+
+    epoch: int
+    offset: int
+    log_start: int
+
+
+def find_positions(reconciler: Reconciler) -> dict[Place, ReadFrom]:
+    """Where to read on all partitions of all topics that are read, once the ledger knows their logs.
 
     Raises KafkaError and SQLAlchemy's errors.
     """
@@ -48,7 +56,7 @@ def find_positions(reconciler: Reconciler) -> dict[Place, Position]:
         for row in read_ledger(reconciler.engine, topic):
             if row.next_offset is not None and logs is not None and row.partition in logs.partitions:
                 start = logs.partitions[row.partition].start
-                found[topic, row.partition] = Position(row.epoch, max(row.next_offset, start))
+                found[topic, row.partition] = ReadFrom(row.epoch, max(row.next_offset, start), start)
     return found
 
 

@@ -22,8 +22,8 @@ class CompanySentiment(msgspec.Struct):
 class ClassifiedRecord(msgspec.Struct, kw_only=True):
     """Value of a record in the `classified` topic.
 
-    It comes at least once, and may come again after a crash or when its partition moves between workers: (source, id)
-    tells.
+    It comes at least once, and may come again after a crash or when its partition moves between workers, with the
+    labels that the store has: (source, id) tells.
 
     `shortened`: the url or the text was cut, so that the record fits into Kafka; the store has the whole message.
     """

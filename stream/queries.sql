@@ -7,6 +7,15 @@ RETURNING uid
 -- name: known_contents
 SELECT uid, content FROM message_key WHERE uid = ANY(%(uids)s::uuid[])
 
+-- name: stored_messages
+SELECT key.uid, key.content, message.language, message.entities, message.model, message.entity_sentiments,
+       message.sentiment, message.sentiment_scores::double precision[] AS sentiment_scores,
+       message.topic, message.topic_scores::double precision[] AS topic_scores,
+       message.entity_scores::double precision[] AS entity_scores
+FROM message_key AS key
+LEFT JOIN message ON message.uid = key.uid AND message.stored_on = key.stored_on
+WHERE key.uid = ANY(%(uids)s::uuid[])
+
 -- name: copy_messages
 COPY message (uid, stored_on, source, id, kind, published_at, received_at, title, text, url, author, language,
               entities, marks, extra, story, text_key, sentiment, sentiment_scores, topic, topic_scores, model,

@@ -24,9 +24,10 @@ _LOOK_EVERY_S = 1.0
     "--wait", "wait_s", type=click.FloatRange(0), metavar="SECONDS", help="With --check: how long to wait for it."
 )
 def topics(check: bool, wait_s: float | None) -> None:
-    """Create the topics that are missing, and commit where the workers' group begins.
+    """Create the topics that are missing, and commit the start of the log where the workers' group has no offset.
 
-    Only autoscalers need those offsets. Where the group has members its workers commit what they read.
+    Only autoscalers need those offsets: workers read on where the ledger in Postgres stands, and commit that as soon as
+    they join. So where the group has members nothing is committed here.
     """
     settings = with_broker(load_settings())
     if check:
@@ -39,7 +40,7 @@ def topics(check: bool, wait_s: float | None) -> None:
     found = begin_group(settings)
     if found.without:
         log.warning(
-            "partitions %s of %s get a committed offset from the workers that run, with the first message of each",
+            "partitions %s of %s get a committed offset from the workers that run, as soon as these read them",
             ", ".join(map(str, found.without)),
             settings.topic("messages"),
         )
