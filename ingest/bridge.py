@@ -206,7 +206,8 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Any) -> None:
         try:
             await self._drain()
-            await self._consumer.commit_async(self._run.acknowledged())
+            if offsets := self._run.acknowledged():
+                await self._commit(offsets)
         except (DeliveryFailed, kafka_errors.KafkaError) as error:
             # The group goes on. A failed delivery ends the bridge as soon as it looks at its window again.
             log.warning("the bridge's partitions go before all is committed (%s); some will be read again", error)
@@ -224,6 +225,14 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
         while len(self._run.window):
             await self._consumer._net.sleep(_LOOK_EVERY_S)  # a coroutine of that thread has no public way to wait
             self._run.window.reap()
+
+    async def _commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        # Where the coordinator is not known, `commit_async` gives the future of looking it up: the commit itself comes
+        # after this bridge has left, and fails unseen. Who waits longer than a session is no member any more.
+        within_ms = self._consumer.config["session_timeout_ms"]
+        if not await self._consumer._coordinator.ensure_coordinator_ready_async(within_ms):
+            raise kafka_errors.KafkaTimeoutError(f"no coordinator of the group was found within {within_ms} ms")
+        await self._consumer.commit_async(offsets)
 
 
 def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.logs import hide
-from core.redaction import names_secret, passwords
+from core.redaction import names_secret, passwords, secret_headers
 from core.sources import source_key
 from core.toml_file import read_toml
 from ingest.feeds import Feed, faults_of, feed_of
@@ -59,9 +59,9 @@ def load_feeds_file(path: Path) -> FeedsFile:
 
 
 def _secrets(table: dict[str, Any]) -> list[str]:
-    """What the log must not show of a table: values of headers, passwords in addresses, options named like a secret."""
+    """What the log must not show of a table: headers, passwords in addresses, options named like a secret."""
     headers = table.get("headers")
-    found = list(headers.values()) if isinstance(headers, dict) else []
+    found = secret_headers(headers) if isinstance(headers, dict) else []
     for name, value in table.items():
         if isinstance(value, str):
             found += [*passwords(value), *([value] if names_secret(name) else [])]

@@ -10,6 +10,7 @@ import orjson
 from alerting.delivery.channel import DeliveryFailed
 from alerting.rules.secret import Secret
 from core.logs import hide
+from core.redaction import secret_headers
 from core.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 
 _PASSING = (408, 425, 429)
@@ -28,7 +29,7 @@ class Post:
         self._url = url
         self._what = what
         always = {name: secret.reveal() for name, secret in (headers or {}).items()}
-        hide(always.values())
+        hide(secret_headers(always))
         import httpx  # a good part of the time that a start takes, for those who post
 
         self._failures = (httpx.HTTPError, httpx.InvalidURL, ValueError)

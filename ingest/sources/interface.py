@@ -46,7 +46,7 @@ class Batch:
 
     `cursor` is kept once Kafka has acknowledged this batch and those before it: after a restart, what lies behind it is
     read again and nothing before it is needed. None keeps the one that was. An empty batch says that the source is up.
-    `passed`: the bytes of what came and is not asked for, where the source wants to know it again (`session.known`).
+    `passed`: of what came and is not asked for, the bytes by which the source will know it again (`session.known`).
     """
 
     items: Sequence[Fields | Unreadable] = ()

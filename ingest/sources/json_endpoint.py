@@ -12,6 +12,7 @@ from pydantic import Field
 
 from core.errors import InputError
 from ingest.fetching import FetchFailed
+from ingest.junk_ids import is_junk
 from ingest.redirects import shown
 from ingest.sources.interface import Batch, Cursor, Fields, Unreadable, WebAddress
 from ingest.sources.mapped import Mapped, value_at
@@ -28,8 +29,8 @@ class JsonEndpoint(Mapped):
     url: WebAddress
     """Address that answers with JSON."""
     next: str = ""
-    """Path in the document to the token of the next page; followed until there is none or, without \
-`cursor_parameter`, a page holds nothing new."""
+    """Path in the document to the token of the next page; followed until there is none, or a page holds nothing new; \
+with `cursor_parameter`, nothing at all."""
     next_parameter: str = ""
     """Query parameter that takes the token."""
     most_pages: int = Field(20, ge=1, le=1_000)
@@ -58,8 +59,11 @@ class JsonEndpoint(Mapped):
             token = value_at(value, self.next) if self.next else None
             # Of a source that is new here only the present is read: its last page may be years away.
             more = bool(cursor) and isinstance(token, (str, int)) and bool(token) and bool(self.next_parameter)
-            if more and not resumed and not self.cursor_parameter:
-                # A list begins with what is new. What lies behind a cursor may begin with what is known.
+            if more and self.cursor_parameter:
+                # What lies behind a cursor may begin with what is known. Many servers give a token at its end too.
+                more = bool(records)
+            elif more and not resumed:
+                # A list begins with what is new.
                 more = not await asyncio.to_thread(_nothing_new, session, [*items, *passed])
             if more and number == self.most_pages:
                 log.warning(
@@ -72,7 +76,7 @@ class JsonEndpoint(Mapped):
             asked = self._page(cursor, token)
 
     def _sorted(self, records: list[Any]) -> tuple[list[Fields | Unreadable], list[bytes]]:
-        """What is asked for, and as JSON what is not."""
+        """What is asked for, and what tells one record from another of those that are not."""
         items: list[Fields | Unreadable] = []
         passed = []
         for record in records:
@@ -80,8 +84,16 @@ class JsonEndpoint(Mapped):
             if isinstance(found, Unreadable) or (found is not None and self.wants(found)):
                 items.append(found)
             else:
-                passed.append(msgspec.json.encode(record))
+                passed.append(msgspec.json.encode(self._told_apart_by(record)))
         return items, passed
+
+    def _told_apart_by(self, record: dict[str, Any]) -> Any:
+        """Of a record that is passed over what would make the id of a message: views and scores change all the time."""
+        fields = self.fields.apply(record)
+        if not is_junk(str(fields.get("id"))):
+            return fields.get("source"), fields["id"]
+        said = [fields.get(name) for name in ("title", "text", "url", "published_at")]
+        return [fields.get("source"), *said] if any(said) else record
 
     def _page(self, cursor: Cursor, token: Any) -> dict[str, str | int]:
         return {**self.parameters(cursor), self.next_parameter: str(token)}

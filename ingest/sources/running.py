@@ -134,11 +134,10 @@ class SourceRunner:
             metrics.INGEST_REJECTED.labels(metrics.source_label(self.source.source)).inc(len(letters))
         if changed:
             metrics.INGEST_DUPLICATES.labels("different").inc(changed)
-        for item in new:
+        for item in cleaned:
             self.state.remember(item.id, item.said)
         for value in batch.passed:
-            if not self._knows(value):
-                self.state.remember(_passed(value), 0)
+            self.state.pass_over(_digest(value))
         self.state.move(batch.cursor)
         if new or time.monotonic() - self._saved_at > _SAVE_EVERY_S:
             await self._save()
@@ -152,8 +151,9 @@ class SourceRunner:
         return len(messages)
 
     def _knows(self, item: Fields | Unreadable | bytes) -> bool:
-        id = _passed(item) if isinstance(item, bytes) else self._cleaned(item).id
-        return self.state.said(id) is not None
+        if isinstance(item, bytes):
+            return self.state.passed_over(_digest(item))
+        return self.state.said(self._cleaned(item).id) is not None
 
     def _clean(self, items: Sequence[Fields | Unreadable]) -> list[Cleaned]:
         return [self._cleaned(item) for item in items if isinstance(item, Unreadable) or self.source.wants(item)]
@@ -215,10 +215,6 @@ def encoded(fields: Fields) -> bytes:
         return msgspec.json.encode(fields, enc_hook=str)
     except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, RecursionError):
         return repr(fields).encode(errors="replace")
-
-
-def _passed(value: bytes) -> str:
-    return f"passed:{_digest(value)}"
 
 
 def _digest(value: bytes) -> str:

@@ -99,7 +99,7 @@ class Session:
         known: Callable[[Fields | Unreadable | bytes], bool] = lambda _item: False,
     ) -> None:
         self.known = known
-        """Whether this item was sent not long ago, or what has these bytes passed over."""
+        """Whether this item was sent not long ago, or what these bytes stand for was passed over."""
         self._network = network
         self._headers = dict(headers)
         self._apart_s = apart_s

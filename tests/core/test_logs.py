@@ -104,12 +104,12 @@ def test_what_a_feeds_file_names_is_hidden_too(capsys: pytest.CaptureFixture[str
     path = tmp_path / "feeds.toml"
     path.write_text(
         '[[feed]]\nsource = "a"\nurl = "https://me:hunter22@e.com/f?page_token=p4ge%2Fsecret"\n'
-        'headers = { X-Wire = "h3ader-value" }\n'
+        'headers = { X-Wire = "h3ader-value", Accept = "application/json", User-Agent = "newstide" }\n'
         '[[source]]\ntype = "stocktwits"\nsource = "b"\nsymbols = ["ACME"]\ntoken = "st0ck-token"\n'
     )
     load_feeds_file(path)
-    logging.getLogger("anything").warning("hunter22 p4ge/secret h3ader-value st0ck-token ACME")
-    assert capsys.readouterr().err.rstrip().endswith("anything: *** *** *** *** ACME")
+    logging.getLogger("anything").warning("hunter22 p4ge/secret h3ader-value st0ck-token newstide ACME")
+    assert capsys.readouterr().err.rstrip().endswith("anything: *** *** *** *** newstide ACME")
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])

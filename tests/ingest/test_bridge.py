@@ -247,3 +247,47 @@ def test_who_lost_its_partitions_commits_nothing(grouped: Settings) -> None:
     finally:
         consumer.close(autocommit=False)
         producer.close()
+
+
+def test_who_leaves_commits_though_the_coordinator_was_lost_meanwhile(grouped: Settings) -> None:
+    class Losing(_DrainBeforeLeaving):
+        async def _drain(self) -> None:
+            await super()._drain()
+            manager = self._consumer._manager
+            for node in list(manager._conns):
+                manager.close(node)
+                manager.update_backoff(node)
+            self._consumer._coordinator.coordinator_dead("the connection broke")
+
+    topic = grouped.topic("foreign")
+    put(grouped, topic, [json.dumps({"id": i, "body": "x"}).encode() for i in range(30)])
+    producer = MessageProducer(grouped)
+    run = _Bridge(producer, parse_map("id=id,text=body"), "bus", "news", PLAIN)
+    consumer = _consumer(grouped, topic, grouped.topic("leaving"))
+    places = [TopicPartition(topic, number) for number in range(3)]
+    try:
+        consumer.subscribe([topic], listener=Losing(run, consumer))
+        while run.read < 30:
+            for records in consumer.poll(200).values():
+                for record in records:
+                    run.pass_on(record)
+        consumer._coordinator.request_rejoin()
+        wait_for(lambda: consumer.poll(200) or (run._assignment and consumer.assignment()))
+        assert [consumer.committed(place) for place in places] == [10, 10, 10]
+        assert run.acknowledged() == {}
+    finally:
+        consumer.close(autocommit=False)
+        producer.close()
+
+
+def test_who_has_nothing_to_commit_leaves_without_asking_for_the_coordinator(grouped: Settings) -> None:
+    producer = MessageProducer(grouped)
+    run = _Bridge(producer, parse_map("id=id,text=body"), "bus", "news", PLAIN)
+    consumer = _consumer(grouped, grouped.topic("foreign"), grouped.topic("idle"))
+    try:
+        consumer._net.run(_DrainBeforeLeaving(run, consumer).on_partitions_revoked, set())
+        assert run._assignment == 1
+        assert consumer._coordinator.coordinator_id is None
+    finally:
+        consumer.close(autocommit=False)
+        producer.close()

@@ -137,6 +137,22 @@ def test_what_a_cursor_asks_for_is_read_to_its_end() -> None:
     assert asyncio.run(scene()).ids == ["n1", "n2", "n3", "n4"]
 
 
+def test_behind_a_cursor_a_page_without_records_is_the_last_whatever_token_it_has() -> None:
+    def pages(query: Any) -> Any:
+        return {"data": {"stories": [] if "page" in query else [story(5)]}, "more": "scroll"}
+
+    async def scene() -> tuple[Round, int]:
+        async with serving({"/list": answering(pages)}) as server:
+            source = endpoint(server.address, next="more", next_parameter="page", cursor="at", cursor_parameter="since")
+            found = await read_round(source, {"begun": True, "last": "2024-03-04T09:30:00"})
+            return found, len(server.asked)
+
+    found, asked = asyncio.run(scene())
+    assert found.ids == ["n5"]
+    assert found.cursor == {"begun": True, "last": "2024-03-05T09:30:00"}
+    assert asked == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "said", "outcome"),
     [

@@ -23,7 +23,7 @@ from ingest.sources.gathering import MOST
 from ingest.sources.json_endpoint import JsonEndpoint
 from ingest.sources.running import MOST_UNREADABLE, SourceRunner, run_sources
 from ingest.sources.session import Network
-from ingest.sources.state import MOST_SENT, SourceState
+from ingest.sources.state import MOST_PASSED, MOST_SENT, SourceState
 from ingest.sources.websocket import WebSocket
 from tests.ingest.ingest_helpers import Topics
 from tests.ingest.sources.servers import Handler, answering, sending, serving, socket_address
@@ -222,6 +222,71 @@ def test_a_list_is_read_to_what_is_known_whatever_it_is_known_by(
     assert asyncio.run(scene()) == [1, 3, 1]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"map": MAP | {"extra.views": "views"}, "where": {"type": "news"}},
+        {"map": MAP, "words": ["news"]},
+        {"map": {"text": "text", "extra.views": "views"}, "where": {"type": "news"}},
+        {"map": {"id": "junk?", "text": "text"}, "where": {"type": "news"}},
+    ],
+    ids=["where", "words", "no id", "junk id"],
+)
+def test_what_is_passed_over_is_known_though_its_counters_change(
+    settings: Settings, producer: MessageProducer, options: dict[str, Any]
+) -> None:
+    newest, views = [20], iter(range(1_000))
+
+    def page(query: Any) -> Any:
+        first = newest[0] - 2 * (int(query.get("page", "1")) - 1)
+        items = [
+            {"id": str(n), "junk": "null", "text": f"Advert {n}", "type": "advert", "views": next(views)}
+            for n in (first, first - 1)
+        ]
+        if first <= 2:
+            items[-1] |= {"type": "news", "text": "The news"}
+        return {"items": items, "more": str(int(query.get("page", "1")) + 1) if first > 2 else None}
+
+    async def scene() -> list[int]:
+        asked = []
+        async with serving({"/list": answering(page)}) as server:
+            source = JsonEndpoint(
+                source="counted",
+                url=server.address + "/list",
+                items="items",
+                next="more",
+                next_parameter="page",
+                **options,
+            )
+            for newest[0] in (2, 6, 6, 8):
+                before = len(server.asked)
+                await read(source, producer, settings)
+                asked.append(len(server.asked) - before)
+        return asked
+
+    assert asyncio.run(scene()) == [1, 3, 1, 2]
+
+
+@pytest.mark.parametrize("rest", ["advert", "news"])
+def test_what_stays_listed_is_sent_once_whatever_comes_and_goes_beside_it(
+    settings: Settings, producer: MessageProducer, topics: Topics, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    monkeypatch.setattr("ingest.sources.state.MOST_SENT", 10)
+    monkeypatch.setattr("ingest.sources.state.MOST_PASSED", 10)
+    pinned = {"id": "pinned", "text": "Pinned", "type": "news"}
+
+    def page(number: int) -> list[dict[str, str]]:
+        return [pinned, *({"id": f"{number}.{n}", "text": f"{rest} {number}.{n}", "type": rest} for n in range(6))]
+
+    async def scene() -> list[int]:
+        async with serving({"/list": answering(*map(page, range(5)))}) as server:
+            source = JsonEndpoint(source="pins", url=server.address + "/list", map=MAP, where={"type": "news"})
+            return [(await read(source, producer, settings))[1][0] for _ in range(5)]
+
+    assert asyncio.run(scene()) == ([1, 0, 0, 0, 0] if rest == "advert" else [7, 6, 6, 6, 6])
+    assert [message.id for message in topics.messages(1)].count("pinned") == 1
+
+
 def test_letters_are_waited_for_as_messages_are(settings: Settings, producer: MessageProducer) -> None:
     waited: list[dict[tuple[str, int], int]] = []
 
@@ -325,10 +390,14 @@ def test_a_state_that_is_of_no_use_is_left_aside(
     state.move({"last": 5})
     for number in range(MOST_SENT + 1):
         state.remember(str(number), number)
+    for number in range(MOST_PASSED + 1):
+        state.pass_over(str(number))
     state.save()
     again = SourceState(settings, "S&P", "here")
     assert again.cursor == {"last": 5}
     assert (again.said("0"), again.said("1"), again.said(str(MOST_SENT))) == (None, 1, MOST_SENT)
+    assert [again.passed_over(known_by) for known_by in ("0", "1", str(MOST_PASSED))] == [False, True, True]
+    assert not again.changed
     assert again.path.stat().st_size < 2_000_000 / 4
     again.path.write_bytes(damage(again.path.read_bytes()))
     assert SourceState(settings, "S&P", "here").cursor == {}
