@@ -33,7 +33,7 @@ _NAMES = 20  # tried for somebody whose name is taken
     responses=responses(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY),
 )
 def begin(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> RedirectResponse:
-    """Go there with the browser: what a page asks for as a picture or by a script is refused."""
+    """Begin a login at the identity provider by going there: a picture or a script on some page begins none."""
     provider = _provider(desk)
     if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
         raise Problem(HTTPStatus.FORBIDDEN, "a page asked for this login behind your back; open its address yourself")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -167,8 +167,9 @@ def test_connections_of_one_network_are_limited_together() -> None:
     async def scene() -> list[bool]:
         server = Server(Starlette(routes=ROUTES), Limits(5, 10, 2), graceful_s=1)
         server.config.load()
+        protocol_of: Callable[..., asyncio.Protocol] = server.config.http_protocol_class
         wires = [_Wire(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8::3")]
-        protocols = [server.config.http_protocol_class(server.config, server.server_state, {}) for _ in wires]
+        protocols = [protocol_of(server.config, server.server_state, {}) for _ in wires]
         for wire, protocol in zip(wires, protocols, strict=True):
             protocol.connection_made(wire)
         given_way = [wire.closed for wire in wires]
