@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from core.addresses import client_key
 from core.errors import SettingsError
 
 _KEEP_ALIVE_S = 15
@@ -32,6 +33,8 @@ _STALL_S = 30  # a client that reads nothing of its answer for so long is gone, 
 @dataclass(frozen=True)
 class Limits:
     """`header_timeout_s`: to send request line and headers, for the first request and for each further one.
+
+    `connections_per_peer`: of one address, or of one network of IPv6, as `core.addresses.client_key` has it.
 
     `body_timeout_s`, `body_bytes`: of a request's whole body; None: the application has limits of its own. `uploads`:
     the bytes for paths that take more.
@@ -89,7 +92,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.heard_at = time.monotonic()
-        self.peer = self.client[0] if self.client else ""
+        self.peer = client_key(self.client[0]) if self.client else ""
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._refused = False

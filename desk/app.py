@@ -81,7 +81,7 @@ _OF_ANY = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 _LOGINS_PER_SECOND, _LOGINS_AT_ONCE = 0.1, 10
-_SHARED = 10  # times as many from an address that may be everybody's
+_SHARED = 10  # times as many from an address that may be everybody's, and by one name from all addresses
 _BURST = 10  # times the requests a second
 _COMPRESSION = 5  # of 9: takes a millisecond where 9 takes several, for a few bytes more
 _AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, PARQUET_TYPE)
@@ -103,6 +103,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         requests=RateLimit(settings.desk.requests_per_second, round(_BURST * settings.desk.requests_per_second)),
         logins=RateLimit(_LOGINS_PER_SECOND, _LOGINS_AT_ONCE),
         shared_logins=RateLimit(_SHARED * _LOGINS_PER_SECOND, _SHARED * _LOGINS_AT_ONCE),
+        name_logins=RateLimit(_SHARED * _LOGINS_PER_SECOND, _SHARED * _LOGINS_AT_ONCE),
         events=Events(engine),
         provider=open_provider(settings.desk),
         queue=LabelQueue(

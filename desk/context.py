@@ -33,6 +33,7 @@ class Desk:
     requests: RateLimit
     logins: RateLimit
     shared_logins: RateLimit  # of an address that may be everybody's
+    name_logins: RateLimit  # by one name, from wherever; apart, so that no addresses make it forget names
     events: Events
     provider: Provider | None
     queue: LabelQueue

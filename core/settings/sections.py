@@ -92,7 +92,8 @@ embedded broker."""
     push_max_connections: int = Field(512, ge=1, le=100_000)
     """Most open connections of the push endpoint; one more is answered 503 and closed."""
     push_max_connections_per_peer: int = Field(64, ge=1, le=100_000)
-    """Most of them from one address; one more is answered 429 and closed. Behind a proxy all have the proxy's."""
+    """Most of them from one address, of IPv6 from one /64 network; one more is answered 429 and closed. Behind a \
+proxy all have the proxy's."""
     push_header_timeout_s: float = Field(10, gt=0)
     """How long a connection may take to send the request line and headers; then it is closed."""
     push_body_timeout_s: float = Field(30, gt=0)

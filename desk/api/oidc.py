@@ -30,10 +30,13 @@ _NAMES = 20  # tried for somebody whose name is taken
     summary="Begin a login at the identity provider",
     status_code=303,
     response_class=RedirectResponse,
-    responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY),
+    responses=responses(HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.BAD_GATEWAY),
 )
 def begin(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> RedirectResponse:
+    """Begin a login at the identity provider by going there: a picture or a script on some page begins none."""
     provider = _provider(desk)
+    if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
+        raise Problem(HTTPStatus.FORBIDDEN, "a page asked for this login behind your back; open its address yourself")
     limit_logins(request, desk, "oidc")
     state, nonce, verifier = new_token(), new_token(), new_verifier()
     address = provider.authorization_url(_redirect(request, desk), state, nonce, verifier)

@@ -112,12 +112,17 @@ def begin_session(desk: Desk, request: Request, response: Response, account: str
 
 def limit_logins(request: Request, desk: Desk, way: str, name: str | None = None) -> None:
     """Take a login in this `way`, and as `name` where it says one, into account. Raises Problem 429 where too many
-    were tried from where it comes, or by that name."""
+    were tried from where it comes, or by that name.
+
+    Without a name nothing is guessed: a whole office may log in from one address.
+    """
     client = client_of(request, desk)
-    logins = desk.shared_logins if client.shared else desk.logins
-    wait = logins.take(f"{way} {client.address}")
-    if wait is None and name is not None:
-        wait = desk.logins.take(f"name {name}")
-    if wait is not None:
-        retry = {"Retry-After": str(max(1, round(wait)))}
-        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many logins were tried; wait a moment", retry)
+    few = name is not None and not client.shared
+    limits = [(desk.logins if few else desk.shared_logins, f"{way} {client.key}")]
+    if name is not None:
+        limits += [(desk.logins, f"{way} {client.key} {name}"), (desk.name_logins, name)]
+    for limit, key in limits:  # in this order: whoever is refused leaves that name to others
+        wait = limit.take(key)
+        if wait is not None:
+            retry = {"Retry-After": str(max(1, round(wait)))}
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many logins were tried; wait a moment", retry)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from core.addresses import Address, client_key, parse_address
 from core.errors import SettingsError
 from core.settings import DeskSettings
 from desk.context import Desk
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 _FORWARDED = "x-forwarded-for"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request comes from, for limits. `shared`: it may be the address of a proxy, and so that of everybody."""
+    """Where a request comes from, as limits know it (`client_key`). `shared`: it may be a proxy, and so everybody."""
 
-    address: str
+    key: str
     shared: bool
 
 
@@ -40,7 +40,7 @@ def proxy_networks(settings: DeskSettings) -> Networks:
 
 def is_of_proxy(request: Request, desk: Desk) -> bool:
     """Whether the peer is a trusted proxy; no header says so."""
-    return _is_in(_address(_peer(request)), desk.proxies)
+    return _is_in(parse_address(_peer(request)), desk.proxies)
 
 
 def client_of(request: Request, desk: Desk) -> Client:
@@ -48,27 +48,18 @@ def client_of(request: Request, desk: Desk) -> Client:
     whoever sends a request may write what they like before it."""
     peer = _peer(request)
     if not is_of_proxy(request, desk):
-        return Client(str(_address(peer) or peer), shared=desk.settings.desk.public_url is not None)
+        return Client(client_key(peer), shared=desk.settings.desk.public_url is not None)
     for hop in reversed(",".join(request.headers.getlist(_FORWARDED)).split(",")):
-        address = _address(hop.strip())
+        address = parse_address(hop.strip())
         if address is None:
             break
         if not _is_in(address, desk.proxies):
-            return Client(str(address), shared=False)
-    return Client(peer, shared=True)
+            return Client(client_key(str(address)), shared=False)
+    return Client(client_key(peer), shared=True)
 
 
 def _peer(request: Request) -> str:
     return request.client.host if request.client else ""
-
-
-def _address(given: str) -> Address | None:
-    """An address; one of IPv4 as such, though a socket for both kinds writes it as one of IPv6."""
-    try:
-        address = ipaddress.ip_address(given)
-    except ValueError:
-        return None
-    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def _is_in(address: Address | None, networks: Networks) -> bool:

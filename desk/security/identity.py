@@ -82,7 +82,7 @@ def _of_token(request: Request, desk: Desk) -> Principal | None:
         return None
     principal = desk.sessions.of_api_token(token.strip())
     if principal is None:
-        limit_rate(desk, f"token {client_of(request, desk).address}")
+        limit_rate(desk, f"token {client_of(request, desk).key}")
         raise Problem(HTTPStatus.UNAUTHORIZED, "this API token is not valid", {"WWW-Authenticate": "Bearer"})
     return principal
 

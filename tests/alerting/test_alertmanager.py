@@ -33,7 +33,7 @@ receivers:
     webhook_configs: [{{url: "{url}", send_resolved: true}}]
 """
 RULES = """
-link = "https://desk.test/incidents/$incident"
+link = "https://desk.test/alerts/$incident"
 [[rule]]
 name = "holdings"
 series = "entity=GOOD"
@@ -129,7 +129,7 @@ def test_an_incident_fires_is_updated_and_resolved(
         "summary": "BA‹NK: 41 negative stories in 60 min, 6 expected, since 14:05",
         "stories": "- Bank fails (Wire)\n  https://news.test/a?b=1",
         "words": "fails, run",
-        "link": f"https://desk.test/incidents/{first['incident']}",
+        "link": f"https://desk.test/alerts/{first['incident']}",
     }
     assert alert["generatorURL"] == alert["annotations"]["link"]
     assert datetime.fromisoformat(alert["startsAt"]) == datetime.fromisoformat(first["opened_at"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -142,3 +142,39 @@ def test_who_does_not_read_the_answer_is_closed(monkeypatch: pytest.MonkeyPatch)
 
     cut, whole = asyncio.run(scene())
     assert cut < len(LARGE) < whole
+
+
+class _Wire(asyncio.Transport):
+    """A connection from an address that this machine has not."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 1), "sockname": ("::", 80)})
+        self.closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+
+def test_connections_of_one_network_are_limited_together() -> None:
+    """Whoever has one address of IPv6 has all of its network; the connection that waits longest gives way."""
+
+    async def scene() -> list[bool]:
+        server = Server(Starlette(routes=ROUTES), Limits(5, 10, 2), graceful_s=1)
+        server.config.load()
+        protocol_of: Callable[..., asyncio.Protocol] = server.config.http_protocol_class
+        wires = [_Wire(address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8::3")]
+        protocols = [protocol_of(server.config, server.server_state, {}) for _ in wires]
+        for wire, protocol in zip(wires, protocols, strict=True):
+            protocol.connection_made(wire)
+        given_way = [wire.closed for wire in wires]
+        for protocol in protocols:
+            protocol.connection_lost(None)
+        return given_way
+
+    assert asyncio.run(scene()) == [True, False, False, False]

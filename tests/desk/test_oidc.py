@@ -150,12 +150,22 @@ def test_a_provider_that_comes_back_is_asked_again(
 
 def test_logins_at_a_provider_can_not_be_begun_for_ever(chosen: Settings, engine: Engine) -> None:
     app = create_app(chosen, engine)
-    app.state.desk.logins._clock = lambda: 0.0
+    app.state.desk.shared_logins._clock = lambda: 0.0
     one, other = (TestClient(app, base_url=ADDRESS, client=(f"203.0.113.{number}", 1)) for number in range(2))
     for address, status in (("/api/v1/session/oidc", 303), (f"{CALLBACK}?state=made-up", 403)):
-        statuses = [one.get(address, follow_redirects=False).status_code for _ in range(11)]
-        assert statuses == [status] * 10 + [429]
+        statuses = [one.get(address, follow_redirects=False).status_code for _ in range(101)]
+        assert statuses == [status] * 100 + [429]
         assert other.get(address, follow_redirects=False).status_code == status
+
+
+def test_a_login_is_begun_by_going_there(chosen: Settings, engine: Engine) -> None:
+    """A picture on a page of another site, or a script, takes none of anybody's logins."""
+    app = create_app(chosen, engine)
+    browser = TestClient(app, base_url=ADDRESS)
+    for mode, status in (("no-cors", 403), ("cors", 403), ("navigate", 303)):
+        headers = {"Sec-Fetch-Mode": mode}
+        answer = browser.get("/api/v1/session/oidc", headers=headers, follow_redirects=False)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (status, status == 303), mode
 
 
 @pytest.mark.parametrize(

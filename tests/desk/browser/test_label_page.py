@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from playwright.sync_api import Page, Route, expect
 
-from tests.desk.browser.conftest import ServedDesk, VisitAs
+from tests.desk.browser.conftest import PASSWORD, ServedDesk, VisitAs
 from tests.desk.browser.invented_store import RIVAL
 
 
@@ -293,3 +294,164 @@ def test_stories_on_the_screen_stay_ones_own(visit: VisitAs) -> None:
     renewed(page)
     assert _shown(page) == story
     desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
+
+
+def _press(page: Page, key: str) -> str:
+    """Press `key` on the story that is shown, and wait for the next one. What was shown."""
+    page.wait_for_selector(".item")
+    before = _shown(page)
+    page.keyboard.press(key)
+    page.wait_for_function("text => document.querySelector('.item')?.innerText !== text", arg=before)
+    return before
+
+
+def test_a_step_is_taken_back_whatever_is_labelled_while_it_is_saved(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ben")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    desk.page.route("**/api/v1/labels", hold)
+    page = desk.open("/label")
+    said = _said(served, "ben")
+    first = _press(page, "1")
+    page.wait_for_timeout(200)
+    page.keyboard.press("z")
+    second = _press(page, "3")
+    assert len(held) == 1
+    held[0].continue_()
+    expect(page.get_by_text("Taken back: 1")).to_be_visible()
+    _wait_for_rows(served, "ben", len(said) + 3)
+    (one, _), *others = _said(served, "ben")[len(said) :]
+    assert others == [(one, None), (others[1][0], "positive")]
+    assert others[1][0] != one
+    assert _shown(page) == first, "it is taken back, and is on the screen again"
+    latest = page.get_by_role("region", name="Just labelled").locator(".upcoming")
+    expect(latest).to_have_count(1)
+    assert latest.inner_text().removeprefix("Positive").strip() in second
+
+
+def _end_of_queue(page: Page, left: Collection[str] = ()) -> None:
+    """Let `page` see of the queue no stories but those that are `left`."""
+
+    def answer(route: Route) -> None:
+        wider = re.sub(r"\bcount=\d+", "count=20", route.request.url)  # other tests left stories that come first
+        told = route.fetch(url=wider if left else None)
+        found = told.json()
+        items = [item for item in found["items"] if item["story"] in left]
+        route.fulfill(response=told, json={**found, "items": items})
+
+    page.route("**/api/v1/queue?*", answer)
+
+
+def test_a_step_of_an_earlier_visit_is_taken_back_at_the_end_of_the_queue(visit: VisitAs, served: ServedDesk) -> None:
+    desk = visit("ben")
+    page = desk.open("/label")
+    rows = len(_said(served, "ben"))
+    labelled = _press(page, "1")
+    _wait_for_rows(served, "ben", rows + 1)
+    _end_of_queue(page)
+    desk.open("/label")
+    expect(page.get_by_text("Nothing is left to label")).to_be_visible()
+    page.unroute("**/api/v1/queue?*")
+    _end_of_queue(page, {_said(served, "ben")[-1][0]})
+    page.keyboard.press("z")
+    page.wait_for_selector(".item")
+    assert page.locator(".item-text").inner_text() in labelled
+    page.unroute_all(behavior="wait")
+
+
+def _pass_renewal(page: Page) -> None:
+    """Let so much of the lease pass that it is renewed."""
+    page.clock.fast_forward("11:00")
+
+
+def test_a_renewal_that_failed_is_tried_again_by_hand(visit: VisitAs) -> None:
+    desk = visit("ben")
+    desk.page.clock.install()
+    page = desk.open("/label")
+    page.wait_for_selector(".item")
+    story = _shown(page)
+    page.route("**/api/v1/queue?*", lambda route: route.fulfill(status=503, json={"detail": "busy"}))
+    _pass_renewal(page)
+    expect(page.get_by_role("alert")).to_contain_text("busy")
+    page.unroute("**/api/v1/queue?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert _shown(page) == story
+    desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
+
+
+def test_a_queue_that_ends_in_the_background_says_so(visit: VisitAs) -> None:
+    desk = visit("ben")
+    desk.page.clock.install()
+    page = desk.open("/label")
+    page.wait_for_selector(".item")
+    _end_of_queue(page)
+    _pass_renewal(page)
+    expect(page.get_by_text("Nothing is left to label")).to_be_visible()
+    assert page.locator(".skeleton").count() == 0
+    page.unroute_all(behavior="wait")
+
+
+def _log_in(page: Page, person: str) -> None:
+    page.fill("input[name=name]", person)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    expect(page.locator(".who")).to_have_text(person)
+
+
+def _label_one(page: Page) -> str:
+    """Label a story. What the next one says, which is held on the page."""
+    with page.expect_response("**/api/v1/labels"):
+        _press(page, "1")
+    expect(page.get_by_role("region", name="Just labelled").locator(".upcoming")).to_have_count(1)
+    return page.locator(".item-text").inner_text()
+
+
+def _is_clean(page: Page, of_another: str) -> None:
+    """Whether the label page holds nothing of whoever was here before."""
+    if not page.url.endswith("/label"):
+        page.keyboard.press("l")
+    page.wait_for_selector(".item")
+    assert page.locator(".item-text").inner_text() != of_another
+    expect(page.locator(".figure .value").first).to_have_text("0")
+    expect(page.get_by_role("region", name="Just labelled").locator(".upcoming")).to_have_count(0)
+
+
+def test_whoever_logs_in_next_finds_nothing_of_the_one_before(visit: VisitAs) -> None:
+    page = visit(None).open("/label")
+    _log_in(page, "ann")
+    held = _label_one(page)
+    with page.expect_navigation(url="**/"):
+        page.get_by_role("button", name="Log out").click()
+    _log_in(page, "ben")
+    _is_clean(page, held)
+
+
+def test_whoever_logs_in_after_a_session_has_ended_finds_nothing_of_the_one_before(visit: VisitAs) -> None:
+    page = visit("ann").open("/label")
+    held = _label_one(page)
+    page.context.clear_cookies()
+    page.keyboard.press("m")
+    page.wait_for_selector("main.login")
+    page.evaluate("window.before = true")
+    _log_in(page, "ben")
+    page.wait_for_function("() => !window.before")
+    page.wait_for_selector("header.top")
+    _is_clean(page, held)
+
+
+def test_another_tab_changes_who_is_here(visit: VisitAs, cookies: dict[str, Any]) -> None:
+    page = visit("ann").open("/label")
+    held = _label_one(page)
+    visit("ben")  # whose cookies are known from now on
+    page.context.add_cookies(cookies["ben"]["cookies"])
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(page.locator(".who")).to_have_text("ben")
+    _is_clean(page, held)

@@ -63,6 +63,21 @@ def test_what_others_do_about_an_incident_is_shown_after_ones_own_deeds(visit: V
     expect(page.locator(".history")).to_contain_text("seen by me too")
 
 
+_WITH_LINKS = ("alerts.example.toml", "deploy/compose/alerts.toml")
+
+
+@pytest.mark.parametrize("form", [*_WITH_LINKS, 'an older copy: "https://desk.example.com/incidents/$incident"'])
+def test_the_link_in_a_message_leads_to_its_incident(visit: VisitAs, served: ServedDesk, form: str) -> None:
+    """As the examples of alerts.toml have it, and as they had it before."""
+    told = (PROJECT / form).read_text() if form in _WITH_LINKS else form
+    links = re.findall(r'"https?://[^/"]+(/[^"]*\$incident[^"]*)"', told)
+    assert len(links) == 1
+    earliest = "SELECT id::text, name FROM incident WHERE kind = 'entity' ORDER BY opened_at LIMIT 1"
+    incident, name = _row(served, earliest)
+    page = visit("vic").open(links[0].replace("$incident", incident))
+    expect(page.locator(".incident h2")).to_contain_text(name)
+
+
 def test_a_viewer_has_no_buttons_for_incidents(visit: VisitAs) -> None:
     page = visit("vic").open("/alerts")
     page.wait_for_selector(".incident .evidence")

@@ -5,11 +5,20 @@ import { listen, stopListening } from "../api/live";
 import type { Me, Role } from "../api/types";
 import { forget } from "../api/useData";
 import { go, place } from "../router";
+import { sayError } from "../ui/toasts";
 
 const ROLES: readonly Role[] = ["viewer", "analyst", "admin"];
 
 /** undefined: not known yet; null: nobody. */
 export const me = signal<Me | null | undefined>(undefined);
+
+/** Whose document this is: what its pages hold (stories leased, marks, steps) is of nobody else. */
+let owner = "";
+/** Whoever logs in in one tab is logged in in all of them. */
+const tabs = new BroadcastChannel("newstide session");
+tabs.onmessage = ({ data }: MessageEvent<string>) => {
+  if (owner && data !== owner) location.reload();
+};
 
 export function may(role: Role): boolean {
   return me.value ? ROLES.indexOf(me.value.role) >= ROLES.indexOf(role) : false;
@@ -40,7 +49,13 @@ export async function beginSession(): Promise<void> {
 /** Why a one-time link, or the server, did not let the reader in. */
 export const linkProblem = signal("");
 
+/** Show the desk to somebody, and to somebody else than before from the beginning; or the way in to nobody. */
 export function enter(who: Me | null): void {
+  if (who) {
+    tabs.postMessage(who.name);
+    if (owner && who.name !== owner) return location.reload();
+    owner = who.name;
+  }
   csrf.value = who?.csrf ?? null;
   if (who && place.peek().path === "/login") go("/", true);
   me.value = who;
@@ -59,8 +74,9 @@ export async function logIn(name: string, password: string): Promise<void> {
 export async function logOut(): Promise<void> {
   try {
     await remove("/session");
-  } finally {
-    enter(null);
-    go("/");
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) return sayError(error); // still logged in
   }
+  enter(null);
+  location.assign("/"); // what the pages hold of theirs goes with this document
 }

@@ -15,7 +15,7 @@ import { Choice, Empty, Failed, OutLink, Panel, Skeleton, Time } from "../../ui/
 import { CompanyChoice } from "./CompanyChoice";
 import { ExplainedText } from "./ExplainedText";
 import { LabelButtons } from "./LabelButtons";
-import { begin, company, empty, fill, given, items, label, loading, problem, skip, steps, undo, undoable } from "./labelling";
+import { begin, company, empty, given, items, label, loading, problem, retry, skip, steps, undo, undoable } from "./labelling";
 import { useTask } from "./useTask";
 
 const HOUR = 3_600_000;
@@ -50,7 +50,7 @@ export function QueueView(): JSX.Element {
         busy={loading.value && !item}
         tools={tasks.length > 1 && <Choice<string> label={t("label.task")} value={task} options={tasks.map((value) => ({ value, text: named("task", value) }))} onChange={choose} />}
       >
-        {problem.value && <Failed error={problem.value} retry={() => void fill()} />}
+        {problem.value && <Failed error={problem.value} retry={retry} />}
         {item ? (
           <article class="item" aria-live="polite">
             <p class="item-facts">

@@ -60,6 +60,17 @@ export function fill(): Promise<void> {
   return filling;
 }
 
+/** Ask once more after what is under way, whose answer may know less. */
+async function fillAnew(): Promise<void> {
+  await filling;
+  await fill();
+}
+
+/** Try again what failed: to keep what is held, or else to get something. */
+export function retry(): void {
+  void (items.peek().length > 0 ? renew() : fill());
+}
+
 function again(): void {
   setTimeout(() => void fill()); // once this time is over
 }
@@ -111,6 +122,7 @@ async function renew(): Promise<void> {
       if (wanted === chosen) keep(found.items, asked);
       problem.value = null;
     }
+    void fill(); // others may have come in place of what was lost
   } catch (error) {
     problem.value = error as Error;
     next = RETRIED_AFTER;
@@ -194,13 +206,13 @@ function lastOf({ item, company }: Step): string | undefined {
   return steps.peek().findLast((each) => each.item.story === item.story && each.company === company)?.label;
 }
 
-/** Take the latest step back, once all before it is saved; its story is on the screen again. */
+/** Take the latest step back that was not saved after this, once all before is saved; its story is on the screen again. */
 export function undo(): void {
   saving = saving.then(takeBack);
 }
 
 async function takeBack(): Promise<void> {
-  const last = steps.peek().at(-1);
+  const last = steps.peek().findLast((each) => !unsaved.has(each.request)); // the latest that the server knows
   try {
     const done = await post<SavedLabels>("/labels/undo", { request: crypto.randomUUID() });
     undoable.value = done.undoable;
@@ -210,7 +222,7 @@ async function takeBack(): Promise<void> {
       given.value = given.peek().slice(0, -1);
       if (!last.company) items.value = [last.item, ...items.peek().filter((item) => item.story !== last.item.story)];
     }
-    empty.value = false;
+    void fillAnew(); // the step may have been one of another visit: only the server has its story
     say(t("label.undone", { n: done.items.length }));
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) undoable.value = 0;
