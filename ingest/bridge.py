@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _POLL_MS = 500
 _COMMIT_EVERY_S = 1.0
 _LOOK_EVERY_S = 0.02
+_METADATA_AGE_MS = 30_000  # how soon a partition that was added, or a topic that the brokers had not told of, is read
 _FEW_RECORDS = 1_000
 
 
@@ -244,6 +245,7 @@ def _consumer(settings: Settings, topic: str, group: str) -> KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             metrics_enabled=False,
+            metadata_max_age_ms=_METADATA_AGE_MS,
             session_timeout_ms=int(settings.stream.session_timeout_s * 1000),
             heartbeat_interval_ms=int(settings.stream.session_timeout_s * 1000 / 3),
         )

@@ -15,6 +15,8 @@ from tests.desk.browser.conftest import ServedDesk, VisitAs
 from tests.desk.browser.invented_models import CANDIDATE
 from tests.desk.browser.invented_store import MODEL
 
+OUTAGE = {"id": "0e1a6f0c-52b1-4d0c-9d39-6f7f3a1f9d11"}
+
 
 def _row(served: ServedDesk, query: str) -> Any:
     with psycopg.connect(served.database_url) as connection:
@@ -82,6 +84,28 @@ def test_a_viewer_has_no_buttons_for_incidents(visit: VisitAs) -> None:
     page = visit("vic").open("/alerts")
     page.wait_for_selector(".incident .evidence")
     assert page.locator(".incident .handling").count() == 0
+
+
+def test_an_outage_is_said_in_words_and_leads_nowhere(visit: VisitAs, served: ServedDesk) -> None:
+    """It has no story, and is no series of the mood."""
+    values = "'outage', 'ingest', 'volume', 'closed', now() - interval '90 min', now(), now(), now(), 60, 0, 40, 9"
+    columns = (
+        "kind, name, signal, state, opened_at, last_at, closed_at, peak_at, window_minutes, observed, expected, score"
+    )
+    with psycopg.connect(served.database_url, autocommit=True) as connection:
+        connection.execute(f"INSERT INTO incident (id, leader, {columns}) VALUES (%(id)s, %(id)s, {values})", OUTAGE)
+        connection.execute(
+            f"INSERT INTO alert (id, incident, evidence, {columns}) VALUES (%(id)s, %(id)s, '{{}}', {values})", OUTAGE
+        )
+        try:
+            page = visit("vic").open(f"/alerts/{OUTAGE['id']}")
+            panel = page.locator(".incident")
+            expect(panel.locator("h2")).to_contain_text("Feeds are silent")
+            expect(panel.locator(".lead")).to_have_text("No message in 60 min where 40 were expected")
+            assert panel.get_by_role("link").count() == 0
+        finally:
+            connection.execute("DELETE FROM alert WHERE id = %(id)s", OUTAGE)
+            connection.execute("DELETE FROM incident WHERE id = %(id)s", OUTAGE)
 
 
 def test_an_admin_promotes_the_candidate_and_goes_back(visit: VisitAs, served: ServedDesk) -> None:

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { address, post } from "../../api/client";
-import { nameOf, sentenceOf, seriesOf } from "../../api/incidents";
+import { isOutage, nameOf, sentenceOf, seriesOf } from "../../api/incidents";
 import type { Handling, IncidentDetail } from "../../api/types";
 import { useData } from "../../api/useData";
 import { duration, iso, number } from "../../format";
@@ -59,14 +59,16 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
         <Fact name={t("incident.lasted")} value={duration(Date.parse(incident.closed_at ?? incident.last_at) - Date.parse(incident.opened_at))} />
         <Fact name={t("incident.score")} value={number(incident.score, 1)} help={t("incident.score.help")} />
       </dl>
-      <p class="buttons">
-        <a class="button" href={href("/", { series: seriesOf(incident), kind: incident.kind === "all" ? null : incident.kind, until, from: incident.opened_at, to: iso(to) })}>
-          {t("incident.mood")}
-        </a>
-        <a class="button" href={href("/search", { series: seriesOf(incident), from: incident.opened_at, to: iso(to), sentiment: "negative" })}>
-          {t("incident.search")}
-        </a>
-      </p>
+      {!isOutage(incident) && (
+        <p class="buttons">
+          <a class="button" href={href("/", { series: seriesOf(incident), kind: incident.kind === "all" ? null : incident.kind, until, from: incident.opened_at, to: iso(to) })}>
+            {t("incident.mood")}
+          </a>
+          <a class="button" href={href("/search", { series: seriesOf(incident), from: incident.opened_at, to: iso(to), sentiment: "negative" })}>
+            {t("incident.search")}
+          </a>
+        </p>
+      )}
       {may("analyst") && (
         <div class="handling">
           <button type="button" class="primary" disabled={incident.acknowledged} onClick={acknowledge}>
@@ -90,7 +92,7 @@ export function IncidentPanel({ id }: { id: string }): JSX.Element {
           </button>
         </div>
       )}
-      {detail.alerts.map((alert) => (
+      {(isOutage(incident) ? [] : detail.alerts).map((alert) => (
         <EvidenceSection key={alert.id} alert={alert} until={until} />
       ))}
       <History detail={detail} />
