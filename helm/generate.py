@@ -128,7 +128,8 @@ def readme(values: Value) -> str:
         "",
         "```",
         "kubectl create secret generic newstide-database --from-literal=url=postgresql://USER:PASSWORD@HOST/newstide",
-        "helm install newstide helm/newstide --set database.existingSecret=newstide-database \\",
+        "helm install newstide helm/newstide --set image.registry=registry.example.com \\",
+        "    --set database.existingSecret=newstide-database \\",
         "    --set kafka.bootstrapServers=kafka:9092 --set-file files.feeds.content=feeds.toml",
         "```",
         "",
@@ -143,7 +144,8 @@ def readme(values: Value) -> str:
             lines += ["", f"## {name}", ""]
             if section.description:
                 lines += [section.description, ""]
-            lines += _table([value for value in walk(section) if not value.children])
+            within = [value for value in walk(section) if value is not section]
+            lines += _table([value for value in within if value.description or not value.children])
     return "\n".join(lines) + "\n"
 
 
@@ -152,8 +154,8 @@ def _table(values: list[Value]) -> list[str]:
     for value in values:
         choices = value.schema.get("enum")
         text = value.description + (f" One of {', '.join(f'`{c}`' for c in choices)}." if choices else "")
-        default = json.dumps(value.default, ensure_ascii=False)
-        rows.append(f"| `{'.'.join(value.path)}` | `{default}` | {text.strip().replace('|', chr(92) + '|')} |")
+        default = "" if value.children else f"`{json.dumps(value.default, ensure_ascii=False)}`"
+        rows.append(f"| `{'.'.join(value.path)}` | {default} | {text.strip().replace('|', chr(92) + '|')} |")
     return ["| value | default | meaning |", "|---|---|---|", *rows]
 
 

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -67,6 +67,7 @@ class Engine:
         self._progress = progress
         self.loop_beat = Beat(_LOOP_SILENT_S, None)
         self._pipeline: Pipeline | None = None
+        self._on_stop: Callable[[], None] = lambda: None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
         self._side_executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="side")
         self._positions_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="positions")
@@ -79,9 +80,10 @@ class Engine:
         self._sender = Sender(settings, self._send)
         self._app = self._create_app()
 
-    def run(self, pipeline: Pipeline) -> None:
-        """Pump records through `pipeline` until SIGTERM or SIGINT. Raises SystemExit."""
-        self._pipeline = pipeline
+    def run(self, pipeline: Pipeline, on_stop: Callable[[], None]) -> None:
+        """Pump records through `pipeline` until SIGTERM or SIGINT; `on_stop` is called before the first thread ends.
+        Raises SystemExit."""
+        self._pipeline, self._on_stop = pipeline, on_stop
         self._start_watchdog(pipeline)
         worker = faust.Worker(self._app, redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
@@ -111,6 +113,7 @@ class Engine:
 
         @app.on_before_shutdown.connect(weak=False)
         def stop_waiting(*_: Any, **__: Any) -> None:
+            self._on_stop()
             self._stopping.set()
             if self._pipeline is not None:
                 self._pipeline.stopping.set()

@@ -88,11 +88,12 @@ def run_worker(settings: Settings, index: int = 0, wrap: Callable[[Classifier], 
     log.info("worker %d reads %s with the model %s", index, topic, names)
     health.alive("event loop", engine.loop_beat)
     health.essential(["models", "shadow", "watchdog"])
+    health.watch()
     shadow.start()
     watch.follow(pipeline.use)
     # Threads that are inside the network while the interpreter ends would crash it.
-    with closing(shadow), closing(watch):
-        engine.run(pipeline)
+    with closing(shadow), closing(watch), closing(health):
+        engine.run(pipeline, on_stop=health.close)
 
 
 def _create_engine(

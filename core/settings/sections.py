@@ -268,7 +268,7 @@ class DeskSettings(Section):
     """Client secret of the desk at the provider."""
     oidc_role_claim: str = "newstide_role"
     """Claim of the id token that holds the role."""
-    oidc_default_role: Literal["viewer", "analyst", "admin"] | None = "viewer"
+    oidc_default_role: Literal["viewer", "analyst", "admin", ""] = "viewer"
     """Role of a person without that claim; empty: such a person is turned away."""
     lease_minutes: int = Field(15, ge=1, le=1440)
     """How long a story that an analyst has on the screen is kept from the others."""

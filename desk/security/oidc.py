@@ -110,7 +110,7 @@ class Provider:
         values = given if isinstance(given, list) else [given]
         found = [role for role in ROLES if role in values]
         role = found[-1] if found else self._settings.oidc_default_role
-        if role is None:
+        if not role:
             raise Problem(HTTPStatus.FORBIDDEN, "the identity provider gives you no role here; ask who runs it")
         return role
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from alerting.rules.alerts_file import load_rules
 from core.budget import stated_budget
@@ -13,6 +14,7 @@ from core.taxonomy import load_taxonomy
 from stream.entities import load_watchlist
 from tests.deploy.charts import HELM_4, ROOT, Manifest, named, pod_templates, rendered, values_of
 from tests.deploy.command_line import settings_from
+from trainer.data.spec import load_spec
 
 MOUNTED = "/etc/newstide/files/"
 TAXONOMY = ROOT / "examples" / "customer-service" / "taxonomy.toml"
@@ -86,6 +88,13 @@ def test_own_taxonomy_and_companies_reach_every_pod_that_reads_them(
             assert [rule.name for rule in load_rules(settings).rules] == ["Refunds"]
         if component in ("worker", "trainer"):
             assert load_watchlist(settings.stream.watchlist).link("Acme Bank falls", ()) == ["ACME"]
+
+
+def test_the_dataset_of_an_example_can_be_read(tmp_path: Path) -> None:
+    example = yaml.safe_load((ROOT / "helm" / "examples" / "production.yaml").read_text("utf-8"))
+    spec = tmp_path / "data.toml"
+    spec.write_text(example["files"]["dataset"]["content"])
+    assert [corpus.name for corpus in load_spec(spec, load_taxonomy(None)).corpus] == ["headlines"]
 
 
 def test_alerting_and_the_desk_have_one_budget_and_receivers_stay_with_alerting(

@@ -67,6 +67,16 @@ def test_somebody_logs_in_and_comes_back(chosen: Settings, engine: Engine) -> No
     assert [account.name for account in app.state.desk.accounts.list()] == ["dora"]
 
 
+def test_who_has_no_role_there_may_be_turned_away(chosen: Settings, engine: Engine) -> None:
+    desk = DeskSettings.model_validate(
+        chosen.desk.model_dump() | {"oidc_role_claim": "no such claim", "oidc_default_role": ""}
+    )
+    browser = TestClient(create_app(chosen.model_copy(update={"desk": desk}), engine), base_url=ADDRESS)
+    answer = browser.get(agree(leave(browser)), follow_redirects=False)
+    assert (answer.status_code, "gives you no role" in answer.json()["detail"]) == (403, True)
+    assert browser.get("/api/v1/session").status_code == 401
+
+
 def test_a_login_ends_in_the_browser_it_began_in(chosen: Settings, engine: Engine) -> None:
     app = create_app(chosen, engine)
     one, other = TestClient(app, base_url=ADDRESS), TestClient(app, base_url=ADDRESS)

@@ -57,6 +57,18 @@ class Faulty:
 run_worker(load_settings(), 0, wrap=Faulty)
 """
 
+LOST_THREAD = """
+import time
+
+from core.settings import load_settings
+from stream.model_watch import ModelWatch
+from stream.worker import run_worker
+
+ModelWatch._run = lambda self: time.sleep(5)
+
+run_worker(load_settings(), 0)
+"""
+
 BROKEN_MODEL = """
 from core.errors import BundleError
 from core.settings import load_settings
@@ -212,6 +224,13 @@ def test_an_exception_inside_the_classifier(settings: Settings, workers: Workers
     ((reason, value),) = ask(settings, "SELECT reason, value FROM dead_letter")
     assert "thrown on purpose" in reason
     assert value == as_input([victim])[0][1]
+
+
+@one_broker
+def test_a_worker_ends_with_a_thread_that_it_can_not_do_without(settings: Settings, workers: Workers) -> None:
+    workers.start(0, LOST_THREAD)
+    assert workers.wait_for_exit(0) == 70
+    assert "thread models ended" in workers.log(0)
 
 
 @one_broker
