@@ -41,8 +41,9 @@ MAX_LENGTH_RANGE = (4, 8192)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 # How a protobuf spells the key `location` of a tensor kept in another file: a tag and a length, each of which may be
-# written with more bytes than it needs, and the word.
-_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+# written with more bytes than it needs (a fifth may hold bits beyond the 32nd, which are dropped), and the word.
+_LONGER = rb"\x80*[\x00\x10\x20\x30\x40\x50\x60\x70]"
+_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a" + _LONGER + rb")(?:\x08|\x88" + _LONGER + rb")location")
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

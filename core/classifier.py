@@ -12,8 +12,10 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -66,7 +68,8 @@ def text_form(text: str) -> str:
 class Classifier:
     """Scores texts for every task of `bundle`. Safe to share between threads.
 
-    Raises BundleError if the network or the tokenizer can't be loaded or does not fit the manifest.
+    Raises BundleError if the network or the tokenizer can't be loaded or does not fit the manifest; each method that
+    scores texts does where one of the two fails on them.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, cache_texts: int = CACHE_TEXTS) -> None:
@@ -167,14 +170,16 @@ class Classifier:
         if EMBEDDING not in {output.name for output in self._session.get_outputs()}:
             raise BundleError(f"{self._where}: the network has no output `{EMBEDDING}`; retrain the bundle")
         rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
-        tokens = self._tokenizer.encode_batch_fast([text_form(text) for text in texts])
+        tokens = self._tokenize([text_form(text) for text in texts])
         for members, (vectors,) in self._run(tokens, [EMBEDDING]):
             for member, vector in zip(members, vectors, strict=True):
                 rows[member] = vector
         return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
 
     def self_test(self) -> None:
-        """Score the manifest's own texts afresh; raises BundleError naming the text that comes out wrong."""
+        """Read as many tokens as the manifest allows, each the last of the vocabulary, then score the manifest's own
+        texts afresh. Raises BundleError naming what the network can't do or the text that comes out wrong."""
+        self._run_longest()
         tests = self._manifest.self_test
         table = self._score([(text_form(test.text), [(test.mention,)] if test.mention else []) for test in tests])
         for test, row in zip(tests, table, strict=True):
@@ -199,17 +204,16 @@ class Classifier:
         """One row of scores per text: all tasks side by side, then its mentions; those that were not read are NaN."""
         forms = [form for form, _ in texts]
         outputs = list(self._tasks)
-        if any(spans for _, spans in texts):
+        placed = any(spans for _, spans in texts)
+        if placed:
             outputs.append(ENTITY)
-            tokens = self._tokenizer.encode_batch(forms)
-        else:
-            tokens = self._tokenizer.encode_batch_fast(forms)  # does without the offsets
+        tokens = self._tokenize(forms, placed)
         rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(forms)
         for members, logits in self._run(tokens, outputs):
             scores = [softmax(part, t) for part, t in zip(logits, self._temperatures, strict=False)]
             for position, member in enumerate(members):
                 rows[member] = np.concatenate([part[position] for part in scores])
-            if outputs[-1] == ENTITY:
+            if placed:
                 self._append_mentions(rows, members, logits[-1], [(tokens[m].offsets, texts[m][1]) for m in members])
         return rows
 
@@ -252,15 +256,43 @@ class Classifier:
                 ids[position, : len(numbers[member])] = numbers[member]
                 # A tokenizer without special tokens gives an empty text none at all; one stands in.
                 mask[position, : max(len(numbers[member]), 1)] = 1
-            yield members, self._session.run(outputs, {"ids": ids, "mask": mask})
+            with self._explained("the network fails on a text"):
+                found = self._session.run(outputs, {"ids": ids, "mask": mask})
+            yield members, found
+
+    def _run_longest(self) -> None:
+        """Raise BundleError where the network has too few positions, or too few vectors for its tokenizer's tokens."""
+        with self._explained("the tokenizer has no vocabulary"):
+            last = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+        length = self._manifest.max_length
+        with self._explained(f"the network fails on {length} tokens (`max_length`), each of number {last}"):
+            ids = np.full((1, length), last, dtype=np.int64)
+            self._session.run(list(self._tasks), {"ids": ids, "mask": np.ones((1, length), dtype=np.float32)})
+
+    def _tokenize(self, forms: Sequence[str], placed: bool = False) -> list[Encoding]:
+        """The tokens of each of `forms`; `placed`: with their offsets."""
+        with self._explained("the tokenizer fails on a text"):
+            encode = self._tokenizer.encode_batch if placed else self._tokenizer.encode_batch_fast
+            tokens: list[Encoding] = encode(forms)
+        return tokens
+
+    @contextmanager
+    def _explained(self, fault: str) -> Iterator[None]:
+        """Whatever the tokenizer (Rust) or the network (C++) raises as BundleError: plain Exception, a dozen unrelated
+        classes, and for a panic one that is no Exception at all and would end the process."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise BundleError(f"{self._where}: {fault}: {error}; get the bundle again or retrain") from error
 
     def _load_tokenizer(self, bundle: Bundle) -> Tokenizer:
-        try:
+        with self._explained("the tokenizer can't be loaded"):
+            _check_merges(bundle.tokenizer)
             tokenizer = Tokenizer.from_buffer(bundle.tokenizer)
             tokenizer.no_padding()
             tokenizer.enable_truncation(bundle.manifest.max_length)
-        except Exception as error:  # the Rust side raises plain Exception
-            raise BundleError(f"{self._where}: the tokenizer can't be loaded: {error}; get the bundle again") from error
         return tokenizer
 
     def _load_session(self, bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
@@ -278,12 +310,10 @@ class Classifier:
         # would pin the freed ones: without it a worker grew by 25 kB a message.
         options.enable_cpu_mem_arena = True
         options.enable_mem_pattern = False
-        try:
+        with self._explained("the network can't be loaded"):
             session = onnxruntime.InferenceSession(
                 bundle.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOW_FUSIONS
             )
-        except Exception as error:  # the C++ side raises a dozen unrelated classes
-            raise BundleError(f"{self._where}: the network can't be loaded: {error}; get the bundle again") from error
         inputs = sorted(value.name for value in session.get_inputs())
         outputs = {value.name: value.shape[-1] for value in session.get_outputs()}
         expected = dict(zip(self._tasks, self._widths, strict=True))
@@ -295,6 +325,27 @@ class Classifier:
                 f"but the manifest asks for ids, mask and {expected}; retrain the bundle"
             )
         return session
+
+
+class _Model(msgspec.Struct):
+    """What a tokenizer's file says of pieces that are joined (BPE)."""
+
+    merges: list[str | tuple[str, str]] = []
+    continuing_subword_prefix: str | None = None
+
+
+class _TokenizerFile(msgspec.Struct):
+    model: _Model
+
+
+def _check_merges(content: bytes) -> None:
+    """Raise ValueError where the second part of a merge does not begin with the prefix of parts that go on: the library
+    cuts so many bytes off it, and in the middle of a character the whole process is aborted."""
+    model = msgspec.json.decode(content, type=_TokenizerFile).model
+    for merge in model.merges if model.continuing_subword_prefix else ():
+        second = merge.rpartition(" ")[2] if isinstance(merge, str) else merge[1]
+        if not second.startswith(model.continuing_subword_prefix or ""):
+            raise ValueError(f"{second[:80]!r} in `merges` lacks the prefix {model.continuing_subword_prefix!r}")
 
 
 def _key(form: str, mentions: Sequence[Spans]) -> bytes:

@@ -19,6 +19,7 @@ from core.fitting import reader_of
 from core.labelled import ENTITIES, read_labelled_lines, read_objects
 from core.language import language_of
 from core.mentions import Spans
+from core.output_file import output_file
 from core.scoring import TaskScore, score_task
 from core.slices import Slice, gather_slices, score_slices, slice_keys
 
@@ -119,25 +120,14 @@ def classify_file(
     encoder = msgspec.json.Encoder()
     count = 0
     texts = ((entry.id, entry.text) for entry in _read_texts(source))
-    # A pipe or device can't be replaced by a finished file.
-    direct = target.exists() and not target.is_file()
-    partial = target if direct else target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("wb") as output:
-            for answer in classify_lines(classifiers, texts, explained, companies):
-                output.write(encoder.encode(answer) + b"\n")
-                count += 1
-                if unread is not None and "language" in answer:
-                    unread[answer["language"]] += 1
-                if count % BATCH_TEXTS == 0:
-                    report(count)
-        if not direct:
-            partial.replace(target)
-    except OSError as error:
-        raise InputError(f"{target} can't be written: {error.strerror}; choose another path") from error
-    finally:
-        if not direct:
-            partial.unlink(missing_ok=True)
+    with output_file(target) as output:
+        for answer in classify_lines(classifiers, texts, explained, companies):
+            output.write(encoder.encode(answer) + b"\n")
+            count += 1
+            if unread is not None and "language" in answer:
+                unread[answer["language"]] += 1
+            if count % BATCH_TEXTS == 0:
+                report(count)
     return count
 
 

@@ -93,7 +93,8 @@ class Shelf:
         if kept.is_dir():
             try:
                 bundle = _verified(kept, checksum, self._trust)
-                kept.touch()
+                with suppress(OSError):  # of a cache that is read-only, nobody asks what is the oldest
+                    kept.touch()
                 return bundle
             except (BundleError, OSError) as error:
                 log.warning("the cached bundle is fetched again: %s", error)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from core.bundle import Bundle
 from core.classifier import Classifier
-from core.errors import BundleError, NewstideError
+from core.errors import BundleError
 from core.fitting import check_fit, labels_unlike, reader_of
 from core.serving import Served, configured_models, in_service, registered
 from core.settings import Settings
@@ -32,7 +32,7 @@ class Start:
     the reason."""
 
     running: dict[str, tuple[Served, TextClassifier]]
-    refused: list[tuple[Served, NewstideError]]
+    refused: list[tuple[Served, Exception]]
 
 
 class ModelLoader:
@@ -89,7 +89,7 @@ def choose_start(engine: Engine, loader: ModelLoader) -> Start:
     for model in in_service(list_models(engine, "live"), loader.configured):
         try:
             start.running[model.language] = model, loader.load(model, strict=False)
-        except NewstideError as error:
+        except Exception as error:  # whatever a bundle does, the others are not to stand still for it
             log.error("the model %s (%s) can't be used: %s", model.name, model.language, error)
             start.refused.append((model, error))
     known = [*map(registered, list_proven(engine)), *loader.configured]
@@ -109,7 +109,7 @@ def _stand_in(start: Start, model: Served, others: Sequence[Served], loader: Mod
     for other in others:
         try:
             start.running[other.language] = other, loader.load(other, strict=False)
-        except NewstideError as error:
+        except Exception as error:
             log.error("the model %s can't be used: %s", other.name, error)
             continue
         name = other.name if other.row is not None else "the bundle of the settings"

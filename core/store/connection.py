@@ -30,8 +30,9 @@ _VANISHED = {"keepalives_idle": "15", "keepalives_interval": "5", "keepalives_co
 _TLS_FAULT = re.compile("certificate verify failed|does not match host name|server does not support SSL")
 
 
-def database_url(settings: Settings) -> URL:
-    """SQLAlchemy URL of the configured database, with options for TLS and against hosts that vanish.
+def database_url(settings: Settings, options: str = "") -> URL:
+    """SQLAlchemy URL of the configured database, with options for TLS and against hosts that vanish; its sessions are
+    in UTC. `options`: more of libpq's, as `-c name=value`, behind those that the URL itself has.
 
     Raises SettingsError if it is no such URL.
     """
@@ -57,28 +58,21 @@ def database_url(settings: Settings) -> URL:
         if name in tls and tls[name] != _SYSTEM and not Path(tls[name]).is_file():
             raise SettingsError(f"setting `database.{name}` is {tls[name]!r}; there is no such file")
     noticing = {name: value for name, value in _VANISHED.items() if name not in url.query}
-    options = {**tls, **noticing, "connect_timeout": "10"}
-    return url.set(drivername="postgresql+psycopg").update_query_dict(options)
+    session = " ".join([*url.normalized_query.get("options", ()), _IN_UTC, options]).strip()
+    ours = {**tls, **noticing, "connect_timeout": "10", "options": session}
+    return url.set(drivername="postgresql+psycopg").update_query_dict(ours)
 
 
 def open_engine(settings: Settings, pool_size: int = 5, options: str = "") -> Engine:
     """A pooled engine, not yet connected, whose sessions are in UTC; `options`: more of libpq's, as `-c name=value`."""
-    return create_engine(
-        database_url(settings),
-        pool_size=pool_size,
-        pool_pre_ping=True,
-        connect_args={"options": f"{_IN_UTC} {options}"},
-    )
-
-
-def conninfo(settings: Settings) -> str:
-    """The same address in libpq's form."""
-    return database_url(settings).set(drivername="postgresql").render_as_string(hide_password=False)
+    return create_engine(database_url(settings, options), pool_size=pool_size, pool_pre_ping=True)
 
 
 def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
     """A new psycopg connection in UTC. Raises psycopg.OperationalError where the server does not answer."""
-    return psycopg.connect(conninfo(settings), options=_IN_UTC, **options)
+    url = database_url(settings)
+    _, given = url.get_dialect()().create_connect_args(url)
+    return psycopg.connect(**given, **options)
 
 
 def wait_for_database(settings: Settings, report: Callable[[str], None] = log.warning) -> None:

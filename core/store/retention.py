@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _SQL = load_queries(Path(__file__).with_suffix(".sql"))
 _LOCK = 0x72657465  # any constant that all newstide processes share
 _TRIES = 5
+_CLOCKS_APART = timedelta(minutes=5)  # more is worth a word
 _RELEARN_DAYS = 7  # of trends before the detector's history that stay by the minute: it may learn them again
 _GIVE_WAY = (
     psycopg.errors.LockNotAvailable,
@@ -99,20 +101,24 @@ def run_retention(settings: Settings, stopping: Callable[[], bool] = lambda: Fal
 
 
 class Retention:
-    """One run on one connection, which is in autocommit mode and its own."""
+    """One run on one connection, which is in autocommit mode and its own.
+
+    It goes by `now`, by default by the clock of this host or the database, whichever is behind: what one that is ahead
+    takes for old is gone for good.
+    """
 
     def __init__(
         self,
         settings: Settings,
         connection: Connection,
         stopping: Callable[[], bool] = lambda: False,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._settings = settings
         self._rules = settings.retention
         self._connection = connection
         self._stopping = stopping
-        self._now = now
+        self._clock = now or self._earlier_clock
         self._report = Report()
 
     def run(self) -> Report:
@@ -139,15 +145,25 @@ class Retention:
         self._patiently("trend_change", self._compact_changes)
         return self._report
 
+    @cached_property
+    def _now(self) -> datetime:
+        return self._clock()
+
+    def _earlier_clock(self) -> datetime:
+        ours, theirs = datetime.now(UTC), self._one("clock").now
+        if abs(ours - theirs) > _CLOCKS_APART:
+            log.warning("this host's clock says %s, the database's %s; retention goes by the earlier one", ours, theirs)
+        return min(ours, theirs)
+
     def _compact_changes(self) -> int:
         compact_trend_changes(self._connection)
         return 0
 
     def _day(self, days: int) -> date:
-        return self._now().date() - timedelta(days=days)
+        return self._now.date() - timedelta(days=days)
 
     def _moment(self, days: int) -> datetime:
-        return self._now() - timedelta(days=days)
+        return self._now - timedelta(days=days)
 
     def _one(self, query: str, **parameters: Any) -> Any:
         return next(iter(fetch_rows(self._connection, _SQL[query], parameters)), None)
@@ -171,7 +187,7 @@ class Retention:
 
     def _merge_minutes(self) -> None:
         """Merge minutes into hours that were judged so many days ago, and can't be judged again."""
-        self._connection.execute(_SQL["note_judged"], {"today": self._now().date()})
+        self._connection.execute(_SQL["note_judged"], {"today": self._now.date()})
         if not self._rules.trend_minute_days:
             return
         judged_by = self._day(self._rules.trend_minute_days)

@@ -1,6 +1,9 @@
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(key)s) AS taken
 
+-- name: clock
+SELECT clock_timestamp() AS now
+
 -- name: merge_boundary
 -- Trends that were judged by the day `judged_by`, and those that are judged now and do not wait to be judged again.
 SELECT past.judged_until AS judged_then, least(now(), present.judged_until, present.stale_from) AS judged_now

@@ -12,7 +12,7 @@ import msgspec
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.errors import InputError
+from core.output_file import output_file
 from core.settings import load_settings
 from core.store.labels import Label, add_label_lines, import_labels, read_labels
 from core.taxonomy import load_taxonomy
@@ -20,6 +20,7 @@ from core.terminal import PlainConsole
 from desk.labelling.figures import read_counting
 from desk.labelling.files import LAYOUTS, Layout, write_labels
 from desk.labelling.files import read_labels as parse_labels
+from newstide.commands.option_conflicts import refuse_beside
 from newstide.commands.output import open_console
 from newstide.stack.resources import store
 from stream.entities import load_watchlist
@@ -121,15 +122,8 @@ def import_(file: Path, analyst: str | None, layout: Layout, as_json: bool) -> N
 @_layout
 def export(file: Path, layout: Layout) -> None:
     """Write what analysts say, and verdicts on it, into FILE: the labels that count."""
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        with store(load_settings()) as engine, engine.connect() as connection, partial.open("wb") as output:
-            output.writelines(write_labels(read_counting(connection), layout))
-        partial.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} can't be written: {error.strerror}; choose another path") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with store(load_settings()) as engine, engine.connect() as connection, output_file(file) as output:
+        output.writelines(write_labels(read_counting(connection), layout))
     click.echo(f"labels written to {file}", err=True)
 
 
@@ -140,6 +134,7 @@ def export(file: Path, layout: Layout) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_(analyst: str | None, limit: int, ties: bool, as_json: bool) -> None:
     """Show labels, the newest first; the latest of an analyst for a text counts."""
+    refuse_beside("ties", ("analyst",), "a text is split over the labels of several analysts;")
     with store(load_settings()) as engine:
         found = read_labels(engine, analyst, None if ties else limit)
     if ties:

@@ -100,7 +100,7 @@ def replay(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka."""
+    """Replay FILE (JSON Lines, CSV or Parquet, also .gz) into Kafka. Exit status 130 if it is stopped early."""
     options = replay_options(given)
     pace = _speed(speed)
     settings = _settings()
@@ -133,6 +133,7 @@ def replay(
         f"({summary.messages_per_second:.0f}/s), {summary.dead_letters} dead letters{notes}"
     )
     _report(summary, text if summary.finished else f"{text}; stopped early, --resume goes on", as_json)
+    sys.exit(0 if summary.finished else 130)
 
 
 @ingest.command()

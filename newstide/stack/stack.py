@@ -225,11 +225,7 @@ class Stack:
     def _look_at_replay(self) -> None:
         if self._progress.replay_summary is not None or self._job is not None or self._state("replay") != "finished":
             return
-        summary = _last_json(self._logs / "replay.log")
-        if not summary.get("finished", True):
-            self._supervisor.again("replay")  # somebody asked it to stop; nobody asked us to
-            return
-        self._job = self._note_end_of_replay(summary)
+        self._job = self._note_end_of_replay(_last_json(self._logs / "replay.log"))
 
     def _note_end_of_replay(self, summary: dict[str, Any]) -> Steps[None]:
         ends = {int(partition): end for partition, end in summary["end_offsets"].items()}

@@ -118,12 +118,6 @@ class Supervisor:
             run.state = "stopped"
             raise ChildFailed(_describe_failed_launch(child, error)) from error
 
-    def again(self, name: str) -> None:
-        """Start a finished child another time: it ended as if done, and was not."""
-        run = self._runs[name]
-        if run.state == "finished":
-            self._restart(run)
-
     def suspend(self) -> None:
         """Kill every child that runs or waits to; each stays down until it is started again."""
         for run in self._runs.values():

@@ -24,17 +24,23 @@ from core.errors import BundleError
 WORDS = ["[PAD]", "[UNK]", "bad", "good", "dull"]
 
 
-def tiny_model(task: str = "mood", width: int = 2) -> bytes:
-    """Logits are the summed columns of a 5 x width table, one row per word."""
+def tiny_model(task: str = "mood", width: int = 2, positions: int = 1_000) -> bytes:
+    """Logits are the summed columns of a 5 x width table, one row per word; of more than `positions` words there are
+    none."""
     table = np.arange(len(WORDS) * width, dtype=np.float32).reshape(len(WORDS), width) % 3
     nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["rows"]),
+        helper.make_node("Gather", ["table", "ids"], ["words"]),
+        helper.make_node("Shape", ["ids"], ["length"], start=1),
+        helper.make_node("Slice", ["places", "zero", "length"], ["placed"]),
+        helper.make_node("Add", ["words", "placed"], ["rows"]),
         helper.make_node("Unsqueeze", ["mask", "two"], ["weights"]),
         helper.make_node("Mul", ["rows", "weights"], ["kept"]),
         helper.make_node("ReduceSum", ["kept", "one"], [task], keepdims=0),
     ]
     constants = [
         numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.zeros((positions, 1), dtype=np.float32), "places"),
+        numpy_helper.from_array(np.array([0]), "zero"),
         numpy_helper.from_array(np.array([1]), "one"),
         numpy_helper.from_array(np.array([2]), "two"),
     ]
@@ -237,6 +243,15 @@ def test_no_spelling_of_another_file_is_overlooked(key: bytes) -> None:
         check_model(Bundle(MANIFEST, model, tiny_tokenizer()))
 
 
+@pytest.mark.parametrize("last", [b"\x10", b"\x40", b"\x70"])
+def test_bits_of_a_tag_that_are_dropped_hide_no_other_file(last: bytes) -> None:
+    """The runtime reads on where a tag overflows; others call such a file corrupt."""
+    model = with_external_tensor(b"\x8a\x80\x80\x80" + last + field(1, b"location")[1:])
+    onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    with pytest.raises(BundleError, match="tensors in another file"):
+        check_model(Bundle(MANIFEST, model, tiny_tokenizer()))
+
+
 def test_a_network_in_another_format_is_no_network(tmp_path: Path) -> None:
     """What the check reads is what is run: bytes in the runtime's own format, which it would recognise, are refused."""
     options = onnxruntime.SessionOptions()
@@ -267,6 +282,61 @@ def test_a_network_or_tokenizer_that_can_not_be_loaded() -> None:
         Classifier(Bundle(MANIFEST, b"not onnx", tiny_tokenizer()))
     with pytest.raises(BundleError, match="tokenizer can't be loaded"):
         Classifier(Bundle(MANIFEST, tiny_model(), b"{}"))
+
+
+WORD_LEVEL = {"type": "WordLevel", "vocab": {"[UNK]": 1}, "unk_token": "[UNK]"}
+TEMPLATE = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+
+
+def with_tokenizer(**parts: Any) -> Bundle:
+    return Bundle(MANIFEST, tiny_model(), json.dumps({"version": "1.0", "model": WORD_LEVEL, **parts}).encode())
+
+
+def test_a_tokenizer_that_makes_its_library_panic() -> None:
+    """What Rust raises then is no Exception, and would end the process."""
+    with pytest.raises(BundleError, match="tokenizer can't be loaded"):
+        Classifier(with_tokenizer(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}))
+    template = {"type": "TemplateProcessing", "single": TEMPLATE, "pair": TEMPLATE, "special_tokens": {}}
+    with pytest.raises(BundleError, match="tokenizer fails on a text"):
+        Classifier(with_tokenizer(post_processor=template)).predict(["good"])
+
+
+@pytest.mark.parametrize("merge", [["a", "b"], "a b"])
+def test_merges_that_would_abort_the_process(merge: object) -> None:
+    words = {"a": 0, "b": 1, "##b": 2, "ab": 3}
+    model = {"type": "BPE", "vocab": words, "merges": [["a", "##b"]], "continuing_subword_prefix": "##"}
+    assert Classifier(with_tokenizer(model=model)).predict(["ab"])["mood"].shape == (1, 2)
+    with pytest.raises(BundleError, match="'b' in `merges` lacks the prefix '##'"):
+        Classifier(with_tokenizer(model={**model, "merges": [merge]}))
+
+
+def tokenizer_of(words: dict[str, int]) -> bytes:
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer.to_str().encode()
+
+
+def test_a_text_that_the_network_or_the_tokenizer_fails_on() -> None:
+    beyond = Classifier(Bundle(MANIFEST, tiny_model(), tokenizer_of({"[UNK]": 1, "bad": 2, "rare": 9})))
+    assert beyond.predict(["bad"])["mood"].shape == (1, 2)
+    with pytest.raises(BundleError, match="the network fails on a text"):
+        beyond.predict(["bad", "rare"])
+    without = Classifier(Bundle(MANIFEST, tiny_model(), tokenizer_of({"bad": 2})))
+    assert without.predict(["bad"])["mood"].shape == (1, 2)
+    with pytest.raises(BundleError, match="the tokenizer fails on a text"):
+        without.predict(["unheard"])
+
+
+def test_the_self_test_finds_tokens_and_positions_that_the_network_lacks() -> None:
+    """No text of the manifest is so long, or has that word."""
+    beyond = Bundle(MANIFEST, tiny_model(), tokenizer_of({"[UNK]": 1, "bad": 2, "rare": 9}))
+    with pytest.raises(BundleError, match=r"fails on 16 tokens \(`max_length`\), each of number 9"):
+        Classifier(beyond).self_test()
+    Classifier(Bundle(MANIFEST, tiny_model(positions=16), tiny_tokenizer())).self_test()
+    short = Classifier(Bundle(MANIFEST, tiny_model(positions=12), tiny_tokenizer()))
+    assert short.predict(["good"])["mood"].shape == (1, 2)
+    with pytest.raises(BundleError, match=r"fails on 16 tokens \(`max_length`\)"):
+        short.self_test()
 
 
 @pytest.mark.parametrize("model", [tiny_model("temper"), tiny_model(width=3)])

@@ -150,6 +150,8 @@ def test_the_commands(engine: Engine, tmp_path: Path) -> None:
     ]
     ties = json.loads(runner.invoke(labels_, ["list", "--ties", "--json"], catch_exceptions=False).stdout)
     assert [(tie["text"], tie["votes"]) for tie in ties] == [("Acme [wins] @user", {"negative": 1, "positive": 1})]
+    with pytest.raises(InputError, match="--ties has no use for --analyst"):
+        runner.invoke(labels_, ["list", "--ties", "--analyst", "ada"], catch_exceptions=False)
     shown = runner.invoke(labels_, ["list", "--analyst", "ada"], catch_exceptions=False).stdout
     assert "ada" in shown
     assert "bob" not in shown

@@ -18,9 +18,10 @@ from psycopg.rows import scalar_row
 from sqlalchemy import Engine
 
 from core.settings import RetentionSettings, Settings, load_settings
+from core.store import retention
 from core.store.connection import connect
 from core.store.partitions import ensure_partitions
-from core.store.retention import NOT_GROWING, Retention
+from core.store.retention import NOT_GROWING, Retention, run_retention
 from core.store.trends import read_trends
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -139,6 +140,31 @@ def test_days_are_dropped_with_their_stories_and_the_keys_stay(
     later = NOW + timedelta(days=settings.retention.key_days - 400)
     assert retain(settings, later).rows["message_key"] == 120
     assert retain(settings, later).rows["message_key"] == 0
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=300), timedelta(days=-300)])
+def test_of_two_clocks_the_one_behind_counts(
+    store: psycopg.Connection[Any],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ahead: timedelta,
+) -> None:
+    today = datetime.now(UTC).date()
+    for days in (201, 401, 701):
+        add_day(store, today - timedelta(days=days))
+
+    class Host(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr(retention, "datetime", Host)
+    run_retention(settings)
+    assert "retention goes by the earlier one" in caplog.text
+    kept = {row[0] for row in store.execute("SELECT DISTINCT stored_on FROM message")}
+    expected = {201} if ahead > timedelta() else {201, 401}
+    assert kept == {today - timedelta(days=days) for days in expected}
 
 
 def test_keys_never_go_before_their_messages(store: psycopg.Connection[Any], settings: Settings) -> None:

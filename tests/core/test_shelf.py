@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -87,6 +88,19 @@ def test_the_cache_serves_while_the_shelf_is_away_and_is_not_trusted(
     write(shelved, "model.onnx", good)
     assert shelf.fetch(shelved.location, shelved.checksum).model == good
     assert load_bundle(kept).model == good
+
+
+def test_a_cache_that_can_only_be_read_serves(
+    shelf: Shelf, shelved: Shelved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fetch(shelved.location, shelved.checksum)
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for write in ("touch", "mkdir"):
+        monkeypatch.setattr(Path, write, refuse)
+    assert shelf.fetch(shelved.location, shelved.checksum).path == tmp_path / "cache" / shelved.checksum
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "MODEL_CARD.md"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,26 @@ def test_the_commands_export_what_they_import(
         CliRunner().invoke(newstide, arguments, catch_exceptions=False)
     assert (tmp_path / "once").read_text() == (tmp_path / "twice").read_text()
     assert (tmp_path / "once").read_text().count("Acme wins") == 2
+
+
+def test_labels_are_exported_through_links_and_into_pipes(
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSTIDE_DATABASE__URL", database_url)
+    (tmp_path / "in").write_text('{"text": "Acme wins", "sentiment": "positive", "analyst": "ann"}\n')
+    CliRunner().invoke(newstide, ["labels", "import", str(tmp_path / "in")], catch_exceptions=False)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    for target in ("link", "pipe"):
+        CliRunner().invoke(newstide, ["labels", "export", str(tmp_path / target)], catch_exceptions=False)
+    piped = os.read(pipe, 65_536)
+    os.close(pipe)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()
+    assert piped == (tmp_path / "file").read_bytes()
+    assert b"Acme wins" in piped
+    assert {entry.name for entry in tmp_path.iterdir()} == {"in", "link", "file", "pipe"}
 
 
 def _word(one: Label) -> tuple[Any, ...]:

@@ -41,6 +41,16 @@ def newstide(folder: Path, env: dict[str, str], *arguments: str) -> subprocess.C
     )
 
 
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the replay that runs in `folder` has noted that a row is acknowledged, or ends."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        stored = [json.loads(file.read_text())["row"] for file in folder.glob(".newstide/replay/*.json")]
+        if stored and stored[0] > 0:
+            return
+        time.sleep(0.02)
+
+
 def test_replay_prints_one_summary_line(settings: Settings, topics: Topics, write: Write, tmp_path: Path) -> None:
     path = write("x.jsonl", '{"t": "first"}\n{oops\n{"t": "second"}\n')
     done = newstide(tmp_path, environment(settings), "ingest", "replay", str(path), "--map", "text=t", "--json")
@@ -62,12 +72,7 @@ def test_a_killed_replay_resumes_without_a_gap(
     with subprocess.Popen(
         [sys.executable, "-m", "newstide", *arguments], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL
     ) as process:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            stored = [json.loads(file.read_text())["row"] for file in tmp_path.glob(".newstide/replay/*.json")]
-            if stored and stored[0] > 0:
-                break
-            time.sleep(0.02)
+        wait_for_checkpoint(tmp_path, process)
         process.kill()
     resumed = newstide(tmp_path, env, *arguments, "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -75,6 +80,27 @@ def test_a_killed_replay_resumes_without_a_gap(
     assert summary["resumed_after"] > 0
     assert summary["resumed_after"] + summary["produced"] == count
     assert {int(message.id) for message in topics.messages(count)} == set(range(count))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_was_stopped_early_does_not_exit_as_if_done(
+    settings: Settings, topics: Topics, write: Write, tmp_path: Path, number: signal.Signals
+) -> None:
+    """`newstide ingest replay big.csv && rm big.csv` must not remove what was not read."""
+    first = {"text": "The mill", "published_at": "2023-05-09T00:00:00Z"}
+    later = {"text": "The mill burns", "published_at": "2024-05-09T00:00:00Z"}
+    path = write("x.jsonl", f"{json.dumps(first)}\n{json.dumps(later)}\n")
+    arguments = ["ingest", "replay", str(path), "--json"]
+    command = [sys.executable, "-m", "newstide", *arguments, "--speed", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(settings), stdout=subprocess.PIPE) as process:
+        wait_for_checkpoint(tmp_path, process)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(said.splitlines()[-1])["finished"] is False
+    resumed = newstide(tmp_path, environment(settings), *arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert {message.text for message in topics.messages(2)} == {"The mill", "The mill burns"}
 
 
 @pytest.mark.parametrize(

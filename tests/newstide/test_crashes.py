@@ -21,7 +21,7 @@ def test_one_that_never_gets_going_is_given_up() -> None:
     assert [ends.note(1, 2.0, outage=False) for _ in range(5)] == [0.5, 1.0, 2.0, 4.0, None]
 
 
-@pytest.mark.parametrize("status", [KILLED, -signal.SIGTERM, 143, 0, os.EX_TEMPFAIL])
+@pytest.mark.parametrize("status", [KILLED, -signal.SIGTERM, 130, 143, 0, os.EX_TEMPFAIL])
 def test_ends_from_outside_are_never_held_against_it(status: int) -> None:
     ends = crashes()
     pauses = [ends.note(status, 1.0, outage=False) for _ in range(200)]

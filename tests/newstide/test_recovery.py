@@ -130,6 +130,30 @@ def test_the_next_stack_goes_on_where_a_killed_one_left_everything_lying_about(t
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_somebody_asks_to_stop_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+    """It ends in order, and not as if it were done."""
+    count = 100
+    rows = [
+        {"id": n, "text": f"Mill {n} burns", "published_at": f"2024-05-09T00:{n // 60:02}:{n % 60:02}Z"}
+        for n in range(count)
+    ]
+    feed = tmp_path / "feed.jsonl"
+    feed.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with RunningStack(tmp_path, "--replay", str(feed), "--speed", "10", "--until-drained") as stack:
+        checkpoints = tmp_path / "newstide" / "replay"
+        stack.wait_for(
+            lambda: any(json.loads(file.read_text())["row"] for file in checkpoints.glob("*.json")),
+            "a first checkpoint",
+        )
+        assert stack.kill("replay", how)
+        assert stack.process.wait(PATIENCE_S) == 0, stack.said()
+        assert stack.lines("replay ended (exit status 130); starting it again")
+        assert f"{count} messages in" in stack.said().splitlines()[-1]
+    assert answer(tmp_path, "audit", "--json")["differences"] == []
+
+
+@pytest.mark.slow
 def test_what_a_push_was_promised_outlives_the_broker(tmp_path: Path) -> None:
     port = free_port()
     settings = {"NEWSTIDE_INGEST__PUSH_TOKEN": "let me in", "NEWSTIDE_INGEST__PUSH_PORT": str(port)}

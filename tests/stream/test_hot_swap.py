@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections import defaultdict
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core import metrics
-from core.bundle import load_bundle, sign_bundle
+from core.bundle import load_bundle, sign_bundle, write_bundle
 from core.classifier import Classifier
 from core.records import Message
 from core.settings import Settings
@@ -368,6 +369,30 @@ def test_a_broken_live_model_at_the_start(quiet: Settings, store: Engine, tmp_pa
         (worker,) = list_workers(store)
         assert (worker.model, worker.refused) == (starts, "fourth")
         assert followed.used == []
+
+
+def test_a_live_model_that_loads_and_does_not_run(quiet: Settings, store: Engine, tmp_path: Path) -> None:
+    """What no text of its own self-test shows is found before it runs; whatever it does, others stand in."""
+    for number, name in enumerate(("second", "third")):
+        bundle = write_tiny(tmp_path / name, name, seed=2 + number)
+        if name == "third":
+            tokenizer = json.loads(bundle.tokenizer)
+            tokenizer["model"]["vocab"]["é"] = 9_999
+            write_bundle(tmp_path / name, bundle.manifest, bundle.model, json.dumps(tokenizer).encode(), "# third\n")
+        register_tiny(quiet, store, tmp_path / name)
+        go_live(store, name)
+    followed = Followed(quiet, store)
+    assert followed.begin() == ["second"]
+    followed.watch.look()
+    assert refusal(store)[0] == "third"
+    assert "fails on 64 tokens" in refusal(store)[1]
+
+    def fall(classifier: Classifier) -> TextClassifier:
+        if classifier.name == "second":
+            raise RuntimeError("of no kind that was thought of")
+        return classifier
+
+    assert Followed(quiet, store, fall).begin() == ["first"]
 
 
 def test_the_shadow_stands_in_for_a_broken_live_model_and_ends_where_it_goes_live(
