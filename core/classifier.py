@@ -177,9 +177,9 @@ class Classifier:
         return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
 
     def self_test(self) -> None:
-        """Read as many tokens as the manifest allows, each the last of the vocabulary, then score the manifest's own
-        texts afresh. Raises BundleError naming what the network can't do or the text that comes out wrong."""
-        self._run_longest()
+        """Read the last token of the vocabulary and as many tokens as the manifest allows, then score the manifest's
+        own texts afresh. Raises BundleError naming what the network can't do or the text that comes out wrong."""
+        self._run_farthest()
         tests = self._manifest.self_test
         table = self._score([(text_form(test.text), [(test.mention,)] if test.mention else []) for test in tests])
         for test, row in zip(tests, table, strict=True):
@@ -260,14 +260,18 @@ class Classifier:
                 found = self._session.run(outputs, {"ids": ids, "mask": mask})
             yield members, found
 
-    def _run_longest(self) -> None:
-        """Raise BundleError where the network has too few positions, or too few vectors for its tokenizer's tokens."""
+    def _run_farthest(self) -> None:
+        """Raise BundleError where the network has too few vectors for its tokenizer's tokens, or too few positions."""
         with self._explained("the tokenizer has no vocabulary"):
             last = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-        length = self._manifest.max_length
-        with self._explained(f"the network fails on {length} tokens (`max_length`), each of number {last}"):
-            ids = np.full((1, length), last, dtype=np.int64)
-            self._session.run(list(self._tasks), {"ids": ids, "mask": np.ones((1, length), dtype=np.float32)})
+        longest = self._manifest.max_length
+        for number, length, fault in (
+            (last, PAD_MULTIPLE, f"the tokenizer does not fit its word vectors, which have none for token {last}"),
+            (0, longest, f"the network fails on a text of {longest} tokens (`max_length`)"),
+        ):
+            ids = np.full((1, length), number, dtype=np.int64)
+            with self._explained(fault):
+                self._session.run(list(self._tasks), {"ids": ids, "mask": np.ones((1, length), dtype=np.float32)})
 
     def _tokenize(self, forms: Sequence[str], placed: bool = False) -> list[Encoding]:
         """The tokens of each of `forms`; `placed`: with their offsets."""

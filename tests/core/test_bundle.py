@@ -330,12 +330,12 @@ def test_a_text_that_the_network_or_the_tokenizer_fails_on() -> None:
 def test_the_self_test_finds_tokens_and_positions_that_the_network_lacks() -> None:
     """No text of the manifest is so long, or has that word."""
     beyond = Bundle(MANIFEST, tiny_model(), tokenizer_of({"[UNK]": 1, "bad": 2, "rare": 9}))
-    with pytest.raises(BundleError, match=r"fails on 16 tokens \(`max_length`\), each of number 9"):
+    with pytest.raises(BundleError, match="does not fit its word vectors, which have none for token 9"):
         Classifier(beyond).self_test()
     Classifier(Bundle(MANIFEST, tiny_model(positions=16), tiny_tokenizer())).self_test()
     short = Classifier(Bundle(MANIFEST, tiny_model(positions=12), tiny_tokenizer()))
     assert short.predict(["good"])["mood"].shape == (1, 2)
-    with pytest.raises(BundleError, match=r"fails on 16 tokens \(`max_length`\)"):
+    with pytest.raises(BundleError, match=r"fails on a text of 16 tokens \(`max_length`\)"):
         short.self_test()
 
 
