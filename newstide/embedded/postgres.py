@@ -25,7 +25,7 @@ from typing import Self
 
 import psycopg
 
-from core.errors import EmbeddedPartError
+from core.errors import EmbeddedPartError, describe_fault
 from newstide.embedded.account import Account, find_account
 from newstide.embedded.launch import bind_to_parent
 from newstide.embedded.process import (
@@ -126,8 +126,8 @@ class EmbeddedPostgres:
                 self._run(binaries, account)
         except OSError as error:
             raise EmbeddedPartError(
-                f"the embedded database can't use {self.home}: {error.strerror} ({error.filename}); "
-                "make it writable, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+                f"the embedded database can't use {self.home}: {describe_fault(error)}; "
+                "make it writable and free space, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             ) from error
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from core.errors import NewstideError
+from core.errors import NewstideError, describe_fault
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -107,8 +107,9 @@ def is_running(directory: Path) -> bool:
 def announce(directory: Path, bootstrap_servers: str) -> None:
     """Let other commands of this directory find the broker, until `withdraw`."""
     draft = _note(directory).with_suffix(".tmp")
-    draft.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
-    draft.replace(_note(directory))
+    with _explained(directory):
+        draft.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
+        draft.replace(_note(directory))
 
 
 def withdraw(directory: Path) -> None:
@@ -122,8 +123,10 @@ def exclusive(directory: Path, *, anew: bool = False) -> Iterator[None]:
 
     Raises AlreadyRunning naming the process that has it, or that has the database which would be removed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with _lock_file(directory).open("a+") as handle:
+    with _explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = _lock_file(directory).open("a+")
+    with handle:
         if not _take(handle):
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
@@ -131,13 +134,25 @@ def exclusive(directory: Path, *, anew: bool = False) -> Iterator[None]:
                 f"a stack runs already in {directory.absolute()} (process {holder}); stop it, "
                 "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             )
-        handle.seek(0)
-        handle.truncate()
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with _explained(directory):
+            handle.seek(0)
+            handle.truncate()
+            handle.write(str(os.getpid()))
+            handle.flush()
         if anew:
             _empty(directory)
         yield
+
+
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NewstideError(
+            f"{directory.absolute()} can't be used: {describe_fault(error)}; make it writable and free space, "
+            "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+        ) from error
 
 
 def _empty(directory: Path) -> None:
