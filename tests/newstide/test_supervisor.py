@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from newstide.embedded.process import describe_exit
+from newstide.stack import supervisor as supervising
 from newstide.stack.supervisor import Child, ChildFailed, Supervisor
 
 SLEEP = "import time; time.sleep(600)"
@@ -168,6 +169,32 @@ def test_an_unwritable_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with Supervisor() as supervisor, pytest.raises(ChildFailed, match=r"worker can't be started: .*file"):
         supervisor.start(Child("worker", python(SLEEP), tmp_path / "file" / "worker.log"))
+
+
+@pytest.mark.parametrize("essential", [False, True])
+def test_a_launch_that_fails_later_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, essential: bool
+) -> None:
+    monkeypatch.setattr(supervising, "_RELAUNCH_AFTER_S", 0.0)
+    said: list[str] = []
+    logs = tmp_path / "logs"
+    log = logs / "job.log"
+    child = Child("job", python("print('first')"), log, argv_again=python("print('again')"), essential=essential)
+    with Supervisor(say=said.append) as supervisor:
+        if essential:
+            supervisor.start(child)
+            supervisor.suspend()
+            log.unlink()
+            logs.rmdir()
+        logs.touch()
+        supervisor.start(child)
+        supervisor.poll()
+        assert [status.state for status in supervisor.status()] == ["waiting"]
+        logs.unlink()
+        wait_for(lambda: log.exists() and log.read_text() != "", supervisor.poll)
+    assert log.read_text().startswith("first\n"), "what never ran has nothing to go on with"
+    assert said[0].startswith("job can't be started: ")
+    assert said[0].endswith("; trying again")
 
 
 def test_children_end_in_the_order_asked_for(tmp_path: Path) -> None:
