@@ -21,7 +21,7 @@ from typing import Literal, Self
 
 from core.errors import NewstideError, describe_fault
 from newstide.embedded.launch import bind_to_parent
-from newstide.embedded.process import describe_exit, prepare_log, read_tail
+from newstide.embedded.process import LogLimit, describe_exit, prepare_log, read_tail
 from newstide.stack.crashes import Crashes
 
 State = Literal["new", "running", "waiting", "suspended", "finished", "stopped"]
@@ -99,6 +99,7 @@ class Supervisor:
         self._new_crashes = partial(Crashes, max_crashes, backoff_s, max_backoff_s)
         self._outage = outage
         self._say = say
+        self._log_limit = LogLimit()
 
     def start(self, child: Child) -> None:
         """Start `child` and keep it running. Its name must be new, or that of one that does not run and won't.
@@ -135,12 +136,17 @@ class Supervisor:
                 run.state = "suspended"
 
     def poll(self) -> None:
-        """Look once after every child: note ends, start again what is due. Call it several times a second."""
+        """Look once after every child: note ends, start again what is due. Call it several times a second.
+
+        Once a minute large logs are emptied, but for those of one-shots, whose end somebody may wait to read.
+        """
         for run in self._runs.values():
             if run.state == "running" and run.process is not None and run.process.poll() is not None:
                 self._note_end(run, int(run.process.returncode))
             if run.state == "waiting" and time.monotonic() >= run.due_at:
                 self._restart(run)
+        runs = self._runs.values()
+        self._log_limit.look(run.child.log for run in runs if run.state == "running" and not run.child.one_shot)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Poll until `until()` is true, SIGINT, SIGTERM or SIGHUP comes, or all children have finished."""
