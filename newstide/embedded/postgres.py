@@ -81,7 +81,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self.home = Path(directory).absolute() / "postgres"
+        self.home = (Path(directory) / "postgres").resolve()  # one name, by which its server is recognised
         self.data = self.home / "data"
         self.log = self.home / "server.log"
         self.port = port
@@ -303,10 +303,12 @@ class EmbeddedPostgres:
         """True if the server of this directory accepts connections there; a stranger does not know the password."""
         try:
             with psycopg.connect(self._address("postgres", port), connect_timeout=5) as connection:
-                row = connection.execute("SHOW data_directory").fetchone()
+                shown = connection.execute("SHOW data_directory").pgresult
         except psycopg.OperationalError:
             return False
-        return row is not None and Path(row[0]).resolve() == self.data.resolve()
+        # in its own bytes: the name of a directory need not be UTF-8, which the connection would take it for
+        where = shown.get_value(0, 0) if shown is not None else None
+        return where is not None and Path(os.fsdecode(where)).resolve() == self.data.resolve()
 
     def _make_database(self) -> None:
         with psycopg.connect(self._address("postgres", self.port), autocommit=True) as connection:

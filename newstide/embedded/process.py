@@ -106,14 +106,17 @@ def is_alive(pid: int) -> bool:
 
 
 def read_command_line(pid: int) -> str:
-    """Command line of a running process; empty if there is none, or if it has ended or is about to."""
+    """Command line of a running process; empty if there is none, or if it has ended or is about to.
+
+    File names in it are as `str(path)` has them, whatever their bytes.
+    """
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
         except OSError:
             return ""
-    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return listed.stdout.strip()
+    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)
+    return os.fsdecode(listed.stdout).strip()
 
 
 def describe_exit(status: int) -> str:
@@ -129,6 +132,7 @@ def describe_exit(status: int) -> str:
 def working_in(directory: Path) -> list[int]:
     """Processes whose working directory is `directory`, as far as Linux shows them to us; none elsewhere."""
     found = []
+    directory = directory.resolve()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (entry / "cwd").readlink() == directory:

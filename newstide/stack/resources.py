@@ -178,7 +178,7 @@ def _empty(directory: Path) -> None:
 def _database_server(directory: Path) -> int | None:
     """The process of an embedded database in `directory`, as far as Linux shows it to us; None: there is none."""
     data = EmbeddedPostgres(directory).data
-    return next((pid for pid in working_in(data.resolve()) if str(data) in read_command_line(pid)), None)
+    return next((pid for pid in working_in(data) if str(data) in read_command_line(pid)), None)
 
 
 def _take(handle: IO[str]) -> bool:

@@ -56,6 +56,18 @@ def test_a_second_user_of_the_directory_attaches(server: EmbeddedPostgres) -> No
     assert ask(server, "SELECT 1") == 1, "leaving must not stop a server that somebody else started"
 
 
+def test_a_directory_of_any_name_and_by_any_name_is_recognised(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")  # no UTF-8
+    directory.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(directory)
+    with EmbeddedPostgres(link) as server:
+        assert server.owned
+        for name in (directory, link):
+            with EmbeddedPostgres(name) as second:
+                assert (second.owned, second.url) == (False, server.url)
+
+
 def test_data_outlives_stop_and_kill(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path)
     server.start()
