@@ -158,11 +158,11 @@ def _explained(directory: Path) -> Iterator[None]:
 def _empty(directory: Path) -> None:
     """Remove everything but the lock file: with a new one a second stack would hold the same directory."""
     deadline = time.monotonic() + _KILLED_END_WITHIN_S
-    while (server := _database_server(directory)) is not None:
+    while (server := _database_server(directory)) is not None or EmbeddedPostgres(directory).in_use():
         if time.monotonic() > deadline:
             raise AlreadyRunning(
-                f"a command uses the database in {directory.absolute()}, which would be removed (process {server}); "
-                "stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+                f"a command uses the database in {directory.absolute()}, which would be removed "
+                f"(process {server or 'unknown'}); stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             )
         time.sleep(0.05)
     try:
