@@ -350,7 +350,7 @@ def _take(handle: IO[str]) -> bool:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_bytes().decode("ascii", "replace").splitlines()  # a path in it may be in any encoding
     except OSError:
         return []
 

@@ -31,12 +31,12 @@ main(["broken"])
 
 def signed_in_vain(tmp_path: Path, **settings: str) -> str:
     """What `models sign` says where a directory lies in the way of the signature."""
-    bundle = write_tiny(tmp_path / "tiny", "tiny", seed=1)
+    write_tiny(tmp_path / "tiny", "tiny", seed=1)
     (tmp_path / ".tiny.manifest.sig").mkdir()
     key = tmp_path / "key.pem"
     private = Ed25519PrivateKey.generate()
     key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    ended = newstide(tmp_path, "models", "sign", str(bundle), "--key", str(key), **settings)
+    ended = newstide(tmp_path, "models", "sign", str(tmp_path / "tiny"), "--key", str(key), **settings)
     assert ended.returncode == 1
     return ended.stderr
 
@@ -69,23 +69,24 @@ def test_a_note_that_can_not_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_database_that_ends_meanwhile_is_one_line(database_url: str, tmp_path: Path) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("LOCK TABLE message")
-        waiting = subprocess.Popen(
+    with psycopg.connect(database_url) as holder, psycopg.connect(database_url, autocommit=True) as onlooker:
+        holder.execute("LOCK TABLE message")
+        with subprocess.Popen(
             [sys.executable, "-m", "newstide", "audit"],
             env=environment(tmp_path, NEWSTIDE_DATABASE__URL=database_url),
             stderr=subprocess.PIPE,
             text=True,
-        )
-        deadline = time.monotonic() + PATIENCE_S
-        ended = 0
-        while not ended and time.monotonic() < deadline:
-            ended = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ).rowcount
-            time.sleep(0.05)
-        _, said = waiting.communicate(timeout=PATIENCE_S)
+        ) as waiting:
+            deadline = time.monotonic() + PATIENCE_S
+            while waiting.poll() is None and time.monotonic() < deadline:
+                onlooker.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                time.sleep(0.05)
+            waiting.kill()
+            assert waiting.stderr is not None
+            said = waiting.stderr.read()
     assert waiting.returncode == 1
     (line,) = said.splitlines()
     assert line.startswith("newstide: the database at `database.url` ended, or can't be used: terminating connection")
