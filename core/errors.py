@@ -41,3 +41,9 @@ class DatabaseUnreachable(NewstideError):
 
 class EmbeddedPartError(NewstideError):
     """The embedded broker or database could not be started; the message names its log."""
+
+
+def describe_fault(error: OSError) -> str:
+    """What the system says and of what, as `No such file or directory (/proc/nope)`."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{reason} ({error.filename})" if error.filename is not None else reason

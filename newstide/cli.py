@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import logging
 import sys
 from typing import Any
 
@@ -12,6 +14,8 @@ from core.errors import NewstideError, SettingsError
 from core.logs import configure_logging, log_uncaught, report_error
 from core.settings import Settings, load_settings
 from newstide.commands.lazy import LazyGroup
+
+log = logging.getLogger(__name__)
 
 _NEW_OBJECTS = 50_000  # between two looks for cycles
 
@@ -66,6 +70,9 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; an error newstide can explain is one message on standard error and exit status 1."""
     # imports and rows of a database make many objects and hardly a cycle: Python looks for them after every 700
     gc.set_threshold(_NEW_OBJECTS)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks ends no command
+            stream.reconfigure(errors="backslashreplace")
     log_uncaught()
     try:
         return newstide.main(arguments, prog_name="newstide")
@@ -75,3 +82,12 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:
+        from newstide.ordinary_faults import explain  # what it imports costs more than many a command
+
+        reason = explain(error)
+        if reason is None:
+            raise
+        log.debug("where it happened", exc_info=True)
+        report_error(reason)
+        sys.exit(1)

@@ -18,7 +18,7 @@ import psycopg
 
 from core.errors import EmbeddedPartError
 from newstide.embedded.postgres import EmbeddedPostgres
-from newstide.embedded.process import describe_exit, is_taken
+from newstide.embedded.process import LogLimit, describe_exit, is_taken
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,12 @@ class DatabaseKeeper:
         self.server.stop()
 
     def _keep(self) -> None:
+        log_limit = LogLimit()
         while not self._closing.wait(_LOOK_EVERY_S):
             if not self.server.is_running():
                 self._restart()
+            if self.server.pid is not None:  # the log of a server that is only attached to is its owner's
+                log_limit.look([self.server.log])
 
     def _restart(self) -> None:
         self._up.clear()

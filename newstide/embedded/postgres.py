@@ -2,6 +2,10 @@
 
 Under `directory/postgres`: `data`, `password` (mode 0600), `server.log`. It listens on 127.0.0.1 only. Whoever comes
 second attaches to the server that already runs from the same directory. `newstide.embedded.keeper` restarts it.
+
+Two files there are locked. `lock`: by whoever attaches or starts, until that is done. `running`: by the server, which
+inherits it, until the last of its processes is gone; process ids say nothing of a server in another container, the lock
+does. Nothing in `data` is touched without it.
 """
 
 from __future__ import annotations
@@ -21,11 +25,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import psycopg
 
-from core.errors import EmbeddedPartError
+from core.errors import EmbeddedPartError, describe_fault
 from newstide.embedded.account import Account, find_account
 from newstide.embedded.launch import bind_to_parent
 from newstide.embedded.process import (
@@ -41,7 +45,7 @@ from newstide.embedded.process import (
 
 NAME = "newstide"  # of the database and of its owner
 POLL_S = 0.05
-ATTACH_TIMEOUT_S = 15.0
+ATTACH_TIMEOUT_S = 30.0  # a server that ends in order writes everything down first
 RETRY_FOR_S = 15.0
 START_TIMEOUT_S = 120.0  # recovery after a kill -9 reads the log of everything since the last checkpoint
 
@@ -81,7 +85,7 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self.home = Path(directory).absolute() / "postgres"
+        self.home = (Path(directory) / "postgres").resolve()  # one name, by which its server is recognised
         self.data = self.home / "data"
         self.log = self.home / "server.log"
         self.port = port
@@ -110,6 +114,14 @@ class EmbeddedPostgres:
         """True while the server lives, our own or the one attached to."""
         return self.pid is not None or (self._attached is not None and is_alive(self._attached))
 
+    def in_use(self) -> bool:
+        """True while a server of this directory lives, be it in another container."""
+        try:
+            with (self.home / "running").open() as running:
+                return not _take(running)
+        except OSError:
+            return False  # there never was one
+
     def start(self) -> None:
         """Attach to the directory's server, or make the directory if need be and start one; returns once it answers."""
         if self.pid is not None:
@@ -117,17 +129,18 @@ class EmbeddedPostgres:
         binaries = _find_binaries()
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            with self._lock():
-                if self._attach():
+            # The server's own copy keeps `running` locked when ours is closed; LOCK_UN would let go of both.
+            with self._lock(), (self.home / "running").open("w") as running:
+                if self._attach(running):
                     return
                 account = find_account(self.home, binaries / "postgres")
                 if not (self.data / "PG_VERSION").exists():
-                    self._create(binaries, account)
-                self._run(binaries, account)
+                    self._create(binaries, account, running)
+                self._run(binaries, account, running)
         except OSError as error:
             raise EmbeddedPartError(
-                f"the embedded database can't use {self.home}: {error.strerror} ({error.filename}); "
-                "make it writable, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+                f"the embedded database can't use {self.home}: {describe_fault(error)}; "
+                "make it writable and free space, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             ) from error
 
     def stop(self) -> None:
@@ -157,12 +170,8 @@ class EmbeddedPostgres:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with (self.home / "lock").open("w") as handle:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._pause()
+            while not _take(handle):
+                self._pause()
             yield
 
     def _password(self) -> str:
@@ -174,35 +183,40 @@ class EmbeddedPostgres:
                 "run as the user who made it, or remove that directory to begin with an empty database"
             ) from error
 
-    def _attach(self) -> bool:
+    def _attach(self, running: IO[str]) -> bool:
+        """Attach to the server that runs here; False: none does, and `running` is locked for the one to be started."""
         self._attached = None
         lock_file = self.data / "postmaster.pid"
-        try:
-            lines = lock_file.read_text().splitlines()
-        except OSError:
-            return False
-        try:
-            pid, port = int(lines[0]), int(lines[3])
-        except (ValueError, IndexError):
-            if not lines:
-                lock_file.unlink()  # cut short by a full disk or a power cut; the server would refuse to start
-            return False
-        deadline = time.monotonic() + ATTACH_TIMEOUT_S
-        while is_alive(pid) and time.monotonic() < deadline:
-            command = read_command_line(pid)
-            if command and "postgres" not in command:
-                # the server was killed and its process id is somebody else's now; the server would refuse to start
-                lock_file.unlink()
-                break
-            if command and str(self.data) not in command:
-                break  # the server of another directory
-            if command and self._answers(port):
+        began = time.monotonic()
+        while True:
+            free = _take(running)
+            lines = _read_lines(lock_file)
+            pid, port = _process_and_port(lines)
+            command = read_command_line(pid) if pid is not None else ""
+            here = "postgres" in command and str(self.data) in command
+            if here and pid is not None and self._answers(port):
                 self.port, self.owned, self._attached = port, False, pid
                 return True
-            self._pause()  # starting or ending; one that was just killed has no command line, and yet blocks
-        return False
+            # starting or ending; one that was just killed has no command line, and yet the next would not start
+            blocks = here or (pid is not None and not command and is_alive(pid))
+            patient = time.monotonic() - began < ATTACH_TIMEOUT_S
+            if free and not (blocks and patient):
+                if not lines or (command and "postgres" not in command):
+                    # cut short by a full disk or a power cut, or its process id is somebody else's now: the server
+                    # would refuse to start
+                    lock_file.unlink(missing_ok=True)
+                return False
+            if not patient:
+                raise EmbeddedPartError(
+                    f"the embedded database in {self.home} is used by a server that can't be reached from here: it is "
+                    "another container's, or hangs; stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place, or "
+                    "NEWSTIDE_DATABASE__URL to a Postgres that both can reach"
+                )
+            if not free and time.monotonic() - began > _ORPHANS_LINGER_S:
+                self._end_orphans()
+            self._pause()
 
-    def _create(self, binaries: Path, account: Account) -> None:
+    def _create(self, binaries: Path, account: Account, running: IO[str]) -> None:
         partial = self.home / "data.partial"  # renamed when complete: a kill in between leaves no half of a database
         shutil.rmtree(partial, ignore_errors=True)
         password = self.home / "password"
@@ -222,13 +236,14 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(running.fileno(),),
                 check=False,
             )
         if made.returncode != 0:
             raise self._failure(f"could not be created in {partial} (initdb ended with status {made.returncode})")
         partial.replace(self.data)
 
-    def _run(self, binaries: Path, account: Account) -> None:
+    def _run(self, binaries: Path, account: Account, running: IO[str]) -> None:
         chosen = self.port
         began = time.monotonic()
         while True:
@@ -238,7 +253,7 @@ class EmbeddedPostgres:
                     f"the embedded database can't listen on 127.0.0.1:{chosen}: another program holds that port; "
                     "stop it, or set NEWSTIDE_EMBEDDED__DATABASE_PORT to another (0 takes a free one)"
                 )
-            self._launch(binaries, account)
+            self._launch(binaries, account, running)
             try:
                 self._wait_until_ready()
                 self._make_database()
@@ -274,7 +289,7 @@ class EmbeddedPostgres:
         if self._abandoned.wait(POLL_S):
             raise EmbeddedPartError("the embedded database was told to stop while it started; start it again")
 
-    def _launch(self, binaries: Path, account: Account) -> None:
+    def _launch(self, binaries: Path, account: Account, running: IO[str]) -> None:
         command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         for name, value in _SETTINGS.items():
             command += ["-c", f"{name}={value}"]
@@ -289,6 +304,7 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(running.fileno(),),
                 start_new_session=True,
             )
 
@@ -303,10 +319,12 @@ class EmbeddedPostgres:
         """True if the server of this directory accepts connections there; a stranger does not know the password."""
         try:
             with psycopg.connect(self._address("postgres", port), connect_timeout=5) as connection:
-                row = connection.execute("SHOW data_directory").fetchone()
+                shown = connection.execute("SHOW data_directory").pgresult
         except psycopg.OperationalError:
             return False
-        return row is not None and Path(row[0]).resolve() == self.data.resolve()
+        # in its own bytes: the name of a directory need not be UTF-8, which the connection would take it for
+        where = shown.get_value(0, 0) if shown is not None else None
+        return where is not None and Path(os.fsdecode(where)).resolve() == self.data.resolve()
 
     def _make_database(self) -> None:
         with psycopg.connect(self._address("postgres", self.port), autocommit=True) as connection:
@@ -320,6 +338,29 @@ class EmbeddedPostgres:
         lines = [line for line in read_tail(self.log, _TAIL_LINES).splitlines() if not _NOT_YET.search(line)]
         ending = "\n".join(lines[-_QUOTED_LINES:]) or "(nothing)"
         return EmbeddedPartError(f"the embedded database {what}; its log, {self.log}, ends with:\n{ending}")
+
+
+def _take(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode("ascii", "replace").splitlines()  # a path in it may be in any encoding
+    except OSError:
+        return []
+
+
+def _process_and_port(lines: list[str]) -> tuple[int, int] | tuple[None, None]:
+    """What a server's lock file says of it; None where it is cut short."""
+    try:
+        return int(lines[0]), int(lines[3])
+    except (ValueError, IndexError):
+        return None, None
 
 
 def _environment() -> dict[str, str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 MAX_LOG_BYTES = 20_000_000
+_LOOK_AT_LOGS_EVERY_S = 60.0
 
 
 def free_port() -> int:
@@ -48,8 +51,34 @@ def prepare_log(path: Path) -> Path:
     """Make room for a log at `path`: its directory, and the previous log moved aside once it is large."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
-        path.replace(path.with_suffix(path.suffix + ".old"))
+        path.replace(_aside(path))
     return path
+
+
+def empty_log(path: Path) -> None:
+    """Copy a log that is large aside and empty it, while the process that appends to it goes on."""
+    with suppress(OSError):  # it is tried again, and a log ends nobody
+        if path.stat().st_size > MAX_LOG_BYTES:
+            shutil.copyfile(path, _aside(path))
+            os.truncate(path, 0)
+
+
+class LogLimit:
+    """Keeps the logs of processes that run for months from growing without bound."""
+
+    def __init__(self) -> None:
+        self._next_look = time.monotonic() + _LOOK_AT_LOGS_EVERY_S
+
+    def look(self, logs: Iterable[Path]) -> None:
+        """Empty those of `logs` that are large, once a minute: call it as often as you like."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_AT_LOGS_EVERY_S
+            for log in logs:
+                empty_log(log)
+
+
+def _aside(log: Path) -> Path:
+    return log.with_suffix(log.suffix + ".old")
 
 
 def read_tail(path: Path, lines: int = 15) -> str:
@@ -77,14 +106,17 @@ def is_alive(pid: int) -> bool:
 
 
 def read_command_line(pid: int) -> str:
-    """Command line of a running process; empty if there is none, or if it has ended or is about to."""
+    """Command line of a running process; empty if there is none, or if it has ended or is about to.
+
+    File names in it are as `str(path)` has them, whatever their bytes.
+    """
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
         except OSError:
             return ""
-    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return listed.stdout.strip()
+    listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)
+    return os.fsdecode(listed.stdout).strip()
 
 
 def describe_exit(status: int) -> str:
@@ -100,6 +132,7 @@ def describe_exit(status: int) -> str:
 def working_in(directory: Path) -> list[int]:
     """Processes whose working directory is `directory`, as far as Linux shows them to us; none elsewhere."""
     found = []
+    directory = directory.resolve()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (entry / "cwd").readlink() == directory:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from core.errors import NewstideError
+from core.errors import NewstideError, describe_fault
 from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
@@ -107,8 +107,9 @@ def is_running(directory: Path) -> bool:
 def announce(directory: Path, bootstrap_servers: str) -> None:
     """Let other commands of this directory find the broker, until `withdraw`."""
     draft = _note(directory).with_suffix(".tmp")
-    draft.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
-    draft.replace(_note(directory))
+    with _explained(directory):
+        draft.write_text(json.dumps({"bootstrap_servers": bootstrap_servers}))
+        draft.replace(_note(directory))
 
 
 def withdraw(directory: Path) -> None:
@@ -122,8 +123,10 @@ def exclusive(directory: Path, *, anew: bool = False) -> Iterator[None]:
 
     Raises AlreadyRunning naming the process that has it, or that has the database which would be removed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with _lock_file(directory).open("a+") as handle:
+    with _explained(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = _lock_file(directory).open("a+")
+    with handle:
         if not _take(handle):
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
@@ -131,23 +134,35 @@ def exclusive(directory: Path, *, anew: bool = False) -> Iterator[None]:
                 f"a stack runs already in {directory.absolute()} (process {holder}); stop it, "
                 "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             )
-        handle.seek(0)
-        handle.truncate()
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with _explained(directory):
+            handle.seek(0)
+            handle.truncate()
+            handle.write(str(os.getpid()))
+            handle.flush()
         if anew:
             _empty(directory)
         yield
 
 
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NewstideError(
+            f"{directory.absolute()} can't be used: {describe_fault(error)}; make it writable and free space, "
+            "or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+        ) from error
+
+
 def _empty(directory: Path) -> None:
     """Remove everything but the lock file: with a new one a second stack would hold the same directory."""
     deadline = time.monotonic() + _KILLED_END_WITHIN_S
-    while (server := _database_server(directory)) is not None:
+    while (server := _database_server(directory)) is not None or EmbeddedPostgres(directory).in_use():
         if time.monotonic() > deadline:
             raise AlreadyRunning(
-                f"a command uses the database in {directory.absolute()}, which would be removed (process {server}); "
-                "stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
+                f"a command uses the database in {directory.absolute()}, which would be removed "
+                f"(process {server or 'unknown'}); stop it, or set NEWSTIDE_EMBEDDED__DIRECTORY to another place"
             )
         time.sleep(0.05)
     try:
@@ -163,7 +178,7 @@ def _empty(directory: Path) -> None:
 def _database_server(directory: Path) -> int | None:
     """The process of an embedded database in `directory`, as far as Linux shows it to us; None: there is none."""
     data = EmbeddedPostgres(directory).data
-    return next((pid for pid in working_in(data.resolve()) if str(data) in read_command_line(pid)), None)
+    return next((pid for pid in working_in(data) if str(data) in read_command_line(pid)), None)
 
 
 def _take(handle: IO[str]) -> bool:

@@ -37,7 +37,7 @@ from ingest.checkpoint import checkpoint_path
 from ingest.checkpoint import load as load_checkpoint
 from newstide.embedded.broker import EmbeddedBroker
 from newstide.embedded.keeper import DatabaseKeeper
-from newstide.embedded.process import describe_exit
+from newstide.embedded.process import LogLimit, describe_exit
 from newstide.stack.background import Steps, in_background, once_database_answers, pause
 from newstide.stack.desk import listens
 from newstide.stack.letters import LettersArchived
@@ -82,6 +82,7 @@ class Stack:
         self._broker_restarts = 0
         self._broker_started_at = time.monotonic()
         self._broker_exit_status: int | None = None
+        self._broker_log_limit = LogLimit()
         self._say = say
         self._directory = settings.embedded.directory
         self._logs = self._directory / "logs"
@@ -114,6 +115,8 @@ class Stack:
         self._follow_database()
         if self._broker is not None and self._broker.pid is None and not self._recovering:
             self._job, self._recovering = self._recover_broker(self._broker), True
+        if self._broker is not None:
+            self._broker_log_limit.look([self._broker.log])
         self._supervisor.poll()
         self._look_at_alerts()
         self._look_at_replay()

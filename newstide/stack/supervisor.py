@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
-from core.errors import NewstideError
+from core.errors import NewstideError, describe_fault
 from newstide.embedded.launch import bind_to_parent
-from newstide.embedded.process import describe_exit, prepare_log, read_tail
+from newstide.embedded.process import LogLimit, describe_exit, prepare_log, read_tail
 from newstide.stack.crashes import Crashes
 
 State = Literal["new", "running", "waiting", "suspended", "finished", "stopped"]
@@ -99,11 +99,13 @@ class Supervisor:
         self._new_crashes = partial(Crashes, max_crashes, backoff_s, max_backoff_s)
         self._outage = outage
         self._say = say
+        self._log_limit = LogLimit()
 
     def start(self, child: Child) -> None:
         """Start `child` and keep it running. Its name must be new, or that of one that does not run and won't.
 
-        For one that was suspended it counts as a restart.
+        For one that was suspended it counts as a restart. Raises ChildFailed where an essential child can't be started
+        the first time; any other is tried again.
         """
         known = self._runs.get(child.name)
         if known is not None and known.state in ("running", "waiting"):
@@ -115,8 +117,10 @@ class Supervisor:
         try:
             self._launch(run, child.argv)
         except OSError as error:
-            run.state = "stopped"
-            raise ChildFailed(_describe_failed_launch(child, error)) from error
+            if known is None and child.essential:
+                run.state = "stopped"
+                raise ChildFailed(_describe_failed_launch(child, error)) from error
+            self._postpone(run, error)
 
     def suspend(self) -> None:
         """Kill every child that runs or waits to; each stays down until it is started again."""
@@ -126,12 +130,17 @@ class Supervisor:
                 run.state = "suspended"
 
     def poll(self) -> None:
-        """Look once after every child: note ends, start again what is due. Call it several times a second."""
+        """Look once after every child: note ends, start again what is due. Call it several times a second.
+
+        Once a minute large logs are emptied, but for those of one-shots, whose end somebody may wait to read.
+        """
         for run in self._runs.values():
             if run.state == "running" and run.process is not None and run.process.poll() is not None:
                 self._note_end(run, int(run.process.returncode))
             if run.state == "waiting" and time.monotonic() >= run.due_at:
                 self._restart(run)
+        runs = self._runs.values()
+        self._log_limit.look(run.child.log for run in runs if run.state == "running" and not run.child.one_shot)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Poll until `until()` is true, SIGINT, SIGTERM or SIGHUP comes, or all children have finished."""
@@ -174,12 +183,16 @@ class Supervisor:
         self.stop()
 
     def _restart(self, run: _Supervised) -> None:
-        run.restarts += 1
+        begun = run.process is not None  # else its first launch failed, and there is nothing to go on with
+        run.restarts += begun
         try:
-            self._launch(run, run.child.argv_again or run.child.argv)
+            self._launch(run, run.child.argv_again if begun and run.child.argv_again else run.child.argv)
         except OSError as error:
-            self._say(f"{_describe_failed_launch(run.child, error)}; trying again")
-            run.state, run.due_at = "waiting", time.monotonic() + _RELAUNCH_AFTER_S
+            self._postpone(run, error)
+
+    def _postpone(self, run: _Supervised, error: OSError) -> None:
+        self._say(f"{_describe_failed_launch(run.child, error)}; trying again")
+        run.state, run.due_at = "waiting", time.monotonic() + _RELAUNCH_AFTER_S
 
     def _launch(self, run: _Supervised, argv: Sequence[str]) -> None:
         with prepare_log(run.child.log).open("ab") as log:
@@ -218,10 +231,7 @@ class Supervisor:
 
 
 def _describe_failed_launch(child: Child, error: OSError) -> str:
-    return (
-        f"{child.name} can't be started: {error.strerror} ({error.filename}); "
-        f"its log is {child.log}, which must be writable"
-    )
+    return f"{child.name} can't be started: {describe_fault(error)}; its log is {child.log}, which must be writable"
 
 
 @contextmanager

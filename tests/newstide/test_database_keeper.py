@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from newstide.embedded import keeper as keeping
+from newstide.embedded import process
 from newstide.embedded.keeper import DatabaseKeeper
 from newstide.embedded.postgres import EmbeddedPostgres
 
@@ -147,6 +148,20 @@ def test_who_attached_goes_on_when_the_owner_leaves(directory: Path, said: list[
             assert second.server.url == url
             assert ask(second.server, "SELECT 1") == 1
         assert not second.server.is_running()
+
+
+def test_the_log_stays_small_while_the_server_runs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LOOK_AT_LOGS_EVERY_S", 0.0)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 100_000)
+    with DatabaseKeeper(EmbeddedPostgres(directory)) as keeper:
+        with keeper.server.log.open("ab") as log:
+            log.write(b"as if for months\n" * 10_000)
+        wait_for(lambda: keeper.server.log.stat().st_size < 100_000)
+        with pytest.raises(psycopg.errors.UndefinedTable), psycopg.connect(keeper.server.url) as connection:
+            connection.execute("SELECT 1 FROM nowhere")
+        wait_for(lambda: b"nowhere" in keeper.server.log.read_bytes())
+        assert keeper.server.log.stat().st_size < 100_000, "written at its new end"
+        assert b"as if for months\n" * 10_000 in keeper.server.log.with_name("server.log.old").read_bytes()
 
 
 def test_it_can_be_left_while_the_server_does_not_start(directory: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import psycopg
 import pytest
 
 from core.errors import EmbeddedPartError
-from newstide.embedded import account
+from newstide.embedded import account, postgres
 from newstide.embedded.postgres import EmbeddedPostgres
 from tests.ports import free_port
 
@@ -56,6 +59,18 @@ def test_a_second_user_of_the_directory_attaches(server: EmbeddedPostgres) -> No
     assert ask(server, "SELECT 1") == 1, "leaving must not stop a server that somebody else started"
 
 
+def test_a_directory_of_any_name_and_by_any_name_is_recognised(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")  # no UTF-8
+    directory.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(directory)
+    with EmbeddedPostgres(link) as server:
+        assert server.owned
+        for name in (directory, link):
+            with EmbeddedPostgres(name) as second:
+                assert (second.owned, second.url) == (False, server.url)
+
+
 def test_data_outlives_stop_and_kill(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path)
     server.start()
@@ -90,6 +105,62 @@ def test_a_lock_file_with_a_recycled_process_id_does_not_stop_it(tmp_path: Path)
     finally:
         stranger.kill()
         stranger.wait()
+
+
+IN_A_CONTAINER = """
+import sys
+from pathlib import Path
+from newstide.embedded.postgres import EmbeddedPostgres
+
+with EmbeddedPostgres(Path(sys.argv[1])) as server:
+    print(server.owned, server.pid, flush=True)
+    sys.stdin.read()
+"""
+CONTAINER = ["unshare", "--pid", "--ipc", "--mount-proc", "--fork"]
+
+
+def test_a_server_of_another_container_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which(CONTAINER[0]) is None or subprocess.run([*CONTAINER, "true"], check=False).returncode != 0:
+        pytest.skip("namespaces can't be made here")
+    monkeypatch.setattr(postgres, "ATTACH_TIMEOUT_S", 2.0)
+    outside = EmbeddedPostgres(tmp_path)
+    inside = subprocess.Popen(
+        [*CONTAINER, sys.executable, "-c", IN_A_CONTAINER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert inside.stdout is not None
+        owned, pid = inside.stdout.readline().split()
+        assert owned == "True"
+        noted = (outside.data / "postmaster.pid").read_text()
+        assert noted.splitlines()[0] == pid
+        with pytest.raises(EmbeddedPartError, match=rf"{outside.home} is used by a server .*another container"):
+            outside.start()
+        assert (outside.data / "postmaster.pid").read_text() == noted
+        assert outside.in_use()
+    finally:
+        inside.communicate(timeout=60)
+    assert inside.returncode == 0
+    assert not outside.in_use()
+    with outside:
+        assert outside.owned
+
+
+def test_what_is_locked_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "ATTACH_TIMEOUT_S", 0.5)
+    with EmbeddedPostgres(tmp_path) as server:
+        lines = (server.data / "postmaster.pid").read_text().splitlines()
+    lock_file = server.data / "postmaster.pid"
+    lock_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    with (server.home / "running").open() as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        with pytest.raises(EmbeddedPartError, match="NEWSTIDE_EMBEDDED__DIRECTORY"):
+            server.start()
+        assert lock_file.exists()
+    with server:
+        assert server.owned
 
 
 def test_half_a_database_is_made_anew(tmp_path: Path) -> None:

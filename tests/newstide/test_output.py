@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -110,3 +112,38 @@ def test_what_strangers_wrote_is_shown_and_steers_nothing(capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert shown.count("[/x] [red]up[/red] :smile:") == 4
     assert not set(shown) & {"\x1b", "\x07", "\x9b", "\u202e"}
+
+
+SHOWS_AN_ALERT = """
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from core.terminal import PlainConsole
+from newstide.cli import main
+from newstide.stack.screen import AlertLine, Snapshot, open_view
+
+with suppress(SystemExit):
+    main(["settings"])
+headline = os.environ["NEWSTIDE_EMBEDDED__DIRECTORY"]
+alert = AlertLine("1", "ACME", datetime.now(UTC), "9 of 2", [headline])
+open_view(PlainConsole(), "newstide").show(Snapshot(alerts=[alert]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "the “boss” of café 中 📈"),
+        ("iso-8859-1", r"the \u201cboss\u201d of café \u4e2d \U0001f4c8"),
+        ("gbk", r"the “boss” of café 中 \U0001f4c8"),
+    ],
+)
+def test_what_the_encoding_lacks_is_escaped(encoding: str, shown: str) -> None:
+    surroundings = {"PYTHONIOENCODING": encoding, "NEWSTIDE_EMBEDDED__DIRECTORY": "the “boss” of café 中 📈"}
+    ended = subprocess.run(
+        [sys.executable, "-c", SHOWS_AN_ALERT], env={**os.environ, **surroundings}, capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr.decode(errors="replace")
+    lines = ended.stdout.decode(encoding).splitlines()
+    assert f"embedded.directory = {shown}" in lines
+    assert any(line.startswith("ALERT ") and line.endswith(f"ACME 9 of 2: {shown}") for line in lines)

@@ -30,6 +30,7 @@ from desk.rollup import Rollup
 from newstide.cli import newstide
 from tests.desk.newsroom import fill_newsroom
 from tests.desk.people import log_in
+from tests.newstide.stacks import newstide as run_newstide
 from tests.stream.harness import Workers, as_input, committed, produce, scenario_messages, wait_until
 from tests.tiny_bundles import register_tiny, write_tiny
 
@@ -119,6 +120,15 @@ def test_workers_and_alerting_run_as_the_writer(broker_settings: Settings, as_ro
         "CREATE TABLE mine (a int)",
         "ALTER TABLE message ADD COLUMN mine int",
     )
+
+
+def test_a_right_that_is_missing_is_one_line(owned: Settings, as_role: AsRole, tmp_path: Path) -> None:
+    writer = as_role(WRITER)
+    ended = run_newstide(tmp_path, "retention", NEWSTIDE_DATABASE__URL=writer.database.url or "")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("newstide: the user in `database.url` may not do this: ")
+    assert PASSWORD not in line
 
 
 def test_the_desk_runs_as_the_reader(owned: Settings, as_role: AsRole) -> None:

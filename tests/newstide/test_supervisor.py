@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from newstide.embedded import process
 from newstide.embedded.process import describe_exit
+from newstide.stack import supervisor as supervising
 from newstide.stack.supervisor import Child, ChildFailed, Supervisor
 
 SLEEP = "import time; time.sleep(600)"
@@ -168,6 +170,55 @@ def test_an_unwritable_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with Supervisor() as supervisor, pytest.raises(ChildFailed, match=r"worker can't be started: .*file"):
         supervisor.start(Child("worker", python(SLEEP), tmp_path / "file" / "worker.log"))
+
+
+@pytest.mark.parametrize("essential", [False, True])
+def test_a_launch_that_fails_later_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, essential: bool
+) -> None:
+    monkeypatch.setattr(supervising, "_RELAUNCH_AFTER_S", 0.0)
+    said: list[str] = []
+    logs = tmp_path / "logs"
+    log = logs / "job.log"
+    child = Child("job", python("print('first')"), log, argv_again=python("print('again')"), essential=essential)
+    with Supervisor(say=said.append) as supervisor:
+        if essential:
+            supervisor.start(child)
+            supervisor.suspend()
+            log.unlink()
+            logs.rmdir()
+        logs.touch()
+        supervisor.start(child)
+        supervisor.poll()
+        assert [status.state for status in supervisor.status()] == ["waiting"]
+        logs.unlink()
+        wait_for(lambda: log.exists() and log.read_text() != "", supervisor.poll)
+    assert log.read_text().startswith("first\n"), "what never ran has nothing to go on with"
+    assert said[0].startswith("job can't be started: ")
+    assert said[0].endswith("; trying again")
+
+
+def test_logs_stay_small_under_processes_that_write_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LOOK_AT_LOGS_EVERY_S", 0.0)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 1000)
+    code = (
+        "import pathlib, time\n"
+        "print('first ' * 1000, flush=True)\n"
+        f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.02)\n"
+        "print('second', flush=True)\n"
+        f"{SLEEP}\n"
+    )
+    service, job = tmp_path / "service.log", tmp_path / "job.log"
+    with Supervisor() as supervisor:
+        supervisor.start(Child("service", python(code), service))
+        supervisor.start(Child("job", python(code), job, one_shot=True))
+        wait_for(lambda: all(log.stat().st_size == 6001 for log in (service, job)))
+        supervisor.poll()
+        (tmp_path / "go").touch()
+        wait_for(lambda: all(log.read_text().endswith("second\n") for log in (service, job)), supervisor.poll)
+    assert service.read_text() == "second\n"
+    assert (tmp_path / "service.log.old").read_text() == "first " * 1000 + "\n"
+    assert job.read_text() == "first " * 1000 + "\nsecond\n", "a summary may be read out of it"
 
 
 def test_children_end_in_the_order_asked_for(tmp_path: Path) -> None:
