@@ -191,11 +191,13 @@ class EmbeddedPostgres:
         while True:
             free = _take(running)
             lines = _read_lines(lock_file)
-            pid, port = _process_and_port(lines)
+            named = _process_and_port(lines)
+            pid = None if named is None else named[0]
             command = read_command_line(pid) if pid is not None else ""
             here = "postgres" in command and str(self.data) in command
-            if here and pid is not None and self._answers(port):
-                self.port, self.owned, self._attached = port, False, pid
+            if here and named is not None and self._answers(named[1]):
+                self._attached, self.port = named
+                self.owned = False
                 return True
             # starting or ending; one that was just killed has no command line, and yet the next would not start
             blocks = here or (pid is not None and not command and is_alive(pid))
@@ -355,12 +357,12 @@ def _read_lines(path: Path) -> list[str]:
         return []
 
 
-def _process_and_port(lines: list[str]) -> tuple[int, int] | tuple[None, None]:
+def _process_and_port(lines: list[str]) -> tuple[int, int] | None:
     """What a server's lock file says of it; None where it is cut short."""
     try:
         return int(lines[0]), int(lines[3])
     except (ValueError, IndexError):
-        return None, None
+        return None
 
 
 def _environment() -> dict[str, str]:
