@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -45,14 +46,15 @@ _offsets = itertools.count()
 
 def add(engine: Engine, letter: DeadLetter) -> None:
     """Put `letter` into the archive, as the archive itself does."""
-    with psycopg.connect(conninfo_of(engine), autocommit=True) as connection:
+    with connection_like(engine) as connection:
         archive = Archive(TopicLedger("newstide.dead-letters"), lambda: connection, retry_max_s=1)
         record = Record("newstide.dead-letters", 0, next(_offsets), letter.key, letter.value)
         archive.store([Letter(record, letter.headers())])
 
 
-def conninfo_of(engine: Engine) -> str:
-    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+def connection_like(engine: Engine) -> psycopg.Connection[Any]:
+    _, options = engine.dialect.create_connect_args(engine.url)
+    return psycopg.connect(**options, autocommit=True)
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def test_an_origin_of_any_length_is_archived(engine: Engine, origin: str) -> Non
 
 def test_strange_headers_are_archived(engine: Engine) -> None:
     contexts = [b'{"map": "a\\u0000b"}', b'{"map": 1e999}', b"[" * 10_000, b"\xff", b'{"a": {"b": 1}}']
-    with psycopg.connect(conninfo_of(engine), autocommit=True) as connection:
+    with connection_like(engine) as connection:
         archive = Archive(TopicLedger("d"), lambda: connection, retry_max_s=1)
         letters = [
             Letter(Record("d", 0, number, b"k", b"v"), [(CONTEXT, context), (CONTENT, b"g" * 64)])
