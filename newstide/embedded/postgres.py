@@ -10,7 +10,6 @@ does. Nothing in `data` is touched without it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -32,6 +31,7 @@ import psycopg
 from core.errors import EmbeddedPartError, describe_fault
 from newstide.embedded.account import Account, find_account
 from newstide.embedded.launch import bind_to_parent
+from newstide.embedded.locks import try_lock
 from newstide.embedded.process import (
     end,
     free_port,
@@ -118,7 +118,7 @@ class EmbeddedPostgres:
         """True while a server of this directory lives, be it in another container."""
         try:
             with (self.home / "running").open() as running:
-                return not _take(running)
+                return not try_lock(running)
         except OSError:
             return False  # there never was one
 
@@ -170,7 +170,7 @@ class EmbeddedPostgres:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with (self.home / "lock").open("w") as handle:
-            while not _take(handle):
+            while not try_lock(handle):
                 self._pause()
             yield
 
@@ -189,7 +189,7 @@ class EmbeddedPostgres:
         lock_file = self.data / "postmaster.pid"
         began = time.monotonic()
         while True:
-            free = _take(running)
+            free = try_lock(running)
             lines = _read_lines(lock_file)
             named = _process_and_port(lines)
             pid = None if named is None else named[0]
@@ -340,14 +340,6 @@ class EmbeddedPostgres:
         lines = [line for line in read_tail(self.log, _TAIL_LINES).splitlines() if not _NOT_YET.search(line)]
         ending = "\n".join(lines[-_QUOTED_LINES:]) or "(nothing)"
         return EmbeddedPartError(f"the embedded database {what}; its log, {self.log}, ends with:\n{ending}")
-
-
-def _take(handle: IO[str]) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read_lines(path: Path) -> list[str]:

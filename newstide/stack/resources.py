@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from core.settings import Settings
 from core.store.connection import open_engine, wait_for_database
 from core.store.migration import migrate
 from newstide.embedded.keeper import DatabaseKeeper
+from newstide.embedded.locks import try_lock
 from newstide.embedded.postgres import EmbeddedPostgres
 from newstide.embedded.process import read_command_line, working_in
 
@@ -183,23 +183,16 @@ def _database_server(directory: Path) -> int | None:
 
 def _take(handle: IO[str]) -> bool:
     deadline = time.monotonic() + _LOOKERS_LEAVE_WITHIN_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
+    while not try_lock(handle):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.05)
+    return True
 
 
 def _is_held(directory: Path) -> bool:
     with _lock_file(directory).open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(handle, shared=True)
 
 
 def _migrated(settings: Settings) -> Settings:

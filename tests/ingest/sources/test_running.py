@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,27 @@ def test_what_comes_again_is_sent_again_only_if_it_says_something_else(
     assert letters[0].context["source"] == "again"
 
 
+def pages_asked(
+    page: Any, rounds: Iterable[None], settings: Settings, producer: MessageProducer, **options: Any
+) -> list[int]:
+    """How many pages of a list, which `page` answers with, are asked for in each of the `rounds`."""
+
+    async def scene() -> list[int]:
+        asked = []
+        async with serving({"/list": answering(page)}) as server:
+            address = server.address + "/list"
+            source = JsonEndpoint(
+                source="pages", url=address, items="items", next="more", next_parameter="page", **options
+            )
+            for _ in rounds:
+                before = len(server.asked)
+                await read(source, producer, settings)
+                asked.append(len(server.asked) - before)
+        return asked
+
+    return asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -202,24 +223,11 @@ def test_a_list_is_read_to_what_is_known_whatever_it_is_known_by(
         items = [{"id": str(number), "text": f"Story {number}", "seq": number} for number in (first, first - 1)]
         return {"items": items, "more": str(int(query.get("page", "1")) + 1) if first > 2 else None}
 
-    async def scene() -> list[int]:
-        asked = []
-        async with serving({"/list": answering(page)}) as server:
-            source = JsonEndpoint(
-                source="pages",
-                url=server.address + "/list",
-                items="items",
-                next="more",
-                next_parameter="page",
-                **options,
-            )
-            for newest[0] in (20, 24, 24):
-                before = len(server.asked)
-                await read(source, producer, settings)
-                asked.append(len(server.asked) - before)
-        return asked
+    def rounds() -> Iterator[None]:
+        for newest[0] in (20, 24, 24):
+            yield
 
-    assert asyncio.run(scene()) == [1, 3, 1]
+    assert pages_asked(page, rounds(), settings, producer, **options) == [1, 3, 1]
 
 
 @pytest.mark.parametrize(
@@ -247,24 +255,11 @@ def test_what_is_passed_over_is_known_though_its_counters_change(
             items[-1] |= {"type": "news", "text": "The news"}
         return {"items": items, "more": str(int(query.get("page", "1")) + 1) if first > 2 else None}
 
-    async def scene() -> list[int]:
-        asked = []
-        async with serving({"/list": answering(page)}) as server:
-            source = JsonEndpoint(
-                source="counted",
-                url=server.address + "/list",
-                items="items",
-                next="more",
-                next_parameter="page",
-                **options,
-            )
-            for newest[0] in (2, 6, 6, 8):
-                before = len(server.asked)
-                await read(source, producer, settings)
-                asked.append(len(server.asked) - before)
-        return asked
+    def rounds() -> Iterator[None]:
+        for newest[0] in (2, 6, 6, 8):
+            yield
 
-    assert asyncio.run(scene()) == [1, 3, 1, 2]
+    assert pages_asked(page, rounds(), settings, producer, **options) == [1, 3, 1, 2]
 
 
 @pytest.mark.parametrize("rest", ["advert", "news"])
