@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from core.errors import BundleError
 from core.mentions import Spans, tokens_of
 from core.scoring import OperatingPoint, softmax
 from core.text import model_input
+from core.tokenizer import parse_tokenizer
 from core.unseen import Unseen
 
 EMBEDDING = "embedding"  # name of the network's output of pooled vectors
@@ -293,8 +293,7 @@ class Classifier:
 
     def _load_tokenizer(self, bundle: Bundle) -> Tokenizer:
         with self._explained("the tokenizer can't be loaded"):
-            _check_merges(bundle.tokenizer)
-            tokenizer = Tokenizer.from_buffer(bundle.tokenizer)
+            tokenizer = parse_tokenizer(bundle.tokenizer)
             tokenizer.no_padding()
             tokenizer.enable_truncation(bundle.manifest.max_length)
         return tokenizer
@@ -329,27 +328,6 @@ class Classifier:
                 f"but the manifest asks for ids, mask and {expected}; retrain the bundle"
             )
         return session
-
-
-class _Model(msgspec.Struct):
-    """What a tokenizer's file says of pieces that are joined (BPE)."""
-
-    merges: list[str | tuple[str, str]] = []
-    continuing_subword_prefix: str | None = None
-
-
-class _TokenizerFile(msgspec.Struct):
-    model: _Model
-
-
-def _check_merges(content: bytes) -> None:
-    """Raise ValueError where the second part of a merge does not begin with the prefix of parts that go on: the library
-    cuts so many bytes off it, and in the middle of a character the whole process is aborted."""
-    model = msgspec.json.decode(content, type=_TokenizerFile).model
-    for merge in model.merges if model.continuing_subword_prefix else ():
-        second = merge.rpartition(" ")[2] if isinstance(merge, str) else merge[1]
-        if not second.startswith(model.continuing_subword_prefix or ""):
-            raise ValueError(f"{second[:80]!r} in `merges` lacks the prefix {model.continuing_subword_prefix!r}")
 
 
 def _key(form: str, mentions: Sequence[Spans]) -> bytes:

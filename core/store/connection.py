@@ -79,7 +79,8 @@ def wait_for_database(settings: Settings, report: Callable[[str], None] = log.wa
     """Return once Postgres answers; say what is waited for; raise DatabaseUnreachable after the start timeout,
     and at once where its TLS is not what `database.sslmode` asks for."""
     url = database_url(settings)
-    where = url.render_as_string(hide_password=True)
+    given = {name: value for name, value in url.query.items() if name in ("host", "port")}
+    where = url.set(drivername="postgresql", query=given).render_as_string(hide_password=True)
     deadline = time.monotonic() + settings.database.start_timeout_s
     pause = _FIRST_PAUSE_S
     while True:
@@ -87,7 +88,8 @@ def wait_for_database(settings: Settings, report: Callable[[str], None] = log.wa
             connect(settings).close()
             return
         except (psycopg.OperationalError, OperationalError) as error:
-            reason = str(error).strip().splitlines()[-1]
+            # a line of libpq's that begins with a tab goes on from the one before, with advice
+            reason = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1]
             if _TLS_FAULT.search(str(error)):
                 raise DatabaseUnreachable(
                     f"Postgres at {where} is not talked to: {reason}; see `database.sslmode`, `database.sslrootcert`, "

@@ -103,7 +103,7 @@ def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
                 "NEWSTIDE_DATABASE__URL": "postgresql://u:secret@127.0.0.1:1/x",
                 "NEWSTIDE_DATABASE__START_TIMEOUT_S": "1",
             },
-            "did not answer within 1 s",
+            "postgresql://u:***@127.0.0.1:1/x did not answer within 1 s (connection failed",
         ),
         (
             ("worker",),

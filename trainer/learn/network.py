@@ -134,7 +134,7 @@ def load_network(path: Path) -> Learned:
         labels = msgspec.json.decode(described[_LABELS], type=dict[str, tuple[str, ...]])
         entity_labels = msgspec.json.decode(described.get(_ENTITY_LABELS, "[]"), type=tuple[str, ...])
         recipe = msgspec.json.decode(described[_RECIPE], type=Recipe)
-        tokenizer = read_tokenizer(described[_TOKENIZER], path)
+        tokenizer = read_tokenizer(described[_TOKENIZER].encode(), path)
         if not architecture.layers:
             raise InputError("it has no layers")
         with torch.device("meta"):

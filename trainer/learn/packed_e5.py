@@ -49,7 +49,7 @@ def read_e5(path: Path) -> tuple[Encoder, Tokenizer]:
     """The model of `path`, in 32-bit floats, and its tokenizer. Raises InputError where `path` is no such file."""
     try:
         architecture, tokenizer, weights = _read(_Reader(path.read_bytes(), path))
-        return rebuilt(architecture, weights), read_tokenizer(json.dumps(tokenizer), path)
+        return rebuilt(architecture, weights), read_tokenizer(json.dumps(tokenizer).encode(), path)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}; check the path") from error
     except (struct.error, UnicodeDecodeError, KeyError, ValueError) as error:

@@ -7,23 +7,24 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from core.errors import InputError
+from core.tokenizer import parse_tokenizer
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
     """The tokenizer of a model directory. Raises InputError if it can't be read."""
     path = directory / "tokenizer.json"
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise InputError(f"{path} can't be read: {error}") from error
-    return read_tokenizer(text, path)
+    return read_tokenizer(content, path)
 
 
-def read_tokenizer(text: str, where: Path) -> Tokenizer:
-    """The tokenizer whose JSON is `text`, found in `where`. Raises InputError if it is none."""
+def read_tokenizer(content: bytes, where: Path) -> Tokenizer:
+    """The tokenizer whose JSON is `content`, found in `where`. Raises InputError if it is none."""
     try:
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # the Rust side raises plain Exception
+        tokenizer = parse_tokenizer(content)
+    except ValueError as error:
         raise InputError(f"{where} holds no tokenizer: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
