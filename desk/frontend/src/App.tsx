@@ -23,7 +23,6 @@ interface Route {
 const ROUTES: Record<string, Route> = {
   "": { title: "nav.mood", page: MoodPage },
   alerts: { title: "nav.alerts", page: AlertsPage },
-  incidents: { title: "nav.alerts", page: AlertsPage }, // where links in messages lead by older copies of alerts.toml
   label: { title: "nav.label", page: LabelPage },
   models: { title: "nav.models", page: ModelsPage },
   search: { title: "nav.search", page: SearchPage },

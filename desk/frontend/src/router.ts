@@ -9,7 +9,8 @@ export interface Place {
 export const place = signal<Place>(read());
 
 function read(): Place {
-  return { path: location.pathname, query: new URLSearchParams(location.search) };
+  // links in messages lead to /incidents by older copies of alerts.toml
+  return { path: location.pathname.replace(/^\/incidents(?=\/|$)/, "/alerts"), query: new URLSearchParams(location.search) };
 }
 
 export function href(path: string, query: Record<string, string | null | undefined> = {}): string {

@@ -78,6 +78,7 @@ def test_the_link_in_a_message_leads_to_its_incident(visit: VisitAs, served: Ser
     incident, name = _row(served, earliest)
     page = visit("vic").open(links[0].replace("$incident", incident))
     expect(page.locator(".incident h2")).to_contain_text(name)
+    expect(page.locator("nav a[aria-current=page]")).to_have_attribute("href", "/alerts")
 
 
 def test_a_viewer_has_no_buttons_for_incidents(visit: VisitAs) -> None:
