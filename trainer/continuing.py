@@ -79,7 +79,7 @@ def _begin(directory: Path, material: Material) -> tuple[Bundle, Network, Tokeni
     """What `continued` begins with, once it is known to fit; raises as that does."""
     bundle = load_bundle(directory)
     network = read_network(bundle)
-    tokenizer = read_tokenizer(bundle.tokenizer.decode(), directory)
+    tokenizer = read_tokenizer(bundle.tokenizer, directory)
     if tokenizer.get_vocab_size() > network.architecture.vocabulary:
         raise BundleError(f"{directory}: its tokenizer does not fit its word vectors; train anew from a backbone")
     language = bundle.languages[0]
