@@ -6,6 +6,7 @@ texts too; beside those it rehearses some of the others.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import read_tokenizer
 from trainer.material import SPLIT_SEED, Material
 
+log = logging.getLogger(__name__)
+
 NEW_LABELS = 0.7  # weight of a new text's true label; the rest is the bundle's answer
 REPEATED = 3  # times that a new text comes in an epoch
 REHEARSED = 8  # texts rehearsed for each new one, and at least:
@@ -50,6 +53,12 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
     """
     bundle, network, tokenizer = _begin(directory, material)
     new, known = _parted(material, bundle.manifest, recipe.seed)
+    if not new:
+        log.warning(
+            "%s has learned from the sources of all these texts: there is nothing new for it; `--known-labels` teaches "
+            "their labels anew",
+            directory,
+        )
     examples = new * REPEATED + known
     length = min(recipe.max_length, network.architecture.positions)
     answers = ask(Learned(network, tokenizer, bundle.name, recipe), examples, length, quiet=True)

@@ -209,7 +209,9 @@ def test_the_card_tells_what_was_measured_on_this_bundle(tmp_path: Path, live: P
     assert "thresholds were chosen on validation" in first
 
 
-def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbone: Path, material: Material) -> None:
+def test_with_nothing_new_there_is_nothing_to_learn(
+    tmp_path: Path, tiny_backbone: Path, material: Material, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of texts that are rehearsed the bundle's own answers are the target, and so are those about companies."""
 
     def naming(examples: Sequence[Example]) -> list[Example]:
@@ -226,6 +228,7 @@ def test_with_nothing_new_there_is_nothing_to_learn(tmp_path: Path, tiny_backbon
     path = tmp_path / "companies"
     make_bundle(network, tokenizer, told, path, Origin("companies", "tiny", "", "{}"), length=LENGTH)
     course = continued(path, told, Recipe())
+    assert "companies has learned from the sources of all these texts" in caplog.text
     batch = make_batch(course.train, list(range(len(course.train.ids))))
     assert course.objective is not None
     assert batch.mentions is not None
