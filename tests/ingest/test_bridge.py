@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from core.errors import InputError
@@ -178,6 +178,11 @@ def wait_for(reached: Any, within_s: float = 60) -> None:
         time.sleep(0.05)
 
 
+def _wait_for_topic(consumer: KafkaConsumer, topic: str) -> None:
+    """A group that meets before its brokers tell of a new topic is given none of it until metadata is asked anew."""
+    wait_for(lambda: consumer.partitions_for_topic(topic))
+
+
 def test_bridges_of_one_group_come_and_go_under_traffic(grouped: Settings, caplog: pytest.LogCaptureFixture) -> None:
     class Noting(MessageProducer):
         def __init__(self, settings: Settings) -> None:
@@ -241,6 +246,7 @@ def test_who_lost_its_partitions_commits_nothing(grouped: Settings) -> None:
     consumer = _consumer(grouped, topic, grouped.topic("slow"))
     place = TopicPartition(topic, 0)
     try:
+        _wait_for_topic(consumer, topic)
         consumer.subscribe([topic], listener=_DrainBeforeLeaving(run, consumer))
         wait_for(lambda: [run.pass_on(record) for records in consumer.poll(200).values() for record in records])
         run.window.reap()
@@ -273,6 +279,7 @@ def test_who_leaves_commits_though_the_coordinator_was_lost_meanwhile(grouped: S
     consumer = _consumer(grouped, topic, grouped.topic("leaving"))
     places = [TopicPartition(topic, number) for number in range(3)]
     try:
+        _wait_for_topic(consumer, topic)
         consumer.subscribe([topic], listener=Losing(run, consumer))
         while run.read < 30:
             for records in consumer.poll(200).values():
