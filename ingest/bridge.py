@@ -82,6 +82,7 @@ def bridge(
             raise InputError(f"topic `{topic}` does not exist at {settings.kafka.bootstrap_servers}; check its name")
         consumer.subscribe([topic], listener=listener)
         _consume(consumer, run, until_idle_s, stop or threading.Event())
+        _settle(consumer, run, listener, settings.stream.session_timeout_s)
         run.window.drain()
         run.commit(consumer)
     except kafka_errors.KafkaError as error:
@@ -119,6 +120,19 @@ def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, 
             run.commit(consumer)
         if until_idle_s is not None and now - last_record >= until_idle_s:
             return
+
+
+def _settle(consumer: KafkaConsumer, run: _Bridge, listener: _DrainBeforeLeaving, within_s: float) -> None:
+    """See a rebalance through before leaving the group.
+
+    The request to leave would wait behind the request to join, on the same connection: the group counts with this
+    bridge, perhaps as its leader, and what it is given waits for its session to end.
+    """
+    deadline = time.monotonic() + within_s
+    while listener.rebalancing and time.monotonic() < deadline:
+        for records in consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS).values():
+            for record in records:
+                run.pass_on(record)
 
 
 class _Bridge:
@@ -201,10 +215,12 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
     """
 
     def __init__(self, run: _Bridge, consumer: KafkaConsumer) -> None:
+        self.rebalancing = False
         self._run = run
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
+        self.rebalancing = True
         try:
             await self._drain()
             if offsets := self._run.acknowledged():
@@ -213,13 +229,20 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
             # The group goes on. A failed delivery ends the bridge as soon as it looks at its window again.
             log.warning("the bridge's partitions go before all is committed (%s); some will be read again", error)
         self._run.leave()
+        # Partitions that come back may have been read by another bridge meanwhile. The consumer would go on at the
+        # position it remembers; of partitions that it forgot it asks the group.
+        self._consumer._subscription.assign_from_subscribed([])
 
     async def on_partitions_lost(self, lost: Any) -> None:
         """They belong to another bridge already, whose offsets a commit would set back."""
+        self.rebalancing = True
+        if lost:
+            log.warning("the group went on without this bridge; what it had not committed will be read again")
         self._run.leave()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Nothing to prepare: positions come from the group's commits."""
+        """Positions come from the group's commits."""
+        self.rebalancing = False
 
     async def _drain(self) -> None:
         self._run.window.reap()

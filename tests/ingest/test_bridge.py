@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -294,11 +295,76 @@ def test_who_leaves_commits_though_the_coordinator_was_lost_meanwhile(grouped: S
         producer.close()
 
 
+def test_partitions_that_come_back_are_read_from_where_the_group_is(grouped: Settings) -> None:
+    """Another bridge may have had them meanwhile; here the group's offset was moved back to tell the two apart."""
+    topic = grouped.topic("foreign")
+    put(grouped, topic, [json.dumps({"id": i, "body": "x"}).encode() for i in range(30)])
+    producer = MessageProducer(grouped)
+    run = _Bridge(producer, parse_map("id=id,text=body"), "bus", "news", PLAIN)
+    consumer = _consumer(grouped, topic, grouped.topic("returning"))
+    listener = _DrainBeforeLeaving(run, consumer)
+    place = TopicPartition(topic, 0)
+    try:
+        _wait_for_topic(consumer, topic)
+        consumer.subscribe([topic], listener=listener)
+        while run.read < 30:
+            for records in consumer.poll(200).values():
+                for record in records:
+                    run.pass_on(record)
+        run.window.drain()
+        run.commit(consumer)
+        assert consumer.committed(place) == 10
+        consumer.commit({place: OffsetAndMetadata(4, "", -1)})
+        consumer._coordinator.request_rejoin()
+        polled: list[int] = []
+        wait_for(lambda: polled.extend(r.offset for rs in consumer.poll(200).values() for r in rs) or polled)
+        assert polled == list(range(4, 10))
+        assert not listener.rebalancing
+    finally:
+        consumer.close(autocommit=False)
+        producer.close()
+
+
+def test_who_stops_while_its_group_rebalances_leaves_its_partitions_to_the_others(
+    grouped: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = grouped.topic("foreign")
+    stops = [threading.Event(), threading.Event()]
+    revoke = _DrainBeforeLeaving.on_partitions_revoked
+
+    async def stop_the_first(listener: _DrainBeforeLeaving, revoked: Any) -> None:
+        await revoke(listener, revoked)
+        if revoked:
+            stops[0].set()
+
+    def run(index: int) -> BridgeSummary:
+        with closing(MessageProducer(grouped)) as producer:
+            fields = parse_map("id=id,text=body")
+            return bridge(grouped, producer, topic, fields, source="bus", stop=stops[index])
+
+    monkeypatch.setattr(_DrainBeforeLeaving, "on_partitions_revoked", stop_the_first)
+    put(grouped, topic, [json.dumps({"id": i, "body": "x"}).encode() for i in range(30)])
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            first = pool.submit(run, 0)
+            Topics(grouped).messages(30)
+            second = pool.submit(run, 1)
+            assert first.result(60).read == 30
+            put(grouped, topic, [json.dumps({"id": i, "body": "x"}).encode() for i in range(30, 60)])
+            ids = [int(message.id) for message in Topics(grouped).messages(60)]
+        finally:
+            for stop in stops:
+                stop.set()
+        assert second.result(60).read == 30
+    assert sorted(ids) == list(range(60))
+
+
 def test_who_has_nothing_to_commit_leaves_without_asking_for_the_coordinator(grouped: Settings) -> None:
     producer = MessageProducer(grouped)
     run = _Bridge(producer, parse_map("id=id,text=body"), "bus", "news", PLAIN)
     consumer = _consumer(grouped, grouped.topic("foreign"), grouped.topic("idle"))
     try:
+        consumer.subscribe([grouped.topic("foreign")])
         consumer._net.run(_DrainBeforeLeaving(run, consumer).on_partitions_revoked, set())
         assert run._assignment == 1
         assert consumer._coordinator.coordinator_id is None
