@@ -81,7 +81,7 @@ def bridge(
         if topic not in consumer.topics():
             raise InputError(f"topic `{topic}` does not exist at {settings.kafka.bootstrap_servers}; check its name")
         consumer.subscribe([topic], listener=listener)
-        _consume(consumer, run, until_idle_s, stop or threading.Event())
+        _consume(consumer, run, listener, until_idle_s, stop or threading.Event())
         _settle(consumer, run, listener, settings.stream.session_timeout_s)
         run.window.drain()
         run.commit(consumer)
@@ -101,9 +101,14 @@ def bridge(
     )
 
 
-def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, stop: threading.Event) -> None:
+def _consume(
+    consumer: KafkaConsumer,
+    run: _Bridge,
+    listener: _DrainBeforeLeaving,
+    until_idle_s: float | None,
+    stop: threading.Event,
+) -> None:
     last_record = last_commit = time.monotonic()
-    joined = False
     while not stop.is_set():
         polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS)
         for records in polled.values():
@@ -111,9 +116,9 @@ def _consume(consumer: KafkaConsumer, run: _Bridge, until_idle_s: float | None, 
                 run.pass_on(record)
         run.window.reap()
         now = time.monotonic()
-        if polled or not joined:
-            # Silence counts only once the group has given this bridge its partitions, which may take seconds.
-            joined = bool(consumer.assignment())
+        if polled or listener.rebalancing:
+            # Silence counts only once the group has given this bridge its partitions, which may take seconds; a spare
+            # one is given none.
             last_record = now
         if now - last_commit >= _COMMIT_EVERY_S:
             last_commit = now
@@ -215,7 +220,7 @@ class _DrainBeforeLeaving(AsyncConsumerRebalanceListener):
     """
 
     def __init__(self, run: _Bridge, consumer: KafkaConsumer) -> None:
-        self.rebalancing = False
+        self.rebalancing = True  # until the group has given this bridge its partitions for the first time
         self._run = run
         self._consumer = consumer
 

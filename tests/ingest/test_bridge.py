@@ -238,6 +238,25 @@ def test_bridges_of_one_group_come_and_go_under_traffic(grouped: Settings, caplo
     assert produced == traffic.sent or "will be read again" in caplog.text, "who goes leaves nothing to be read again"
 
 
+def test_a_bridge_without_partitions_ends_by_idleness_too(grouped: Settings) -> None:
+    def run(index: int) -> BridgeSummary:
+        with closing(MessageProducer(grouped)) as producer:
+            return bridge(grouped, producer, topic, parse_map("id=id,text=body"), source="bus", until_idle_s=2)
+
+    topic = grouped.topic("narrow")
+    admin = KafkaAdminClient(bootstrap_servers=grouped.kafka.bootstrap_servers)
+    admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+    wait_for(lambda: topic in admin.list_topics())
+    admin.close()
+    source = KafkaProducer(bootstrap_servers=grouped.kafka.bootstrap_servers)
+    for number in range(30):
+        source.send(topic, value=json.dumps({"id": number, "body": "x"}).encode())
+    source.close()
+    with ThreadPoolExecutor(2) as pool:
+        summaries = list(pool.map(run, range(2), timeout=120))
+    assert sum(summary.read for summary in summaries) == 30
+
+
 def test_who_lost_its_partitions_commits_nothing(grouped: Settings) -> None:
     """Another bridge has them, and is further on."""
     topic = grouped.topic("foreign")
