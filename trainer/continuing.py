@@ -1,14 +1,15 @@
 """A training that goes on from a bundle: what is new is learnt from its labels, and what was known is kept.
 
 As in Li and Hoiem 2016 ("Learning without Forgetting") the bundle's own answers hold the network where it is, on new
-texts too; beside those it rehearses some of the others.
+texts too; beside those it rehearses some of the others. Where teachers that know more answer beside the bundle, all of
+their texts are rehearsed: what the bundle has lost comes back that way.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from core.bundle import ENTITY, MANIFEST, Bundle, Manifest, load_bundle
 from core.errors import BundleError, InputError
 from trainer.compress.distil import Mixture, distillation
-from trainer.compress.ensemble import Answers, ask
+from trainer.compress.ensemble import Answers
 from trainer.compress.read_graph import read_network
 from trainer.course import Course
 from trainer.data.build import OWN_LICENCE
@@ -29,8 +30,9 @@ from trainer.learn.network import Learned, Network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import read_tokenizer
 from trainer.material import SPLIT_SEED, Material
+from trainer.teachers import NOBODY, Teachers, answers_of
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 NEW_LABELS = 0.7  # weight of a new text's true label; the rest is the bundle's answer
 REPEATED = 3  # times that a new text comes in an epoch
@@ -44,24 +46,38 @@ def is_bundle(directory: Path) -> bool:
     return (directory / MANIFEST).is_file()
 
 
-def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
-    """What a training learns that goes on from the bundle in `directory`.
+def continued(
+    directory: Path,
+    material: Material,
+    recipe: Recipe,
+    teachers: Teachers = NOBODY,
+    *,
+    keep: Path | None = None,
+    log: Callable[[str], None] = _log.info,
+    quiet: bool = True,
+) -> Course:
+    """What a training learns that goes on from the bundle in `directory`; `teachers` answer beside it, which is kept in
+    the directory `keep`, if there is one.
 
     New are texts of analysts, of files without a licence of their own, and of sources that the bundle did not learn
     from. Raises BundleError for a bundle that can't be read, InputError where `material` lacks what it answers, asks
-    for what it does not, or is for another language.
+    for what it does not, or is for another language, and for teachers that answer nothing in it.
     """
     bundle, network, tokenizer = _begin(directory, material)
-    new, known = _parted(material, bundle.manifest, recipe.seed)
-    if not new:
-        log.warning(
+    lacking = sorted(set(teachers.sources) - {example.source for example in material.split.train})
+    if lacking:
+        raise InputError(f"there is no source {lacking[0]!r} among the texts for teachers to answer; check its name")
+    new, known = _parted(material, bundle.manifest, recipe.seed, teachers)
+    if not new and not teachers.learned:
+        _log.warning(
             "%s has learned from the sources of all these texts: there is nothing new for it; `--known-labels` teaches "
             "their labels anew",
             directory,
         )
     examples = new * REPEATED + known
     length = min(recipe.max_length, network.architecture.positions)
-    answers = ask(Learned(network, tokenizer, bundle.name, recipe), examples, length, quiet=True)
+    begun = Learned(network, tokenizer, bundle.name, recipe)
+    answers = answers_of(begun, teachers, examples, material.split.validation, length, keep=keep, log=log, quiet=quiet)
     soft = _targets(answers, examples, network, len(new) * REPEATED, recipe.known_labels)
     choice = random.Random(SPLIT_SEED).sample(material.choice, min(JUDGED, len(material.choice)))
     return Course(
@@ -72,6 +88,7 @@ def continued(directory: Path, material: Material, recipe: Recipe) -> Course:
         encode(choice, tokenizer, network.labels, length, network.entity_labels, bool(material.unseen)),
         distillation(soft, Mixture(labels=0), recipe.label_smoothing),
         bundle.manifest,
+        soft if teachers.learned else {},
     )
 
 
@@ -101,8 +118,8 @@ def _begin(directory: Path, material: Material) -> tuple[Bundle, Network, Tokeni
 def _targets(
     answers: Answers, examples: Sequence[Example], network: Network, new: int, known_labels: float
 ) -> dict[str, Tensor]:
-    """What is to be answered to each text, and for each company that one names: `answers`, and the true labels, which
-    weigh NEW_LABELS in the first `new` texts and `known_labels` in the others."""
+    """What is to be answered to each text, and for each company that one names: the probabilities in `answers`, and the
+    true labels, which weigh NEW_LABELS in the first `new` texts and `known_labels` in the others."""
     shares = torch.where(torch.arange(len(examples)) < new, NEW_LABELS, known_labels)
     given = {task: [_number(names, e.labels.get(task)) for e in examples] for task, names in network.labels.items()}
     weights = dict.fromkeys(given, shares)
@@ -111,8 +128,8 @@ def _targets(
         given[ENTITY] = [_number(network.entity_labels, label) for _, label in named]
         weights[ENTITY] = shares[[row for row, _ in named]]
     return {
-        task: _blended(torch.from_numpy(logits).softmax(-1), torch.tensor(given[task], dtype=torch.long), weights[task])
-        for task, logits in answers.items()
+        task: _blended(torch.from_numpy(rows), torch.tensor(given[task], dtype=torch.long), weights[task])
+        for task, rows in answers.items()
     }
 
 
@@ -146,8 +163,8 @@ def _check(network: Network, material: Material, where: Path) -> None:
         )
 
 
-def _parted(material: Material, begun: Manifest, seed: int) -> tuple[list[Example], list[Example]]:
-    """New texts to learn, and a sample of the others to rehearse."""
+def _parted(material: Material, begun: Manifest, seed: int, teachers: Teachers) -> tuple[list[Example], list[Example]]:
+    """New texts to learn, and others to rehearse: all that `teachers` answer, and a sample of the rest."""
     learnt = {source.name for source in begun.data if source.train}
     fresh = {
         source.name
@@ -155,8 +172,10 @@ def _parted(material: Material, begun: Manifest, seed: int) -> tuple[list[Exampl
         if source.licence in (OWN_LICENCE, UNKNOWN_LICENCE) or source.name not in learnt
     }
     new: list[Example] = []
+    taught: list[Example] = []
     known: list[Example] = []
     for example in material.split.train:
-        (new if example.by_analysts or example.source in fresh else known).append(example)
+        is_new = example.by_analysts or example.source in fresh
+        (new if is_new else taught if teachers.answer(example) else known).append(example)
     wanted = max(REHEARSED * len(new), LEAST_REHEARSED)
-    return new, random.Random(seed).sample(known, min(wanted, len(known)))
+    return new, taught + random.Random(seed).sample(known, min(wanted, len(known)))

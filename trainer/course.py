@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from core.bundle import Manifest
 from trainer.learn.backbone import backbone_name, load_encoder
@@ -20,7 +21,8 @@ from trainer.material import Material
 
 class Course(msgspec.Struct, frozen=True):
     """`network` makes the network as it is before the first step; `choice` is what epochs are chosen by; `objective`
-    None stands for the labels' cross-entropy; `begun` is the manifest of the bundle it goes on from, if one."""
+    None stands for the labels' cross-entropy; `begun` is the manifest of the bundle it goes on from, if one; `taught`
+    are the targets per task where others than that bundle answer too."""
 
     backbone: str
     tokenizer: Tokenizer
@@ -29,6 +31,7 @@ class Course(msgspec.Struct, frozen=True):
     choice: Encoded
     objective: Objective | None = None
     begun: Manifest | None = None
+    taught: dict[str, Tensor] = {}
 
 
 def from_backbone(directory: Path, material: Material, recipe: Recipe) -> Course:

@@ -22,6 +22,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.training_loop import Epoch
 from trainer.material import Material
 from trainer.runs import Trained, train
+from trainer.teachers import NOBODY, Teachers
 
 Log = Callable[[str], None]
 
@@ -49,17 +50,18 @@ def train_material(
     backbone: Path | None = None,
     weights: Path | None = None,
     threads: int | None = None,
+    teachers: Teachers = NOBODY,
     quiet: bool = False,
     log: Log = print,
 ) -> Trained:
-    """Fine-tune on `material`; one line to `log` per epoch."""
+    """Fine-tune on `material`; one line to `log` per epoch. `teachers` are for a `backbone` that is a bundle."""
     if threads is not None:
         torch.set_num_threads(threads)
     split = material.split
     removed = ", ".join(f"{count} {reason}" for reason, count in material.removed.items())
     sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "validation", "test"))
     log(f"texts: {sizes}; left out: {removed or 'none'}")
-    return train(material, backbone or packaged_backbone(), recipe, weights, epoch_line(log), quiet)
+    return train(material, backbone or packaged_backbone(), recipe, weights, epoch_line(log), quiet, teachers, log)
 
 
 def train_bundle(
@@ -72,6 +74,7 @@ def train_bundle(
     backbone: Path | None = None,
     weights: Path | None = None,
     threads: int | None = None,
+    teachers: Teachers = NOBODY,
     unseen: Sequence[SourceScore] = (),
     quiet: bool = False,
     log: Log = print,
@@ -81,15 +84,22 @@ def train_bundle(
     `unseen`: what `recipe` was worth on sources that trainings by it left out, for the manifest.
     """
     trained = train_material(
-        material, recipe=recipe, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
+        material,
+        recipe=recipe,
+        backbone=backbone,
+        weights=weights,
+        threads=threads,
+        teachers=teachers,
+        quiet=quiet,
+        log=log,
     )
     log("exporting, quantizing and evaluating")
     learned = trained.blended()
     origin = Origin(name, learned.backbone, command, msgspec.json.encode(recipe).decode())
     if trained.begun is not None:
-        origin = msgspec.structs.replace(
-            origin, summary=f"gone on from {trained.begun.name}, which taught it beside the labels"
-        )
+        summary = f"gone on from {trained.begun.name}, which taught it beside the labels"
+        asked = teachers.in_words()
+        origin = msgspec.structs.replace(origin, summary=f"{summary}; {asked}" if asked else summary)
     return make_bundle(learned.network, learned.tokenizer, material, out, origin, unseen=unseen, begun=trained.begun)
 
 

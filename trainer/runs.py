@@ -19,6 +19,9 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
 from trainer.learn.training_loop import Epoch
 from trainer.material import Material
+from trainer.teachers import NOBODY, Teachers
+
+ANSWERS = "answers"  # of teachers, in the directory of weights
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -54,16 +57,22 @@ def train(
     weights: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     quiet: bool = False,
+    teachers: Teachers = NOBODY,
+    log: Callable[[str], None] = print,
 ) -> Trained:
     """Fine-tune `backbone`, a model directory or a bundle, `recipe.runs` times from consecutive seeds.
 
-    A bundle keeps what it knows, see `trainer.continuing`, the more the larger `recipe.old_weights`. With a directory
+    A bundle keeps what it knows, see `trainer.continuing`, the more the larger `recipe.old_weights`; `teachers` answer
+    beside it. With a directory
     `weights`, each run's network is kept there as it was learned, and a later call with the same recipe and data takes
     it from there; one that was interrupted goes on. Raises InputError for a backbone that can't be used, BundleError
     for a bundle.
     """
-    begin = continued if is_bundle(backbone) else from_backbone
-    course = begin(backbone, material, recipe)
+    if is_bundle(backbone):
+        keep = weights / ANSWERS if weights is not None else None
+        course = continued(backbone, material, recipe, teachers, keep=keep, log=log, quiet=quiet)
+    else:
+        course = from_backbone(backbone, material, recipe)
     mask_id = mask_number(course.tokenizer, backbone)
     learned = []
     for seed in range(recipe.seed, recipe.seed + recipe.runs):
@@ -76,7 +85,7 @@ def train(
             parts: tuple[object, ...] = (single, material.labels, network.entity_labels, texts, course.backbone)
             first = network.encoder.state_dict()
             if course.begun is not None:  # heads that know something already
-                parts, first = (*parts, course.begun), network.state_dict()
+                parts, first = (*parts, course.begun), network.state_dict() | course.taught
             kept = weights / f"{fingerprint(parts, first)[:16]}.safetensors"
             if kept.exists():
                 learned.append(load_network(kept))

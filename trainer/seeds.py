@@ -15,6 +15,7 @@ from trainer.learn.recipe import Recipe
 from trainer.material import Material
 from trainer.pipeline import train_material
 from trainer.runs import Trained
+from trainer.teachers import NOBODY, Teachers
 
 
 def train_seeds(
@@ -25,6 +26,7 @@ def train_seeds(
     backbone: Path | None = None,
     weights: Path | None = None,
     threads: int | None = None,
+    teachers: Teachers = NOBODY,
     quiet: bool = False,
     log: Callable[[str], None] = print,
 ) -> list[list[TaskScore]]:
@@ -34,7 +36,14 @@ def train_seeds(
         log(f"training from seed {seed}")
         single = msgspec.structs.replace(recipe, seed=seed)
         trained = train_material(
-            material, recipe=single, backbone=backbone, weights=weights, threads=threads, quiet=quiet, log=log
+            material,
+            recipe=single,
+            backbone=backbone,
+            weights=weights,
+            threads=threads,
+            teachers=teachers,
+            quiet=quiet,
+            log=log,
         )
         runs.append(judge_trained(trained))
     return runs

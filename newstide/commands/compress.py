@@ -26,6 +26,7 @@ from newstide.commands.labelled_options import (
 from newstide.commands.option_conflicts import refuse_beside, refuse_without
 from newstide.commands.options import Command, with_options
 from newstide.commands.output import open_console
+from newstide.commands.teacher_options import read_teachers
 
 if TYPE_CHECKING:
     from trainer.compress.plan import Plan
@@ -72,7 +73,7 @@ def student_options(command: Command) -> Command:
     type=_PATH,
     multiple=True,
     required=True,
-    help="Network kept by `train --weights`, or their directory. Students are cut from the first one.",
+    help="Network kept by `train --weights`, their directory, or a bundle. Students are cut from the first one.",
 )
 @leave_out_option
 @language_option
@@ -156,28 +157,21 @@ def compress(**options: Any) -> None:
 
 
 def load_teachers(paths: tuple[Path, ...], material: Material) -> Trained:
-    """Networks kept by `newstide train --weights`: the files named, and all of the directories named.
-
-    Raises InputError where there is none, or one does not fit the labels.
-    """
-    from trainer.learn.network import load_network
+    """What `read_teachers` finds. Raises InputError where one does not fit the labels, and as that does."""
     from trainer.runs import Trained
 
-    files = [file for path in paths for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
-    if not files:
-        raise InputError(f"{paths[0]} holds no *.safetensors; `newstide train --weights DIR` writes them")
-    learned = [load_network(file) for file in files]
+    found = read_teachers(paths)
     if paths[0].is_dir():
-        kinds = {one.backbone for file, one in zip(files, learned, strict=True) if file.parent == paths[0]}
+        kinds = {one.backbone for file, one in found if file.parent == paths[0]}
         if len(kinds) > 1:
             raise InputError(
                 f"{paths[0]} holds networks of {' and '.join(sorted(kinds))}; name first the file that students are to "
                 "be cut from"
             )
-    for file, one in zip(files, learned, strict=True):
+    for file, one in found:
         if one.network.labels != material.labels:
             raise InputError(f"{file} was trained on other labels than the texts given have; use the same data")
-    return Trained(learned, material)
+    return Trained([one for _, one in found], material)
 
 
 def read_texts(path: Path, most: int) -> list[str]:

@@ -12,6 +12,7 @@ _JUDGES = "it only judges, and writes no bundle; train without it afterwards, or
 _APART = (
     ("schedule", ("data", "dataset", "corpora"), "a scheduled training builds its dataset of --spec;"),
     ("schedule", ("out", "name", "weights"), "a scheduled training names its models and works under --runs-in;"),
+    ("schedule", ("teacher",), "a scheduled training is taught by the live model alone;"),
     ("schedule", ("unseen", "seeds"), "a scheduled training makes a model, these only judge;"),
     ("unseen", ("compress", "out", "name"), _JUDGES),
     ("unseen", ("search",), "a recipe searched with a source has seen it; search first, with --leave-out, and"),
@@ -22,6 +23,7 @@ _OWNED = (
     ("compress", ("unlabelled", "variants", "students")),
     ("adapt", ("adapt_epochs", "adapt_most")),
     ("lora", ("lora_rate",)),
+    ("teacher", ("teaches",)),
     ("schedule", ("spec", "base", "drop_leaks", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
 )
 # What a training that goes on from a bundle has no use for.

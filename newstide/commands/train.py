@@ -39,6 +39,7 @@ from newstide.commands.recipe_options import choose_recipe, going_on, recipe_opt
 from newstide.commands.schedule_options import schedule_options
 from newstide.commands.scheduled_training import run_scheduled
 from newstide.commands.source_table import describe_sources, show_sources
+from newstide.commands.teacher_options import choose_teachers, teacher_options, teacher_words
 from newstide.scheduled.schedule import ScheduleOptions
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--spec", type=_FILE, help="With --schedule: the corpora to build a dataset of.")
 @click.option("--base", type=_DIRECTORY, help="Directory of the corpora in --spec; its own by default.")
 @click.option("--drop-leaks", is_flag=True, help="With --schedule: leave out texts for train that touch the test set.")
+@teacher_options
 @preparation_options
 @recipe_options
 @click.option("--threads", type=click.IntRange(1), help="Torch threads; all cores by default.")
@@ -120,7 +122,7 @@ def _begins_with_bundle(backbone: str | None) -> bool:
 
     if backbone is None or not is_bundle(Path(backbone)):
         given = given_options()
-        idle = [given[name] for name in ("known_labels", "old_weights") if name in given]
+        idle = [given[name] for name in ("known_labels", "old_weights", "teacher") if name in given]
         if idle and (backbone is not None or "schedule" not in given or from_the_beginning()):
             raise InputError(f"{idle[0]} belongs to a training that goes on from a bundle; name one with --backbone")
         return False
@@ -151,6 +153,7 @@ def _fit(
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
+    teachers = choose_teachers(options)
     quiet = options["as_json"] or not sys.stderr.isatty()
     shared: dict[str, Any] = {"quiet": quiet, "log": _log}
     recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
@@ -164,6 +167,7 @@ def _fit(
             command=command,
             backbone=backbone,
             weights=weights,
+            teachers=teachers,
             unseen=unseen,
             **shared,
         )
@@ -199,7 +203,7 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
         else:
             show_sources(open_console(), table.left_out, table.in_domain)
         return
-    found = spread(train_seeds(material, recipe, seeds, **shared))
+    found = spread(train_seeds(material, recipe, seeds, teachers=choose_teachers(options), **shared))
     if options["as_json"]:
         click.echo(json.dumps({"tasks": msgspec.to_builtins(found)}))
         return
@@ -238,7 +242,8 @@ def _command_line(options: dict[str, Any]) -> str:
     words = ["newstide", "train", *labelled_words(options["data"], options["dataset"], options["corpora"])]
     words += [word for source in options["leave_out"] for word in ("--leave-out", source)]
     words += ["--language", options["language"]] if options["language"] else []
-    words += _backbone_words(options["backbone"]) + preparation_words(options) + recipe_words(options)
+    words += _backbone_words(options["backbone"]) + teacher_words(options)
+    words += preparation_words(options) + recipe_words(options)
     if options["compress"] is not None:
         words += ["--compress", options["compress"]]
         words += ["--unlabelled", options["unlabelled"].name] if options["unlabelled"] is not None else []

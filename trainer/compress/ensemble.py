@@ -105,6 +105,13 @@ def weigh(answers: Sequence[Floats], truth: NDArray[np.int64]) -> Ensemble:
     return Ensemble(weights.tolist(), right[:-1], right[-1])
 
 
+def weigh_mentions(answers: Sequence[Floats], examples: Sequence[Example], labels: Sequence[str]) -> Ensemble:
+    """`weigh` for the labelled companies of `examples` that all teachers have read; logits (companies, labels)."""
+    truth = np.array([labels.index(one.label) for example in examples for one in example.entities], dtype=np.int64)
+    read = ~np.isnan(np.array(answers)).any(axis=(0, 2))
+    return weigh([one[read] for one in answers], truth[read])
+
+
 def mixed(answers: Sequence[Answers], weights: Mapping[str, Sequence[float]], temperature: float) -> Answers:
     """Mean probabilities (n, labels) per task at `temperature`, the teachers weighted."""
     return {

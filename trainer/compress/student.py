@@ -14,7 +14,7 @@ from torch import Tensor
 from core.bundle import ENTITY
 from core.text import model_input, word_form
 from trainer.compress.distil import Mixture, distillation
-from trainer.compress.ensemble import Answers, Ensemble, Floats, ask, count_mentions, mixed, weigh
+from trainer.compress.ensemble import Answers, Ensemble, ask, count_mentions, mixed, weigh, weigh_mentions
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
@@ -86,19 +86,12 @@ def prepare_distillation(
         ensemble[task] = weigh([one[task][: judged[task]][rows] for one in answers], truth)
     if towards:
         judged[ENTITY] = count_mentions(choice)
-        ensemble[ENTITY] = _weigh_mentions([one[ENTITY][: judged[ENTITY]] for one in answers], choice, teachers)
+        entity_labels = teachers[0].network.entity_labels
+        ensemble[ENTITY] = weigh_mentions([one[ENTITY][: judged[ENTITY]] for one in answers], choice, entity_labels)
     unjudged = [{task: one[task][count:] for task, count in judged.items()} for one in answers]
     soft = mixed(unjudged, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
     answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
     return DistillationData(list(split.train), [*fresh, *varied], answered, ensemble)
-
-
-def _weigh_mentions(answers: Sequence[Floats], examples: Sequence[Example], teachers: Sequence[Learned]) -> Ensemble:
-    """`weigh` for the labelled companies of `examples` that all teachers have read."""
-    labels = teachers[0].network.entity_labels
-    truth = np.array([labels.index(one.label) for example in examples for one in example.entities], dtype=np.int64)
-    read = ~np.isnan(np.array(answers)).any(axis=(0, 2))
-    return weigh([one[read] for one in answers], truth[read])
 
 
 def _unknown(
