@@ -61,6 +61,9 @@ def test_chinese_texts_and_those_of_both_languages_have_specs_too() -> None:
     }
     assert len([name for name in names["chinese"] if name.startswith("own-zh-")]) == 11
     assert names["bilingual"] == [*names["english"], *names["chinese"]]
+    apart = [corpus.name for corpus in load_spec(PROJECT / "data" / "twitter_headlines.toml", taxonomy).corpus]
+    assert apart == ["twitter-headlines", "twitter-headlines9"]
+    assert not set(apart) & set(names["bilingual"]), "their border to neutral is not the public corpora's"
 
 
 def test_labels_that_ship_without_their_texts_hold_none_of_them() -> None:
