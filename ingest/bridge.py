@@ -110,10 +110,7 @@ def _consume(
 ) -> None:
     last_record = last_commit = time.monotonic()
     while not stop.is_set():
-        polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS)
-        for records in polled.values():
-            for record in records:
-                run.pass_on(record)
+        polled = _poll(consumer, run)
         run.window.reap()
         now = time.monotonic()
         if polled or listener.rebalancing:
@@ -135,9 +132,16 @@ def _settle(consumer: KafkaConsumer, run: _Bridge, listener: _DrainBeforeLeaving
     """
     deadline = time.monotonic() + within_s
     while listener.rebalancing and time.monotonic() < deadline:
-        for records in consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS).values():
-            for record in records:
-                run.pass_on(record)
+        _poll(consumer, run)
+
+
+def _poll(consumer: KafkaConsumer, run: _Bridge) -> bool:
+    """Pass on what came; whether anything did."""
+    polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_FEW_RECORDS)
+    for records in polled.values():
+        for record in records:
+            run.pass_on(record)
+    return bool(polled)
 
 
 class _Bridge:

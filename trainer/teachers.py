@@ -11,7 +11,7 @@ import numpy as np
 from core.bundle import ENTITY
 from core.errors import InputError
 from core.scoring import softmax
-from trainer.compress.ensemble import Answers, Ensemble, Floats, ask, in_words, weigh, weigh_mentions
+from trainer.compress.ensemble import Answers, as_one, ask, in_words
 from trainer.data.examples import Example
 from trainer.learn.network import Learned
 
@@ -62,25 +62,14 @@ def answers_of(
             raise InputError(f"a teacher made of {one.backbone} knows other labels than {begun.backbone}; leave it out")
     texts, known = [examples[row] for row in rows], [example for example in judged if teachers.answer(example)]
     said = [ask(one, [*known, *texts], length, keep, quiet) for one in everybody]
-    ensemble: dict[str, Ensemble] = {}
-    for task, labels in begun.network.labels.items():
-        labelled = [row for row, example in enumerate(known) if task in example.labels]
-        truth = np.array([labels.index(known[row].labels[task]) for row in labelled], dtype=np.int64)
-        ensemble[task] = weigh([one[task][labelled] for one in said], truth)
-        found[task][rows] = _mean([one[task][len(known) :] for one in said], ensemble[task])
-    if all(one.network.entity_labels == begun.network.entity_labels != () for one in everybody):
-        count = sum(len(example.entities) for example in known)
-        ensemble[ENTITY] = weigh_mentions([one[ENTITY][:count] for one in said], known, begun.network.entity_labels)
-        places = _mentions_of(examples, rows)
-        found[ENTITY][places] = _mean([one[ENTITY][count:] for one in said], ensemble[ENTITY])
+    alike = all(one.network.entity_labels == begun.network.entity_labels for one in everybody)
+    entity_labels = begun.network.entity_labels if alike else ()
+    mean, ensemble = as_one(said, known, begun.network.labels, entity_labels, 1.0)
+    for task, answers in mean.items():
+        found[task][_mentions_of(examples, rows) if task == ENTITY else rows] = answers
     for line in in_words(ensemble, everybody):
         log(line)
     return found
-
-
-def _mean(logits: Sequence[Floats], ensemble: Ensemble) -> Floats:
-    parts = [weight * softmax(one) for weight, one in zip(ensemble.weights, logits, strict=True) if weight > 0]
-    return np.sum(parts, axis=0, dtype=np.float32)
 
 
 def _mentions_of(examples: Sequence[Example], rows: Sequence[int]) -> list[int]:

@@ -112,6 +112,30 @@ def weigh_mentions(answers: Sequence[Floats], examples: Sequence[Example], label
     return weigh([one[read] for one in answers], truth[read])
 
 
+def as_one(
+    answers: Sequence[Answers],
+    judged: Sequence[Example],
+    labels: Mapping[str, Sequence[str]],
+    entity_labels: Sequence[str],
+    temperature: float,
+) -> tuple[Answers, dict[str, Ensemble]]:
+    """Mean probabilities at `temperature` for the texts after the first ones, `judged`, by which teachers are weighed.
+
+    `answers`: each teacher's logits for all of them. Companies are answered where there are `entity_labels`.
+    """
+    first = {task: len(judged) for task in labels}
+    ensemble: dict[str, Ensemble] = {}
+    for task, names in labels.items():
+        rows = [row for row, example in enumerate(judged) if task in example.labels]
+        truth = np.array([names.index(judged[row].labels[task]) for row in rows], dtype=np.int64)
+        ensemble[task] = weigh([one[task][rows] for one in answers], truth)
+    if entity_labels:
+        first[ENTITY] = count_mentions(judged)
+        ensemble[ENTITY] = weigh_mentions([one[ENTITY][: first[ENTITY]] for one in answers], judged, entity_labels)
+    others = [{task: one[task][count:] for task, count in first.items()} for one in answers]
+    return mixed(others, {task: one.weights for task, one in ensemble.items()}, temperature), ensemble
+
+
 def mixed(answers: Sequence[Answers], weights: Mapping[str, Sequence[float]], temperature: float) -> Answers:
     """Mean probabilities (n, labels) per task at `temperature`, the teachers weighted."""
     return {

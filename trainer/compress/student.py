@@ -11,10 +11,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from core.bundle import ENTITY
 from core.text import model_input, word_form
 from trainer.compress.distil import Mixture, distillation
-from trainer.compress.ensemble import Answers, Ensemble, ask, count_mentions, mixed, weigh, weigh_mentions
+from trainer.compress.ensemble import Answers, Ensemble, as_one, ask
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
@@ -78,18 +77,8 @@ def prepare_distillation(
     choice = material.choice
     parts = ([*choice, *split.train, *fresh], varied)
     answers = [_answers(teacher, parts, max_length, keep, quiet) for teacher in teachers]
-    judged = {task: len(choice) for task in material.labels}
-    ensemble = {}
-    for task, labels in material.labels.items():
-        rows = [row for row, example in enumerate(choice) if task in example.labels]
-        truth = np.array([labels.index(choice[row].labels[task]) for row in rows], dtype=np.int64)
-        ensemble[task] = weigh([one[task][: judged[task]][rows] for one in answers], truth)
-    if towards:
-        judged[ENTITY] = count_mentions(choice)
-        entity_labels = teachers[0].network.entity_labels
-        ensemble[ENTITY] = weigh_mentions([one[ENTITY][: judged[ENTITY]] for one in answers], choice, entity_labels)
-    unjudged = [{task: one[task][count:] for task, count in judged.items()} for one in answers]
-    soft = mixed(unjudged, {task: one.weights for task, one in ensemble.items()}, mixture.temperature)
+    entity_labels = teachers[0].network.entity_labels if towards else ()
+    soft, ensemble = as_one(answers, choice, material.labels, entity_labels, mixture.temperature)
     answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
     return DistillationData(list(split.train), [*fresh, *varied], answered, ensemble)
 
