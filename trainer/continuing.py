@@ -2,7 +2,7 @@
 
 As in Li and Hoiem 2016 ("Learning without Forgetting") the bundle's own answers hold the network where it is, on new
 texts too; beside those it rehearses some of the others. Where teachers that know more answer beside the bundle, all of
-their texts are rehearsed: what the bundle has lost comes back that way.
+their texts are rehearsed, and variants of them if they are asked for: what the bundle has lost comes back that way.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from core.errors import BundleError, InputError
 from trainer.compress.distil import Mixture, distillation
 from trainer.compress.ensemble import Answers
 from trainer.compress.read_graph import read_network
+from trainer.compress.variants import VARIANT_SEED, vary
 from trainer.course import Course
 from trainer.data.build import OWN_LICENCE
 from trainer.data.corpora import UNKNOWN_LICENCE
+from trainer.data.entities import names_by_word
 from trainer.data.examples import Example
+from trainer.data.unlabelled import Unlabelled
 from trainer.learn.batches import UNLABELLED, encode
 from trainer.learn.network import Learned, Network
 from trainer.learn.recipe import Recipe
@@ -36,8 +39,7 @@ _log = logging.getLogger(__name__)
 
 NEW_LABELS = 0.7  # weight of a new text's true label; the rest is the bundle's answer
 REPEATED = 3  # times that a new text comes in an epoch
-REHEARSED = 8  # texts rehearsed for each new one, and at least:
-LEAST_REHEARSED = 4_000
+REHEARSED = 8  # texts rehearsed for each new one, and at least as many as the recipe says
 JUDGED = 1_000  # texts that epochs are judged by
 
 
@@ -67,14 +69,14 @@ def continued(
     lacking = sorted(set(teachers.sources) - {example.source for example in material.split.train})
     if lacking:
         raise InputError(f"there is no source {lacking[0]!r} among the texts for teachers to answer; check its name")
-    new, known = _parted(material, bundle.manifest, recipe.seed, teachers)
+    new, known = _parted(material, bundle.manifest, recipe, teachers)
     if not new and not teachers.learned:
         _log.warning(
             "%s has learned from the sources of all these texts: there is nothing new for it; `--known-labels` teaches "
             "their labels anew",
             directory,
         )
-    examples = new * REPEATED + known
+    examples = new * REPEATED + known + _variants(material, teachers, network, tokenizer)
     length = min(recipe.max_length, network.architecture.positions)
     begun = Learned(network, tokenizer, bundle.name, recipe)
     answers = answers_of(begun, teachers, examples, material.split.validation, length, keep=keep, log=log, quiet=quiet)
@@ -144,6 +146,18 @@ def _blended(answers: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return share * truth + (1 - share) * answers
 
 
+def _variants(material: Material, teachers: Teachers, network: Network, tokenizer: Tokenizer) -> list[Example]:
+    """Variants of the texts for training that `teachers` answer, which they answer too: of the texts themselves, which
+    they were fine-tuned on, they say little more than the labels."""
+    answered = [example for example in material.split.train if teachers.answer(example)]
+    words = network.encoder.words.weight
+    texts = vary([example.text for example in answered], tokenizer, words, teachers.variants, VARIANT_SEED)
+    sources = [example.source for example in answered for _ in range(teachers.variants)]
+    names = names_by_word((e.text, e.entities) for e in material.split.train) if network.entity_labels else None
+    # There are no variants where the texts share too few words.
+    return Unlabelled(material.examples(), names).examples(zip(texts, sources, strict=False))
+
+
 def _check(network: Network, material: Material, where: Path) -> None:
     for task, names in material.labels.items():
         if network.labels.get(task) != names:
@@ -163,7 +177,9 @@ def _check(network: Network, material: Material, where: Path) -> None:
         )
 
 
-def _parted(material: Material, begun: Manifest, seed: int, teachers: Teachers) -> tuple[list[Example], list[Example]]:
+def _parted(
+    material: Material, begun: Manifest, recipe: Recipe, teachers: Teachers
+) -> tuple[list[Example], list[Example]]:
     """New texts to learn, and others to rehearse: all that `teachers` answer, and a sample of the rest."""
     learnt = {source.name for source in begun.data if source.train}
     fresh = {
@@ -177,5 +193,5 @@ def _parted(material: Material, begun: Manifest, seed: int, teachers: Teachers) 
     for example in material.split.train:
         is_new = example.by_analysts or example.source in fresh
         (new if is_new else taught if teachers.answer(example) else known).append(example)
-    wanted = max(REHEARSED * len(new), LEAST_REHEARSED)
-    return new, taught + random.Random(seed).sample(known, min(wanted, len(known)))
+    wanted = max(REHEARSED * len(new), recipe.rehearsed)
+    return new, taught + random.Random(recipe.seed).sample(known, min(wanted, len(known)))

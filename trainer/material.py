@@ -50,6 +50,10 @@ class Material(msgspec.Struct, frozen=True):
         """Texts to choose by: those of the sources that were left out, else the validation part."""
         return self.unseen or self.split.validation
 
+    def examples(self) -> list[Example]:
+        """All texts, of the parts and of sources that were left out."""
+        return [*self.split.train, *self.split.validation, *self.split.test, *self.unseen]
+
     def sources(self) -> list[DataSource]:
         """Texts of each source in each part, with its licence."""
         split = self.split

@@ -17,10 +17,11 @@ from trainer.learn.network import Learned
 
 
 class Teachers(msgspec.Struct, frozen=True):
-    """`learned` answer texts of `sources`, of all where it names none."""
+    """`learned` answer texts of `sources`, of all where it names none, and `variants` of each for training."""
 
     learned: Sequence[Learned] = ()
     sources: Collection[str] = ()
+    variants: int = 0
 
     def answer(self, example: Example) -> bool:
         """Whether they are asked about `example`."""
@@ -29,7 +30,9 @@ class Teachers(msgspec.Struct, frozen=True):
     def in_words(self) -> str:
         """Who they are, for a model card; "" for nobody."""
         names = " and ".join(one.backbone for one in self.learned)
-        return names and f"{names} answered texts of {', '.join(sorted(self.sources)) or 'all sources'} beside it"
+        texts = f"texts of {', '.join(sorted(self.sources)) or 'all sources'}"
+        texts += f", and up to {self.variants} variants of each," if self.variants else ""
+        return names and f"{names} answered {texts} beside it"
 
 
 NOBODY = Teachers()

@@ -49,7 +49,7 @@ _STUDENT_OPTIONS = (
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Variants made of each labelled text, for students to learn from.",
+        help="Variants made of each text that teachers answer, to learn from.",
     ),
     click.option(
         "--students",

@@ -18,13 +18,14 @@ _APART = (
     ("unseen", ("search",), "a recipe searched with a source has seen it; search first, with --leave-out, and"),
     ("seeds", ("compress", "out", "name"), _JUDGES),
 )
-# An option, and those that are read beside it alone.
+# Options, and those that are read beside one of them alone.
 _OWNED = (
-    ("compress", ("unlabelled", "variants", "students")),
-    ("adapt", ("adapt_epochs", "adapt_most")),
-    ("lora", ("lora_rate",)),
-    ("teacher", ("teaches",)),
-    ("schedule", ("spec", "base", "drop_leaks", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
+    (("compress",), ("unlabelled", "students")),
+    (("compress", "teacher"), ("variants",)),
+    (("adapt",), ("adapt_epochs", "adapt_most")),
+    (("lora",), ("lora_rate",)),
+    (("teacher",), ("teaches",)),
+    (("schedule",), ("spec", "base", "drop_leaks", "min_labels", "max_age_days", "drift_window", "every", "runs_in")),
 )
 # What a training that goes on from a bundle has no use for.
 _FROM_THE_BEGINNING = (
@@ -61,10 +62,7 @@ def from_the_beginning() -> list[str]:
 
 def refuse_without(owner: str, *owned: str) -> None:
     """Raise InputError for an option of the running command, one of `owned`, that was given without --`owner`."""
-    given = given_options()
-    for option in owned:
-        if option in given and owner not in given:
-            raise InputError(f"{given[option]} belongs to --{owner}; add --{owner}, or leave out {given[option]}")
+    _refuse_without((owner,), owned)
 
 
 def refuse_beside(option: str, others: tuple[str, ...], why: str) -> None:
@@ -86,5 +84,13 @@ def refuse_idle_options() -> None:
     """Raise InputError for an option of `newstide train` that was given and would be passed over, naming both."""
     for option, others, why in _APART:
         refuse_beside(option, others, why)
-    for owner, owned in _OWNED:
-        refuse_without(owner, *owned)
+    for owners, owned in _OWNED:
+        _refuse_without(owners, owned)
+
+
+def _refuse_without(owners: tuple[str, ...], owned: tuple[str, ...]) -> None:
+    given = given_options()
+    for option in owned:
+        if option in given and not given.keys() & set(owners):
+            names = " or ".join(f"--{owner}" for owner in owners)
+            raise InputError(f"{given[option]} belongs to {names}; add {names}, or leave out {given[option]}")

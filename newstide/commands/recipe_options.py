@@ -44,6 +44,7 @@ _FIELDS = {
     "source_balance": "source_balance",
     "known_labels": "known_labels",
     "old_weights": "old_weights",
+    "rehearsed": "rehearsed",
     "seed": "seed",
     "runs": "runs",
 }
@@ -110,6 +111,13 @@ _OPTIONS = (
         default=0.0,
         show_default=True,
         help="Going on from a bundle: share of its own weights in those of the result.",
+    ),
+    click.option(
+        "--rehearsed",
+        type=click.IntRange(0),
+        default=4_000,
+        show_default=True,
+        help="Going on from a bundle: known texts that it rehearses at least, beside those that teachers answer.",
     ),
     click.option("--few-shot", is_flag=True, help="For tens of texts per label: by contrast, then regression."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that chance decides."),

@@ -27,7 +27,7 @@ _OPTIONS = (
 
 
 def teacher_options(command: Command) -> Command:
-    """Give `command` --teacher and --teaches; `choose_teachers` reads them."""
+    """Give `command` --teacher and --teaches; `choose_teachers` reads them, and --variants."""
     return with_options(command, _OPTIONS)
 
 
@@ -36,13 +36,15 @@ def choose_teachers(options: dict[str, Any]) -> Teachers:
     from trainer.teachers import Teachers
 
     sources = [name.strip() for name in (options["teaches"] or "").split(",")]
-    return Teachers([one for _, one in read_teachers(options["teacher"])], [name for name in sources if name])
+    learned = [one for _, one in read_teachers(options["teacher"])]
+    return Teachers(learned, [name for name in sources if name], options["variants"])
 
 
 def teacher_words(options: dict[str, Any]) -> list[str]:
     """The same options as words of a command line, paths shortened to their names."""
     words = [word for path in options["teacher"] for word in ("--teacher", path.name)]
-    return words + (["--teaches", options["teaches"]] if options["teaches"] else [])
+    words += ["--teaches", options["teaches"]] if options["teaches"] else []
+    return words + (["--variants", str(options["variants"])] if words and options["variants"] else [])
 
 
 def read_teachers(paths: tuple[Path, ...]) -> list[tuple[Path, Learned]]:

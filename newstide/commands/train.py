@@ -122,7 +122,7 @@ def _begins_with_bundle(backbone: str | None) -> bool:
 
     if backbone is None or not is_bundle(Path(backbone)):
         given = given_options()
-        idle = [given[name] for name in ("known_labels", "old_weights", "teacher") if name in given]
+        idle = [given[name] for name in ("known_labels", "old_weights", "rehearsed", "teacher") if name in given]
         if idle and (backbone is not None or "schedule" not in given or from_the_beginning()):
             raise InputError(f"{idle[0]} belongs to a training that goes on from a bundle; name one with --backbone")
         return False

@@ -55,7 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         ("--seeds 2 --name n", "--seeds", "--name"),
         ("--unseen --search 3", "--unseen", "--search"),
         ("--out o --unlabelled u.jsonl", "--unlabelled", "--compress"),
-        ("--out o --variants 1", "--variants", "--compress"),
+        ("--out o --variants 1", "--variants", "--compress or --teacher"),
         ("--out o --students 2", "--students", "--compress"),
         ("--out o --adapt-epochs 2", "--adapt-epochs", "--adapt"),
         ("--out o --adapt-most 9", "--adapt-most", "--adapt"),

@@ -330,8 +330,8 @@ def test_a_bundle_as_the_backbone_of_the_command(
     recipe = json.loads(code["recipe"])
     assert (recipe["epochs"], recipe["label_smoothing"], recipe["class_weights"]) == (1, 0.0, "none")
     assert "--backbone live --epochs 1 --smoothing 0.0" in code["command"]
-    run("--epochs", 2, "--known-labels", 0.3)
+    run("--epochs", 2, "--known-labels", 0.3, "--rehearsed", 20)
     code = load_bundle(tmp_path / "out").manifest.code
     recipe = json.loads(code["recipe"])
-    assert (recipe["epochs"], recipe["known_labels"]) == (2, 0.3)
-    assert "--known-labels 0.3" in code["command"]
+    assert (recipe["epochs"], recipe["known_labels"], recipe["rehearsed"]) == (2, 0.3, 20)
+    assert "--known-labels 0.3 --rehearsed 20" in code["command"]

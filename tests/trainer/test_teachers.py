@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from core.bundle import ENTITY, load_bundle
 from core.errors import InputError
 from core.scoring import softmax
+from core.text import word_form
 from newstide.commands.train import train as train_command
-from trainer import continuing
-from trainer.compress.ensemble import ask
+from trainer.compress.ensemble import Answers, ask
 from trainer.continuing import continued
 from trainer.data.dataset import load_dataset
 from trainer.data.entities import EntityLabel
@@ -121,17 +121,42 @@ def test_companies_of_texts_that_others_answer_are_found_by_their_place(
     assert not np.allclose(alone[desk], both[desk], atol=1e-3)
 
 
-def test_all_texts_that_teachers_answer_are_rehearsed(
-    live: Path, material: Material, good: Learned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(continuing, "LEAST_REHEARSED", 10)
+def test_all_texts_that_teachers_answer_are_rehearsed(live: Path, material: Material, good: Learned) -> None:
     desk = sum(example.source == "desk" for example in material.split.train)
-    course = continued(live, material, Recipe(), Teachers([good], ["desk"]))
+    course = continued(live, material, Recipe(rehearsed=10), Teachers([good], ["desk"]))
     assert len(course.train.ids) == desk + 10
     assert [course.train.names[number] for number in course.train.sources].count("desk") == desk
-    alone = continued(live, material, Recipe())
+    alone = continued(live, material, Recipe(rehearsed=10))
     assert len(alone.train.ids) == 10
     assert not alone.taught
+
+
+def test_variants_of_texts_that_teachers_answer_are_learnt_too(
+    live: Path, material: Material, good: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, of the same source, with the teachers' answers alone, and none of a text that judges."""
+    recipe = Recipe(known_labels=0.9, rehearsed=10)
+    asked = list[Example]()
+
+    def remembered(learned: Learned, examples: list[Example], *rest: object, **named: object) -> Answers:
+        asked[:] = examples
+        return ask(learned, examples, LENGTH, quiet=True)
+
+    monkeypatch.setattr("trainer.teachers.ask", remembered)
+    plain = continued(live, material, recipe, Teachers([good], ["desk"]))
+    course = continued(live, material, recipe, Teachers([good], ["desk"], 2))
+    texts = len(plain.train.ids)
+    assert course.train.ids[:texts] == plain.train.ids
+    variants = asked[-(len(course.train.ids) - texts) :]
+    assert texts - 10 < len(variants) <= 2 * (texts - 10)
+    assert {(one.source, len(one.labels)) for one in variants} == {("desk", 0)}
+    forms = [word_form(one.text) for one in variants]
+    assert len(forms) == len(set(forms))
+    assert not set(forms) & {word_form(example.text) for example in material.examples()}
+    taught = ask(good, variants, LENGTH, quiet=True)
+    for task, targets in course.taught.items():
+        assert torch.equal(targets[:texts], plain.taught[task])
+        assert np.allclose(targets[texts:], softmax(taught[task]), atol=0.15)
 
 
 def test_what_a_bundle_lacks_it_learns_of_a_teacher(
@@ -176,15 +201,18 @@ def test_teachers_of_the_command(
 
     kept = tmp_path / "kept"
     train(from_dataset(load_dataset(tiny_dataset)), tiny_backbone, GOOD, kept, quiet=True)
-    done = run("--backbone", live, "--teacher", kept, "--teacher", live, "--teaches", "wire")
+    done = run("--backbone", live, "--teacher", kept, "--teacher", live, "--teaches", "wire", "--variants", 2)
     assert "sentiment is taught by live, seed 0: " in done.stderr
     assert "tiny-bert, seed 0: " in done.stderr
     command = load_bundle(tmp_path / "out").manifest.code["command"]
-    assert "--backbone live --teacher kept --teacher live --teaches wire " in command
+    assert "--backbone live --teacher kept --teacher live --teaches wire --variants 2 " in command
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "answered texts of wire, and up to 2 variants of each, beside it" in card
     (tmp_path / "empty").mkdir()
     for words, reason in (
         (("--teacher", kept), "--teacher belongs to a training that goes on from a bundle"),
         (("--backbone", live, "--teaches", "wire"), "--teaches belongs to --teacher"),
+        (("--backbone", live, "--variants", 2), "--variants belongs to --compress or --teacher; add --compress or"),
         (("--backbone", live, "--teacher", tmp_path / "empty"), "empty holds no .*safetensors and is no bundle"),
         (("--schedule", "--teacher", kept), "--schedule has no use for --"),
     ):

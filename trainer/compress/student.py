@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,16 +11,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from core.text import model_input, word_form
 from trainer.compress.distil import Mixture, distillation
 from trainer.compress.ensemble import Answers, Ensemble, as_one, ask
 from trainer.compress.factorize import factorize, rank_of
 from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
-from trainer.compress.variants import vary
+from trainer.compress.variants import VARIANT_SEED, vary
 from trainer.compress.vocabulary import prune_vocabulary
-from trainer.data.entities import names_by_word, unlabelled_mentions
+from trainer.data.entities import names_by_word
 from trainer.data.examples import Example
+from trainer.data.unlabelled import Unlabelled
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
 from trainer.learn.finetune import fine_tune
@@ -31,7 +31,6 @@ from trainer.learn.training_loop import Epoch, best_device
 from trainer.material import Material
 
 PRUNING_TEXTS = 8_000
-_VARIANT_SEED = 0  # fixed, so that students of all seeds learn from the same texts and teachers are asked once
 _LENGTH = 64  # tokens of a text that cuts are judged by
 
 Stage = Callable[[str, Network, Tokenizer], None]
@@ -66,13 +65,13 @@ def prepare_distillation(
     made by the word vectors of the first teacher. Copies of an example, or of one another, are left out. Companies are
     asked about by their names in the training texts and by cashtags."""
     split = material.split
-    known = {word_form(e.text) for part in (split.train, split.validation, split.test, material.unseen) for e in part}
     towards = all(teacher.network.entity_labels for teacher in teachers)
     names = names_by_word((e.text, e.entities) for e in split.train) if towards else None
-    fresh = _unknown(unlabelled, "unlabelled", known, names)
+    taken = Unlabelled(material.examples(), names)
+    fresh = taken.examples((text, "unlabelled") for text in unlabelled)
     words = teachers[0].network.encoder.words.weight
-    texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, _VARIANT_SEED)
-    varied = _unknown(texts, "variant", known, names)
+    texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, VARIANT_SEED)
+    varied = taken.examples((text, "variant") for text in texts)
     # Variants are asked about by themselves, so that what was kept without them is of use.
     choice = material.choice
     parts = ([*choice, *split.train, *fresh], varied)
@@ -81,21 +80,6 @@ def prepare_distillation(
     soft, ensemble = as_one(answers, choice, material.labels, entity_labels, mixture.temperature)
     answered = {task: torch.from_numpy(rows) for task, rows in soft.items()}
     return DistillationData(list(split.train), [*fresh, *varied], answered, ensemble)
-
-
-def _unknown(
-    texts: Iterable[str], source: str, known: set[str], names: Mapping[str, Iterable[str]] | None
-) -> list[Example]:
-    """Those of `texts`, as a classifier reads them, whose story is not among the `known` ones, which they then are;
-    with the companies that they mention, if there are `names`."""
-    found = []
-    for text in map(model_input, texts):
-        form = word_form(text)
-        if form and form not in known:
-            known.add(form)
-            entities = () if names is None else unlabelled_mentions(text, names)
-            found.append(Example(text, {}, source, entities=entities))
-    return found
 
 
 def _answers(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+VARIANT_SEED = 0  # of students of all seeds: they learn from the same texts, and teachers are asked once
 SHARE = 0.4  # of a text's words that are exchanged
 NEAR = 15  # a word is exchanged for one of so many
 _ATTACHED = {"$", "@", "'", "’"}  # what follows one of these is a name or the end of a word

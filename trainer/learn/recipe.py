@@ -48,14 +48,15 @@ class Recipe(msgspec.Struct, frozen=True):
     source_smoothing: dict[str, dict[str, float]] = {}
     fusion: dict[str, dict[str, str]] = {}
     known_labels: float = 0.0  # going on from a bundle: weight of the true label of a text that it knows,
-    old_weights: float = 0.0  # and the share of the bundle's own weights in those of the result
+    old_weights: float = 0.0  # the share of the bundle's own weights in those of the result,
+    rehearsed: int = 4_000  # and the least number of known texts that it rehearses
 
     def __post_init__(self) -> None:
         positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be above 0")
-        for name in ("weight_decay", "seed", "lora_rank", "frozen_layers"):
+        for name in ("weight_decay", "seed", "lora_rank", "frozen_layers", "rehearsed"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must not be negative")
         for name in ("warmup", "dropout", "masked_words", "label_smoothing", "known_labels", "old_weights"):
