@@ -11,7 +11,7 @@ import numpy as np
 from core.bundle import ENTITY
 from core.errors import InputError
 from core.scoring import softmax
-from trainer.compress.ensemble import Answers, as_one, ask, in_words
+from trainer.compress.ensemble import Answers, as_one, ask, count_mentions, in_words
 from trainer.data.examples import Example
 from trainer.learn.network import Learned
 
@@ -55,23 +55,38 @@ def answers_of(
     Under `entity` those of the companies named in the texts, NaN where one was not read. Raises InputError for teachers
     of other labels than `begun` has. With a directory `keep`, what teachers said is kept there.
     """
-    found = {task: softmax(logits) for task, logits in ask(begun, examples, length, quiet=quiet).items()}
-    rows = [row for row, example in enumerate(examples) if teachers.answer(example)]
-    if not rows:
-        return found
     everybody = [begun, *teachers.learned]
     for one in teachers.learned:
         if one.network.labels != begun.network.labels:
             raise InputError(f"a teacher made of {one.backbone} knows other labels than {begun.backbone}; leave it out")
-    texts, known = [examples[row] for row in rows], [example for example in judged if teachers.answer(example)]
-    said = [ask(one, [*known, *texts], length, keep, quiet) for one in everybody]
-    alike = all(one.network.entity_labels == begun.network.entity_labels for one in everybody)
-    entity_labels = begun.network.entity_labels if alike else ()
-    mean, ensemble = as_one(said, known, begun.network.labels, entity_labels, 1.0)
-    for task, answers in mean.items():
-        found[task][_mentions_of(examples, rows) if task == ENTITY else rows] = answers
-    for line in in_words(ensemble, everybody):
-        log(line)
+    taught = [row for row, example in enumerate(examples) if teachers.answer(example)]
+    others = [row for row, example in enumerate(examples) if not teachers.answer(example)]
+    parts: list[tuple[Sequence[int], Answers]] = []
+    if others:
+        logits = ask(begun, [examples[row] for row in others], length, quiet=quiet)
+        parts.append((others, {task: softmax(rows) for task, rows in logits.items()}))
+    if taught:
+        texts, known = [examples[row] for row in taught], [example for example in judged if teachers.answer(example)]
+        said = [ask(one, [*known, *texts], length, keep, quiet) for one in everybody]
+        alike = all(one.network.entity_labels == begun.network.entity_labels for one in everybody)
+        entity_labels = begun.network.entity_labels if alike else ()
+        mean, ensemble = as_one(said, known, begun.network.labels, entity_labels, 1.0)
+        if ENTITY in said[0] and not alike:
+            mean[ENTITY] = softmax(said[0][ENTITY][count_mentions(known) :])
+        parts.append((taught, mean))
+        for line in in_words(ensemble, everybody):
+            log(line)
+    return _joined(parts, examples)
+
+
+def _joined(parts: Sequence[tuple[Sequence[int], Answers]], examples: Sequence[Example]) -> Answers:
+    """Answers to the texts in the rows that each part names, in the order of `examples`."""
+    found: Answers = {}
+    for task, answers in parts[0][1].items():
+        count = count_mentions(examples) if task == ENTITY else len(examples)
+        found[task] = np.empty((count, answers.shape[1]), dtype=np.float32)
+        for rows, said in parts:
+            found[task][_mentions_of(examples, rows) if task == ENTITY else rows] = said[task]
     return found
 
 

@@ -114,7 +114,7 @@ _OPTIONS = (
     ),
     click.option(
         "--rehearsed",
-        type=click.IntRange(0),
+        type=click.IntRange(1),
         default=4_000,
         show_default=True,
         help="Going on from a bundle: known texts that it rehearses at least, beside those that teachers answer.",

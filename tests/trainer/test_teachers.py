@@ -110,15 +110,20 @@ def test_companies_of_texts_that_others_answer_are_found_by_their_place(
 
     texts = [naming(example, row % 3) for row, example in enumerate(material.split.train[:40])]
     begun, other = (untaught(tiny_backbone, material, seed, labels) for seed in (0, 1))
-    found = answers_of(
-        begun, Teachers([other], ["desk"]), texts, [], LENGTH, keep=None, log=lambda line: None, quiet=True
-    )[ENTITY]
+
+    def answers(learned: list[Learned]) -> Answers:
+        teachers = Teachers(learned, ["desk"])
+        return answers_of(begun, teachers, texts, [], LENGTH, keep=None, log=lambda line: None, quiet=True)
+
+    found = answers([other])[ENTITY]
     alone, both = (softmax(ask(one, texts, LENGTH, quiet=True)[ENTITY]) for one in (begun, other))
     desk = np.array([example.source == "desk" for example in texts for _ in example.entities])
     assert 0 < desk.sum() < len(found)
     assert np.allclose(found[~desk], alone[~desk], atol=1e-6)
     assert np.allclose(found[desk], (alone[desk] + both[desk]) / 2, atol=1e-6)  # nobody is judged: equal weights
     assert not np.allclose(alone[desk], both[desk], atol=1e-3)
+    silent = untaught(tiny_backbone, material, seed=2)  # on companies; on texts as a whole it has its say
+    assert np.allclose(answers([other, silent])[ENTITY], alone, atol=1e-6)
 
 
 def test_all_texts_that_teachers_answer_are_rehearsed(live: Path, material: Material, good: Learned) -> None:

@@ -52,11 +52,21 @@ class Recipe(msgspec.Struct, frozen=True):
     rehearsed: int = 4_000  # and the least number of known texts that it rehearses
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "encoder_rate", "head_rate", "lora_rate", "clip_norm", "patience", "runs")
+        positive = (
+            "epochs",
+            "batch_size",
+            "encoder_rate",
+            "head_rate",
+            "lora_rate",
+            "clip_norm",
+            "patience",
+            "runs",
+            "rehearsed",
+        )
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must be above 0")
-        for name in ("weight_decay", "seed", "lora_rank", "frozen_layers", "rehearsed"):
+        for name in ("weight_decay", "seed", "lora_rank", "frozen_layers"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} of a recipe is {getattr(self, name)}; it must not be negative")
         for name in ("warmup", "dropout", "masked_words", "label_smoothing", "known_labels", "old_weights"):
