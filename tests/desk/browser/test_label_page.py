@@ -165,11 +165,13 @@ def test_companies_have_no_topic(visit: VisitAs) -> None:
 def test_an_explanation_marks_the_words(visit: VisitAs) -> None:
     desk = visit("boss")
     page = desk.open("/label")
-    for _ in range(12):  # some are hidden from their labellers
+    for _ in range(60):  # some are hidden from their labellers
         page.wait_for_selector(".item")
         if page.locator(".label-button.suggested").count():
             break
+        before = _shown(page)
         page.keyboard.press("s")
+        page.wait_for_function("text => document.querySelector('.item')?.innerText !== text", arg=before)
     page.keyboard.press("x")
     page.wait_for_selector("mark.weight")
     assert page.locator("mark.weight").count() >= 1
