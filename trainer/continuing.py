@@ -149,6 +149,8 @@ def _blended(answers: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 def _variants(material: Material, teachers: Teachers, network: Network, tokenizer: Tokenizer) -> list[Example]:
     """Variants of the texts for training that `teachers` answer, which they answer too: of the texts themselves, which
     they were fine-tuned on, they say little more than the labels."""
+    if not teachers.variants:
+        return []
     answered = [example for example in material.split.train if teachers.answer(example)]
     words = network.encoder.words.weight
     texts = vary([example.text for example in answered], tokenizer, words, teachers.variants, VARIANT_SEED)
