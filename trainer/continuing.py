@@ -25,9 +25,7 @@ from trainer.compress.variants import VARIANT_SEED, vary
 from trainer.course import Course
 from trainer.data.build import OWN_LICENCE
 from trainer.data.corpora import UNKNOWN_LICENCE
-from trainer.data.entities import names_by_word
 from trainer.data.examples import Example
-from trainer.data.unlabelled import Unlabelled
 from trainer.learn.batches import UNLABELLED, encode
 from trainer.learn.network import Learned, Network
 from trainer.learn.recipe import Recipe
@@ -155,9 +153,8 @@ def _variants(material: Material, teachers: Teachers, network: Network, tokenize
     words = network.encoder.words.weight
     texts = vary([example.text for example in answered], tokenizer, words, teachers.variants, VARIANT_SEED)
     sources = [example.source for example in answered for _ in range(teachers.variants)]
-    names = names_by_word((e.text, e.entities) for e in material.split.train) if network.entity_labels else None
     # There are no variants where the texts share too few words.
-    return Unlabelled(material.examples(), names).examples(zip(texts, sources, strict=False))
+    return material.unlabelled(bool(network.entity_labels)).examples(zip(texts, sources, strict=False))
 
 
 def _check(network: Network, material: Material, where: Path) -> None:

@@ -13,9 +13,11 @@ from core.labelled import SENTIMENT
 from core.taxonomy import Taxonomy
 from trainer.data.corpora import licence
 from trainer.data.dataset import Dataset
+from trainer.data.entities import names_by_word
 from trainer.data.examples import Example, merge_duplicates
 from trainer.data.spec import Options
 from trainer.data.splits import Split, split_examples
+from trainer.data.unlabelled import Unlabelled
 
 SPLIT_SEED = 0  # fixed, so that runs with different training seeds are judged on the same texts
 
@@ -53,6 +55,12 @@ class Material(msgspec.Struct, frozen=True):
     def examples(self) -> list[Example]:
         """All texts, of the parts and of sources that were left out."""
         return [*self.split.train, *self.split.validation, *self.split.test, *self.unseen]
+
+    def unlabelled(self, companies: bool) -> Unlabelled:
+        """What takes in texts that are none of these; with the `companies` that they mention, named as the texts for
+        training do, or without."""
+        names = names_by_word((e.text, e.entities) for e in self.split.train) if companies else None
+        return Unlabelled(self.examples(), names)
 
     def sources(self) -> list[DataSource]:
         """Texts of each source in each part, with its licence."""

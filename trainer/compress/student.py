@@ -18,9 +18,7 @@ from trainer.compress.plan import Plan
 from trainer.compress.prune import drop_layers, importance, prune_layers, with_encoder
 from trainer.compress.variants import VARIANT_SEED, vary
 from trainer.compress.vocabulary import prune_vocabulary
-from trainer.data.entities import names_by_word
 from trainer.data.examples import Example
-from trainer.data.unlabelled import Unlabelled
 from trainer.learn.batches import Batch, Encoded, bucketed, encode
 from trainer.learn.encoder import Encoder, LayerShape, product_sizes, rebuilt
 from trainer.learn.finetune import fine_tune
@@ -66,8 +64,7 @@ def prepare_distillation(
     asked about by their names in the training texts and by cashtags."""
     split = material.split
     towards = all(teacher.network.entity_labels for teacher in teachers)
-    names = names_by_word((e.text, e.entities) for e in split.train) if towards else None
-    taken = Unlabelled(material.examples(), names)
+    taken = material.unlabelled(towards)
     fresh = taken.examples((text, "unlabelled") for text in unlabelled)
     words = teachers[0].network.encoder.words.weight
     texts = vary([example.text for example in split.train], teachers[0].tokenizer, words, variants, VARIANT_SEED)
