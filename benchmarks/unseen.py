@@ -33,6 +33,7 @@ from trainer.learn.backbone import find_backbone
 from trainer.learn.objectives import smoothing_of
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, from_dataset
+from trainer.runs import Training
 from trainer.unseen import UnseenTable, judge_unseen
 
 ALWAYS = ("sentfin", "twitter-fin-sentiment", "twitter-fin-topic")
@@ -86,14 +87,10 @@ def measure(options: argparse.Namespace) -> dict[str, UnseenTable]:
         groups = [tuple(names)] if variant == PUBLIC else folds(names, options.folds)
         found[variant] = judge_unseen(
             material,
-            recipe,
+            Training(recipe, used, options.weights, quiet=True, log=_log),
             groups,
             seeds,
             in_domain=variant != PUBLIC,
-            backbone=used,
-            weights=options.weights,
-            quiet=True,
-            log=_log,
         )
         _log(f"{variant}: {(time.perf_counter() - begun) / 60:.1f} minutes")
         show(found)

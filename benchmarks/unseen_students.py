@@ -33,12 +33,12 @@ from trainer.data.dataset import load_dataset
 from trainer.export import served_bundle
 from trainer.judge.entities import judge_entities
 from trainer.judge.sources import judge_sources
-from trainer.learn.backbone import find_backbone
+from trainer.learn.backbone import find_backbone, packaged_backbone
 from trainer.learn.network import Learned
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
 from trainer.material import Material, from_dataset
-from trainer.pipeline import train_material
+from trainer.runs import Training, train
 from trainer.unseen import hold_out
 
 # The large public corpora, without which there is no training to speak of, are never left out. Files of one style are
@@ -86,8 +86,8 @@ def judge_fold(
 ) -> dict[str, Any]:
     """Figures of both teachers and of the student on `sources`, which none of them learned from."""
     part = hold_out(material, sources)
-    small = train_material(part, recipe=SMALL, weights=weights, quiet=True, log=_log).learned[0]
-    teacher = train_material(part, recipe=LARGE, backbone=large, weights=weights, quiet=True, log=_log).learned[0]
+    small = train(part, Training(SMALL, packaged_backbone(), weights, quiet=True, log=_log)).learned[0]
+    teacher = train(part, Training(LARGE, large, weights, quiet=True, log=_log)).learned[0]
     data = prepare_distillation(
         [small, teacher], part, texts, Mixture(), LENGTH, variants=1, keep=weights / "answers", quiet=True
     )

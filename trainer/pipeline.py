@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import torch
 
 from core.bundle import Bundle
 from core.errors import InputError
@@ -17,14 +16,9 @@ from trainer.compress.search import Compressed, CompressionSettings, compress
 from trainer.data.corpora import read_corpora, read_jsonl
 from trainer.data.examples import Example
 from trainer.export import Origin, make_bundle
-from trainer.learn.backbone import packaged_backbone
-from trainer.learn.recipe import Recipe
-from trainer.learn.training_loop import Epoch
 from trainer.material import Material
-from trainer.runs import Trained, train
-from trainer.teachers import NOBODY, Teachers
-
-Log = Callable[[str], None]
+from trainer.progress import epoch_line
+from trainer.runs import Trained, Training, train
 
 
 def gather(data: Sequence[Path], corpora: Path | None, taxonomy: Taxonomy) -> list[Example]:
@@ -43,62 +37,26 @@ def gather(data: Sequence[Path], corpora: Path | None, taxonomy: Taxonomy) -> li
     return examples
 
 
-def train_material(
-    material: Material,
-    *,
-    recipe: Recipe,
-    backbone: Path | None = None,
-    weights: Path | None = None,
-    threads: int | None = None,
-    teachers: Teachers = NOBODY,
-    quiet: bool = False,
-    log: Log = print,
-) -> Trained:
-    """Fine-tune on `material`; one line to `log` per epoch. `teachers` are for a `backbone` that is a bundle."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    split = material.split
-    removed = ", ".join(f"{count} {reason}" for reason, count in material.removed.items())
-    sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in ("train", "validation", "test"))
-    log(f"texts: {sizes}; left out: {removed or 'none'}")
-    return train(material, backbone or packaged_backbone(), recipe, weights, epoch_line(log), quiet, teachers, log)
-
-
 def train_bundle(
     material: Material,
+    training: Training,
     out: Path,
     *,
     name: str,
-    recipe: Recipe,
-    command: str,
-    backbone: Path | None = None,
-    weights: Path | None = None,
-    threads: int | None = None,
-    teachers: Teachers = NOBODY,
+    command: str = "",
     unseen: Sequence[SourceScore] = (),
-    quiet: bool = False,
-    log: Log = print,
 ) -> Bundle:
-    """Fine-tune, quantize, evaluate and write the bundle to `out`; one line to `log` per stage and epoch.
+    """Fine-tune, quantize, evaluate and write the bundle to `out`.
 
-    `unseen`: what `recipe` was worth on sources that trainings by it left out, for the manifest.
+    `unseen`: what the same recipe was worth on sources that trainings by it left out, for the manifest.
     """
-    trained = train_material(
-        material,
-        recipe=recipe,
-        backbone=backbone,
-        weights=weights,
-        threads=threads,
-        teachers=teachers,
-        quiet=quiet,
-        log=log,
-    )
-    log("exporting, quantizing and evaluating")
+    trained = train(material, training)
+    training.log("exporting, quantizing and evaluating")
     learned = trained.blended()
-    origin = Origin(name, learned.backbone, command, msgspec.json.encode(recipe).decode())
+    origin = Origin(name, learned.backbone, command, msgspec.json.encode(training.recipe).decode())
     if trained.begun is not None:
         summary = f"gone on from {trained.begun.name}, which taught it beside the labels"
-        asked = teachers.in_words()
+        asked = training.teachers.in_words()
         origin = msgspec.structs.replace(origin, summary=f"{summary}; {asked}" if asked else summary)
     return make_bundle(learned.network, learned.tokenizer, material, out, origin, unseen=unseen, begun=trained.begun)
 
@@ -115,7 +73,7 @@ def compress_bundle(
     command: str,
     keep: Path | None = None,
     quiet: bool = False,
-    log: Log = print,
+    log: Callable[[str], None] = print,
 ) -> tuple[Bundle, Compressed]:
     """Search `plans` for the fastest student within `budget`, as `compress` does, and write it as a bundle to `out`.
 
@@ -143,16 +101,3 @@ def compress_bundle(
     others = {"teacher": found.variants[0].test}
     bundle = make_bundle(found.student, found.tokenizer, material, out, origin, method=found.method, others=others)
     return bundle, found
-
-
-def epoch_line(log: Log) -> Callable[[Epoch], None]:
-    """A callback that gives `log` one line per epoch."""
-
-    def on_epoch(epoch: Epoch) -> None:
-        figures = "; ".join(
-            f"{score.task} accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}"
-            for score in epoch.validation.values()
-        )
-        log(f"epoch {epoch.number}: loss {epoch.loss:.4f}; validation {figures}")
-
-    return on_epoch

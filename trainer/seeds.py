@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,39 +12,16 @@ from trainer.export import served_bundle
 from trainer.judge.sources import judge
 from trainer.learn.recipe import Recipe
 from trainer.material import Material
-from trainer.pipeline import train_material
-from trainer.runs import Trained
-from trainer.teachers import NOBODY, Teachers
+from trainer.runs import Trained, Training, train
 
 
-def train_seeds(
-    material: Material,
-    recipe: Recipe,
-    seeds: Sequence[int],
-    *,
-    backbone: Path | None = None,
-    weights: Path | None = None,
-    threads: int | None = None,
-    teachers: Teachers = NOBODY,
-    quiet: bool = False,
-    log: Callable[[str], None] = print,
-) -> list[list[TaskScore]]:
-    """Figures per task on the test part of a training from each of `seeds`, by the eight-bit graph that would ship."""
+def train_seeds(material: Material, training: Training, seeds: Sequence[int]) -> list[list[TaskScore]]:
+    """Figures per task on the test part of `training` from each of `seeds`, by the eight-bit graph that would ship."""
     runs = []
     for seed in seeds:
-        log(f"training from seed {seed}")
-        single = msgspec.structs.replace(recipe, seed=seed)
-        trained = train_material(
-            material,
-            recipe=single,
-            backbone=backbone,
-            weights=weights,
-            threads=threads,
-            teachers=teachers,
-            quiet=quiet,
-            log=log,
-        )
-        runs.append(judge_trained(trained))
+        training.log(f"training from seed {seed}")
+        single = msgspec.structs.replace(training.recipe, seed=seed)
+        runs.append(judge_trained(train(material, msgspec.structs.replace(training, recipe=single))))
     return runs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,11 @@ from trainer.data.splits import Split
 from trainer.data.unseen import stands_alone, taught_tasks, without_sources
 from trainer.export import served_bundle
 from trainer.judge.sources import judge_sources
-from trainer.learn.backbone import backbone_name, load_encoder, packaged_backbone
+from trainer.learn.backbone import backbone_name, load_encoder
 from trainer.learn.checkpoint import fingerprint
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, taught_entities
-from trainer.pipeline import train_material
+from trainer.runs import Training, train
 
 RESULTS = "unseen"  # directory, in that of the weights, of what was judged
 ALL = "all"
@@ -70,43 +70,36 @@ def source_groups(asked: str, material: Material) -> list[tuple[str, ...]]:
 
 def judge_unseen(
     material: Material,
-    recipe: Recipe,
+    training: Training,
     groups: Sequence[tuple[str, ...]],
     seeds: Sequence[int],
     *,
     in_domain: bool = False,
-    backbone: Path | None = None,
-    weights: Path | None = None,
-    quiet: bool = False,
-    log: Callable[[str], None] = print,
 ) -> UnseenTable:
-    """Train `recipe` without each of `groups` of sources, and judge the eight-bit graph that would ship on the texts of
+    """Do `training` without each of `groups` of sources, and judge the eight-bit graph that would ship on the texts of
     each source left out; with `in_domain` also with all sources, judged on the test part. Means over `seeds`.
 
-    With a directory `weights` each training's figures are kept there, so that a call that was interrupted goes on, and
+    With a directory of weights each training's figures are kept there, so that a call that was interrupted goes on, and
     one with more sources or seeds adds to them. Tasks that only the sources left out teach are not judged.
     Raises InputError for sources that can't be left out.
     """
-    directory = backbone or packaged_backbone()
-    home = weights / RESULTS if weights is not None else None
-    known_by = _known_by(material, directory)
+    home = training.weights / RESULTS if training.weights is not None else None
+    known_by = _known_by(material, training.backbone)
     for group in groups:  # before hours of training
         _check_group(material, group)
 
     def judged(group: tuple[str, ...]) -> list[SourceScore]:
         runs = []
         for seed in seeds:
-            single = msgspec.structs.replace(recipe, seed=seed)
+            single = msgspec.structs.replace(training.recipe, seed=seed)
             kept = _result_path(home, known_by, single, group) if home is not None else None
             found = _read(kept)
             if found is None:
-                log(f"without {' and '.join(group) or 'nothing'}, from seed {seed}")
+                training.log(f"without {' and '.join(group) or 'nothing'}, from seed {seed}")
                 part = hold_out(material, group) if group else material
                 scratch = kept.with_suffix("") if kept is not None else None
-                trained = train_material(
-                    part, recipe=_fitting(single, part), backbone=directory, weights=scratch, quiet=quiet, log=log
-                )
-                learned = trained.blended()
+                fitting = msgspec.structs.replace(training, recipe=_fitting(single, part), weights=scratch)
+                learned = train(part, fitting).blended()
                 bundle = served_bundle(learned.network, learned.tokenizer, part)
                 found = judge_sources(Classifier(bundle), part.split.test)
                 _write(kept, found)
@@ -117,15 +110,15 @@ def judge_unseen(
     return UnseenTable([score for group in groups for score in judged(group)], everything)
 
 
-def kept_scores(material: Material, recipe: Recipe, backbone: Path, weights: Path | None) -> list[SourceScore]:
-    """Figures of sources that trainings by `recipe` have left out one at a time, as `judge_unseen` kept them in
-    `weights`; none unless those of all sources that can be left out are there."""
-    if weights is None or not (weights / RESULTS).is_dir():
+def kept_scores(material: Material, training: Training) -> list[SourceScore]:
+    """Figures of sources that such trainings have left out one at a time, as `judge_unseen` kept them in the directory
+    of weights; none unless those of all sources that can be left out are there."""
+    if training.weights is None or not (training.weights / RESULTS).is_dir():
         return []
     found = []
-    known_by = _known_by(material, backbone)
+    known_by = _known_by(material, training.backbone)
     for group in source_groups(ALL, material):
-        kept = _read(_result_path(weights / RESULTS, known_by, recipe, group))
+        kept = _read(_result_path(training.weights / RESULTS, known_by, training.recipe, group))
         if kept is None:
             return []
         found += kept

@@ -124,7 +124,7 @@ def evaluate(
     """Judge a bundle on labelled texts: precision, recall and F1 per class, averages, confusion, ECE."""
     if (data is None) == (corpora is None):
         raise InputError("--data FILE.jsonl or --corpora SPEC.toml says what to judge on; give one of them")
-    refuse_without("corpora", "base")
+    refuse_without(("corpora",), "base")
     classifier = _classifier(bundle, threads)
     if corpora is not None:
         if slices:

@@ -120,7 +120,7 @@ def student_options(command: Command) -> Command:
 def compress(**options: Any) -> None:
     """Search for the smallest and fastest student that keeps a budget, and write it as an eight-bit bundle."""
     need_trainer()
-    refuse_without("unlabelled", "most")
+    refuse_without(("unlabelled",), "most")
     for option in _SHAPE:
         refuse_beside(option, ("probes",), "it describes the only plan there is;")
     import torch

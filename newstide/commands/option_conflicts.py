@@ -60,9 +60,13 @@ def from_the_beginning() -> list[str]:
     return [given[name] for name in _FROM_THE_BEGINNING if name in given]
 
 
-def refuse_without(owner: str, *owned: str) -> None:
-    """Raise InputError for an option of the running command, one of `owned`, that was given without --`owner`."""
-    _refuse_without((owner,), owned)
+def refuse_without(owners: tuple[str, ...], *owned: str) -> None:
+    """Raise InputError for an option of the running command, one of `owned`, that was given without any of `owners`."""
+    given = given_options()
+    for option in owned:
+        if option in given and not given.keys() & set(owners):
+            names = " or ".join(f"--{owner}" for owner in owners)
+            raise InputError(f"{given[option]} belongs to {names}; add {names}, or leave out {given[option]}")
 
 
 def refuse_beside(option: str, others: tuple[str, ...], why: str) -> None:
@@ -85,12 +89,4 @@ def refuse_idle_options() -> None:
     for option, others, why in _APART:
         refuse_beside(option, others, why)
     for owners, owned in _OWNED:
-        _refuse_without(owners, owned)
-
-
-def _refuse_without(owners: tuple[str, ...], owned: tuple[str, ...]) -> None:
-    given = given_options()
-    for option in owned:
-        if option in given and not given.keys() & set(owners):
-            names = " or ".join(f"--{owner}" for owner in owners)
-            raise InputError(f"{given[option]} belongs to {names}; add {names}, or leave out {given[option]}")
+        refuse_without(owners, *owned)

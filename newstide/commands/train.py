@@ -148,30 +148,21 @@ def _fit(
     from trainer.compress.plan import candidates, parse_budget
     from trainer.compress.search import TEACHING, CompressionSettings
     from trainer.continuing import is_bundle
-    from trainer.pipeline import compress_bundle, train_bundle, train_material
+    from trainer.pipeline import compress_bundle, train_bundle
+    from trainer.runs import Training
+    from trainer.runs import train as fine_tune
     from trainer.unseen import kept_scores
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
     teachers = choose_teachers(options)
     quiet = options["as_json"] or not sys.stderr.isatty()
-    shared: dict[str, Any] = {"quiet": quiet, "log": _log}
     recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
+    training = Training(recipe, backbone, weights, teachers, quiet, _log)
     if budget is None:
-        unseen = kept_scores(material, recipe, backbone, weights) if not is_bundle(backbone) else []
-        return train_bundle(
-            material,
-            out,
-            name=name,
-            recipe=recipe,
-            command=command,
-            backbone=backbone,
-            weights=weights,
-            teachers=teachers,
-            unseen=unseen,
-            **shared,
-        )
-    trained = train_material(material, recipe=recipe, backbone=backbone, weights=weights, **shared)
+        unseen = kept_scores(material, training) if not is_bundle(backbone) else []
+        return train_bundle(material, training, out, name=name, command=command, unseen=unseen)
+    trained = fine_tune(material, training)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
     teaching = msgspec.structs.replace(TEACHING, seed=recipe.seed)
     settings = CompressionSettings(teaching, students=options["students"], variants=options["variants"])
@@ -179,7 +170,7 @@ def _fit(
     report = out.with_name(f"{out.name}-report")
     with reported_miss(report, name, trained):
         bundle, found = compress_bundle(
-            trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, **shared
+            trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, quiet=quiet, log=_log
         )
     write_report(report, found, name, trained)
     return bundle
@@ -188,22 +179,23 @@ def _fit(
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     """Fine-tune from several seeds and show the figures: on the test part, or on sources that were left out."""
     from trainer.judge.spread import spread
+    from trainer.runs import Training
     from trainer.seeds import seeds_of, train_seeds
     from trainer.unseen import ALL, judge_unseen, source_groups
 
     groups = source_groups(options["unseen"], material) if options["unseen"] else []
     recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
     seeds = seeds_of(recipe, options["seeds"] or 1)
-    shared: dict[str, Any] = {"backbone": backbone, "weights": options["weights"], "log": _log}
-    shared["quiet"] = options["as_json"] or not sys.stderr.isatty()
+    quiet = options["as_json"] or not sys.stderr.isatty()
+    training = Training(recipe, backbone, options["weights"], choose_teachers(options), quiet, _log)
     if groups:
-        table = judge_unseen(material, recipe, groups, seeds, in_domain=options["unseen"] == ALL, **shared)
+        table = judge_unseen(material, training, groups, seeds, in_domain=options["unseen"] == ALL)
         if options["as_json"]:
             click.echo(json.dumps(describe_sources(table.left_out, table.in_domain)))
         else:
             show_sources(open_console(), table.left_out, table.in_domain)
         return
-    found = spread(train_seeds(material, recipe, seeds, teachers=choose_teachers(options), **shared))
+    found = spread(train_seeds(material, training, seeds))
     if options["as_json"]:
         click.echo(json.dumps({"tasks": msgspec.to_builtins(found)}))
         return

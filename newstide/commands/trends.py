@@ -42,7 +42,7 @@ def trends(
 ) -> None:
     """Show trends in event time: messages and stories by sentiment."""
     if not as_json:
-        refuse_without("series", "bucket")
+        refuse_without(("series",), "bucket")
     chosen = parse_series(series) if series else None
     settings = load_settings()
     with store(settings) as engine:

@@ -54,7 +54,7 @@ def up(
     """Run everything: broker and database (embedded unless configured), workers, alerting, ingest."""
     if until_drained and replay is None:
         raise InputError("--until-drained needs --replay FILE: a live feed never ends")
-    refuse_without("replay", "speed", *given)
+    refuse_without(("replay",), "speed", *given)
     settings = load_settings()
     arguments = [*as_arguments(given), "--speed", speed]
     if replay is not None:

@@ -30,7 +30,7 @@ from trainer.learn.network import Network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
 from trainer.pipeline import gather
-from trainer.runs import Trained, train
+from trainer.runs import Trained, Training, train
 
 RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)
 TEACHING = Recipe(epochs=6, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=6)
@@ -51,7 +51,7 @@ def taxonomy_in_force(tiny_taxonomy: Taxonomy, tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture(scope="module")
 def trained(tiny_backbone: Path, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train(material, tiny_backbone, RECIPE, quiet=True)
+    return train(material, Training(RECIPE, tiny_backbone, quiet=True))
 
 
 def test_the_fastest_plan_within_the_budget_wins(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import Material, from_dataset
 from trainer.pipeline import train_bundle
-from trainer.runs import Trained, train
+from trainer.runs import Trained, Training, train
 from trainer.seeds import judge_trained
 
 LENGTH = 32
@@ -57,9 +57,7 @@ def material(tiny_dataset: Path) -> Material:
 def live(tmp_path: Path, tiny_backbone: Path, material: Material) -> Path:
     """A bundle that knows the tiny texts."""
     recipe = Recipe(epochs=4, encoder_rate=3e-3, head_rate=3e-3)
-    bundle = train_bundle(
-        material, tmp_path / "live", name="live", recipe=recipe, command="", backbone=tiny_backbone, quiet=True
-    )
+    bundle = train_bundle(material, Training(recipe, tiny_backbone, quiet=True), tmp_path / "live", name="live")
     assert bundle.path is not None
     return bundle.path
 
@@ -167,7 +165,7 @@ def test_new_labels_are_learnt_and_the_rest_is_kept(tmp_path: Path, live: Path, 
     split = msgspec.structs.replace(material.split, train=[*material.split.train, *told[:20]])
     taught = msgspec.structs.replace(material, split=split)
     recipe = Recipe(epochs=3, encoder_rate=1e-3, head_rate=3e-3, label_smoothing=0.0)
-    after = train_bundle(taught, tmp_path / "next", name="next", recipe=recipe, command="", backbone=live, quiet=True)
+    after = train_bundle(taught, Training(recipe, live, quiet=True), tmp_path / "next", name="next")
     assert right(after, told[20:], "topic") > 0.9
     assert right(after, material.split.test, "topic") >= right(before, material.split.test, "topic") - 0.06
     assert len(after.model) == len(before.model)
@@ -281,9 +279,9 @@ def test_what_the_bundle_answers_and_nobody_labels_is_asked_for(live: Path, mate
 def test_weights_can_stay_on_the_way_from_the_bundle(tmp_path: Path, live: Path, material: Material) -> None:
     recipe, kept = Recipe(epochs=1, encoder_rate=1e-3, known_labels=0.9), tmp_path / "kept"
     first = read_network(load_bundle(live)).state_dict()
-    (whole,) = train(material, live, recipe, kept, quiet=True).learned
+    (whole,) = train(material, Training(recipe, live, kept, quiet=True)).learned
     part = msgspec.structs.replace(recipe, old_weights=0.75)
-    (near,) = train(material, live, part, kept, quiet=True).learned
+    (near,) = train(material, Training(part, live, kept, quiet=True)).learned
     assert len(list(kept.glob("*.safetensors"))) == 1  # what is learnt is the same
     moved = {name: value for name, value in whole.network.state_dict().items() if not torch.equal(value, first[name])}
     assert len(moved) > 10
@@ -301,12 +299,12 @@ def test_a_correction_of_a_text_that_the_bundle_learnt_is_new(live: Path, materi
 
 def test_a_run_that_is_kept_is_of_one_bundle(tmp_path: Path, live: Path, material: Material) -> None:
     kept, recipe = tmp_path / "kept", Recipe(epochs=1)
-    train(material, live, recipe, kept, quiet=True)
-    train(material, live, recipe, kept, quiet=True)
+    train(material, Training(recipe, live, kept, quiet=True))
+    train(material, Training(recipe, live, kept, quiet=True))
     assert len(list(kept.glob("*.safetensors"))) == 1
     bundle = load_bundle(live)
     write_bundle(live, msgspec.structs.replace(bundle.manifest, name="next"), bundle.model, bundle.tokenizer, "")
-    train(material, live, recipe, kept, quiet=True)
+    train(material, Training(recipe, live, kept, quiet=True))
     assert len(list(kept.glob("*.safetensors"))) == 2
 
 

@@ -27,7 +27,7 @@ from trainer.learn.network import Learned, Network, load_network
 from trainer.learn.recipe import Recipe
 from trainer.material import Material, prepare
 from trainer.pipeline import gather
-from trainer.runs import Trained, train
+from trainer.runs import Trained, Training, train
 
 RECIPE = Recipe(epochs=2, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0)
 PLAN = Plan(layers=1, heads=1, inner=16)
@@ -51,7 +51,7 @@ def material(tiny_data: Path, tiny_taxonomy: Taxonomy) -> Material:
 
 @pytest.fixture(scope="module")
 def trained(tiny_backbone: Path, material: Material) -> Trained:
-    return train(material, tiny_backbone, RECIPE, quiet=True)
+    return train(material, Training(RECIPE, tiny_backbone, quiet=True))
 
 
 def confident(truth: np.ndarray, share_right: float, seed: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from trainer.learn.network import load_network, save_network
 from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import mask_number
 from trainer.material import Material, from_dataset
-from trainer.runs import Trained, train
+from trainer.runs import Trained, Training, train
 
 WORDS = {"negative": BAD, "neutral": PLAIN, "positive": GOOD}
 
@@ -73,7 +73,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, tiny_taxonomy: Taxonomy) 
 @pytest.fixture(scope="module")
 def trained(material: Material, tiny_backbone: Path) -> Trained:
     recipe = Recipe(epochs=5, encoder_rate=2e-3, head_rate=1e-2, masked_words=0, max_length=16)
-    return train(material, tiny_backbone, recipe, quiet=True)
+    return train(material, Training(recipe, tiny_backbone, quiet=True))
 
 
 @pytest.fixture(scope="module")

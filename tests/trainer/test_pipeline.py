@@ -16,7 +16,7 @@ from core.classifier import Classifier
 from core.errors import InputError
 from core.taxonomy import Taxonomy
 from newstide.commands.classify import classify, evaluate
-from newstide.commands.train import train
+from newstide.commands.train import train as train_command
 from trainer.data.examples import Example
 from trainer.learn.averaging import blend
 from trainer.learn.batches import encode
@@ -24,7 +24,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import prepare
 from trainer.pipeline import gather, train_bundle
-from trainer.runs import train as train_network
+from trainer.runs import Training, train
 
 RECIPE = Recipe(epochs=10, batch_size=16, encoder_rate=3e-3, head_rate=1e-2, masked_words=0.0, patience=10)
 
@@ -37,13 +37,10 @@ def bundle_path(
     lines: list[str] = []
     train_bundle(
         prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy),
+        Training(RECIPE, tiny_backbone, quiet=True, log=lines.append),
         out,
         name="tiny",
-        recipe=RECIPE,
         command="newstide train",
-        backbone=tiny_backbone,
-        quiet=True,
-        log=lines.append,
     )
     assert sum(line.startswith("epoch") for line in lines) >= 1
     return out
@@ -87,7 +84,8 @@ def test_scores_do_not_depend_on_the_batch(bundle_path: Path, tiny_data: Path) -
 def test_training_twice_gives_the_same_weights(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     recipe = Recipe(epochs=1, encoder_rate=1e-3)
-    first, second = (train_network(material, tiny_backbone, recipe, quiet=True).blended().network for _ in range(2))
+    training = Training(recipe, tiny_backbone, quiet=True)
+    first, second = (train(material, training).blended().network for _ in range(2))
     for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
 
@@ -97,16 +95,17 @@ def test_kept_weights_are_taken_up_again(
 ) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     recipe = Recipe(epochs=1, runs=2)
-    seen: list[int] = []
-    first = train_network(
-        material, tiny_backbone, recipe, tmp_path, lambda epoch: seen.append(epoch.number), quiet=True
-    )
-    assert seen == [1, 1]
+    lines: list[str] = []
+    training = Training(recipe, tiny_backbone, tmp_path, quiet=True, log=lines.append)
+
+    def epochs() -> list[str]:
+        return [line.partition(":")[0] for line in lines if line.startswith("epoch")]
+
+    first = train(material, training)
+    assert epochs() == ["epoch 1", "epoch 1"]
     assert len(list(tmp_path.iterdir())) == 2
-    again = train_network(
-        material, tiny_backbone, recipe, tmp_path, lambda epoch: seen.append(epoch.number), quiet=True
-    )
-    assert seen == [1, 1]
+    again = train(material, training)
+    assert epochs() == ["epoch 1", "epoch 1"]
     assert all(
         torch.equal(a, b)
         for a, b in zip(
@@ -117,7 +116,7 @@ def test_kept_weights_are_taken_up_again(
 
 def test_a_useless_run_stays_out_of_the_average(tiny_backbone: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
     material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
-    trained = train_network(material, tiny_backbone, msgspec.structs.replace(RECIPE, epochs=2), quiet=True)
+    trained = train(material, Training(msgspec.structs.replace(RECIPE, epochs=2), tiny_backbone, quiet=True))
     network = trained.blended().network
     good = {name: value.clone() for name, value in network.state_dict().items()}
     noise = {name: torch.randn_like(value) if value.is_floating_point() else value for name, value in good.items()}
@@ -136,8 +135,9 @@ def test_too_little_data_is_refused(tiny_taxonomy: Taxonomy) -> None:
 
 
 def test_a_foreign_backbone_is_refused(tmp_path: Path, tiny_data: Path, tiny_taxonomy: Taxonomy) -> None:
+    material = prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy)
     with pytest.raises(InputError, match=r"tokenizer\.json"):
-        train_network(prepare(gather([tiny_data], None, tiny_taxonomy), tiny_taxonomy), tmp_path, RECIPE, quiet=True)
+        train(material, Training(RECIPE, tmp_path, quiet=True))
 
 
 def test_commands_train_classify_and_evaluate(
@@ -163,7 +163,7 @@ def test_commands_train_classify_and_evaluate(
         3e-3,
         "--json",
     ]
-    done = runner.invoke(train, [str(a) for a in arguments], catch_exceptions=False)
+    done = runner.invoke(train_command, [str(a) for a in arguments], catch_exceptions=False)
     assert json.loads(done.stdout.splitlines()[-1])["name"] == "newstide-minilm"
     assert str(tmp_path) not in (out / "MODEL_CARD.md").read_text()
 

@@ -30,6 +30,7 @@ from trainer.data.examples import Example
 from trainer.learn.recipe import Recipe
 from trainer.material import from_dataset
 from trainer.pipeline import train_bundle
+from trainer.runs import Training
 
 ScheduleCheck = Callable[..., dict[str, Any]]
 
@@ -106,12 +107,9 @@ def test_without_a_backbone_a_run_goes_on_from_the_live_model(
 ) -> None:
     train_bundle(
         from_dataset(load_dataset(tiny_dataset)),
+        Training(Recipe(epochs=1), tiny_backbone, quiet=True),
         settings.stream.bundle,
         name="live",
-        recipe=Recipe(epochs=1),
-        command="",
-        backbone=tiny_backbone,
-        quiet=True,
     )
     add_labels(engine, [Label(f"acme{n} oil wins acme{n + 1} b", "desk", "topic", "Energy", "ada") for n in range(5)])
     found = check(backbone=None)

@@ -27,7 +27,7 @@ from trainer.learn.recipe import Recipe
 from trainer.learn.tokenizer import load_tokenizer
 from trainer.material import Material, from_dataset
 from trainer.pipeline import train_bundle
-from trainer.runs import train
+from trainer.runs import Training, train
 from trainer.teachers import Teachers, answers_of
 
 LENGTH = 32
@@ -49,7 +49,7 @@ def material(tiny_dataset: Path) -> Material:
 
 @pytest.fixture(scope="module")
 def good(tiny_backbone: Path, material: Material) -> Learned:
-    (learned,) = train(material, tiny_backbone, GOOD, quiet=True).learned
+    (learned,) = train(material, Training(GOOD, tiny_backbone, quiet=True)).learned
     return learned
 
 
@@ -58,7 +58,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, material
     """A bundle that has learnt next to nothing of the tiny texts."""
     out = tmp_path_factory.mktemp("bundles") / "live"
     recipe = Recipe(epochs=1, encoder_rate=1e-6, head_rate=1e-6)
-    bundle = train_bundle(material, out, name="live", recipe=recipe, command="", backbone=tiny_backbone, quiet=True)
+    bundle = train_bundle(material, Training(recipe, tiny_backbone, quiet=True), out, name="live")
     assert bundle.path is not None
     return bundle.path
 
@@ -168,17 +168,9 @@ def test_what_a_bundle_lacks_it_learns_of_a_teacher(
     tmp_path: Path, live: Path, material: Material, good: Learned
 ) -> None:
     def accuracy(teachers: Teachers) -> float:
-        bundle = train_bundle(
-            material,
-            tmp_path / "next",
-            name="next",
-            recipe=GOOD,  # the true labels have no weight: all that is learnt is of teachers
-            command="",
-            backbone=live,
-            weights=tmp_path / "kept",
-            teachers=teachers,
-            quiet=True,
-        )
+        # By this recipe the true labels have no weight: all that is learnt is of teachers.
+        training = Training(GOOD, live, tmp_path / "kept", teachers, quiet=True)
+        bundle = train_bundle(material, training, tmp_path / "next", name="next")
         return {score.task: score.accuracy for score in bundle.manifest.evaluation["int8"]}["sentiment"]
 
     assert accuracy(Teachers()) < 0.6
@@ -205,7 +197,7 @@ def test_teachers_of_the_command(
         return CliRunner().invoke(train_command, [str(word) for word in arguments], catch_exceptions=False)
 
     kept = tmp_path / "kept"
-    train(from_dataset(load_dataset(tiny_dataset)), tiny_backbone, GOOD, kept, quiet=True)
+    train(from_dataset(load_dataset(tiny_dataset)), Training(GOOD, tiny_backbone, kept, quiet=True))
     done = run("--backbone", live, "--teacher", kept, "--teacher", live, "--teaches", "wire", "--variants", 2)
     assert "sentiment is taught by live, seed 0: " in done.stderr
     assert "tiny-bert, seed 0: " in done.stderr
