@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Teachers(msgspec.Struct, frozen=True):
 
     def in_words(self) -> str:
         """Who they are, for a model card; "" for nobody."""
-        names = " and ".join(one.backbone for one in self.learned)
+        counts = Counter(one.backbone for one in self.learned)
+        names = " and ".join(f"{count} of {name}" if count > 1 else name for name, count in counts.items())
         texts = f"texts of {', '.join(sorted(self.sources)) or 'all sources'}"
         texts += f", and up to {self.variants} variants of each," if self.variants else ""
         return names and f"{names} answered {texts} beside it"

@@ -215,3 +215,7 @@ def test_teachers_of_the_command(
     ):
         with pytest.raises(InputError, match=reason):
             run(*words)
+
+
+def test_teachers_of_one_backbone_are_counted_on_the_card(good: Learned) -> None:
+    assert Teachers([good, good], ["wire"]).in_words() == "2 of tiny-bert answered texts of wire beside it"
