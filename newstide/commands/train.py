@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from trainer.judge.spread import TaskSpread
     from trainer.learn.recipe import Recipe
     from trainer.material import Material
+    from trainer.runs import Training
 
 _PATH = click.Path(path_type=Path)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -149,28 +150,34 @@ def _fit(
     from trainer.compress.search import TEACHING, CompressionSettings
     from trainer.continuing import is_bundle
     from trainer.pipeline import compress_bundle, train_bundle
-    from trainer.runs import Training
     from trainer.runs import train as fine_tune
     from trainer.unseen import kept_scores
 
     budget = parse_budget(options["compress"]) if options["compress"] else None
     texts = read_texts(options["unlabelled"], MOST_UNLABELLED) if budget and options["unlabelled"] else []
-    teachers = choose_teachers(options)
-    quiet = options["as_json"] or not sys.stderr.isatty()
-    recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
-    training = Training(recipe, backbone, weights, teachers, quiet, _log)
+    training = _prepared(material, recipe, weights, options, backbones)
     if budget is None:
-        unseen = kept_scores(material, training) if not is_bundle(backbone) else []
+        unseen = kept_scores(material, training) if not is_bundle(training.backbone) else []
         return train_bundle(material, training, out, name=name, command=command, unseen=unseen)
     trained = fine_tune(material, training)
     plans = candidates(trained.learned[0].network.architecture, DEFAULT_VOCABULARY)
-    teaching = msgspec.structs.replace(TEACHING, seed=recipe.seed)
+    teaching = msgspec.structs.replace(TEACHING, seed=training.recipe.seed)
     settings = CompressionSettings(teaching, students=options["students"], variants=options["variants"])
     keep = weights / STUDENTS if weights is not None else None
     report = out.with_name(f"{out.name}-report")
     with reported_miss(report, name, trained):
         bundle, found = compress_bundle(
-            trained, texts, plans, budget, settings, out, name=name, command=command, keep=keep, quiet=quiet, log=_log
+            trained,
+            texts,
+            plans,
+            budget,
+            settings,
+            out,
+            name=name,
+            command=command,
+            keep=keep,
+            quiet=training.quiet,
+            log=_log,
         )
     write_report(report, found, name, trained)
     return bundle
@@ -179,15 +186,12 @@ def _fit(
 def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
     """Fine-tune from several seeds and show the figures: on the test part, or on sources that were left out."""
     from trainer.judge.spread import spread
-    from trainer.runs import Training
     from trainer.seeds import seeds_of, train_seeds
     from trainer.unseen import ALL, judge_unseen, source_groups
 
     groups = source_groups(options["unseen"], material) if options["unseen"] else []
-    recipe, backbone = prepare_training(material, recipe, options["weights"], options, _log)
-    seeds = seeds_of(recipe, options["seeds"] or 1)
-    quiet = options["as_json"] or not sys.stderr.isatty()
-    training = Training(recipe, backbone, options["weights"], choose_teachers(options), quiet, _log)
+    training = _prepared(material, recipe, options["weights"], options)
+    seeds = seeds_of(training.recipe, options["seeds"] or 1)
     if groups:
         table = judge_unseen(material, training, groups, seeds, in_domain=options["unseen"] == ALL)
         if options["as_json"]:
@@ -200,6 +204,17 @@ def _judge(material: Material, recipe: Recipe, options: dict[str, Any]) -> None:
         click.echo(json.dumps({"tasks": msgspec.to_builtins(found)}))
         return
     _show_spread(found)
+
+
+def _prepared(
+    material: Material, recipe: Recipe, weights: Path | None, options: dict[str, Any], backbones: Path | None = None
+) -> Training:
+    """The training that the options describe, once what comes before it is done."""
+    from trainer.runs import Training
+
+    teachers = choose_teachers(options)  # a faulty one is found before a backbone is adapted
+    recipe, backbone = prepare_training(material, recipe, weights, options, _log, backbones)
+    return Training(recipe, backbone, weights, teachers, options["as_json"] or not sys.stderr.isatty(), _log)
 
 
 def _log(line: str) -> None:
